@@ -1,0 +1,34 @@
+#include "autograd/ops.h"
+
+namespace vitrail::ag {
+
+Var concat(const std::vector<Var>& parts, int axis) {
+  std::vector<Tensor> values;
+  std::vector<int64_t> sizes;
+  for (const Var& part : parts) {
+    values.push_back(part.value());
+    sizes.push_back(part.size(axis));
+  }
+  return record("concat", core::concat(values, axis), parts, [sizes, axis](const Tensor& dy, Sink& dx) {
+    int64_t begin = 0;
+    for (size_t i = 0; i < sizes.size(); ++i) {
+      dx.add(int(i), dy.slice(axis, begin, begin + sizes[i]));
+      begin += sizes[i];
+    }
+  });
+}
+
+Var embedding(const Var& table, const Tensor& ids) {
+  return record("embedding", core::embedding(table.value(), ids), {table},
+                [ids](const Tensor& dy, Sink& dx) { core::embedding_backward_(dx.buffer(0), dy, ids); });
+}
+
+Var gather_last(const Var& x, const Tensor& index) {
+  return record("gather_last", core::gather_last(x.value(), index), {x},
+                [index, classes = x.size(-1)](const Tensor& dy, Sink& dx) {
+                  const Tensor chosen = core::one_hot(index, classes, 1, 0, dy.dtype());  // [N, K]
+                  dx.add(0, core::mul(chosen, dy.unsqueeze(-1)));
+                });
+}
+
+}  // namespace vitrail::ag

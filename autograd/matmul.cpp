@@ -1,0 +1,57 @@
+#include "autograd/macs.h"
+#include "autograd/ops.h"
+#include "autograd/scope.h"
+
+namespace vitrail::ag {
+namespace {
+
+thread_local int64_t macs_done = 0;
+
+/// bf16 under autocast unless x is f64, else x's own type.
+DType compute_type(const Var& x) {
+  return Autocast::dtype() == DType::bf16 && x.dtype() != DType::f64 ? DType::bf16 : x.dtype();
+}
+
+}  // namespace
+
+void count_macs(int64_t n) { macs_done += n; }
+int64_t macs() { return macs_done; }
+
+Var matmul(const Var& a, const Var& b, Trans trans_a, Trans trans_b, std::optional<DType> out_dtype) {
+  const DType type = compute_type(a);
+  const Tensor x = a.value_as(type), w = b.value_as(type);
+  Tensor y = core::matmul(x, w, trans_a, trans_b, out_dtype);
+  count_macs(y.numel() * x.size(trans_a == Trans::no ? -1 : -2));
+  return record("matmul", std::move(y), {a, b},
+                [x, w, trans_a, trans_b, type, a_type = a.dtype(), b_type = b.dtype()](const Tensor& dy, Sink& dx) {
+                  const bool ta = trans_a == Trans::yes, tb = trans_b == Trans::yes;
+                  const auto trans = [](bool t) { return t ? Trans::yes : Trans::no; };
+                  const Tensor g = dy.to(type);
+                  // y = op(a) op(b):  d op(a) = dy op(b)',  d op(b) = op(a)' dy; a transposed factor transposes both.
+                  if (dx.wants(0))
+                    dx.add(0, ta ? core::matmul(w, g, trans(tb), Trans::yes, a_type)
+                                 : core::matmul(g, w, Trans::no, trans(!tb), a_type));
+                  if (dx.wants(1))
+                    dx.add(1, tb ? core::matmul(g, x, Trans::yes, trans(ta), b_type)
+                                 : core::matmul(x, g, trans(!ta), Trans::no, b_type));
+                });
+}
+
+Var linear(const Var& x, const Var& weight, const Var& bias, std::optional<DType> out_dtype) {
+  const DType type = compute_type(x);
+  const Tensor input = x.value_as(type), w = weight.value_as(type);
+  Tensor y = core::linear(input, w, bias.value(), type == DType::bf16 ? out_dtype : std::nullopt);
+  count_macs(y.numel() * w.size(1));
+  return record("linear", std::move(y), {x, weight, bias},
+                [input, w, type, x_type = x.dtype()](const Tensor& dy, Sink& dx) {
+                  const Tensor g = dy.to(type);
+                  if (dx.wants(0)) dx.add(0, core::linear_backward_input(g, w, x_type));  // [..., in]
+                  if (dx.wants(1)) dx.add(1, core::linear_backward_weight(g, input));     // [out, in]
+                  if (dx.wants(2)) {
+                    const DType sum_type = dy.dtype() == DType::bf16 ? DType::f32 : dy.dtype();
+                    dx.add(2, core::sum_to(dy.to(sum_type), {w.size(0)}));
+                  }
+                });
+}
+
+}  // namespace vitrail::ag

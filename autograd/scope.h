@@ -1,0 +1,48 @@
+// What holds for the ops of this thread inside a scope: the compute type, and the place in the stream of random
+// numbers.
+#pragma once
+
+#include "../core/dtype.h"
+#include "../core/rng.h"
+
+#include <cstdint>
+
+namespace vitrail::ag {
+
+/// linear and matmul compute in dtype (bf16, or f32 for none), and layer_norm writes it; GELU and attention follow the
+/// type of their input. Convolutions, residual sums, softmax, losses and gradients of parameters stay f32, and f64
+/// tensors are left alone.
+/// Throws ConfigError for another type.
+class Autocast {
+ public:
+  explicit Autocast(DType dtype);
+  ~Autocast();
+  Autocast(const Autocast&) = delete;
+  Autocast& operator=(const Autocast&) = delete;
+  /// The compute type on this thread: f32 outside any scope.
+  static DType dtype();
+
+ private:
+  DType outer_;
+};
+
+/// The random numbers of ops such as dropout inside the scope: a function of seed, step and the order of draws.
+class RandomScope {
+ public:
+  RandomScope(uint64_t seed, uint64_t step);
+  ~RandomScope();
+  RandomScope(const RandomScope&) = delete;
+  RandomScope& operator=(const RandomScope&) = delete;
+
+  struct State {
+    uint64_t seed = 0, step = 0, draws = 0;
+  };
+  /// A generator for the next draw on this thread.
+  static Rng next();
+  static State& state();
+
+ private:
+  State outer_;
+};
+
+}  // namespace vitrail::ag

@@ -1,0 +1,172 @@
+// The tape: a scoped list of closures. An op computes its result and calls record(); backward() walks the list once
+// from the end, hands each node its output's gradient and destroys both, so that memory falls at every step.
+#pragma once
+
+#include "../core/tensor.h"
+#include "parameter.h"
+
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace vitrail::ag {
+
+/// A tensor and, if gradients flow to it, its slot on the live tape. Cheap to copy.
+class Var {
+ public:
+  Var() = default;                                       // undefined, such as a bias that a layer does not have
+  Var(Tensor constant) : value_(std::move(constant)) {}  // NOLINT(google-explicit-constructor)
+  Var(Parameter& p);                                     // NOLINT: p's leaf on the live tape
+
+  const Tensor& value() const { return value_; }
+  /// The value in another floating type. A parameter's conversion is kept until its next update.
+  Tensor value_as(DType dtype) const;
+  bool defined() const { return value_.defined(); }
+  const Shape& shape() const { return value_.shape(); }
+  int64_t size(int axis) const { return value_.size(axis); }
+  int rank() const { return value_.rank(); }
+  DType dtype() const { return value_.dtype(); }
+  bool requires_grad() const { return slot_ >= 0; }
+  /// The same value as a constant.
+  Var detach() const { return Var(value_); }
+
+ private:
+  friend class Tape;
+  friend Var record(const char*, Tensor, std::span<const Var>, std::function<void(const Tensor&, class Sink&)>);
+  Tensor value_;
+  const Parameter* parameter_ = nullptr;
+  int32_t slot_ = -1;
+  uint64_t tape_ = 0;  // serial number of the slot's tape
+};
+
+/// Where a backward function delivers; i is the position in record()'s input list.
+class Sink {
+ public:
+  /// False for constants and frozen parameters: skip the work.
+  bool wants(int i) const;
+  /// Undoes broadcasting, checks shape and type, accumulates.
+  void add(int i, Tensor g);
+  /// The zero-filled accumulator itself, for gradients that fill only a part: slice, embedding.
+  Tensor& buffer(int i);
+
+ private:
+  friend class Tape;
+  Sink(class Tape& tape, std::span<const int32_t> slots) : tape_(tape), slots_(slots) {}
+  class Tape& tape_;
+  std::span<const int32_t> slots_;
+};
+
+using Backward = std::function<void(const Tensor& dy, Sink& dx)>;
+
+/// One recorded operation, as report() shows it.
+struct TapeEntry {
+  std::string op;
+  std::string path;   // module that ran it
+  Shape shape;        // of the output
+  int64_t bytes = 0;  // by which live tensor memory grew since the entry before
+};
+
+/// Records ops on this thread from construction to backward() or destruction. Tapes nest.
+/// Thread: used on the thread that made it.
+class Tape {
+ public:
+  Tape();
+  ~Tape();  // also when a step throws: unpins parameters, restores the outer tape
+  Tape(const Tape&) = delete;
+  Tape& operator=(const Tape&) = delete;
+
+  /// A differentiable input that is not a parameter; see grad().
+  Var input(Tensor x);
+  /// One sweep from the end with gradient 1 (loss has one element). The tape is over afterwards: a second call throws
+  /// TapeError, as does an op on one of its variables.
+  void backward(const Var& loss);
+  void backward(const Var& y, Tensor dy);
+  /// After backward: the gradient of an input(), undefined if none reached it.
+  const Tensor& grad(const Var& input) const;
+  /// Called once per parameter, when its gradient is final and added to Parameter::grad().
+  void on_grad_ready(std::function<void(Parameter&)> hook) { hook_ = std::move(hook); }
+
+  std::vector<TapeEntry> report() const;
+
+ private:
+  friend class Var;
+  friend class Sink;
+  friend Var record(const char*, Tensor, std::span<const Var>, Backward);
+  friend Var checkpoint(const std::function<Var(const Var&)>&, const Var&);
+
+  struct Node {
+    const char* op;
+    std::string path;
+    Backward backward;
+    std::vector<int32_t> inputs;
+    int32_t output;
+    int64_t bytes;
+  };
+  struct Slot {
+    Shape shape;
+    DType dtype;
+    Tensor grad;
+    Parameter* parameter = nullptr;
+    bool keep = false;  // an input(): its gradient outlives the sweep
+  };
+  /// Takes a parameter's final gradient; the default adds it to Parameter::grad().
+  using Deliver = std::function<void(Parameter&, Tensor)>;
+
+  int32_t add_slot(const Tensor& value);
+  int32_t leaf(Parameter& p);
+  Var as_variable(Tensor value, int32_t slot) const;
+  void expect_mine(const Var& x, const char* op, int position) const;
+  void accumulate(int32_t slot, Tensor g, const char* op);
+  void deliver(Parameter& p, Tensor g);
+  void pin(Parameter& p);
+  void unpin();
+
+  uint64_t serial_;
+  Tape* outer_;
+  bool live_ = true;
+  std::vector<Node> nodes_;
+  std::vector<Slot> slots_;
+  std::vector<std::pair<Parameter*, int32_t>> leaves_;  // in order of first use
+  std::vector<Parameter*> pinned_;                      // they may not change while the tape lives
+  std::function<void(Parameter&)> hook_;
+  Deliver deliver_;
+  const char* sweeping_ = "";
+};
+
+/// Appends a node if a tape is live and some input requires grad; else returns y as a constant. The closure captures
+/// the tensors it needs, never a Var.
+Var record(const char* op, Tensor y, std::span<const Var> xs, Backward backward);
+inline Var record(const char* op, Tensor y, std::initializer_list<Var> xs, Backward backward) {
+  return record(op, std::move(y), std::span<const Var>(xs.begin(), xs.size()), std::move(backward));
+}
+
+/// Scope in which nothing is recorded.
+class NoGrad {
+ public:
+  NoGrad();
+  ~NoGrad();
+  NoGrad(const NoGrad&) = delete;
+  NoGrad& operator=(const NoGrad&) = delete;
+
+ private:
+  Tape* outer_;
+};
+
+/// fn(x), keeping only x: the sweep runs fn again with the same random numbers and the same autocast. fn may use
+/// parameters, but no other variable of the tape. Chen et al. 2016 (arXiv:1604.06174).
+Var checkpoint(const std::function<Var(const Var&)>& fn, const Var& x);
+
+/// Scope that looks for NaN and infinity in every result and gradient, and throws NumericError naming the first
+/// operation that made one and the module it ran in. Slow; for finding the cause of a non-finite loss.
+class TraceNonFinite {
+ public:
+  TraceNonFinite();
+  ~TraceNonFinite();
+  TraceNonFinite(const TraceNonFinite&) = delete;
+  TraceNonFinite& operator=(const TraceNonFinite&) = delete;
+};
+
+}  // namespace vitrail::ag

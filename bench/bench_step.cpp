@@ -1,0 +1,166 @@
+// bench_step: the time of one training step (or forward pass) of a model on random images, beside the rate that the
+// machine reaches on one large product in the same run.
+
+#include "autograd/ops.h"
+#include "autograd/scope.h"
+#include "core/error.h"
+#include "core/parallel.h"
+#include "core/rng.h"
+#include "optim/adamw.h"
+#include "optim/param_groups.h"
+#include "recipes/build_data.h"
+#include "recipes/build_model.h"
+#include "recipes/environment.h"
+#include "recipes/exit_code.h"
+#include "recipes/trained_model.h"
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace vitrail;
+
+struct Options {
+  recipes::ModelConfig model;
+  int64_t img_size = 224, batch = 16;
+  std::string dtype = "f32";
+  int threads = 0;
+  int steps = 7;
+  bool forward_only = false, json = false;
+};
+
+/// Sets model, image size, batch size and type as a recipe has them.
+void read_recipe(const std::string& file, Options& o) {
+  const auto settings = recipes::read_settings(file);
+  const auto [model, data, batch_size] = settings->sections();
+  o.model = model;
+  o.img_size = data.img_size;
+  o.batch = batch_size;
+  o.dtype = settings->precision;
+}
+
+double seconds_of(const std::function<void()>& fn) {
+  const auto start = std::chrono::steady_clock::now();
+  fn();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// Two warm-up runs, then the median of n.
+double median_seconds(int n, const std::function<void()>& fn) {
+  for (int i = 0; i < 2; ++i) fn();
+  std::vector<double> times;
+  for (int i = 0; i < n; ++i) times.push_back(seconds_of(fn));
+  std::nth_element(times.begin(), times.begin() + n / 2, times.end());
+  return times[size_t(n / 2)];
+}
+
+/// GFLOP/s of one large product, the best of a few.
+double peak_gflops(DType dtype) {
+  constexpr int64_t n = 2048;
+  Rng rng(0, "peak");
+  const Tensor a = rng.normal({n, n}, 0, 1).to(dtype), b = rng.normal({n, n}, 0, 1).to(dtype);
+  double best = 1e30;
+  for (int i = 0; i < 12; ++i) best = std::min(best, seconds_of([&] { core::matmul(a, b); }));
+  return 2.0 * n * n * n / best / 1e9;
+}
+
+void run(const Options& o) {
+  const DType dtype = parse_dtype(o.dtype);
+  check<ConfigError>(dtype == DType::f32 || dtype == DType::bf16, "bench_step", "--dtype is f32 or bf16, not {}",
+                     dtype);
+  if (o.threads > 0) set_num_threads(o.threads);
+  constexpr int64_t kClasses = 1000;
+  const auto model = recipes::build_model(nn::Scope(0), o.model, o.img_size, kClasses);
+  optim::AdamW optimizer(optim::decay_groups(model->parameters()));
+  Rng rng(0, "images");
+  const Tensor images = rng.normal({o.batch, 3, o.img_size, o.img_size}, 0, 1);
+  Tensor labels = zeros({o.batch}, DType::i64);
+  for (int64_t& label : labels.span<int64_t>()) label = rng.below(kClasses);
+
+  const ag::Autocast autocast(dtype);
+  const int64_t flops = o.batch * recipes::model_card(*model, o.img_size).flops_per_image;
+  const auto step = [&] {
+    if (o.forward_only) return void(model->logits(images));
+    const ag::RandomScope random(0, 0);
+    ag::Tape tape;
+    tape.backward(cross_entropy(model->logits(images), labels));
+    optimizer.step(1e-4, 0.05);
+    optimizer.zero_grad();
+  };
+  if (!o.forward_only) model->train();
+  const double seconds = median_seconds(std::max(o.steps, 5), step);
+  const double rss = recipes::peak_rss_mb();
+  const double gflops = double(flops) * (o.forward_only ? 1 : 3) / seconds / 1e9;
+  const double peak = peak_gflops(dtype);
+
+  if (!o.json) {
+    std::printf("%s, %lld images, %s: %.1f ms, %.1f images/s, %.1f GFLOP/s of %.1f (%.0f%%), %.0f MB\n",
+                o.model.arch.c_str(), static_cast<long long>(o.batch), o.dtype.c_str(), 1e3 * seconds,
+                double(o.batch) / seconds, gflops, peak, 100 * gflops / peak, rss);
+    return;
+  }
+  const nlohmann::ordered_json result{{"model", o.model.arch},
+                                      {"img_size", o.img_size},
+                                      {"batch", o.batch},
+                                      {"dtype", o.dtype},
+                                      {"threads", num_threads()},
+                                      {"forward_only", o.forward_only},
+                                      {"checkpoint", o.model.checkpoint},
+                                      {"ms", 1e3 * seconds},
+                                      {"images_per_s", double(o.batch) / seconds},
+                                      {"gflops", gflops},
+                                      {"peak_gflops", peak},
+                                      {"share_of_peak", gflops / peak},
+                                      {"peak_rss_mb", rss}};
+  std::printf("%s\n", result.dump().c_str());
+}
+
+int bench_step(int argc, char** argv) {
+  spin_briefly(argv);
+  Options o;
+  std::string recipe, dtype;
+  std::optional<int64_t> img_size, batch;
+  CLI::App app{"Times one training step on random images.", "bench_step"};
+  auto* from_recipe =
+      app.add_option("--recipe", recipe, "recipe file: model, image size, batch size and type are those that it says");
+  for (CLI::Option* option :
+       {app.add_option("--model", o.model.arch, "vit_small, resnet50, ... (vitrail summary --help)"),
+        app.add_option("--embed-dim", o.model.embed_dim, "instead of the model's")->check(CLI::PositiveNumber),
+        app.add_option("--depth", o.model.depth, "instead of the model's")->check(CLI::PositiveNumber),
+        app.add_option("--num-heads", o.model.num_heads, "instead of the model's")->check(CLI::PositiveNumber),
+        app.add_option("--patch-size", o.model.patch_size, "instead of the model's")->check(CLI::PositiveNumber),
+        app.add_flag("--checkpoint", o.model.checkpoint, "keep only each block's input")})
+    option->excludes(from_recipe);
+  app.add_option("--img-size", img_size, "pixels; 224 if not given")->check(CLI::PositiveNumber);
+  app.add_option("--batch", batch, "images a step; 16 if not given")->check(CLI::PositiveNumber);
+  app.add_option("--dtype", dtype, "f32 or bf16; f32 if not given");
+  app.add_option("--threads", o.threads, "compute threads; 0: all");
+  app.add_option("--steps", o.steps, "timed steps, at least 5")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_flag("--forward-only", o.forward_only, "no backward, no optimizer");
+  app.add_flag("--json", o.json, "print one JSON object");
+  app.footer("Example: bench_step --model vit_base --batch 8 --dtype bf16 --json");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? recipes::kDone : recipes::kBadRecipe;
+  }
+  if (!recipe.empty()) read_recipe(recipe, o);
+  o.img_size = img_size.value_or(o.img_size);
+  o.batch = batch.value_or(o.batch);
+  if (!dtype.empty()) o.dtype = dtype;
+  run(o);
+  return recipes::kDone;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return recipes::run_program(bench_step, argc, argv); }

@@ -1,0 +1,24 @@
+// What the cache of oneDNN primitives holds, for tests and reports.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace vitrail::core::dnnl {
+
+/// bf16 products run on the processor's own bf16 instructions. Without them oneDNN emulates, several times slower than
+/// f32, so the kernels convert to f32 instead.
+bool native_bf16();
+
+/// How many primitives were ever built; in the steady state it stands still.
+int64_t primitives_built();
+
+struct Implementation {
+  std::string primitive;  // "matmul f32 197x64 * 64x197"
+  std::string name;       // oneDNN's, e.g. "brg:avx512_core"
+};
+/// Of every primitive in the cache.
+std::vector<Implementation> implementations();
+
+}  // namespace vitrail::core::dnnl

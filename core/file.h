@@ -1,0 +1,60 @@
+// Files: the one durable way to write them, bounded reading, and read-only mapping. Every error is an IoError with the
+// system's reason.
+#pragma once
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace vitrail {
+
+/// Replaces target so that at any moment, also after a crash or power loss, it holds its old content or the new one.
+///
+/// write makes a file of the name it is given, beside the target (".name.tmp-<pid>"); that is synced to the disk and
+/// renamed over the target. If anything throws, the temporary file is removed and the target is as before.
+/// Throws: DiskFull, before write runs, if the disk has less than expected_bytes and a tenth free; whatever write
+/// throws.
+void durable_write(const std::filesystem::path& target, const std::function<void(const std::filesystem::path&)>& write,
+                   int64_t expected_bytes = 0);
+/// The same for content in memory.
+void durable_write(const std::filesystem::path& target, std::string_view content);
+
+/// Removes what durable_write left in the folder when its process was killed; files of living processes stay.
+/// Returns how many were removed.
+int remove_stale_temporaries(const std::filesystem::path& folder);
+
+/// The whole file. Throws IoError if it is larger than max_bytes.
+std::string read_file(const std::filesystem::path& path, int64_t max_bytes);
+
+/// A file's bytes, read by the system when touched. A file that shrinks while mapped ends the program (SIGBUS): durable
+/// files are replaced, never shortened.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+
+  std::span<const std::byte> bytes() const { return bytes_; }
+
+ private:
+  std::span<const std::byte> bytes_;
+};
+
+/// Throws IoError "path: cannot <action>: <the system's reason>", or DiskFull where that is the reason.
+[[noreturn]] void fail_errno(std::string_view op, const std::filesystem::path& path, std::string_view action,
+                             int error = errno);
+
+namespace testing {
+/// Called before each step of durable_write: "write", "sync", "rename", "sync folder", "done". A test may throw, kill
+/// or wait here. As it is, it waits $VITRAIL_TEST_SLOW_WRITE_MS milliseconds, so that a test can kill a whole program
+/// in the middle of a write.
+extern std::function<void(std::string_view step)> on_write_step;
+}  // namespace testing
+
+}  // namespace vitrail

@@ -1,0 +1,274 @@
+#include "core/ops.h"
+#include "core/rows.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace vitrail::core {
+namespace {
+
+constexpr int64_t kPiece = 4096;  // elements that make one partial sum
+
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/// Partial sums laid out [groups][parts][width]; part k of group g is filled by fn(g, k, its width doubles).
+template <class F>
+std::vector<double> partial_sums(int64_t groups, int64_t parts, int64_t width, int64_t grain, F&& fn) {
+  std::vector<double> partial(size_t(groups * parts * width), 0.0);
+  parallel_for(groups * parts, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) fn(i / parts, i % parts, partial.data() + i * width);
+  });
+  return partial;
+}
+
+/// Sums groups of `rows` rows each to one number a group, a part being kPiece elements.
+template <class C>
+std::vector<double> sum_rows(const Rows<C>& x, int64_t groups, int64_t rows, int64_t& parts) {
+  const int64_t runs = divide_up(x.length(), kPiece);
+  const int64_t runs_per_part = std::max<int64_t>(1, kPiece / std::max<int64_t>(x.length(), 1));
+  parts = divide_up(rows * runs, runs_per_part);
+  return partial_sums(groups, parts, 1, rows_per_chunk(std::min(kPiece, rows * x.length())),
+                      [&](int64_t group, int64_t part, double* total) {
+                        C buffer[kPiece];
+                        const int64_t end = std::min(rows * runs, (part + 1) * runs_per_part);
+                        for (int64_t i = part * runs_per_part; i < end; ++i) {
+                          const int64_t at = i % runs * kPiece, n = std::min(kPiece, x.length() - at);
+                          *total += simd::table<C>().sum(x.read(group * rows + i / runs, at, n, buffer), n);
+                        }
+                      });
+}
+
+constexpr int64_t kMostParts = 64;
+
+/// Sums groups of `rows` rows each to one row a group, a part being 64 rows or more, so that there are few parts.
+template <class C>
+std::vector<double> sum_columns(const Rows<C>& x, int64_t groups, int64_t rows, int64_t& parts) {
+  const int64_t width = x.length(),
+                rows_per_part =
+                    std::max({int64_t{64}, kPiece / std::max<int64_t>(width, 1), divide_up(rows, kMostParts)});
+  parts = divide_up(rows, rows_per_part);
+  return partial_sums(groups, parts, width, rows_per_chunk(std::min(rows, rows_per_part) * width),
+                      [&](int64_t group, int64_t part, double* total) {
+                        Buffers<C> buffer(1, width);
+                        const int64_t end = std::min(rows, (part + 1) * rows_per_part);
+                        for (int64_t row = part * rows_per_part; row < end; ++row)
+                          simd::table<C>().accumulate(x.read(group * rows + row, buffer[0]), total, width);
+                      });
+}
+
+/// factor times the sum over the marked axes; the kept ones in row-major order.
+template <class C>
+void reduce(const Tensor& x, std::array<bool, kMaxRank> reduced, double factor, Tensor& y) {
+  Tensor sorted = x;  // kept axes first, then those reduced, then the last axis where it was
+  for (int pass = 0; pass < x.rank(); ++pass)
+    for (int i = 0; i + 2 < x.rank(); ++i)
+      if (reduced[size_t(i)] && !reduced[size_t(i) + 1]) {
+        sorted = sorted.transpose(i, i + 1);
+        std::swap(reduced[size_t(i)], reduced[size_t(i) + 1]);
+      }
+  int64_t groups = 1, rows = 1;
+  for (int i = 0; i + 1 < x.rank(); ++i) (reduced[size_t(i)] ? rows : groups) *= sorted.size(i);
+  const bool last = x.rank() == 0 || reduced[size_t(x.rank() - 1)];
+  if (groups == 1 && last) {
+    std::array<Tensor, 1> merged{sorted};
+    merge_axes(merged);
+    sorted = merged[0];
+    rows = Rows<C>(sorted).count();
+  }
+  const Rows<C> in(sorted);
+  const int64_t width = last ? 1 : in.length();
+  int64_t parts = 0;
+  const auto partial = last ? sum_rows(in, groups, rows, parts) : sum_columns(in, groups, rows, parts);
+  dispatch_all(y.dtype(), [&](auto v) {
+    using T = decltype(v);
+    T* out = y.data<T>();
+    for (int64_t i = 0; i < groups * width; ++i) {
+      const int64_t first = i / width * parts * width + i % width;
+      double total = 0;
+      for (int64_t k = 0; k < parts; ++k) total += partial[size_t(first + k * width)];
+      out[i] = T(compute_cast<T>(C(total * factor)));
+    }
+  });
+}
+
+Tensor reduce(const char* op, const Tensor& x, const std::vector<int>& axes, bool keepdim, bool mean) {
+  std::array<bool, kMaxRank> reduced{};
+  for (int axis : axes) reduced[size_t(x.shape().normalize_axis(axis))] = true;
+  if (axes.empty()) reduced.fill(true);
+  Shape shape = x.shape();
+  int64_t count = 1;
+  for (int axis = x.rank() - 1; axis >= 0; --axis) {
+    if (!reduced[size_t(axis)]) continue;
+    count *= x.size(axis);
+    shape = keepdim ? shape.with(axis, 1) : shape.without(axis);
+  }
+  Tensor y = Tensor::empty(shape, x.dtype());
+  dispatch_compute(x.dtype(), op, [&](auto c) { reduce<decltype(c)>(x, reduced, mean ? 1 / double(count) : 1, y); });
+  return y;
+}
+
+/// NaN counts as the largest, so that it is seen.
+template <class C>
+bool larger(C a, C b) {
+  return a > b || (std::isnan(a) && !std::isnan(b));
+}
+
+Tensor last_axis(const Tensor& x, int axis) {
+  Tensor y = x;
+  for (int i = axis; i + 1 < x.rank(); ++i) y = y.transpose(i, i + 1);
+  return y;
+}
+
+/// One value a piece of x.
+template <class C, class F>
+auto piece_values(const Tensor& x, F&& fn) {
+  std::array<Tensor, 1> merged{x};
+  merge_axes(merged);
+  const Rows<C> rows(merged[0]);
+  const int64_t runs = divide_up(rows.length(), kPiece);
+  std::vector<decltype(fn(static_cast<const C*>(nullptr), int64_t{}))> values(size_t(rows.count() * runs));
+  parallel_for(rows.count() * runs, rows_per_chunk(std::min(rows.length(), kPiece)), [&](int64_t begin, int64_t end) {
+    C buffer[kPiece];
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t at = i % runs * kPiece, n = std::min(kPiece, rows.length() - at);
+      values[size_t(i)] = fn(rows.read(i / runs, at, n, buffer), n);
+    }
+  });
+  return values;
+}
+
+void check_rows(const char* op, const Tensor& x) {
+  check<ShapeError>(x.rank() > 0, op, "needs at least one axis, was given {}", x.shape());
+}
+
+/// Applies a row kernel y = f(x), which pick takes from a table.
+template <class F>
+Tensor map_rows(const char* op, const Tensor& x, F&& pick) {
+  check_rows(op, x);
+  Tensor y = Tensor::empty(x.shape(), x.dtype());
+  dispatch_compute(x.dtype(), op, [&](auto c) {
+    const auto kernel = pick(simd::table<decltype(c)>());
+    for_each_row<decltype(c), 1, 1>({x}, {y}, [&](int64_t, auto& in, auto& out) { kernel(in[0], out[0], x.size(-1)); });
+  });
+  return y;
+}
+
+template <class F>
+Tensor map_rows_backward(const char* op, const Tensor& dy, const Tensor& y, F&& pick) {
+  check_rows(op, y);
+  check<ShapeError>(dy.shape() == y.shape(), op, "dy is {}, y is {}", dy.shape(), y.shape());
+  Tensor dx = Tensor::empty(y.shape(), y.dtype());
+  dispatch_compute(y.dtype(), op, [&](auto c) {
+    const auto kernel = pick(simd::table<decltype(c)>());
+    for_each_row<decltype(c), 2, 1>({dy, y}, {dx},
+                                    [&](int64_t, auto& in, auto& out) { kernel(in[0], in[1], out[0], y.size(-1)); });
+  });
+  return dx;
+}
+
+}  // namespace
+
+Tensor sum(const Tensor& x, const std::vector<int>& axes, bool keepdim) {
+  return reduce("sum", x, axes, keepdim, false);
+}
+
+Tensor mean(const Tensor& x, const std::vector<int>& axes, bool keepdim) {
+  return reduce("mean", x, axes, keepdim, true);
+}
+
+Tensor sum_to(const Tensor& x, const Shape& shape) {
+  if (x.shape() == shape) return x;
+  check<ShapeError>(broadcast(shape, x.shape(), "sum_to") == x.shape(), "sum_to", "{} does not broadcast to {}", shape,
+                    x.shape());
+  std::vector<int> axes;
+  const int added = x.rank() - shape.rank();
+  for (int axis = 0; axis < x.rank(); ++axis)
+    if (axis < added || (shape[axis - added] == 1 && x.size(axis) != 1)) axes.push_back(axis);
+  return sum(x, axes, true).reshape(shape);
+}
+
+MaxOut max(const Tensor& x, int axis) {
+  const int last = x.shape().normalize_axis(axis);
+  const Shape shape = x.shape().without(last);
+  check<ShapeError>(x.size(last) > 0, "max", "axis {} of {} is empty", axis, x.shape());
+  MaxOut best{Tensor::empty(shape, x.dtype()), Tensor::empty(shape, DType::i64)};
+  dispatch_floating(x.dtype(), "max", [&](auto v) {
+    using T = decltype(v);
+    using C = compute_t<T>;
+    const Rows<C> rows(last_axis(x, last));
+    parallel_for(shape.numel(), rows_per_chunk(rows.length()), [&](int64_t begin, int64_t end) {
+      Buffers<C> buffer(1, rows.length());
+      for (int64_t row = begin; row < end; ++row) {
+        const C* values = rows.read(row, buffer[0]);
+        const C* top = std::max_element(values, values + rows.length(), [](C a, C b) { return larger(b, a); });
+        best.values.data<T>()[row] = T(*top);
+        best.indices.data<int64_t>()[row] = top - values;
+      }
+    });
+  });
+  return best;
+}
+
+Tensor argmax(const Tensor& x, int axis) { return max(x, axis).indices; }
+
+MaxOut topk(const Tensor& x, int64_t k) {
+  check_rows("topk", x);
+  check<ShapeError>(0 <= k && k <= x.size(-1), "topk", "k is {}, the last axis of {} has {}", k, x.shape(), x.size(-1));
+  const Shape shape = x.shape().with(-1, k);
+  MaxOut best{Tensor::empty(shape, x.dtype()), Tensor::empty(shape, DType::i64)};
+  dispatch_floating(x.dtype(), "topk", [&](auto v) {
+    using T = decltype(v);
+    using C = compute_t<T>;
+    const Rows<C> rows(x);
+    parallel_for(rows.count(), rows_per_chunk(rows.length()), [&](int64_t begin, int64_t end) {
+      Buffers<C> buffer(1, rows.length());
+      std::vector<int64_t> order(size_t(rows.length()));
+      for (int64_t row = begin; row < end; ++row) {
+        const C* values = rows.read(row, buffer[0]);
+        std::iota(order.begin(), order.end(), int64_t{0});
+        std::partial_sort(order.begin(), order.begin() + k, order.end(), [&](int64_t a, int64_t b) {
+          return larger(values[a], values[b]) || (!larger(values[b], values[a]) && a < b);
+        });
+        for (int64_t i = 0; i < k; ++i) {
+          best.values.data<T>()[row * k + i] = T(values[order[size_t(i)]]);
+          best.indices.data<int64_t>()[row * k + i] = order[size_t(i)];
+        }
+      }
+    });
+  });
+  return best;
+}
+
+Tensor softmax(const Tensor& x) {
+  return map_rows("softmax", x, [](auto& table) { return table.softmax; });
+}
+Tensor softmax_backward(const Tensor& dy, const Tensor& y) {
+  return map_rows_backward("softmax_backward", dy, y, [](auto& table) { return table.softmax_backward; });
+}
+
+Tensor log_softmax(const Tensor& x) {
+  return map_rows("log_softmax", x, [](auto& table) { return table.log_softmax; });
+}
+Tensor log_softmax_backward(const Tensor& dy, const Tensor& y) {
+  return map_rows_backward("log_softmax_backward", dy, y, [](auto& table) { return table.log_softmax_backward; });
+}
+
+double norm(const Tensor& x) {
+  return dispatch_compute(x.dtype(), "norm", [&](auto c) {
+    using C = decltype(c);
+    const auto squares = piece_values<C>(x, [](const C* p, int64_t n) { return simd::table<C>().dot(p, p, n); });
+    return std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0));
+  });
+}
+
+bool all_finite(const Tensor& x) {
+  return dispatch_compute(x.dtype(), "all_finite", [&](auto c) {
+    using C = decltype(c);
+    const auto finite =
+        piece_values<C>(x, [](const C* p, int64_t n) { return int(simd::table<C>().all_finite(p, n)); });
+    return std::find(finite.begin(), finite.end(), 0) == finite.end();
+  });
+}
+
+}  // namespace vitrail::core

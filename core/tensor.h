@@ -1,0 +1,128 @@
+// Tensor: a cheap handle on reference-counted elements with a shape and strides. Views share the elements; nothing is
+// ever copied unless the function's name says so (clone, contiguous, to). It has no history: see autograd/tape.h.
+#pragma once
+
+#include "dtype.h"
+#include "memory.h"
+#include "shape.h"
+
+#include <span>
+#include <vector>
+
+namespace vitrail {
+
+class Tensor {
+ public:
+  /// Undefined: no elements, no shape. Only defined() and assignment may be called.
+  Tensor() = default;
+  /// Uninitialised elements, dense, from the pool.
+  static Tensor empty(const Shape& shape, DType dtype = DType::f32);
+
+  bool defined() const { return bool(storage_); }
+  const Shape& shape() const { return shape_; }
+  const Strides& strides() const { return strides_; }
+  int rank() const { return shape_.rank(); }
+  int64_t size(int axis) const { return shape_[axis]; }
+  int64_t stride(int axis) const { return strides_[size_t(shape_.normalize_axis(axis))]; }
+  int64_t numel() const { return numel_; }
+  int64_t nbytes() const { return numel_ * size_of(dtype_); }
+  DType dtype() const { return dtype_; }
+  /// Dense in row-major order.
+  bool is_contiguous() const { return contiguous_; }
+
+  /// The first element. Throws ShapeError if T is not the element type.
+  template <class T>
+  T* data() {
+    expect(dtype_of<T>());
+    return reinterpret_cast<T*>(raw());
+  }
+  template <class T>
+  const T* data() const {
+    expect(dtype_of<T>());
+    return reinterpret_cast<const T*>(raw());
+  }
+  std::byte* raw() { return storage_.data() + offset_; }
+  const std::byte* raw() const { return storage_.data() + offset_; }
+  /// All elements of a contiguous tensor. Throws ShapeError for a strided one.
+  template <class T>
+  std::span<const T> span() const {
+    expect_contiguous("span");
+    return {data<T>(), size_t(numel_)};
+  }
+  template <class T>
+  std::span<T> span() {
+    expect_contiguous("span");
+    return {data<T>(), size_t(numel_)};
+  }
+  /// The only element, as double. Throws ShapeError if there is not exactly one.
+  double item() const;
+  /// The elements in row-major order, each converted to double; for tests and small results.
+  std::vector<double> to_vector() const;
+
+  // Views: they share the elements.
+  /// One size may be -1. Throws ShapeError if the count differs or strides cannot express it: call contiguous() first.
+  Tensor reshape(std::initializer_list<int64_t> sizes) const;
+  Tensor reshape(const Shape& shape) const;
+  Tensor transpose(int a, int b) const;
+  Tensor permute(std::span<const int> axes) const;
+  Tensor permute(std::initializer_list<int> axes) const { return permute(std::span(axes.begin(), axes.size())); }
+  /// Elements begin, begin + step, ... before end along axis; 0 <= begin <= end <= size.
+  Tensor slice(int axis, int64_t begin, int64_t end, int64_t step = 1) const;
+  /// One index along axis; the axis is gone.
+  Tensor select(int axis, int64_t index) const;
+  Tensor squeeze(int axis) const;
+  Tensor unsqueeze(int axis) const;  // a new axis of size 1 before axis; axis may be rank()
+  /// Broadcast to shape with strides 0. Throws ShapeError if it does not.
+  Tensor expand(const Shape& shape) const;
+
+  // Copies.
+  Tensor contiguous() const;     // itself if dense already
+  Tensor clone() const;          // dense
+  Tensor to(DType dtype) const;  // itself if it has the type already
+
+  // In place, for code that owns its tensor: kernels, optimizers, data.
+  Tensor& zero_();
+  Tensor& fill_(double value);
+  /// Copies src's elements here, converting; src broadcasts to this shape.
+  Tensor& copy_(const Tensor& src);
+
+  /// No other tensor shares the elements.
+  bool unique() const { return storage_.unique(); }
+  bool shares_storage(const Tensor& other) const { return storage_ == other.storage_; }
+
+ private:
+  Tensor view(const Shape& shape, const Strides& strides, int64_t offset_elements) const;
+  void expect(DType dtype) const;
+  void expect_contiguous(std::string_view op) const;
+
+  Storage storage_;
+  int64_t offset_ = 0;  // bytes
+  int64_t numel_ = 0;
+  Shape shape_;
+  Strides strides_{};
+  DType dtype_ = DType::f32;
+  bool contiguous_ = true;
+};
+
+Tensor zeros(const Shape& shape, DType dtype = DType::f32);
+Tensor ones(const Shape& shape, DType dtype = DType::f32);
+Tensor full(const Shape& shape, double value, DType dtype = DType::f32);
+Tensor scalar(double value, DType dtype = DType::f32);
+/// 0, 1, ..., n - 1.
+Tensor arange(int64_t n, DType dtype = DType::i64);
+/// A copy of values, row-major. Throws ShapeError if the count differs from the shape's.
+template <class T>
+Tensor tensor(std::span<const T> values, const Shape& shape);
+template <class T>
+Tensor tensor(const std::vector<T>& values, const Shape& shape) {
+  return tensor(std::span<const T>(values), shape);
+}
+template <class T>
+Tensor tensor(std::initializer_list<T> values, const Shape& shape) {
+  return tensor(std::span<const T>(values.begin(), values.size()), shape);
+}
+
+/// "f32 [2, 3] {1, 2, 3, ...}": shape and the first elements, for messages and tests.
+std::string to_string(const Tensor& t);
+
+}  // namespace vitrail

@@ -1,0 +1,28 @@
+// HorizontalFlip: left and right exchanged.
+#pragma once
+
+#include "../../core/rng.h"
+#include "../image.h"
+
+namespace vitrail::data {
+
+/// The mirror image.
+Image flip_horizontal(const Image& image);
+
+/// Mirrors with a probability.
+class HorizontalFlip final {
+ public:
+  struct Params {
+    bool flip = false;
+  };
+
+  explicit HorizontalFlip(double probability = 0.5) : probability_(probability) {}
+
+  Params sample(Rng& rng, ImageSize) const { return {rng.bernoulli(probability_)}; }
+  Image apply(const Image& image, const Params& params) const { return params.flip ? flip_horizontal(image) : image; }
+
+ private:
+  double probability_;
+};
+
+}  // namespace vitrail::data

@@ -1,0 +1,31 @@
+// PadRandomCrop: the random crop of small images, which are too coarse to be resized.
+#pragma once
+
+#include "../../core/error.h"
+#include "../../core/rng.h"
+#include "../resize.h"
+
+namespace vitrail::data {
+
+/// Puts a black border around the image and cuts a square out of it, anywhere.
+class PadRandomCrop final {
+ public:
+  using Params = Box;  // in the image's coordinates; it may leave the image
+
+  explicit PadRandomCrop(int64_t size, int64_t padding = 4) : size_(size), padding_(padding) {}
+
+  /// Throws ShapeError if the image with its border is smaller than the square.
+  Params sample(Rng& rng, ImageSize image) const {
+    const int64_t rows = image.height + 2 * padding_ - size_, columns = image.width + 2 * padding_ - size_;
+    check<ShapeError>(rows >= 0 && columns >= 0, "pad_random_crop",
+                      "an image of {} with a border of {} is smaller than {} x {}", image, padding_, size_, size_);
+    const int64_t top = rng.below(rows + 1), left = rng.below(columns + 1);
+    return {top - padding_, left - padding_, size_, size_};
+  }
+  Image apply(const Image& image, const Params& box) const { return padded_crop(image, box); }
+
+ private:
+  int64_t size_, padding_;
+};
+
+}  // namespace vitrail::data

@@ -1,0 +1,38 @@
+// RandomResizedCrop: a random part of the image in a fixed size, the augmentation that matters most.
+#pragma once
+
+#include "../../core/rng.h"
+#include "../resize.h"
+
+namespace vitrail::data {
+
+/// Crops a box of random area and aspect ratio, then resizes it to a square.
+///
+/// Draws as torchvision does: up to ten boxes with area uniform in scale and log aspect uniform in ratio, until one
+/// fits; else the largest centred box within ratio.
+/// Source: Szegedy et al. 2015 (arXiv:1409.4842), section 6.
+class RandomResizedCrop final {
+ public:
+  struct Config {
+    int64_t size = 224;
+    double min_scale = 0.08, max_scale = 1;         // part of the image's area
+    double min_ratio = 3. / 4, max_ratio = 4. / 3;  // width / height
+    Filter filter = Filter::bicubic;
+  };
+  using Params = Box;
+
+  /// Throws ConfigError for bounds that are not positive or in the wrong order.
+  explicit RandomResizedCrop(const Config& config);
+
+  Params sample(Rng& rng, ImageSize image) const;
+  Image apply(const Image& image, const Params& box) const {
+    return resized_crop(image, box, {config_.size, config_.size}, config_.filter);
+  }
+
+ private:
+  Params largest_centered(ImageSize image) const;
+
+  Config config_;
+};
+
+}  // namespace vitrail::data

@@ -1,0 +1,28 @@
+// VerticalFlip: top and bottom exchanged, for pictures that have no up, such as those from above.
+#pragma once
+
+#include "../../core/rng.h"
+#include "../image.h"
+
+namespace vitrail::data {
+
+/// The picture upside down, mirrored.
+Image flip_vertical(const Image& image);
+
+/// Flips with a probability.
+class VerticalFlip final {
+ public:
+  struct Params {
+    bool flip = false;
+  };
+
+  explicit VerticalFlip(double probability = 0.5) : probability_(probability) {}
+
+  Params sample(Rng& rng, ImageSize) const { return {rng.bernoulli(probability_)}; }
+  Image apply(const Image& image, const Params& params) const { return params.flip ? flip_vertical(image) : image; }
+
+ private:
+  double probability_;
+};
+
+}  // namespace vitrail::data

@@ -1,0 +1,25 @@
+#include "data/bad_files.h"
+
+#include "core/error.h"
+
+namespace vitrail::data {
+
+void BadFiles::add(const std::string& name, const std::string& reason, int64_t pictures) {
+  const std::scoped_lock lock(mutex_);
+  reasons_.emplace(name, reason);
+  check<DataError>(policy_ == OnError::skip, "data", "broken picture {}: {}; data.on_error: skip goes on without it",
+                   name, reason);
+  const auto bad = double(reasons_.size());
+  check<DataError>(bad <= max_share_ * double(pictures), "data",
+                   "{} of {} pictures are broken, more than data.max_bad {} allows; the last is {}: {}",
+                   reasons_.size(), pictures, max_share_, name, reason);
+}
+
+std::vector<BadFile> BadFiles::list() const {
+  const std::scoped_lock lock(mutex_);
+  std::vector<BadFile> out;
+  for (const auto& [name, reason] : reasons_) out.push_back({name, reason});
+  return out;
+}
+
+}  // namespace vitrail::data

@@ -1,0 +1,43 @@
+// Broken pictures met so far, and when there are too many. One list serves a whole run: every loader adds to it, and
+// the recipe writes it to bad_files.tsv.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace vitrail::data {
+
+enum class OnError {
+  fail,  // a broken picture ends the run
+  skip,  // the next good picture of the set takes its place, with its own label
+};
+
+struct BadFile {
+  std::string name, reason;
+  bool operator==(const BadFile&) const = default;
+};
+
+/// Thread: every member may be called from several threads at once.
+class BadFiles final {
+ public:
+  /// max_share of a data set's pictures may be broken (reliability over silence: 1 in 100 by default).
+  explicit BadFiles(OnError policy = OnError::fail, double max_share = 0.01) : policy_(policy), max_share_(max_share) {}
+
+  OnError policy() const { return policy_; }
+  /// Notes a broken picture of a set of `pictures`; the same name counts once.
+  /// Throws DataError naming it under OnError::fail, or if the share of broken pictures is now above max_share.
+  void add(const std::string& name, const std::string& reason, int64_t pictures);
+  /// Each once, by name.
+  std::vector<BadFile> list() const;
+
+ private:
+  OnError policy_;
+  double max_share_;
+  mutable std::mutex mutex_;
+  std::map<std::string, std::string> reasons_;
+};
+
+}  // namespace vitrail::data

@@ -1,0 +1,25 @@
+// Numbers read from untrusted bytes: never outside the span.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+namespace vitrail::data {
+
+enum class ByteOrder { little, big };
+
+/// The unsigned number of count bytes (1 to 4) at offset; nothing if they are not all there.
+inline std::optional<uint32_t> read_uint(std::span<const std::byte> bytes, size_t offset, size_t count,
+                                         ByteOrder order) {
+  if (offset > bytes.size() || count > bytes.size() - offset) return std::nullopt;
+  uint32_t value = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const size_t at = order == ByteOrder::big ? offset + i : offset + count - 1 - i;
+    value = (value << 8) | uint32_t(bytes[at]);
+  }
+  return value;
+}
+
+}  // namespace vitrail::data

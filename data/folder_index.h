@@ -1,0 +1,26 @@
+// The list of picture files below a folder, and its cache on disk.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace vitrail::data {
+
+struct FolderIndex {
+  std::vector<std::string> files;                        // relative to the root, sorted by bytes
+  std::vector<std::pair<std::string, int64_t>> folders;  // every folder walked, relative, and its change time in ns
+  int64_t links_skipped = 0;                             // symbolic links that were not followed
+};
+
+/// Walks the folders. Throws IoError if one cannot be read.
+FolderIndex scan_folder(const std::string& root, bool follow_symlinks);
+
+/// scan_folder, or what the cache kept of an earlier one if no folder has changed since.
+FolderIndex index_folder(const std::string& root, bool follow_symlinks);
+
+/// Where index_folder keeps the index of root; empty if there is no place for caches.
+std::string index_cache_path(const std::string& root, bool follow_symlinks);
+
+}  // namespace vitrail::data

@@ -1,0 +1,219 @@
+#include "data/loader.h"
+
+#include "core/error.h"
+#include "core/memory.h"
+#include "core/parallel.h"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+namespace vitrail::data {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Order = std::shared_ptr<const std::vector<int64_t>>;
+
+/// Pictures that a worker takes at a time, to ask for the lock less often.
+constexpr int64_t kRun = 4;
+
+}  // namespace
+
+/// A window of batches: workers take runs of pictures of the newest batch and open a new batch when it is given out
+/// whole; the consumer takes the oldest one when it is filled.
+class Loader::Pipeline final {
+ public:
+  Pipeline(const Dataset& dataset, Transform transform, const LoaderOptions& options, BadFiles& bad_files)
+      : dataset_(dataset),
+        transform_(std::move(transform)),
+        options_(options),
+        bad_files_(bad_files),
+        sampler_(dataset.size(), options.shuffle, options.seed),
+        sample_numel_(options.sample_shape.numel()),
+        consumed_(options.start),
+        opened_(options.start),
+        mark_(Clock::now()) {
+    check<ConfigError>(options.batch_size > 0, "loader", "batch_size is {}; it must be positive", options.batch_size);
+    check<ConfigError>(options.workers > 0 && options.prefetch > 0, "loader",
+                       "workers is {} and prefetch {}; both must be positive", options.workers, options.prefetch);
+    check<DataError>(batches_per_epoch() > 0, "loader", "{} pictures make no batch of {}", dataset.size(),
+                     options.batch_size);
+    check<ConfigError>(options.start.epoch >= 0 && options.start.position >= 0, "loader",
+                       "cannot start at picture {} of epoch {}", options.start.position, options.start.epoch);
+    consumed_ = opened_ = next_batch_start(options.start);
+    for (int i = 0; i < options.workers; ++i) workers_.emplace_back([this] { work(); });
+  }
+
+  ~Pipeline() {
+    {
+      const std::scoped_lock lock(mutex_);
+      stopped_ = true;
+    }
+    room_.notify_all();
+  }
+
+  std::optional<Batch> next() {
+    std::unique_lock lock(mutex_);
+    if (consumed_.epoch >= options_.epochs) return std::nullopt;
+    const auto asked = Clock::now();
+    filled_.wait(lock, [&] { return !window_.empty() && window_.front().left == 0; });
+    waited_ += Clock::now() - asked;
+    if (window_.front().error) {
+      stopped_ = true;  // the batch stays in front: asking again gives the same error
+      room_.notify_all();
+      std::rethrow_exception(window_.front().error);
+    }
+    Batch batch = std::move(window_.front().batch);
+    window_.pop_front();
+    consumed_ = next_batch_start({batch.epoch, batch.position + batch.labels.size(0)});
+    lock.unlock();
+    room_.notify_all();
+    return batch;
+  }
+
+  LoaderState state() const { return consumed_; }
+
+  int64_t batches_per_epoch() const {
+    const int64_t n = dataset_.size(), b = options_.batch_size;
+    return options_.drop_last ? n / b : (n + b - 1) / b;
+  }
+
+  double take_wait_share() {
+    const auto now = Clock::now();
+    const std::chrono::duration<double> total = now - mark_, waited = std::exchange(waited_, Clock::duration{});
+    mark_ = now;
+    return total.count() > 0 ? waited.count() / total.count() : 0;
+  }
+
+ private:
+  struct Slot {
+    Batch batch;
+    Order order;
+    int64_t taken = 0;  // pictures given to workers
+    int64_t left = 0;   // pictures not yet filled in
+    std::exception_ptr error;
+    int64_t error_at = 0;  // the picture that error belongs to
+  };
+  struct Run {
+    Slot* slot;
+    int64_t begin, end;
+  };
+
+  /// where, or the start of the next epoch if no batch begins there.
+  LoaderState next_batch_start(LoaderState where) const {
+    const int64_t left = dataset_.size() - where.position;
+    const bool none = options_.drop_last ? left < options_.batch_size : left <= 0;
+    return none ? LoaderState{where.epoch + 1, 0} : where;
+  }
+
+  void work() {
+    set_num_threads(1);  // of kernels called on this thread: the workers are the parallelism
+    const MemoryOwner owner("loader");
+    while (const std::optional<Run> run = take_run()) {
+      for (int64_t i = run->begin; i < run->end; ++i) fill(*run->slot, i);
+      const std::scoped_lock lock(mutex_);
+      run->slot->left -= run->end - run->begin;
+      if (run->slot->left == 0) filled_.notify_one();
+    }
+  }
+
+  std::optional<Run> take_run() {
+    std::unique_lock lock(mutex_);
+    room_.wait(lock, [&] { return stopped_ || has_open_batch() || can_open_batch() || no_more_batches(); });
+    if (stopped_ || (!has_open_batch() && no_more_batches())) return std::nullopt;
+    if (!has_open_batch()) open_batch();
+    Slot& slot = window_.back();
+    const int64_t begin = slot.taken;
+    slot.taken = std::min(begin + kRun, slot.batch.labels.size(0));
+    return Run{&slot, begin, slot.taken};
+  }
+
+  bool has_open_batch() const { return !window_.empty() && window_.back().taken < window_.back().batch.labels.size(0); }
+  bool can_open_batch() const { return !no_more_batches() && int64_t(window_.size()) < options_.prefetch; }
+  bool no_more_batches() const { return opened_.epoch >= options_.epochs; }
+
+  void open_batch() {
+    if (!order_ || order_epoch_ != opened_.epoch) {
+      order_ = std::make_shared<const std::vector<int64_t>>(sampler_.order(opened_.epoch));
+      order_epoch_ = opened_.epoch;
+    }
+    const int64_t count = std::min(options_.batch_size, dataset_.size() - opened_.position);
+    Slot& slot = window_.emplace_back();
+    slot.order = order_;
+    slot.left = count;
+    slot.batch.images = Tensor::empty(options_.sample_shape.insert(0, count));
+    slot.batch.labels = Tensor::empty({count}, DType::i64);
+    slot.batch.indices.resize(size_t(count));
+    slot.batch.epoch = opened_.epoch;
+    slot.batch.position = opened_.position;
+    opened_ = next_batch_start({opened_.epoch, opened_.position + count});
+    room_.notify_all();
+  }
+
+  /// Picture i of the batch; an exception is kept for next(), the one of the first picture if there are several.
+  void fill(Slot& slot, int64_t i) {
+    try {
+      const int64_t index = (*slot.order)[size_t(slot.batch.position + i)];
+      auto [found, sample] = get_good(index);
+      Rng rng(options_.seed, "augment", Rng::combine(uint64_t(slot.batch.epoch), uint64_t(index)));
+      transform_(sample.image, rng, {slot.batch.images.data<float>() + i * sample_numel_, size_t(sample_numel_)});
+      slot.batch.labels.data<int64_t>()[i] = sample.label;
+      slot.batch.indices[size_t(i)] = found;
+    } catch (...) {
+      const std::scoped_lock lock(mutex_);
+      if (slot.error && slot.error_at < i) return;
+      slot.error = std::current_exception();
+      slot.error_at = i;
+    }
+  }
+
+  /// The picture at index, or the first good one after it, in a circle.
+  std::pair<int64_t, Sample> get_good(int64_t index) const {
+    const int64_t n = dataset_.size();
+    for (int64_t tried = 0; tried < n; ++tried) {
+      const int64_t at = (index + tried) % n;
+      try {
+        return {at, dataset_.get(at)};
+      } catch (const IoError& error) {
+        bad_files_.add(dataset_.name(at), error.what(), n);
+      }
+    }
+    fail<DataError>("loader", "all {} pictures are broken; the first is {}", n, dataset_.name(0));
+  }
+
+  const Dataset& dataset_;
+  const Transform transform_;
+  const LoaderOptions options_;
+  BadFiles& bad_files_;
+  const Sampler sampler_;
+  const int64_t sample_numel_;
+
+  LoaderState consumed_;  // start of the batch that next() gives; the consumer's alone
+  std::mutex mutex_;      // guards what follows, up to the consumer's clocks
+  std::condition_variable room_, filled_;
+  std::deque<Slot> window_;  // batches opened and not yet consumed; a deque never moves its elements
+  LoaderState opened_;       // start of the next batch to open
+  Order order_;
+  int64_t order_epoch_ = -1;
+  bool stopped_ = false;
+
+  Clock::time_point mark_;
+  Clock::duration waited_{};
+  std::vector<std::jthread> workers_;  // last: they end before the rest goes
+};
+
+Loader::Loader(const Dataset& dataset, Transform transform, const LoaderOptions& options, BadFiles& bad_files)
+    : pipeline_(std::make_unique<Pipeline>(dataset, std::move(transform), options, bad_files)) {}
+Loader::~Loader() = default;
+
+std::optional<Batch> Loader::next() { return pipeline_->next(); }
+LoaderState Loader::state() const { return pipeline_->state(); }
+int64_t Loader::batches_per_epoch() const { return pipeline_->batches_per_epoch(); }
+double Loader::take_wait_share() { return pipeline_->take_wait_share(); }
+
+}  // namespace vitrail::data

@@ -1,0 +1,101 @@
+#include "data/open_dataset.h"
+
+#include "core/error.h"
+#include "core/file.h"
+#include "data/cifar.h"
+#include "data/hdf5_dataset.h"
+#include "data/idx.h"
+#include "data/image_folder.h"
+#include "data/source_parts.h"
+#include "data/tar_shards.h"
+
+#include <algorithm>
+#include <filesystem>
+
+namespace vitrail::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The lines of the first of the well-known lists of class names beside the data; none if there is no list.
+std::vector<std::string> listed_classes(const std::string& path) {
+  constexpr int64_t kLargestList = 1 << 20;
+  const fs::path folder = fs::is_directory(path) ? fs::path(path) : fs::path(path).parent_path();
+  for (const char* name : {"classes.txt", "batches.meta.txt", "fine_label_names.txt"}) {
+    if (!fs::is_regular_file(folder / name)) continue;
+    const std::string text = read_file(folder / name, kLargestList);
+    std::vector<std::string> lines;
+    for (size_t begin = 0; begin < text.size();) {
+      const size_t end = std::min(text.find('\n', begin), text.size());
+      std::string line = text.substr(begin, end - begin);
+      while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
+      if (!line.empty()) lines.push_back(std::move(line));
+      begin = end + 1;
+    }
+    return lines;
+  }
+  return {};
+}
+
+/// An HDF5 file that is not named after one part may hold them all.
+bool has_parts_inside(const SourcePart& part) { return part.kind == SourceKind::hdf5 && part.split.empty(); }
+
+const SourcePart* find_split(const std::vector<SourcePart>& parts, std::string_view split) {
+  const auto found = std::find_if(parts.begin(), parts.end(), [&](const SourcePart& p) { return p.split == split; });
+  return found == parts.end() ? nullptr : &*found;
+}
+
+const SourcePart& pick(const std::vector<SourcePart>& parts, std::string_view split, const std::string& path) {
+  if (parts.size() == 1 && has_parts_inside(parts[0])) return parts[0];
+  std::vector<std::string> splits;
+  std::string there;
+  for (const SourcePart& part : parts) {
+    splits.push_back(part.split);
+    there += (there.empty() ? "" : ", ") + (part.split.empty() ? std::string("undivided data") : part.split) + " (" +
+             to_string(part.kind) + ")";
+  }
+  const std::optional<std::string> serving = serving_split(splits, split);
+  check<DataError>(serving.has_value(), "dataset", "{} has no part '{}'; there is: {}", path, split, there);
+  return *find_split(parts, *serving);
+}
+
+std::unique_ptr<Dataset> open_part(const SourcePart& part, std::string_view split, const SourceOptions& options) {
+  switch (part.kind) {
+    case SourceKind::cifar10:
+      return open_cifar(part.paths, CifarKind::cifar10, options);
+    case SourceKind::cifar100:
+      return open_cifar(part.paths, CifarKind::cifar100, options);
+    case SourceKind::tar:
+      return open_tar_shards(part.paths, options);
+    case SourceKind::idx:
+      return open_idx(part.paths[0], part.paths.size() > 1 ? part.paths[1] : std::string(), options);
+    case SourceKind::hdf5:
+      return open_hdf5(part.paths[0], has_parts_inside(part) ? split : "", options);
+    case SourceKind::folder:
+      return open_image_folder(part.paths[0], options);
+  }
+  __builtin_unreachable();
+}
+
+}  // namespace
+
+std::unique_ptr<Dataset> open_dataset(const std::string& path, std::string_view split, const SourceOptions& options) {
+  const std::vector<SourcePart> parts = find_parts(path);
+  const SourcePart& part = pick(parts, split, path);
+  SourceOptions chosen = options;
+  if (chosen.classes.empty()) chosen.classes = listed_classes(path);
+  const SourcePart* train = find_split(parts, "train");
+  const bool named_by_folders = part.kind == SourceKind::tar || part.kind == SourceKind::folder;
+  if (chosen.labelled && chosen.classes.empty() && named_by_folders && train != nullptr && train != &part)
+    chosen.classes = open_part(*train, "train", chosen)->classes();
+  return open_part(part, split, chosen);
+}
+
+std::vector<std::string> dataset_splits(const std::string& path) {
+  std::vector<std::string> splits;
+  for (const SourcePart& part : find_parts(path))
+    if (!has_parts_inside(part)) splits.push_back(part.split.empty() ? "train" : part.split);
+  return splits;
+}
+
+}  // namespace vitrail::data

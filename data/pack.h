@@ -1,0 +1,22 @@
+// Any data set in one HDF5 file that opens at once and is read fast.
+#pragma once
+
+#include "dataset.h"
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace vitrail::data {
+
+struct PackPart {
+  std::string name;  // "train", "val", "test"
+  const Dataset* dataset = nullptr;
+};
+
+/// Writes the parts durably into a sealed file (see hdf5_dataset.h): picture files as they are stored, or the pixels of
+/// sources that hold pixels, which must all be of one size. Returns the number of pictures.
+/// Throws IoError as the sources and durable_write; DataError if class names differ between labelled parts.
+int64_t pack(const std::filesystem::path& path, const std::vector<PackPart>& parts);
+
+}  // namespace vitrail::data

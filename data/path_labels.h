@@ -1,0 +1,25 @@
+// Labels from paths: the class of a picture is the first folder of its path ("cat/0042.jpg" is a cat).
+#pragma once
+
+#include "dataset.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vitrail::data {
+
+struct PathLabels {
+  std::vector<std::string> classes;
+  std::vector<int64_t> labels;  // one a path
+};
+
+/// Whether the name ends in .jpg, .jpeg, .png or .bmp, in either case.
+bool is_picture_name(std::string_view name);
+
+/// Classes and labels of relative paths. Unlabelled if options say so or if no path has a folder.
+/// Throws DataError naming source if only some paths have one, or if a folder is not among options.classes.
+PathLabels labels_from_paths(const std::vector<std::string_view>& paths, const SourceOptions& options,
+                             const std::string& source);
+
+}  // namespace vitrail::data

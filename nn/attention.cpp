@@ -1,0 +1,56 @@
+#include "nn/attention.h"
+
+#include <cmath>
+
+namespace vitrail::nn {
+namespace {
+
+const AttentionConfig& checked(const AttentionConfig& c) {
+  check<ConfigError>(c.num_heads > 0 && c.dim % c.num_heads == 0, "attention",
+                     "embed_dim {} is not a multiple of num_heads {}", c.dim, c.num_heads);
+  return c;
+}
+
+}  // namespace
+
+Attention::Attention(const Scope& scope, const AttentionConfig& config)
+    : Module(scope),
+      qkv(sub("qkv"), checked(config).dim, 3 * config.dim, {.bias = config.qkv_bias}),
+      proj(sub("proj"), config.dim, config.dim),
+      proj_drop(sub("proj_drop"), config.proj_drop),
+      config_(config) {
+  const int64_t head_dim = config.dim / config.num_heads;
+  options_ = {.scale = 1 / std::sqrt(double(head_dim)), .causal = config.causal};
+  if (config.qk_norm) {
+    q_norm.emplace(sub("q_norm"), head_dim);
+    k_norm.emplace(sub("k_norm"), head_dim);
+  }
+}
+
+Attention::Heads Attention::heads(const Var& x) {
+  const Var packed = reshape(qkv(x), {x.size(0), x.size(1), 3, config_.num_heads, -1});  // [B, N, 3, H, D]
+  const Var t = permute(packed, {2, 0, 3, 1, 4});                                        // [3, B, H, N, D]
+  Heads h{select(t, 0, 0), select(t, 0, 1), select(t, 0, 2)};
+  if (q_norm) h.q = (*q_norm)(h.q);
+  if (k_norm) h.k = (*k_norm)(h.k);
+  return h;
+}
+
+Var Attention::forward(const Var& x) {
+  Var y;
+  if (q_norm) {
+    const Heads h = heads(x);
+    y = attention(h.q, h.k, h.v, options_);  // [B, N, C]
+  } else {
+    y = attention(qkv(x), config_.num_heads, options_);  // [B, N, C]
+  }
+  return proj_drop(proj(y, DType::f32));
+}
+
+Tensor Attention::weights(const Var& x) {
+  const ag::NoGrad no_grad;
+  const Heads h = heads(x);
+  return core::attention_weights(h.q.value(), h.k.value(), options_);
+}
+
+}  // namespace vitrail::nn

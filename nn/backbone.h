@@ -1,0 +1,23 @@
+// Backbone: what every image model of ours offers, so that recipes take any of them.
+#pragma once
+
+#include "module.h"
+
+namespace vitrail::nn {
+
+class Backbone : public ModuleBase {
+ public:
+  using ModuleBase::ModuleBase;
+
+  /// One feature vector an image: [B, in_chans, H, W] -> [B, feature_dim], the input of the head.
+  virtual Var features(const Var& images) = 0;
+  /// The head on features: [B, feature_dim] -> [B, num_classes]; features themselves if there is no head.
+  virtual Var classify(const Var& features) = 0;
+  virtual int64_t feature_dim() const = 0;
+  virtual int64_t num_classes() const = 0;
+
+  /// [B, in_chans, H, W] -> [B, num_classes].
+  Var logits(const Var& images) { return classify(features(images)); }
+};
+
+}  // namespace vitrail::nn

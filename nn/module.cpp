@@ -1,0 +1,85 @@
+#include "nn/module.h"
+
+#include <algorithm>
+
+namespace vitrail::nn {
+
+Scope::Scope(uint64_t seed, DType dtype, std::string label) : label_(std::move(label)), seed_(seed), dtype_(dtype) {}
+
+Scope::Scope(ModuleBase* parent, const Scope& from, std::string_view name)
+    : parent_(parent),
+      name_(from.name_.empty() ? std::string(name) : from.name_ + "." + std::string(name)),
+      label_(from.label_),
+      seed_(from.seed_),
+      dtype_(from.dtype_),
+      with_values_(from.with_values_) {}
+
+Scope Scope::without_values() const {
+  Scope scope = *this;
+  scope.with_values_ = false;
+  return scope;
+}
+
+std::string Scope::path() const {
+  if (label_.empty() || name_.empty()) return label_ + name_;
+  return label_ + "." + name_;
+}
+
+Tensor Param::initial_value(const Scope& scope, const Shape& shape, const Init& init) {
+  const MemoryOwner owner("parameters");
+  if (!scope.with_values_) return Tensor::empty(shape, scope.dtype());
+  Rng rng(scope.seed(), scope.name());
+  return init(shape, scope.dtype(), rng);
+}
+
+Param::Param(const Scope& scope, const Shape& shape, const Init& init)
+    : Parameter(scope.name(), initial_value(scope, shape, init)) {
+  scope.parent_->parameters_.push_back(this);
+}
+
+Buffer::Buffer(const Scope& scope, Tensor value) : name_(scope.name()), value_(std::move(value)) {
+  scope.parent_->buffers_.push_back(this);
+}
+
+ModuleBase::ModuleBase(const Scope& scope) : scope_(scope), path_(scope.path()) {
+  if (scope.parent_) scope.parent_->children_.push_back(this);
+}
+
+std::vector<Parameter*> ModuleBase::parameters() const {
+  std::vector<Parameter*> all;
+  walk([&](const ModuleBase& m) { all.insert(all.end(), m.parameters_.begin(), m.parameters_.end()); });
+  return all;
+}
+
+std::vector<Buffer*> ModuleBase::buffers() const {
+  std::vector<Buffer*> all;
+  walk([&](const ModuleBase& m) { all.insert(all.end(), m.buffers_.begin(), m.buffers_.end()); });
+  return all;
+}
+
+Parameter& ModuleBase::parameter(std::string_view name) const {
+  for (Parameter* p : parameters())
+    if (p->name() == name) return *p;
+  fail<ConfigError>("module", "the model has no parameter '{}'", name);
+}
+
+int64_t ModuleBase::parameter_count() const {
+  int64_t n = 0;
+  for (const Parameter* p : parameters()) n += p->value().numel();
+  return n;
+}
+
+void ModuleBase::train(bool on) {
+  training_ = on;
+  for (ModuleBase* child : children_) child->train(on);
+}
+
+void ModuleBase::freeze(bool on) {
+  for (Parameter* p : parameters()) p->set_requires_grad(!on);
+}
+
+void ModuleBase::zero_grad() {
+  for (Parameter* p : parameters()) p->drop_grad();
+}
+
+}  // namespace vitrail::nn

@@ -1,0 +1,57 @@
+// Normalisation layers: LayerNorm, RMSNorm, BatchNorm2d, and LayerScale's learned gain.
+#pragma once
+
+#include "module.h"
+
+namespace vitrail::nn {
+
+/// Shape: x [..., dim] -> [..., dim]; bf16 under autocast if out_dtype does not say otherwise.
+/// Source: Ba et al. 2016 (arXiv:1607.06450).
+struct LayerNorm final : Module<LayerNorm> {
+  LayerNorm(const Scope& scope, int64_t dim, double epsilon = 1e-6)
+      : Module(scope),
+        weight(sub("weight"), {dim}, init::ones()),
+        bias(sub("bias"), {dim}, init::zeros()),
+        eps(epsilon) {}
+
+  Var forward(const Var& x, std::optional<DType> out_dtype = {}) { return layer_norm(x, weight, bias, eps, out_dtype); }
+
+  Param weight, bias;
+  double eps;
+};
+
+/// Shape: x [..., dim] -> [..., dim]. Zhang and Sennrich 2019 (arXiv:1910.07467).
+struct RMSNorm final : Module<RMSNorm> {
+  RMSNorm(const Scope& scope, int64_t dim, double epsilon = 1e-6)
+      : Module(scope), weight(sub("weight"), {dim}, init::ones()), eps(epsilon) {}
+
+  Var forward(const Var& x) { return rms_norm(x, weight, eps); }
+
+  Param weight;
+  double eps;
+};
+
+/// A learned gain on a branch, small at first. Touvron et al. 2021 (arXiv:2103.17239). Shape: x [..., dim] -> same.
+struct LayerScale final : Module<LayerScale> {
+  LayerScale(const Scope& scope, int64_t dim, double init_value)
+      : Module(scope), gamma(sub("gamma"), {dim}, init::constant(init_value)) {}
+
+  Var forward(const Var& x) { return x * Var(gamma); }
+
+  Param gamma;
+};
+
+/// Per channel of x [B, channels, H, W]: batch statistics in training (and their running averages, unbiased variance,
+/// as PyTorch keeps them), running averages in evaluation. Ioffe and Szegedy 2015 (arXiv:1502.03167).
+struct BatchNorm2d final : Module<BatchNorm2d> {
+  BatchNorm2d(const Scope& scope, int64_t channels, double weight_init = 1);
+
+  Var forward(const Var& x);
+
+  Param weight, bias;
+  Buffer running_mean, running_var;
+  double eps = 1e-5;
+  double momentum = 0.1;
+};
+
+}  // namespace vitrail::nn

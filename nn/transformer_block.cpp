@@ -1,0 +1,26 @@
+#include "nn/transformer_block.h"
+
+namespace vitrail::nn {
+
+TransformerBlock::TransformerBlock(const Scope& scope, const BlockConfig& c)
+    : Module(scope),
+      norm1(sub("norm1"), c.attn.dim, c.ln_eps),
+      attn(sub("attn"), c.attn),
+      norm2(sub("norm2"), c.attn.dim, c.ln_eps),
+      drop_path(sub("drop_path"), c.drop_path) {
+  if (c.ffn == Ffn::mlp) mlp.emplace(sub("mlp"), c.attn.dim, c.ffn_hidden, c.gelu, c.drop);
+  if (c.ffn == Ffn::swiglu) swiglu.emplace(sub("mlp"), c.attn.dim, c.ffn_hidden, c.drop);
+  if (c.layerscale_init != 0) {
+    ls1.emplace(sub("ls1"), c.attn.dim, c.layerscale_init);
+    ls2.emplace(sub("ls2"), c.attn.dim, c.layerscale_init);
+  }
+}
+
+Var TransformerBlock::forward(const Var& x) {
+  const auto scaled = [](std::optional<LayerScale>& ls, const Var& branch) { return ls ? (*ls)(branch) : branch; };
+  const Var h = x + drop_path(scaled(ls1, attn(norm1(x))));
+  const Var y = norm2(h);
+  return h + drop_path(scaled(ls2, mlp ? (*mlp)(y) : (*swiglu)(y)));
+}
+
+}  // namespace vitrail::nn

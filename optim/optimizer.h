@@ -1,0 +1,68 @@
+// Optimizer: updates parameters from their gradients. What the kinds share is here: groups, one count of steps for each
+// parameter, named state. Each kind supplies the update of one parameter.
+#pragma once
+
+#include "../autograd/parameter.h"
+#include "../core/tensor_map.h"
+
+#include <string>
+#include <vector>
+
+namespace vitrail::optim {
+
+/// Parameters that share how the step's learning rate and weight decay apply to them.
+struct ParamGroup {
+  std::vector<ag::Parameter*> parameters;  // must outlive the optimizer
+  double lr_scale = 1;
+  double weight_decay_scale = 1;  // 0: never decayed
+};
+
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
+
+  /// One update of every parameter that has a gradient. One without is left alone altogether: no decay, no moments, and
+  /// its count of steps stands still.
+  /// Throws: ShapeError if a gradient has not the parameter's shape and type; TapeError if a live tape uses it.
+  void step(double lr, double weight_decay);
+  /// Drops all gradients.
+  void zero_grad();
+
+  /// "NAME/step" (i64) for each parameter and, once it was updated, "NAME/exp_avg" and the like. Shares the elements:
+  /// the next step changes them.
+  TensorMap state() const;
+  /// Takes copies. Throws ConfigError for a name that is missing or unknown, ShapeError for another shape or type; then
+  /// nothing has changed.
+  void load_state(const TensorMap& state);
+
+ protected:
+  /// One parameter with its history.
+  struct Slot {
+    ag::Parameter* parameter = nullptr;
+    double lr_scale = 1;
+    double weight_decay_scale = 1;
+    int64_t step = 0;             // updates so far, with the current one
+    std::vector<Tensor> moments;  // as named by moment_names; zeros before the first update
+  };
+  /// What one update of one parameter works on. lr and weight_decay are scaled for its group.
+  struct Update {
+    Tensor& value;
+    const Tensor& grad;  // dense
+    Slot& slot;
+    double lr, weight_decay;
+  };
+
+  /// Throws ConfigError if two parameters have the same name.
+  Optimizer(const std::vector<ParamGroup>& groups, std::vector<std::string> moment_names);
+  /// Before the updates of a step, for what depends on all gradients.
+  virtual void begin_step(const std::vector<Slot>&) {}
+  virtual void update(const Update& u) = 0;
+
+ private:
+  std::vector<std::string> moment_names_;
+  std::vector<Slot> slots_;
+};
+
+}  // namespace vitrail::optim

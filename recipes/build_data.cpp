@@ -1,0 +1,153 @@
+#include "recipes/build_data.h"
+
+#include "core/error.h"
+#include "data/augment/horizontal_flip.h"
+#include "data/augment/pad_random_crop.h"
+#include "data/augment/random_resized_crop.h"
+#include "data/augment/resize_center_crop.h"
+#include "data/augment/vertical_flip.h"
+#include "data/open_dataset.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace vitrail::recipes {
+namespace {
+
+data::Normalize normalize(const DataConfig& c) {
+  return {{c.mean[0], c.mean[1], c.mean[2]}, {c.std[0], c.std[1], c.std[2]}};
+}
+
+data::LoaderOptions loader_options(const DataConfig& config, int64_t seed, int64_t batch_size) {
+  data::LoaderOptions options;
+  options.batch_size = batch_size;
+  options.sample_shape = {3, config.img_size, config.img_size};
+  options.seed = uint64_t(seed);
+  options.workers = int(config.workers);
+  options.prefetch = int(config.prefetch);
+  return options;
+}
+
+std::unique_ptr<data::Loader> shuffled_loader(const DataConfig& config, int64_t seed, const data::Dataset& dataset,
+                                              int64_t batch_size, int64_t epochs, const data::LoaderState& start,
+                                              data::BadFiles& bad_files) {
+  data::LoaderOptions options = loader_options(config, seed, batch_size);
+  options.shuffle = options.drop_last = true;
+  options.epochs = epochs;
+  options.start = start;
+  return std::make_unique<data::Loader>(dataset, train_transform(config), options, bad_files);
+}
+
+/// Pixels from 0 to 1, [3, H, W].
+data::Image to_image(const Tensor& pixels) {
+  data::Image image(pixels.size(1), pixels.size(2));
+  const auto values = pixels.span<float>();
+  const size_t count = values.size() / 3;
+  for (size_t i = 0; i < count; ++i)
+    for (size_t c = 0; c < 3; ++c) image.data()[3 * i + c] = uint8_t(std::lround(255 * values[c * count + i]));
+  return image;
+}
+
+}  // namespace
+
+void DataConfig::describe(Fields& f) {
+  f("root", root, "where the pictures are: class folders, tar shards, CIFAR, IDX, HDF5");
+  f("train_split", train_split, "the part to train on");
+  f("val_split", val_split, "the part to evaluate on");
+  f("img_size", img_size, "side of the pictures the model sees", at_least(1));
+  f("crop", crop, "random_resized: a random part of the picture; pad: shifts; none: the whole picture",
+    one_of({"random_resized", "pad", "none"}));
+  f("crop_scale", crop_scale, "random_resized: smallest and largest share of the picture's area", between(0, 1).of(2));
+  f("crop_padding", crop_padding, "pad: pixels of the largest shift", at_least(0));
+  f("hflip", hflip, "probability of exchanging left and right", between(0, 1));
+  f("vflip", vflip, "probability of exchanging top and bottom", between(0, 1));
+  f("eval_crop", eval_crop, "random_resized: share of the shorter side kept in evaluation", between(0.1, 1));
+  f("interpolation", interpolation, "of resizing", one_of({"nearest", "bilinear", "bicubic"}));
+  f("mean", mean, "subtracted from red, green, blue in 0..1", Limits{}.of(3));
+  f("std", std, "then divided by", positive().of(3));
+  f("workers", workers, "threads that prepare pictures; results do not depend on it", at_least(1));
+  f("prefetch", prefetch, "batches prepared ahead", at_least(1));
+  f("on_error", on_error, "a broken picture ends the run, or is skipped and listed in bad_files.tsv",
+    one_of({"fail", "skip"}));
+  f("max_bad", max_bad, "skip: the run ends if a larger share of the pictures is broken", between(0, 1));
+}
+
+data::ImageTransform train_transform(const DataConfig& c) {
+  const data::Filter filter = data::parse_filter(c.interpolation);
+  data::Pipeline steps;
+  if (c.crop == "random_resized")
+    steps.add(data::RandomResizedCrop(
+        {.size = c.img_size, .min_scale = c.crop_scale[0], .max_scale = c.crop_scale[1], .filter = filter}));
+  else if (c.crop == "pad")
+    steps.add(data::PadRandomCrop(c.img_size, c.crop_padding));
+  else
+    steps.add(data::ResizeCenterCrop(c.img_size, c.img_size, filter));
+  if (c.hflip > 0) steps.add(data::HorizontalFlip(c.hflip));
+  if (c.vflip > 0) steps.add(data::VerticalFlip(c.vflip));
+  return {std::move(steps), normalize(c)};
+}
+
+data::ImageTransform eval_transform(const DataConfig& c) {
+  const double share = c.crop == "random_resized" ? c.eval_crop : 1;
+  const int64_t shorter = int64_t(double(c.img_size) / share);
+  data::Pipeline steps;
+  steps.add(data::ResizeCenterCrop(shorter, c.img_size, data::parse_filter(c.interpolation)));
+  return {std::move(steps), normalize(c)};
+}
+
+std::unique_ptr<data::Dataset> open_labelled(const DataConfig& config, const std::string& split) {
+  auto part = data::open_dataset(config.root, split);
+  check<DataError>(!part->classes().empty(), "data", "{} has no labels in its part '{}'", config.root, split);
+  return part;
+}
+
+data::BadFiles bad_files_policy(const DataConfig& config) {
+  return data::BadFiles(config.on_error == "skip" ? data::OnError::skip : data::OnError::fail, config.max_bad);
+}
+
+std::unique_ptr<data::Loader> eval_loader(const DataConfig& config, const data::Dataset& dataset, int64_t batch_size,
+                                          data::BadFiles& bad_files) {
+  constexpr int64_t kSeed = 0;  // nothing is random
+  return std::make_unique<data::Loader>(dataset, eval_transform(config), loader_options(config, kSeed, batch_size),
+                                        bad_files);
+}
+
+Preview preview(const DataConfig& config, int64_t seed, int64_t count) {
+  DataConfig plain = config;  // without normalisation
+  plain.mean = {0, 0, 0};
+  plain.std = {1, 1, 1};
+  const auto dataset = open_labelled(config, config.train_split);
+  data::BadFiles bad_files = bad_files_policy(config);
+  const int64_t shown = std::min(count, dataset->size());
+  const auto batch = shuffled_loader(plain, seed, *dataset, shown, 1, {}, bad_files)->next();
+  check<DataError>(batch.has_value(), "preview", "{} has no pictures in its part '{}'", config.root,
+                   config.train_split);
+  Preview result;
+  for (int64_t i = 0; i < shown; ++i) {
+    result.images.push_back(to_image(batch->images.select(0, i)));
+    result.captions.push_back(dataset->classes().at(size_t(batch->labels.span<int64_t>()[size_t(i)])));
+  }
+  return result;
+}
+
+ImageData::ImageData(const DataConfig& config, int64_t seed)
+    : config_(config),
+      seed_(seed),
+      bad_files_(bad_files_policy(config)),
+      train_(open_labelled(config, config.train_split)),
+      val_(open_labelled(config, config.val_split)) {
+  check<DataError>(train_->classes() == val_->classes(), "data",
+                   "the parts '{}' and '{}' of {} have different classes: {} and {}", config.train_split,
+                   config.val_split, config.root, train_->classes().size(), val_->classes().size());
+}
+
+std::unique_ptr<data::Loader> ImageData::train_loader(int64_t batch_size, int64_t epochs,
+                                                      const data::LoaderState& start) {
+  return shuffled_loader(config_, seed_, *train_, batch_size, epochs, start, bad_files_);
+}
+
+std::unique_ptr<data::Loader> ImageData::val_loader(int64_t batch_size) {
+  return eval_loader(config_, *val_, batch_size, bad_files_);
+}
+
+}  // namespace vitrail::recipes

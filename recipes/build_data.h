@@ -1,0 +1,76 @@
+// The `data:` section of a recipe, and the pictures and loaders it asks for, for training and for a look at them.
+#pragma once
+
+#include "../data/augment/transforms.h"
+#include "../data/loader.h"
+#include "fields.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace vitrail::recipes {
+
+struct DataConfig {
+  std::string root;
+  std::string train_split = "train", val_split = "val";
+  int64_t img_size = 224;
+  std::string crop = "random_resized";
+  std::vector<double> crop_scale{0.08, 1};
+  int64_t crop_padding = 4;
+  double hflip = 0.5, vflip = 0;
+  double eval_crop = 0.875;
+  std::string interpolation = "bicubic";
+  std::vector<double> mean{0.485, 0.456, 0.406}, std{0.229, 0.224, 0.225};
+  int64_t workers = 2;
+  int64_t prefetch = 4;
+  std::string on_error = "fail";
+  double max_bad = 0.01;
+
+  void describe(Fields& f);
+};
+
+/// What a training picture goes through, and what a validation picture does.
+data::ImageTransform train_transform(const DataConfig& config);
+data::ImageTransform eval_transform(const DataConfig& config);
+
+/// The labelled part of config.root named split. Throws DataError or IoError as data::open_dataset; DataError if it has
+/// no labels.
+std::unique_ptr<data::Dataset> open_labelled(const DataConfig& config, const std::string& split);
+/// An empty list with the policy of the section.
+data::BadFiles bad_files_policy(const DataConfig& config);
+/// All of a data set, once, in order, as a model is evaluated on it. dataset and bad_files outlive the loader.
+std::unique_ptr<data::Loader> eval_loader(const DataConfig& config, const data::Dataset& dataset, int64_t batch_size,
+                                          data::BadFiles& bad_files);
+
+struct Preview {
+  std::vector<data::Image> images;
+  std::vector<std::string> captions;  // names of classes
+};
+/// The first pictures of a training run with that seed as the model sees them, but for the normalisation; fewer than
+/// count if there are fewer. Throws DataError or IoError.
+Preview preview(const DataConfig& config, int64_t seed, int64_t count);
+
+/// Labelled pictures of a training and a validation part with the same classes.
+class ImageData {
+ public:
+  /// Throws DataError or IoError as data::open_dataset; DataError if the parts have no labels or different classes.
+  ImageData(const DataConfig& config, int64_t seed);
+
+  int64_t classes() const { return int64_t(train_->classes().size()); }
+  int64_t train_size() const { return train_->size(); }
+  int64_t val_size() const { return val_->size(); }
+  /// Augmented batches in random order; an epoch's last pictures that fill no batch are left out of it.
+  std::unique_ptr<data::Loader> train_loader(int64_t batch_size, int64_t epochs, const data::LoaderState& start);
+  /// All of the validation part, once, in order.
+  std::unique_ptr<data::Loader> val_loader(int64_t batch_size);
+  const data::BadFiles& bad_files() const { return bad_files_; }
+
+ private:
+  DataConfig config_;
+  int64_t seed_;
+  data::BadFiles bad_files_;
+  std::unique_ptr<data::Dataset> train_, val_;
+};
+
+}  // namespace vitrail::recipes

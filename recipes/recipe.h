@@ -1,0 +1,114 @@
+// Recipe: a training method as the loop sees it. A method supplies its step, its evaluation and its state; the loop
+// (loop.h) does the rest: order of work, logs, checkpoints, Ctrl-C, resuming.
+#pragma once
+
+#include "../core/tensor_map.h"
+#include "../data/loader.h"
+#include "stats.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace vitrail::recipes {
+
+class Fields;
+struct ModelConfig;
+struct DataConfig;
+
+/// What the loop must know of a run. Functions of time take the number of steps done.
+struct Plan {
+  std::string name;
+  uint64_t seed = 0;
+  int64_t epochs = 0;
+  int64_t steps_per_epoch = 0;
+  int64_t batch_size = 0;
+  std::function<double(double)> lr, weight_decay;
+  int64_t eval_every = 1;        // epochs; the last one is always evaluated
+  int64_t checkpoint_every = 0;  // steps, besides the end of each epoch; 0: only there
+  int64_t log_every = 10;        // steps
+};
+
+/// Where training is, and what varies with it.
+struct At {
+  int64_t epoch = 0;  // from 0
+  int64_t step = 0;   // from 0, over the whole run
+  double lr = 0;
+  double weight_decay = 0;
+};
+
+struct Evaluation {
+  Stats stats;       // "loss", "top1", ...; accuracies as fractions
+  double score = 0;  // the higher the better: decides which checkpoint is best.h5
+};
+
+/// Called after each batch of an evaluation. Throws to end it early, if the user asked to stop.
+using Tick = std::function<void(int64_t done, int64_t total)>;
+
+/// What --dry-run prints of a model.
+struct ModelCard {
+  std::string table;  // layers, as nn::to_table
+  int64_t parameters = 0;
+  int64_t flops_per_image = 0;  // forward, 2 for each multiply-accumulate
+};
+
+/// A training method. Everything a step's result depends on is in its arguments and in state().
+class Recipe {
+ public:
+  virtual ~Recipe() = default;
+
+  virtual const Plan& plan() const = 0;
+  virtual ModelCard card() = 0;
+  /// Training batches from there to the end of the run, each of plan().batch_size.
+  virtual std::unique_ptr<data::Loader> load(const data::LoaderState& start) = 0;
+  /// One update. The first number returned is the loss.
+  /// Throws NumericError, with the weights as before, if the loss or a gradient is not finite (check_finite).
+  virtual Stats step(const data::Batch& batch, const At& at) = 0;
+  virtual Evaluation evaluate(const Tick& tick) = 0;
+  /// Everything that steps change: weights, moments, averages. Shares elements with them.
+  virtual TensorMap state() const = 0;
+  /// Throws if a name is missing or unknown or a shape differs.
+  virtual void load_state(const TensorMap& state) = 0;
+  /// Pictures that could not be read so far.
+  virtual const data::BadFiles& bad_files() const = 0;
+};
+
+/// The keys of a recipe file, with their defaults, and what they make. Each method has one; these keys are common to
+/// all.
+struct RecipeConfig {
+  std::string recipe;  // the method
+  std::string name;
+  std::string out;
+  int64_t seed = 0;
+  std::string precision = "f32";
+
+  virtual ~RecipeConfig() = default;
+  /// Every key; overriders call this first.
+  virtual void describe(Fields& fields);
+  /// What a method says of its model and its data: enough to use a trained model.
+  struct Sections {
+    const ModelConfig& model;
+    const DataConfig& data;
+    int64_t batch_size;
+  };
+  virtual Sections sections() const = 0;
+  /// Opens the data and builds the model.
+  /// Throws ConfigError for values that do not fit together, DataError or IoError for data.
+  virtual std::unique_ptr<Recipe> build() const = 0;
+};
+
+/// The methods: what `recipe:` in a file may say.
+std::vector<std::string> methods();
+/// The defaults of a method. Throws ConfigError listing them all for an unknown one.
+std::unique_ptr<RecipeConfig> method_config(std::string_view method);
+
+/// Throws NumericError naming the step if value is not finite.
+void check_finite(std::string_view name, double value, const At& at);
+
+/// Entries of map whose names begin with "prefix/", without it; and the other way round.
+TensorMap sub_map(const TensorMap& map, std::string_view prefix);
+void add_map(TensorMap& map, std::string_view prefix, const TensorMap& entries);
+
+}  // namespace vitrail::recipes

@@ -1,0 +1,34 @@
+// Supervised classification: a vision transformer or ResNet, cross-entropy on labels, optionally an averaged model.
+#pragma once
+
+#include "build_data.h"
+#include "build_model.h"
+#include "build_optimizer.h"
+#include "recipe.h"
+
+namespace vitrail::recipes {
+
+struct SupervisedConfig final : RecipeConfig {
+  ModelConfig model;
+  DataConfig data;
+  OptimConfig optim;
+  ScheduleConfig schedule;
+  struct Train {
+    int64_t epochs = 100;
+    int64_t batch_size = 128;
+    int64_t accumulate = 1;
+    double label_smoothing = 0;
+    double ema_decay = 0;
+    int64_t eval_every = 1;
+    int64_t checkpoint_every = 0;
+    int64_t log_every = 10;
+
+    void describe(Fields& f);
+  } train;
+
+  void describe(Fields& f) override;
+  Sections sections() const override { return {model, data, train.batch_size}; }
+  std::unique_ptr<Recipe> build() const override;
+};
+
+}  // namespace vitrail::recipes

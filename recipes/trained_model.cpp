@@ -1,0 +1,77 @@
+#include "recipes/trained_model.h"
+
+#include "core/error.h"
+#include "nn/state_io.h"
+#include "nn/summary.h"
+#include "recipes/build_data.h"
+#include "recipes/build_model.h"
+#include "recipes/checkpoint.h"
+#include "recipes/config.h"
+
+namespace vitrail::recipes {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path checkpoint_at(const fs::path& path) {
+  check<ConfigError>(fs::exists(path), "checkpoint", "{}: no such file or folder", path.string());
+  if (!fs::is_directory(path)) return path;
+  for (const char* name : {"checkpoints/best.h5", "checkpoints/last.h5"})
+    if (fs::exists(path / name)) return path / name;
+  fail<ConfigError>("checkpoint", "{} is not the folder of a run: no checkpoints/best.h5 or last.h5", path.string());
+}
+
+/// How many outputs the classifier has: that of a vision transformer is named head, that of a ResNet fc.
+int64_t classes_of(const TensorMap& weights, const fs::path& path) {
+  for (const char* name : {"head.weight", "fc.weight"})
+    if (const auto found = weights.find(name); found != weights.end()) return found->second.size(0);
+  fail<IoError>("checkpoint", "{}: its model has no classifier", path.string());
+}
+
+std::unique_ptr<RecipeConfig> settings_of(const Checkpoint& checkpoint, const fs::path& path,
+                                          const std::vector<std::string>& changes) {
+  auto settings = method_config(recipe_name(checkpoint.recipe, path.string()));
+  Config config(*settings);
+  config.read_text(checkpoint.recipe, path.string());
+  for (const std::string& change : changes) config.set(change);
+  return settings;
+}
+
+}  // namespace
+
+std::unique_ptr<RecipeConfig> read_settings(const fs::path& recipe, const std::vector<std::string>& changes) {
+  auto settings = method_config(recipe_name(recipe));
+  Config config(*settings);
+  config.read(recipe);
+  for (const std::string& change : changes) config.set(change);
+  return settings;
+}
+
+TrainedModel load_trained_model(const fs::path& path, const std::vector<std::string>& changes) {
+  TrainedModel trained;
+  trained.checkpoint = checkpoint_at(path);
+  const Checkpoint checkpoint = load_checkpoint(trained.checkpoint);
+  trained.settings = settings_of(checkpoint, trained.checkpoint, changes);
+  const TensorMap state = sub_map(checkpoint.tensors, "recipe");
+  TensorMap weights = sub_map(state, "ema");
+  trained.averaged = !weights.empty();
+  if (!trained.averaged) weights = sub_map(state, "model");
+
+  const RecipeConfig::Sections sections = trained.settings->sections();
+  trained.model = build_model(nn::Scope().without_values(), sections.model, sections.data.img_size,
+                              classes_of(weights, trained.checkpoint));
+  nn::load_state(*trained.model, weights, trained.checkpoint.string());
+  trained.model->eval();
+  return trained;
+}
+
+ModelCard model_card(nn::Backbone& model, int64_t img_size) {
+  model.eval();
+  const auto rows = nn::summarize([&] {
+    nn::SummaryEntry whole(model);
+    whole.finish(model.logits(zeros({1, 3, img_size, img_size})).shape());
+  });
+  return {nn::to_table(rows, 2), model.parameter_count(), 2 * rows.front().macs};
+}
+
+}  // namespace vitrail::recipes

@@ -1,0 +1,35 @@
+// Recipes and checkpoints for programs that use models rather than train them.
+#pragma once
+
+#include "../nn/backbone.h"
+#include "recipe.h"
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace vitrail::recipes {
+
+/// A recipe file with each of changes (key=value) applied. Throws ConfigError or IoError as Config.
+std::unique_ptr<RecipeConfig> read_settings(const std::filesystem::path& recipe,
+                                            const std::vector<std::string>& changes = {});
+
+/// A model as a run left it.
+struct TrainedModel {
+  std::filesystem::path checkpoint;
+  std::unique_ptr<RecipeConfig> settings;  // the run's recipe, changed
+  std::unique_ptr<nn::Backbone> model;     // in evaluation mode
+  bool averaged = false;                   // the weights are the run's moving averages
+};
+
+/// path: a checkpoint, or the folder of a run, of which best.h5 is taken, or last.h5 if there is no best.h5. The
+/// averaged weights are taken where the run kept them.
+/// Throws: ConfigError if path is neither, or for changes that do not fit; IoError for a damaged checkpoint, or one
+/// that holds other weights than its recipe says.
+TrainedModel load_trained_model(const std::filesystem::path& path, const std::vector<std::string>& changes = {});
+
+/// The table of a model's layers and its cost for one picture of that side.
+ModelCard model_card(nn::Backbone& model, int64_t img_size);
+
+}  // namespace vitrail::recipes

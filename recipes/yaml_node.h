@@ -1,0 +1,28 @@
+// A YAML document as a tree in which every node knows its place. Read within limits that keep any text harmless.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vitrail::recipes {
+
+constexpr int64_t kMaxRecipeBytes = 64 << 10;
+
+struct YamlNode {
+  enum class Kind { kNull, kScalar, kList, kMap };
+  Kind kind = Kind::kNull;
+  bool quoted = false;             // of a scalar
+  std::string text;                // of a scalar
+  std::vector<YamlNode> keys;      // of a map: scalars, one for each child
+  std::vector<YamlNode> children;  // of a list or map
+  int line = 1, column = 1;
+  int64_t size = 1;  // nodes here and below
+};
+
+/// name stands for the text in messages: "<name>:<line>:<column>: ...".
+/// Throws ConfigError: not YAML; beyond the limits (see Config); tags, merge keys, keys given twice, several documents.
+YamlNode parse_yaml(std::string_view text, const std::string& name);
+
+}  // namespace vitrail::recipes

@@ -1,0 +1,21 @@
+// The small picture files of tests/data/images.
+#pragma once
+
+#include "core/file.h"
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+
+namespace vitrail::test {
+
+inline std::filesystem::path picture_path(const std::string& name) {
+  return std::filesystem::path(VITRAIL_SOURCE_DIR) / "tests/data/images" / name;
+}
+
+inline std::string picture_file(const std::string& name) { return read_file(picture_path(name), 1 << 20); }
+
+inline std::span<const std::byte> bytes_of(const std::string& file) { return std::as_bytes(std::span(file)); }
+
+}  // namespace vitrail::test

@@ -1,0 +1,134 @@
+#include "core/error.h"
+#include "data/augment/horizontal_flip.h"
+#include "data/augment/normalize.h"
+#include "data/augment/pad_random_crop.h"
+#include "data/augment/random_resized_crop.h"
+#include "data/augment/resize_center_crop.h"
+#include "data/augment/transforms.h"
+#include "data/augment/vertical_flip.h"
+#include "tests/support/close.h"
+#include "tests/support/reference.h"
+#include "tools/reference/reference_case.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace vitrail::data {
+namespace {
+
+Image numbered(int64_t height, int64_t width) {
+  Image image(height, width);
+  for (size_t i = 0; i < image.pixels().size(); ++i) image.data()[i] = uint8_t(i * 7 + 1);
+  return image;
+}
+
+Tensor normalized(const Image& image, const Normalize& normalize) {
+  Tensor out = Tensor::empty({3, image.height(), image.width()});
+  normalize(image, out.span<float>());
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("augmentations agree with the official implementations") {
+  const auto path = test::reference_path("augment.h5");
+  if (!path) return;
+  const hdf5::Reader file(*path);
+  for (const std::string group : {"random_resized_crop_statistics", "hflip", "vflip", "normalize", "eval_float"}) {
+    int count = 0;
+    for (const auto& c : reference::reference_cases(file)) {
+      if (!c.path.starts_with(group + "/")) continue;
+      ++count;
+      REQUIRE(c.run);
+      const reference::Outcome outcome = c.run(file, c.path, DType::f32);
+      CAPTURE(c.path);
+      CAPTURE(outcome.worst());
+      CAPTURE(outcome.tolerance());
+      CHECK(outcome.pass());
+    }
+    CAPTURE(group);
+    CHECK(count >= 2);
+  }
+}
+
+TEST_CASE("RandomResizedCrop resizes its box") {
+  const Image image = numbered(20, 30);
+  const RandomResizedCrop crop({.size = 8});
+  const Box box{2, 3, 10, 12};
+  CHECK(crop.apply(image, box) == resized_crop(image, box, {8, 8}, Filter::bicubic));
+  CHECK_THROWS_WITH_AS(RandomResizedCrop({.min_scale = 0.5, .max_scale = 0.25}), doctest::Contains("scale [0.5, 0.25]"),
+                       ConfigError);
+  CHECK_THROWS_AS(RandomResizedCrop({.size = 0}), ConfigError);
+}
+
+TEST_CASE("flips mirror as often as asked") {
+  const Image image = numbered(2, 3);
+  CHECK(HorizontalFlip().apply(image, {false}) == image);
+  CHECK(HorizontalFlip().apply(image, {true}).at(1, 0)[0] == image.at(1, 2)[0]);
+  Rng rng(1, "flip");
+  int flips = 0;
+  for (int i = 0; i < 1000; ++i) flips += HorizontalFlip(0.25).sample(rng, {2, 3}).flip;
+  CHECK(std::abs(flips - 250) < 60);
+  CHECK(VerticalFlip().apply(image, {false}) == image);
+  CHECK(VerticalFlip().apply(image, {true}).at(0, 2)[0] == image.at(1, 2)[0]);
+  CHECK(VerticalFlip(1).sample(rng, {2, 3}).flip);
+}
+
+TEST_CASE("PadRandomCrop reaches every place of the padded image") {
+  const Image image = numbered(6, 6);
+  const PadRandomCrop crop(6, 2);
+  Rng rng(1, "pad");
+  std::set<std::pair<int64_t, int64_t>> corners;
+  for (int i = 0; i < 1000; ++i) {
+    const Box box = crop.sample(rng, image.size());
+    CHECK(std::max(std::abs(box.top), std::abs(box.left)) <= 2);
+    corners.insert({box.top, box.left});
+  }
+  CHECK(corners.size() == 25);
+  const Image shifted = crop.apply(image, {-2, 1, 6, 6});
+  CHECK(shifted.at(1, 0)[0] == 0);
+  CHECK(shifted.at(2, 0)[0] == image.at(0, 1)[0]);
+  CHECK_THROWS_WITH_AS(PadRandomCrop(20, 4).sample(rng, image.size()), doctest::Contains("6 x 6 with a border of 4"),
+                       ShapeError);
+}
+
+TEST_CASE("Normalize refuses what it cannot do") {
+  CHECK_THROWS_AS(Normalize({0, 0, 0}, {1, 0, 1}), ConfigError);
+  std::vector<float> short_of_one(11);
+  CHECK_THROWS_WITH_AS(Normalize(kHalfMean, kHalfStd)(Image(2, 2), short_of_one), doctest::Contains("2 x 2"),
+                       ShapeError);
+}
+
+TEST_CASE("the evaluation transform resizes and crops; small images pass unchanged") {
+  Rng rng(1, "eval");
+  const Image photo = numbered(300, 400);
+  const Image expected = center_crop(resize(photo, {256, 341}, Filter::bicubic), 224);
+  CHECK(eval_transform({}).augmented(photo, rng) == expected);
+  const Image small = numbered(32, 32);
+  CHECK(eval_transform({.img_size = 32}).augmented(small, rng) == small);
+  CHECK_THROWS_AS(eval_transform({.img_size = 0}), ConfigError);
+}
+
+TEST_CASE("the training transform depends on the random numbers alone") {
+  const Image photo = numbered(90, 120);
+  for (const int64_t size : {32, 64}) {
+    const ImageTransform transform = train_transform({.img_size = size});
+    const auto run = [&](uint64_t sample) {
+      Rng rng(7, "augment", sample);
+      return transform.augmented(photo, rng);
+    };
+    CHECK(run(1).size() == ImageSize{size, size});
+    CHECK(run(1) == run(1));
+    CHECK_FALSE(run(1) == run(2));
+    Tensor out = Tensor::empty({3, size, size});
+    Rng rng(7, "augment", 1);
+    transform(photo, rng, out.span<float>());
+    CHECK(test::max_difference(out, normalized(run(1), Normalize(kImageNetMean, kImageNetStd))) == 0);
+  }
+}
+
+}  // namespace vitrail::data

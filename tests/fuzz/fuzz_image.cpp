@@ -1,0 +1,33 @@
+// Any bytes as an image: pixels of the size that the header promises, or an IoError.
+#include "core/error.h"
+#include "data/image.h"
+
+#include <cstdlib>
+#include <optional>
+
+using namespace vitrail;
+
+namespace {
+
+std::optional<data::ImageSize> promised_size(std::span<const std::byte> file) {
+  try {
+    return data::image_size(file);
+  } catch (const IoError&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const auto file = std::as_bytes(std::span(data, size));
+  const auto promised = promised_size(file);
+  constexpr int64_t kQuick = 1 << 18;  // larger pictures are as safe, but slow
+  if (promised && promised->height * promised->width > kQuick) return 0;
+  try {
+    const data::Image image = data::decode_image(file);
+    if (image.size() != promised || int64_t(image.pixels().size()) != image.height() * image.width() * 3) std::abort();
+  } catch (const IoError&) {
+  }
+  return 0;
+}

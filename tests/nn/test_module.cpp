@@ -1,0 +1,150 @@
+#include "nn/dropout.h"
+#include "nn/linear.h"
+#include "nn/mlp.h"
+#include "nn/module.h"
+#include "nn/norm.h"
+#include "nn/state_io.h"
+#include "tests/support/close.h"
+
+#include <doctest/doctest.h>
+
+namespace vitrail::nn {
+namespace {
+
+struct Pair final : Module<Pair> {
+  explicit Pair(const Scope& scope)
+      : Module(scope), first(sub("first"), 3, 4), items(sub("items")), scale(sub("scale"), {4}, init::ones()) {
+    items.add(4, 4);
+    items.add(4, 2);
+  }
+  Var forward(const Var& x) { return items[1](items[0](first(x) * Var(scale))); }
+  Linear first;
+  ModuleList<Linear> items;
+  Param scale;
+};
+
+std::vector<std::string> names(const ModuleBase& m) {
+  std::vector<std::string> out;
+  for (const Parameter* p : m.parameters()) out.push_back(p->name());
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("parameters carry their full names, own ones first") {
+  Pair pair{Scope(1)};
+  CHECK(names(pair) == std::vector<std::string>{"scale", "first.weight", "first.bias", "items.0.weight", "items.0.bias",
+                                                "items.1.weight", "items.1.bias"});
+  CHECK(pair.parameter_count() == 4 + 16 + 20 + 10);
+  CHECK(pair.parameter("items.1.bias").shape() == Shape{2});
+  CHECK_THROWS_WITH_AS(pair.parameter("items.1.bia"), doctest::Contains("no parameter 'items.1.bia'"), ConfigError);
+}
+
+TEST_CASE("initial values follow from seed and name alone") {
+  Pair a{Scope(1)}, b{Scope(1, DType::f32, "student")}, other{Scope(2)};
+  CHECK(test::max_difference(a.parameter("items.0.weight").value(), b.parameter("items.0.weight").value()) == 0);
+  CHECK(test::max_difference(a.parameter("items.0.weight").value(), other.parameter("items.0.weight").value()) > 0);
+  Linear alone(Scope(1), 4, 4);
+  CHECK(test::max_difference(a.parameter("items.0.weight").value(), alone.weight.value()) > 0);
+}
+
+TEST_CASE("an error names the place in the model") {
+  Pair pair{Scope(1, DType::f32, "student")};
+  CHECK_THROWS_WITH_AS(pair(ones({2, 5})), doctest::Contains("in student.first"), ShapeError);
+}
+
+TEST_CASE("train, eval and freeze reach all children") {
+  Pair pair{Scope(1)};
+  CHECK(pair.items[1].is_training());
+  pair.eval();
+  CHECK_FALSE(pair.items[1].is_training());
+  pair.freeze();
+  CHECK_FALSE(pair.items[1].weight.requires_grad());
+  pair.freeze(false);
+  CHECK(pair.items[1].weight.requires_grad());
+}
+
+TEST_CASE("weights go out and in under their names, strictly") {
+  Pair a{Scope(1)}, b{Scope(2)};
+  copy_state(b, a);
+  CHECK(test::max_difference(a.first.weight.value(), b.first.weight.value()) == 0);
+
+  TensorMap map = state(a);
+  map.erase("first.bias");
+  map["items.0.weight"] = zeros({3, 3});
+  map["extra"] = zeros({1});
+  CHECK_THROWS_WITH_AS(load_state(b, map, "last.h5"), doctest::Contains("missing: first.bias"), IoError);
+  CHECK_THROWS_WITH_AS(load_state(b, map, "last.h5"), doctest::Contains("unexpected: extra"), IoError);
+  CHECK_THROWS_WITH_AS(load_state(b, map, "last.h5"),
+                       doctest::Contains("'items.0.weight' is [3, 3] in the file, [4, 4] in the model"), IoError);
+  map["scale"] = full({4}, 7);
+  const LoadReport report = load_state(b, map, "last.h5", Strict::no);
+  CHECK(report.missing == std::vector<std::string>{"first.bias"});
+  CHECK(b.scale.value().to_vector() == std::vector<double>{7, 7, 7, 7});
+}
+
+TEST_CASE("a summary lists calls with shapes, parameters and multiply-accumulates") {
+  Pair pair{Scope(1)};
+  const auto rows = summarize([&] { pair(ones({5, 3})); });
+  REQUIRE(rows.size() == 4);
+  CHECK(rows[0].name.empty());
+  CHECK(rows[0].macs == 5 * (3 * 4 + 4 * 4 + 4 * 2));
+  CHECK(rows[3].name == "items.1");
+  CHECK(rows[3].output == Shape{5, 2});
+  CHECK(rows[3].parameters == 10);
+  CHECK(to_table(rows).find("items.1") != std::string::npos);
+}
+
+TEST_CASE("batch norm keeps running averages with unbiased variance") {
+  BatchNorm2d bn{Scope(1), 2};
+  const Tensor x = tensor<float>({1, 2, 3, 4, 5, 6, 7, 8}, {2, 2, 1, 2});
+  bn(x);
+  // channel 0: 1 2 5 6, mean 3.5, unbiased variance 17 / 3
+  CHECK(bn.running_mean.value().to_vector()[0] == doctest::Approx(0.35));
+  CHECK(bn.running_var.value().to_vector()[0] == doctest::Approx(0.9 + 0.1 * 17.0 / 3));
+  CHECK(state(bn).contains("running_var"));
+  bn.eval();
+  const Tensor before = bn.running_mean.value().clone();
+  bn(x);
+  CHECK(test::max_difference(before, bn.running_mean.value()) == 0);
+}
+
+TEST_CASE("dropout keeps the mean and does nothing in evaluation") {
+  Dropout drop{Scope(1), 0.25};
+  const Tensor x = ones({100, 100});
+  const Tensor y = drop(x).value();
+  const auto values = y.to_vector();
+  const double kept = double(std::count_if(values.begin(), values.end(), [](double v) { return v != 0; })) / 1e4;
+  CHECK(kept == doctest::Approx(0.75).epsilon(0.03));
+  CHECK(*std::max_element(values.begin(), values.end()) == doctest::Approx(1 / 0.75));
+  drop.eval();
+  CHECK(drop(x).value().shares_storage(x));
+  DropPath path{Scope(1), 0.5};
+  const auto rows = path(ones({64, 3, 2})).value();
+  for (int64_t i = 0; i < 64; ++i) {
+    const double first = rows.select(0, i).select(0, 0).select(0, 0).item();
+    CHECK((first == 0 || first == 2));
+    CHECK(rows.select(0, i).to_vector() == std::vector<double>(6, first));
+  }
+}
+
+TEST_CASE("initialisers have their published spread") {
+  Rng rng(1, "init");
+  const auto deviation = [](const Tensor& t) { return core::norm(t) / std::sqrt(double(t.numel())); };
+  CHECK(deviation(init::trunc_normal(0.02)({100, 100}, DType::f32, rng)) == doctest::Approx(0.02).epsilon(0.03));
+  CHECK(deviation(init::xavier_uniform()({100, 200}, DType::f32, rng)) ==
+        doctest::Approx(std::sqrt(2.0 / 300)).epsilon(0.03));
+  CHECK(deviation(init::kaiming_uniform()({100, 300}, DType::f32, rng)) ==
+        doctest::Approx(1 / std::sqrt(3.0 * 300)).epsilon(0.03));
+  CHECK(deviation(init::kaiming_normal_fan_out()({50, 30, 3, 3}, DType::f32, rng)) ==
+        doctest::Approx(std::sqrt(2.0 / 450)).epsilon(0.03));
+  const auto cut = init::trunc_normal(1, 0.5)({1000}, DType::f64, rng).to_vector();
+  CHECK(*std::max_element(cut.begin(), cut.end()) <= 0.5);
+}
+
+TEST_CASE("SwiGLU is as wide as DINOv2 makes it") {
+  CHECK(swiglu_hidden(1536, 4) == 4096);
+  CHECK(swiglu_hidden(8, 4) == 24);
+}
+
+}  // namespace vitrail::nn

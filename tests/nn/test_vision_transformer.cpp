@@ -1,0 +1,211 @@
+#include "autograd/scope.h"
+#include "core/rng.h"
+#include "nn/resnet.h"
+#include "nn/state_io.h"
+#include "nn/vision_transformer.h"
+#include "tests/support/close.h"
+#include "tests/support/reference.h"
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+#include <fstream>
+
+namespace vitrail::nn {
+namespace {
+
+using Json = nlohmann::json;
+
+/// The parameter fill of vision_golden.json: tensor t of the order, element i: 0.1 sin(0.37 i + 1.3 t), gains + 1.
+void fill_golden(ModuleBase& model, const Json& order) {
+  int t = 0;
+  for (const auto& name : order) {
+    ++t;
+    const auto text = name.get<std::string>();
+    Parameter& p = model.parameter(text);
+    const bool gain = text.find("norm") != std::string::npos && text.ends_with(".weight");
+    std::vector<double> values(size_t(p.value().numel()));
+    for (size_t i = 0; i < values.size(); ++i) values[i] = (gain ? 1 : 0) + 0.1 * std::sin(0.37 * double(i) + 1.3 * t);
+    p.update([&](Tensor& v) { v.copy_(tensor(values, p.shape())); });
+  }
+  CHECK(model.parameters().size() == order.size());
+}
+
+Json golden() { return Json::parse(std::ifstream(test::reference_path("vision_golden.json").value())); }
+
+VitConfig tiny() {
+  VitConfig c{.img_size = 8, .patch_size = 4, .num_classes = 5, .embed_dim = 8};
+  c.depth = 2;
+  c.num_heads = 2;
+  return c;
+}
+
+Tensor golden_image(DType dtype) {
+  std::vector<double> values(3 * 8 * 8);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = std::sin(0.11 * double(i));
+  return tensor(values, {1, 3, 8, 8}).to(dtype);
+}
+
+Tensor numbers(const Json& list) {
+  const auto values = list.get<std::vector<double>>();
+  return tensor(values, {int64_t(values.size())});
+}
+
+}  // namespace
+
+TEST_CASE("the tiny ViT gives the published outputs and gradients") {
+  const Json file = golden(), expected = file["tiny_vit"];
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    CAPTURE(dtype);
+    const double tolerance = dtype == DType::f64 ? 1e-9 : 1e-5;
+    VisionTransformer model(Scope(0, dtype), tiny());
+    fill_golden(model, expected["tensor_order"]);
+    ag::Tape tape;
+    const Var feature = model.features(golden_image(dtype)), logits = model.classify(feature);
+    const Var loss = cross_entropy(logits, tensor<int64_t>({2}, {1}), {.smoothing = 0.1});
+    CHECK(test::max_difference(feature.value().reshape({8}), numbers(expected["cls_feature"])) < tolerance);
+    CHECK(test::max_difference(logits.value().reshape({5}), numbers(expected["logits"])) < tolerance);
+    CHECK(std::abs(loss.value().item() - expected["loss"].get<double>()) < tolerance);
+    tape.backward(loss);
+    for (const auto& item : expected["grads"].items()) {
+      const std::string& name = item.key();
+      const auto& g = item.value();
+      CAPTURE(name);
+      const Tensor& grad = model.parameter(name).grad();
+      CHECK(core::norm(grad) == doctest::Approx(g["l2"].get<double>()).epsilon(1e-4));
+      CHECK(test::max_difference(grad.reshape({-1}).slice(0, 0, 3), numbers(g["first3"])) < tolerance);
+    }
+    const Tensor weights = model.last_self_attention(golden_image(dtype));
+    for (int64_t h = 0; h < 2; ++h)
+      CHECK(test::max_difference(weights.select(0, 0).select(0, h).select(0, 0),
+                                 numbers(expected["last_block_cls_attention"][size_t(h)])) < tolerance);
+  }
+}
+
+TEST_CASE("variants have the published parameter counts") {
+  struct Row {
+    const char* name;
+    int64_t patch, size, with_head, without;
+  };
+  const Row rows[] = {
+      {"vit_tiny", 16, 224, 5'717'416, 5'524'416},      {"vit_small", 32, 224, 22'878'952, 22'493'952},
+      {"vit_small", 16, 224, 22'050'664, 21'665'664},   {"vit_small", 8, 224, 22'055'272, 21'670'272},
+      {"vit_base", 32, 224, 88'224'232, 87'455'232},    {"vit_base", 16, 224, 86'567'656, 85'798'656},
+      {"vit_base", 16, 384, 86'859'496, 86'090'496},    {"vit_large", 32, 224, 306'535'400, 305'510'400},
+      {"vit_large", 16, 224, 304'326'632, 303'301'632}, {"vit_huge", 14, 224, 632'045'800, 630'764'800},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    VitConfig c = vit_variant(row.name);
+    c.patch_size = row.patch;
+    c.img_size = row.size;
+    CHECK(VisionTransformer(Scope().without_values(), c).parameter_count() == row.with_head);
+    c.num_classes = 0;
+    CHECK(VisionTransformer(Scope().without_values(), c).parameter_count() == row.without);
+  }
+  VitConfig v2 = vit_variant("vit_small");  // DINOv2 with registers: positions for 518 pixels
+  v2.patch_size = 14;
+  v2.img_size = 518;
+  v2.num_classes = 0;
+  v2.layerscale_init = 1e-5;
+  v2.mask_token = true;
+  v2.num_registers = 4;
+  CHECK(VisionTransformer(Scope().without_values(), v2).parameter_count() == 22'058'112);
+  CHECK_THROWS_WITH_AS(vit_variant("vit_smal"), doctest::Contains("known are vit_tiny, vit_small"), ConfigError);
+}
+
+TEST_CASE("multiply-accumulates are those of the papers") {
+  VitConfig c = vit_variant("vit_tiny");
+  VisionTransformer model(Scope(), c);
+  const auto rows = summarize([&] { model(zeros({1, 3, 224, 224})); });
+  // N 3 P^2 D + L (12 T D^2 + 2 T^2 D) + D C: 1.254 GMAC
+  CHECK(rows.front().macs == 196 * 768 * 192 + 12 * (12 * 197 * 192 * 192 + 2 * 197 * 197 * 192) + 192 * 1000);
+}
+
+TEST_CASE("checkpointed blocks give the same gradients") {
+  VitConfig c = tiny();
+  c.drop_path_rate = 0.4;
+  c.drop_rate = 0.1;
+  const Tensor images = Rng(3, "images").normal({6, 3, 8, 8}, 0, 1, DType::f64), labels = arange(6).slice(0, 0, 6);
+  TensorMap grads[2];
+  for (const bool checkpointed : {false, true}) {
+    VisionTransformer model(Scope(1, DType::f64), c);
+    model.checkpoint_blocks = checkpointed;
+    const ag::RandomScope random(1, 2);
+    ag::Tape tape;
+    tape.backward(cross_entropy(model(images), core::affine(labels.to(DType::f64), 0.5).to(DType::i64)));
+    for (const Parameter* p : model.parameters()) grads[checkpointed][p->name()] = p->grad().clone();
+  }
+  for (const auto& item : grads[0]) {
+    CAPTURE(item.first);
+    CHECK(test::max_difference(item.second, grads[1].at(item.first)) < 1e-12);
+  }
+}
+
+TEST_CASE("wrong sizes are refused by name") {
+  VisionTransformer model{Scope(), tiny()};
+  CHECK_THROWS_WITH_AS(model(zeros({1, 1, 8, 8})), doctest::Contains("needs images [B, 3, H, W]"), ShapeError);
+  CHECK_THROWS_AS(model(zeros({1, 3, 9, 8})), ShapeError);
+  VitConfig c = tiny();
+  c.patch_size = 3;
+  CHECK_THROWS_WITH_AS((VisionTransformer{Scope(), c}), doctest::Contains("img_size 8 is not a multiple"), ConfigError);
+  c = tiny();
+  c.num_heads = 3;
+  CHECK_THROWS_WITH_AS((VisionTransformer{Scope(), c}), doctest::Contains("not a multiple of num_heads 3"),
+                       ConfigError);
+}
+
+TEST_CASE("in bf16 every option of the model trains close to f32") {
+  const auto with = [](auto&& change) {
+    VitConfig c = tiny();
+    change(c);
+    return c;
+  };
+  const VitConfig configs[] = {
+      tiny(),
+      with([](VitConfig& c) { c.qk_norm = true; }),
+      with([](VitConfig& c) { c.layerscale_init = 0.1, c.num_registers = 2; }),
+      with([](VitConfig& c) { c.pre_norm = true, c.ffn = Ffn::swiglu; }),
+      with([](VitConfig& c) { c.pool = Pool::avg, c.fc_norm = true, c.class_token = false; }),
+  };
+  const Tensor images = Rng(3, "images").normal({4, 3, 8, 8}, 0, 1), labels = tensor<int64_t>({0, 1, 2, 3}, {4});
+  for (const VitConfig& config : configs) {
+    Tensor logits[2], grads[2];
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      const bool half = dtype == DType::bf16;
+      VisionTransformer model{Scope(1), config};
+      const ag::Autocast autocast(dtype);
+      ag::Tape tape;
+      const Var y = model(images);
+      CHECK(y.dtype() == DType::f32);
+      logits[half] = y.value();
+      tape.backward(cross_entropy(y, labels));
+      for (const Parameter* p : model.parameters()) CHECK(p->grad().dtype() == DType::f32);
+      grads[half] = model.parameter("patch_embed.proj.weight").grad();
+    }
+    CHECK(test::relative_error(logits[1], logits[0]) < 0.05);
+    CHECK(test::relative_error(grads[1], grads[0]) < 0.1);
+  }
+}
+
+TEST_CASE("ResNets have the published parameter counts and shapes") {
+  const auto count = [](const char* name, int64_t classes) {
+    ResNetConfig c = resnet_variant(name);
+    c.num_classes = classes;
+    return ResNet(Scope().without_values(), c).parameter_count();
+  };
+  CHECK(count("resnet18", 1000) == 11'689'512);
+  CHECK(count("resnet34", 1000) == 21'797'672);
+  CHECK(count("resnet50", 1000) == 25'557'032);
+  ResNetConfig c = resnet_variant("resnet20");
+  c.num_classes = 10;
+  ResNet model{Scope(1), c};
+  CHECK(model(zeros({2, 3, 32, 32})).shape() == Shape{2, 10});
+  CHECK(model.features(zeros({2, 3, 32, 32})).shape() == Shape{2, 64});
+  CHECK(state(model).contains("layer2.0.downsample.1.running_mean"));
+  ResNet large{Scope(1), resnet_variant("resnet18")};
+  CHECK(large(zeros({1, 3, 64, 64})).shape() == Shape{1, 1000});
+}
+
+}  // namespace vitrail::nn

@@ -1,0 +1,115 @@
+#include "core/safetensors.h"
+#include "data/image.h"
+#include "data/open_dataset.h"
+#include "tests/tools/program.h"
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+using namespace vitrail;
+using test::kDigits;
+using test::kRecipes;
+using test::Output;
+
+namespace {
+
+Output vitrail_program(const test::TemporaryFolder& folder, const std::string& arguments) {
+  return test::run(folder, "vitrail", arguments);
+}
+
+void check_says(const Output& output, int code, const std::string& text) {
+  CAPTURE(output.out);
+  CAPTURE(output.err);
+  CHECK(output.code == code);
+  CHECK((output.out + output.err).find(text) != std::string::npos);
+}
+
+}  // namespace
+
+TEST_CASE("vitrail explains itself, each command with an example") {
+  const test::TemporaryFolder folder;
+  check_says(vitrail_program(folder, "--help"), 0, "preview");
+  for (const std::string command : {"pack", "preview", "eval", "summary", "export"})
+    check_says(vitrail_program(folder, command + " --help"), 0, "Example: vitrail " + command);
+  check_says(vitrail_program(folder, ""), 2, "required");
+  check_says(vitrail_program(folder, "sumary vit_tiny"), 2, "no command 'sumary'; did you mean 'summary'?");
+  check_says(vitrail_program(folder, "summary vit_tiny --clases 3"), 2, "--clases");
+}
+
+TEST_CASE("vitrail summary shows published models and recipes") {
+  const test::TemporaryFolder folder;
+  const Output small = vitrail_program(folder, "summary vit_small");
+  check_says(small, 0, "parameters      22050664");
+  check_says(small, 0, "9.198e+09 forward");
+  check_says(small, 0, "blocks.11.mlp");
+  check_says(vitrail_program(folder, "summary " + kRecipes + "vit_digits.yaml"), 0, "parameters      103050");
+  check_says(vitrail_program(folder, "summary vit_tiny --classes 10 data.img_size=32"), 0, "[1, 10]");
+  check_says(vitrail_program(folder, "summary vit_smal"), 2, "did you mean 'vit_small'?");
+  check_says(vitrail_program(folder, "summary none.yaml"), 2, "none.yaml: no such file");
+}
+
+TEST_CASE("vitrail pack makes a data set that opens as its source") {
+  const test::TemporaryFolder folder;
+  const Output packed = vitrail_program(folder, "pack " + kDigits + " -o digits.h5");
+  check_says(packed, 0, "digits.h5: 1797 pictures");
+  check_says(packed, 0, "class  train  test");
+  check_says(packed, 0, "0        149    29");
+  const auto source = data::open_dataset(kDigits, "test");
+  const auto copy = data::open_dataset((folder.path() / "digits.h5").string(), "test");
+  REQUIRE(copy->size() == 360);
+  CHECK(copy->classes() == source->classes());
+  for (const int64_t i : {0, 100, 359}) {
+    CHECK(copy->get(i).label == source->get(i).label);
+    CHECK(copy->get(i).image == source->get(i).image);
+  }
+  check_says(vitrail_program(folder, "pack digits.h5 -o again.h5"), 2, "--split train val");
+  check_says(vitrail_program(folder, "pack digits.h5 -o again.h5 --split test"), 0, "again.h5: 360 pictures");
+  check_says(vitrail_program(folder, "pack nowhere -o never.h5"), 3, "nowhere");
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "never.h5"));
+}
+
+TEST_CASE("vitrail preview draws what training sees, the same each time") {
+  const test::TemporaryFolder folder;
+  const std::string recipe = "preview " + kRecipes + "vit_digits.yaml ";
+  check_says(vitrail_program(folder, recipe + "-n 12 -o a.png"), 0, "a.png: 12 training pictures");
+  vitrail_program(folder, recipe + "-n 12 -o b.png data.workers=1");
+  vitrail_program(folder, recipe + "-n 12 -o c.png seed=1");
+  CHECK(data::read_image(folder.path() / "a.png").width() == 8 * 128 + 9 * 4);
+  const auto bytes = [&](const char* name) { return test::read_text(folder.path() / name); };
+  CHECK(bytes("a.png") == bytes("b.png"));
+  CHECK(bytes("a.png") != bytes("c.png"));
+  check_says(vitrail_program(folder, recipe + "data.flip=1"), 2, "did you mean 'data.hflip'?");
+}
+
+TEST_CASE("vitrail eval and export take the averaged weights of a run") {
+  const test::TemporaryFolder folder;
+  const Output trained = test::run(folder, "train",
+                                   kRecipes +
+                                       "vit_digits.yaml out=run train.epochs=1 schedule.warmup_epochs=0 model.depth=1 "
+                                       "model.embed_dim=16 train.batch_size=100 train.ema_decay=0.5");
+  REQUIRE(trained.code == 0);
+  const auto result = nlohmann::json::parse(test::read_text(folder.path() / "run/result.json"))["metrics"];
+
+  const Output json = vitrail_program(folder, "eval run --json");
+  REQUIRE(json.code == 0);
+  const auto found = nlohmann::json::parse(json.out);
+  CHECK(found["averaged"] == true);
+  CHECK(found["pictures"] == 360);
+  CHECK(found["classes"].size() == 10);
+  for (const std::string name : {"loss", "top1", "top5"}) {
+    CAPTURE(name);
+    CHECK(found[name].get<double>() == doctest::Approx(result["ema_" + name].get<double>()).epsilon(1e-6));
+  }
+  const Output table = vitrail_program(folder, "eval run/checkpoints/last.h5 " + kDigits + " data.val_split=train");
+  check_says(table, 0, "class  pictures");
+  check_says(table, 0, "all        1437");
+  check_says(vitrail_program(folder, "summary run"), 0, "blocks.0");
+
+  check_says(vitrail_program(folder, "export run -o weights.safetensors"), 0, "(averaged weights)");
+  const safetensors::Reader weights(folder.path() / "weights.safetensors");
+  CHECK(weights.shape("blocks.0.attn.qkv.weight") == Shape{48, 16});
+
+  check_says(vitrail_program(folder, "eval nothing"), 2, "nothing: no such file or folder");
+  check_says(vitrail_program(folder, "eval run model.depth=2"), 1, "blocks.1");
+  check_says(vitrail_program(folder, "eval run nowhere"), 3, "nowhere does not exist");
+}

@@ -1,0 +1,31 @@
+#!/bin/sh
+# Fails on an #include against the direction of dependency: core <- autograd <- nn <- optim <- recipes; data knows core.
+# Third-party headers that belong to one place are looked for, too.
+cd "$(dirname "$0")/.." || exit 1
+status=0
+
+forbid() { # folder, pattern of what it may not include
+  found=$(grep -rnE "#include [\"<](\.\./)?($2)/" "$1" --include='*.h' --include='*.cpp')
+  [ -z "$found" ] && return
+  printf 'against the layers (%s may not include %s):\n%s\n' "$1" "$2" "$found"
+  status=1
+}
+forbid core 'autograd|nn|optim|data|recipes'
+forbid autograd 'nn|optim|data|recipes'
+forbid nn 'optim|data|recipes'
+forbid optim 'data|recipes'
+forbid data 'autograd|nn|optim|recipes'
+
+only() { # header, the files that may include it
+  found=$(grep -rnE "#include [\"<]([a-z0-9_/-]*/)?$1" core autograd nn optim data recipes --include='*.h' --include='*.cpp' |
+    grep -vE "^($2)")
+  [ -z "$found" ] && return
+  printf '%s is included outside its place (%s):\n%s\n' "$1" "$2" "$found"
+  status=1
+}
+only 'dnnl\.hpp' 'core/dnnl/'
+only 'hdf5\.h>' 'core/hdf5'
+only 'stb_image(_write)?\.h' 'data/image\.cpp|data/stb'
+only 'yaml-cpp/' 'recipes/'
+
+exit $status

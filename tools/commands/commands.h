@@ -1,0 +1,14 @@
+// The commands of the program vitrail. Each file beside this one adds one: its options, its help, and what it does.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace vitrail::tools {
+
+void add_pack(CLI::App& app);
+void add_preview(CLI::App& app);
+void add_eval(CLI::App& app);
+void add_summary(CLI::App& app);
+void add_export(CLI::App& app);
+
+}  // namespace vitrail::tools

@@ -1,0 +1,126 @@
+// vitrail eval: how well the model of a checkpoint classifies.
+#include "autograd/scope.h"
+#include "core/error.h"
+#include "recipes/build_data.h"
+#include "recipes/evaluate.h"
+#include "recipes/progress.h"
+#include "recipes/trained_model.h"
+#include "tools/commands/commands.h"
+#include "tools/commands/table.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace vitrail::tools {
+namespace {
+
+using namespace recipes;
+
+struct Options {
+  std::string checkpoint;
+  std::vector<std::string> rest;  // data, key=value
+  bool json = false;
+};
+
+/// As a YAML string.
+std::string quoted(const std::string& text) {
+  std::string result = "'";
+  for (const char c : text) result += c == '\'' ? "''" : std::string(1, c);
+  return result + "'";
+}
+
+/// The changes of the recipe that rest says: a word without '=' is the data.
+std::vector<std::string> changes_of(const Options& o) {
+  std::vector<std::string> changes;
+  for (const std::string& word : o.rest) {
+    const bool is_change = word.find('=') != std::string::npos;
+    changes.push_back(is_change ? word : "data.root=" + quoted(word));
+  }
+  return changes;
+}
+
+double share(int64_t part, int64_t all) { return all == 0 ? 0 : double(part) / double(all); }
+
+void print_json(const TrainedModel& trained, const DataConfig& data, const std::vector<std::string>& names,
+                const Scores& scores) {
+  nlohmann::ordered_json result = {{"checkpoint", trained.checkpoint.string()},
+                                   {"averaged", trained.averaged},
+                                   {"data", data.root},
+                                   {"split", data.val_split},
+                                   {"pictures", scores.all.pictures}};
+  for (const auto& [name, value] : scores.stats()) result[name] = value;
+  auto& classes = result["classes"] = nlohmann::ordered_json::array();
+  for (size_t i = 0; i < names.size(); ++i) {
+    const ClassScore& c = scores.classes[i];
+    classes.push_back({{"name", names[i]},
+                       {"pictures", c.pictures},
+                       {"top1", share(c.top1, c.pictures)},
+                       {"top5", share(c.top5, c.pictures)}});
+  }
+  fmt::print("{}\n", result.dump());
+}
+
+void print_table(const TrainedModel& trained, const DataConfig& data, const std::vector<std::string>& names,
+                 const Scores& scores) {
+  std::vector<Row> rows{{"class", "pictures", "top-1", "top-5"}};
+  const auto add = [&rows](const std::string& name, const ClassScore& c) {
+    const auto percent = [&c](int64_t right) {
+      return c.pictures == 0 ? std::string("-") : fmt::format("{:.1f}%", 100 * share(right, c.pictures));
+    };
+    rows.push_back({name, std::to_string(c.pictures), percent(c.top1), percent(c.top5)});
+  };
+  for (size_t i = 0; i < names.size(); ++i) add(names[i], scores.classes[i]);
+  add("all", scores.all);
+  fmt::print("{}{} on {} of {}{}: loss {:.4f}, top-1 {:.2f}%, top-5 {:.2f}%\n", to_table(rows),
+             trained.checkpoint.string(), data.val_split, data.root, trained.averaged ? ", averaged weights" : "",
+             scores.loss, 100 * share(scores.all.top1, scores.all.pictures),
+             100 * share(scores.all.top5, scores.all.pictures));
+}
+
+void eval(const Options& o) {
+  const TrainedModel trained = load_trained_model(o.checkpoint, changes_of(o));
+  const auto sections = trained.settings->sections();
+  const DataConfig& config = sections.data;
+  const auto part = open_labelled(config, config.val_split);
+  const int64_t classes = int64_t(part->classes().size());
+  check<DataError>(classes == trained.model->num_classes(), "eval", "{} has {} classes, the model {}", config.root,
+                   classes, trained.model->num_classes());
+
+  data::BadFiles bad_files = bad_files_policy(config);
+  Progress progress(stderr);
+  ProgressView view;
+  view.epoch = view.epochs = 1;
+  view.phase = "eval";
+  const Tick tick = [&](int64_t done, int64_t total) {
+    view.step = done;
+    view.steps = total;
+    if (isatty(STDERR_FILENO) && progress.due()) progress.update(view);
+  };
+  const ag::Autocast precision(parse_dtype(trained.settings->precision));
+  const Scores scores = evaluate(*trained.model, *eval_loader(config, *part, sections.batch_size, bad_files), tick);
+  for (const data::BadFile& file : bad_files.list()) progress.message("skipped " + file.name + ": " + file.reason);
+  (o.json ? print_json : print_table)(trained, config, part->classes(), scores);
+}
+
+}  // namespace
+
+void add_eval(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("eval", "Evaluates a trained model: loss, top-1 and top-5, class by class.");
+  command
+      ->add_option("checkpoint", o->checkpoint,
+                   "checkpoint, or folder of a run (its best.h5); averaged weights if it has them")
+      ->required();
+  command->add_option("data", o->rest, "other data with the same classes; key=value, in place of what the recipe says");
+  command->add_flag("--json", o->json, "print one JSON object, accuracies as fractions");
+  command->footer("Example: vitrail eval runs/vit_digits-2025-01-31-1 photos/ data.val_split=train");
+  command->callback([o] { eval(*o); });
+}
+
+}  // namespace vitrail::tools

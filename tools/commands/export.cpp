@@ -1,0 +1,39 @@
+// vitrail export: the weights of a checkpoint for other programs.
+#include "core/safetensors.h"
+#include "nn/state_io.h"
+#include "recipes/trained_model.h"
+#include "tools/commands/commands.h"
+
+#include <cstdio>
+#include <memory>
+#include <string>
+
+namespace vitrail::tools {
+namespace {
+
+struct Options {
+  std::string checkpoint, out;
+};
+
+void export_weights(const Options& o) {
+  const recipes::TrainedModel trained = recipes::load_trained_model(o.checkpoint);
+  const TensorMap weights = nn::state(*trained.model);
+  safetensors::save(o.out, weights);
+  std::printf("%s: %zu tensors, %lld parameters, of %s%s\n", o.out.c_str(), weights.size(),
+              static_cast<long long>(trained.model->parameter_count()), trained.checkpoint.c_str(),
+              trained.averaged ? " (averaged weights)" : "");
+}
+
+}  // namespace
+
+void add_export(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand(
+      "export", "Writes the weights of a checkpoint as safetensors, under the names that timm uses.");
+  command->add_option("checkpoint", o->checkpoint, "checkpoint, or folder of a run")->required();
+  command->add_option("-o,--out", o->out, "file to write")->required();
+  command->footer("Example: vitrail export runs/vit_digits-2025-01-31-1 -o digits.safetensors");
+  command->callback([o] { export_weights(*o); });
+}
+
+}  // namespace vitrail::tools

@@ -1,0 +1,87 @@
+// vitrail summary: the layers of a model, and what it costs.
+#include "core/error.h"
+#include "recipes/build_data.h"
+#include "recipes/build_model.h"
+#include "recipes/config.h"
+#include "recipes/suggest.h"
+#include "recipes/trained_model.h"
+#include "tools/commands/commands.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace vitrail::tools {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace recipes;
+
+struct Options {
+  std::string model;
+  std::vector<std::string> changes;
+  std::optional<int64_t> classes;
+};
+
+/// The supervised method's defaults with a published model.
+std::unique_ptr<RecipeConfig> settings_of_architecture(const Options& o) {
+  const std::vector<std::string> known = architectures();
+  std::string all;
+  for (const std::string& name : known) all += (all.empty() ? "" : ", ") + name;
+  check<ConfigError>(std::find(known.begin(), known.end(), o.model) != known.end(), "summary",
+                     "'{}' is neither a file nor a published model{}; those are {}", o.model,
+                     did_you_mean(o.model, known), all);
+  auto settings = method_config("supervised");
+  Config config(*settings);
+  config.set("model.arch=" + o.model);
+  for (const std::string& change : o.changes) config.set(change);
+  return settings;
+}
+
+ModelCard card_of_settings(const RecipeConfig& settings, int64_t classes) {
+  const auto [model, data, batch_size] = settings.sections();
+  return model_card(*build_model(nn::Scope().without_values(), model, data.img_size, classes), data.img_size);
+}
+
+ModelCard card_of(const Options& o) {
+  const fs::path path = o.model;
+  if (!fs::exists(path) && path.extension() != ".yaml" && path.extension() != ".h5") {
+    constexpr int64_t kImageNetClasses = 1000;
+    return card_of_settings(*settings_of_architecture(o), o.classes.value_or(kImageNetClasses));
+  }
+  if (fs::is_directory(path) || path.extension() == ".h5") {
+    const TrainedModel trained = load_trained_model(path, o.changes);
+    return model_card(*trained.model, trained.settings->sections().data.img_size);
+  }
+  const auto settings = read_settings(path, o.changes);
+  if (o.classes) return card_of_settings(*settings, *o.classes);
+  const DataConfig& data = settings->sections().data;
+  return card_of_settings(*settings, int64_t(open_labelled(data, data.train_split)->classes().size()));
+}
+
+void summary(const Options& o) {
+  const ModelCard card = card_of(o);
+  std::printf("%s\nparameters      %lld\nFLOPs an image  %.4g forward (2 for each multiply-accumulate)\n",
+              card.table.c_str(), static_cast<long long>(card.parameters), double(card.flops_per_image));
+}
+
+}  // namespace
+
+void add_summary(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("summary", "Prints a model layer by layer: output shape, parameters, cost of one picture.");
+  command->add_option("model", o->model, "published model (vit_small), recipe file, checkpoint or folder of a run")
+      ->required();
+  command->add_option("changes", o->changes, "key=value, in place of what the recipe says");
+  command->add_option("--classes", o->classes, "outputs of the classifier, in place of the data's")
+      ->check(CLI::Range(1, 1 << 24));
+  command->footer("Example: vitrail summary vit_small data.img_size=384");
+  command->callback([o] { summary(*o); });
+}
+
+}  // namespace vitrail::tools

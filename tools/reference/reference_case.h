@@ -1,0 +1,72 @@
+// Cases of the reference files: each computes what a file expects and says how far off it is. One source for each kind
+// of file finds its cases by their layout and reads every size and hyper-parameter from the file. The tests and
+// check_reference use the same functions.
+#pragma once
+
+#include "core/hdf5.h"
+#include "core/tensor_map.h"
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vitrail::reference {
+
+/// What an error may be, by the type computed in. See tests/reference/README.md.
+struct Tolerance {
+  double f32, f64;
+  double of(DType dtype) const { return dtype == DType::f64 ? f64 : f32; }
+};
+inline constexpr Tolerance kForward{1e-5, 1e-11};    // outputs, losses, clipping, averaging, an optimizer's path
+inline constexpr Tolerance kGradients{3e-5, 1e-10};  // by inputs or parameters
+inline constexpr Tolerance kSchedule{1e-12, 1e-12};  // always computed in f64
+
+/// All datasets of a group, floating ones in dtype.
+TensorMap read_group(const hdf5::Reader& file, const std::string& path, DType dtype);
+
+/// Of all errors of a case the one that is worst for its tolerance.
+class Outcome {
+ public:
+  void add(double error, double tolerance);
+  /// Each tensor of the group at path, relative to the group. f64 is compared with path_f64, f32 with both where the
+  /// file has both; a file without path_f64 is compared at the f32 tolerance. In f32, names ending in noise are left
+  /// out.
+  void compare(const TensorMap& got, const hdf5::Reader& file, const std::string& path, DType dtype,
+               Tolerance tolerance, std::string_view noise = {});
+
+  double worst() const { return worst_; }
+  double tolerance() const { return tolerance_; }
+  bool pass() const { return compared_ && worst_ <= tolerance_; }
+
+ private:
+  void compare_group(const TensorMap& got, const hdf5::Reader& file, const std::string& path, double tolerance,
+                     std::string_view noise);
+
+  bool compared_ = false;
+  double worst_ = 0;
+  double tolerance_ = 0;
+};
+
+/// Computes the case at path. Throws Error if the file is not laid out as its attributes promise.
+using RunCase = std::function<Outcome(const hdf5::Reader& file, const std::string& path, DType dtype)>;
+
+struct ReferenceCase {
+  std::string path;  // "optimizers/adamw"
+  RunCase run;       // empty: nothing here can compute it
+};
+
+/// The cases of a file, by path: the groups with inputs, outputs, params or draws, and the datasets outside of these.
+std::vector<ReferenceCase> reference_cases(const hdf5::Reader& file);
+
+/// How to compute the cases whose paths begin with a prefix; the longest prefix counts.
+struct CaseKind {
+  std::string prefix;
+  RunCase run;
+};
+std::vector<CaseKind> optim_kinds();  // optim.h5: schedules, optimizers, clipping, averages
+std::vector<CaseKind> loss_kinds();   // losses.h5: cross entropies
+std::vector<CaseKind> image_kinds();  // augment.h5: resizing, cropping, flips, normalising, statistics of crops
+std::vector<CaseKind> vit_kinds();    // vit_forward_backward.h5: transformers, positions, drop path
+
+}  // namespace vitrail::reference
