@@ -47,10 +47,8 @@ Var linear(const Var& x, const Var& weight, const Var& bias, std::optional<DType
                   const Tensor g = dy.to(type);
                   if (dx.wants(0)) dx.add(0, core::linear_backward_input(g, w, x_type));  // [..., in]
                   if (dx.wants(1)) dx.add(1, core::linear_backward_weight(g, input));     // [out, in]
-                  if (dx.wants(2)) {
-                    const DType sum_type = dy.dtype() == DType::bf16 ? DType::f32 : dy.dtype();
-                    dx.add(2, core::sum_to(dy.to(sum_type), {w.size(0)}));
-                  }
+                  if (dx.wants(2))                                                        // [out]
+                    dx.add(2, core::sum_to(dy, {w.size(0)}, dy.dtype() == DType::f64 ? DType::f64 : DType::f32));
                 });
 }
 

@@ -1,5 +1,7 @@
 #include "autograd/tape.h"
 
+#include "autograd/macs.h"
+#include "autograd/profile.h"
 #include "autograd/scope.h"
 #include "core/error.h"
 #include "core/ops.h"
@@ -15,6 +17,7 @@ std::atomic<uint64_t> next_serial{1};
 thread_local Tape* live_tape = nullptr;
 thread_local std::vector<Parameter*>* watched_leaves = nullptr;  // while checkpoint() runs its function the first time
 thread_local bool tracing = false;
+thread_local int64_t macs_recorded = 0;  // macs() at the last record()
 
 /// The live tape (or none) for a scope, then the one before.
 class LiveTapeScope {
@@ -117,6 +120,10 @@ void Tape::expect_mine(const Var& x, const char* op, int position) const {
 
 Var record(const char* op, Tensor y, std::span<const Var> xs, Backward backward) {
   expect_finite(op, "result", y);
+  const int64_t done = macs(), op_macs = done - std::exchange(macs_recorded, done);
+  int64_t io_bytes = y.nbytes();
+  for (const Var& x : xs) io_bytes += x.defined() ? x.value().nbytes() : 0;
+  if (Profile* profile = Profile::current()) profile->lap(op, op_macs, io_bytes);
   bool wanted = false;
   for (size_t i = 0; i < xs.size(); ++i) {
     if (live_tape) live_tape->expect_mine(xs[i], op, int(i));
@@ -134,8 +141,8 @@ Var record(const char* op, Tensor y, std::span<const Var> xs, Backward backward)
   std::vector<int32_t> inputs;
   inputs.reserve(xs.size());
   for (const Var& x : xs) inputs.push_back(x.slot_);
-  tape.nodes_.push_back(
-      {op, PathScope::current(), std::move(backward), std::move(inputs), output, memory::live_bytes()});
+  tape.nodes_.push_back({op, PathScope::current(), std::move(backward), std::move(inputs), output, memory::live_bytes(),
+                         op_macs, io_bytes});
   return tape.as_variable(std::move(y), output);
 }
 
@@ -174,6 +181,8 @@ void Tape::backward(const Var& y, Tensor dy) {
     sweeping_ = node.op;
     Sink sink(*this, node.inputs);
     node.backward(g, sink);
+    if (Profile* profile = Profile::current())
+      profile->lap(std::string(node.op) + " backward", 2 * node.macs, 2 * node.io_bytes);
     for (int32_t input : node.inputs)
       if (input >= 0) expect_finite(node.op, "gradient", slots_[size_t(input)].grad);
   }

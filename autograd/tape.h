@@ -103,7 +103,9 @@ class Tape {
     Backward backward;
     std::vector<int32_t> inputs;
     int32_t output;
-    int64_t bytes;
+    int64_t bytes;         // live when it was recorded
+    int64_t macs = 0;      // of its forward
+    int64_t io_bytes = 0;  // of its inputs and its output
   };
   struct Slot {
     Shape shape;

@@ -2,6 +2,7 @@
 // machine reaches on one large product in the same run.
 
 #include "autograd/ops.h"
+#include "autograd/profile.h"
 #include "autograd/scope.h"
 #include "core/error.h"
 #include "core/parallel.h"
@@ -35,7 +36,7 @@ struct Options {
   std::string dtype = "f32";
   int threads = 0;
   int steps = 7;
-  bool forward_only = false, json = false;
+  bool forward_only = false, json = false, ops = false;
 };
 
 /// Sets model, image size, batch size and type as a recipe has them.
@@ -73,6 +74,19 @@ double peak_gflops(DType dtype) {
   return 2.0 * n * n * n / best / 1e9;
 }
 
+/// Where the time of n steps goes, operation by operation, and how far each is from the peaks.
+void print_ops(const ag::Profile& profile, int n, double peak) {
+  double total = 0;
+  for (const ag::ProfileRow& row : profile.rows()) total += row.seconds;
+  std::printf("%-28s %6s %9s %6s %9s %6s %8s\n", "operation", "calls", "ms", "share", "GFLOP/s", "peak", "GB/s");
+  for (const ag::ProfileRow& row : profile.rows()) {
+    const double gflops = 2e-9 * double(row.macs) / row.seconds;
+    std::printf("%-28s %6lld %9.2f %5.1f%% %9.1f %5.0f%% %8.1f\n", row.op.c_str(),
+                static_cast<long long>(row.calls / n), 1e3 * row.seconds / n, 100 * row.seconds / total, gflops,
+                100 * gflops / peak, 1e-9 * double(row.bytes) / row.seconds);
+  }
+}
+
 void run(const Options& o) {
   const DType dtype = parse_dtype(o.dtype);
   check<ConfigError>(dtype == DType::f32 || dtype == DType::bf16, "bench_step", "--dtype is f32 or bf16, not {}",
@@ -94,6 +108,7 @@ void run(const Options& o) {
     ag::Tape tape;
     tape.backward(cross_entropy(model->logits(images), labels));
     optimizer.step(1e-4, 0.05);
+    if (ag::Profile* profile = ag::Profile::current()) profile->lap("optimizer", 0, 7 * 4 * model->parameter_count());
     optimizer.zero_grad();
   };
   if (!o.forward_only) model->train();
@@ -102,6 +117,12 @@ void run(const Options& o) {
   const double gflops = double(flops) * (o.forward_only ? 1 : 3) / seconds / 1e9;
   const double peak = peak_gflops(dtype);
 
+  if (o.ops) {
+    constexpr int kSteps = 5;
+    const ag::Profile profile;
+    for (int i = 0; i < kSteps; ++i) step();
+    print_ops(profile, kSteps, peak);
+  }
   if (!o.json) {
     std::printf("%s, %lld images, %s: %.1f ms, %.1f images/s, %.1f GFLOP/s of %.1f (%.0f%%), %.0f MB\n",
                 o.model.arch.c_str(), static_cast<long long>(o.batch), o.dtype.c_str(), 1e3 * seconds,
@@ -146,6 +167,7 @@ int bench_step(int argc, char** argv) {
   app.add_option("--threads", o.threads, "compute threads; 0: all");
   app.add_option("--steps", o.steps, "timed steps, at least 5")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_flag("--forward-only", o.forward_only, "no backward, no optimizer");
+  app.add_flag("--ops", o.ops, "print also where the time goes, operation by operation");
   app.add_flag("--json", o.json, "print one JSON object");
   app.footer("Example: bench_step --model vit_base --batch 8 --dtype bf16 --json");
   try {

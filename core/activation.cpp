@@ -74,15 +74,15 @@ Tensor silu_backward(const Tensor& dy, const Tensor& x) {
 }
 
 Tensor gelu(const Tensor& x, Gelu kind) {
-  return map("gelu", x, [kind](auto& table) {
-    return kind == Gelu::erf ? table.gelu_erf : kind == Gelu::tanh ? table.gelu_tanh : table.gelu_quick;
+  return map("gelu", x, [kind, coarse = x.dtype() == DType::bf16](auto& table) {
+    if (kind == Gelu::erf) return coarse ? table.gelu_erf_coarse : table.gelu_erf;
+    return kind == Gelu::tanh ? table.gelu_tanh : table.gelu_quick;
   });
 }
 Tensor gelu_backward(const Tensor& dy, const Tensor& x, Gelu kind) {
-  return map_backward("gelu_backward", dy, x, [kind](auto& table) {
-    return kind == Gelu::erf    ? table.gelu_erf_backward
-           : kind == Gelu::tanh ? table.gelu_tanh_backward
-                                : table.gelu_quick_backward;
+  return map_backward("gelu_backward", dy, x, [kind, coarse = x.dtype() == DType::bf16](auto& table) {
+    if (kind == Gelu::erf) return coarse ? table.gelu_erf_coarse_backward : table.gelu_erf_backward;
+    return kind == Gelu::tanh ? table.gelu_tanh_backward : table.gelu_quick_backward;
   });
 }
 

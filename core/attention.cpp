@@ -1,5 +1,5 @@
 #include "core/error.h"
-#include "core/multiply.h"
+#include "core/matrix.h"
 #include "core/ops.h"
 #include "core/rows.h"
 
@@ -9,45 +9,101 @@ namespace {
 /// Scores of a head that live at once, about 1 MiB: they stay in the second-level cache between the products.
 constexpr int64_t kTileElements = 1 << 18;
 
-/// The matrices of a tensor [B, H, rows, D] as elements of C: in place where they lie so, else through a buffer.
+int64_t padded(int64_t columns) { return (columns + simd::kGemmColumns - 1) / simd::kGemmColumns * simd::kGemmColumns; }
+
+/// c = a b, or c += a b, for matrices of one head; the rows of b and c are as long as their strides.
+template <class C>
+void multiply(const Matrix<const C>& a, const Matrix<const C>& b, const Matrix<C>& c, bool add = false) {
+  simd::table<C>().gemm(c.rows, padded(c.cols), a.cols, a.data, a.row_stride, a.col_stride, b.data, b.row_stride,
+                        c.data, c.row_stride, add);
+}
+
+/// The matrices of a tensor [B, H, rows, D] as elements of C, with rows of whole vectors: in place where they lie so,
+/// else through a buffer.
 template <class C>
 class Heads {
  public:
   explicit Heads(const Tensor& t)
-      : lines_(t),
+      : tensor_(t),
+        heads_(t.size(1)),
         rows_(t.size(2)),
         cols_(t.size(3)),
-        stride_(t.stride(2)),
-        in_place_(t.dtype() == dtype_of<C>() && t.stride(3) == 1 && stride_ >= cols_) {}
+        width_(padded(cols_)),
+        row_stride_(t.stride(2)),
+        col_stride_(t.stride(3)),
+        element_(size_of(t.dtype())),
+        in_place_(t.dtype() == dtype_of<C>() && col_stride_ == 1 && row_stride_ >= cols_ && width_ == cols_) {}
 
-  int64_t rows() const { return rows_; }
   /// Elements of a buffer for n rows.
-  int64_t buffer_size(int64_t n) const { return in_place_ ? 0 : n * cols_; }
+  int64_t buffer_size(int64_t n) const { return in_place_ ? 0 : n * width_; }
 
   /// Rows begin .. begin + n - 1 of a head.
   Matrix<const C> read(int64_t head, int64_t begin, int64_t n, C* buffer) const {
-    const int64_t first = head * rows_ + begin;
-    if (in_place_) return {lines_.read(first, buffer), n, cols_, stride_, 1};
-    for (int64_t i = 0; i < n; ++i) {
-      C* to = buffer + i * cols_;
-      const C* from = lines_.read(first + i, to);
-      if (from != to) std::copy(from, from + cols_, to);
+    std::byte* const first = at(head, begin);
+    if (in_place_) return {reinterpret_cast<const C*>(first), n, cols_, row_stride_, 1};
+    load(first, begin, n, buffer);
+    return {buffer, n, cols_, width_, 1};
+  }
+  /// All rows of a head, transposed: [D, padded(rows)]. square: a buffer for 8 rows.
+  Matrix<const C> read_transposed(int64_t head, C* buffer, C* square) const {
+    const int64_t columns = padded(rows_);
+    for (int64_t i = 0; i < columns; i += 8) {
+      const int64_t n = std::clamp<int64_t>(rows_ - i, 0, 8);
+      load(at(head, i), i, n, square);
+      std::fill(square + n * width_, square + 8 * width_, C(0));
+      simd::table<C>().transpose_rows(square, width_, width_, buffer + i, columns);
     }
-    return {buffer, n, cols_, cols_, 1};
+    return {buffer, cols_, rows_, columns, 1};
   }
   /// Where to compute rows begin .. of a head; write() follows.
-  Matrix<C> place(int64_t head, int64_t begin, int64_t n, C* buffer) {
-    if (in_place_) return {lines_.place(head * rows_ + begin, buffer), n, cols_, stride_, 1};
-    return {buffer, n, cols_, cols_, 1};
+  Matrix<C> place(int64_t head, int64_t begin, int64_t n, C* buffer) const {
+    if (in_place_) return {reinterpret_cast<C*>(at(head, begin)), n, cols_, row_stride_, 1};
+    return {buffer, n, cols_, width_, 1};
   }
-  void write(int64_t head, int64_t begin, const Matrix<C>& from) {
+  void write(int64_t head, int64_t begin, const Matrix<C>& from) const {
     if (in_place_) return;
-    for (int64_t i = 0; i < from.rows; ++i) lines_.write(head * rows_ + begin + i, &from(i, 0));
+    dispatch_floating(tensor_.dtype(), "attention", [&](auto v) {
+      using T = decltype(v);
+      for (int64_t i = 0; i < from.rows; ++i) {
+        T* const row = reinterpret_cast<T*>(at(head, begin + i));
+        if constexpr (std::is_same_v<T, bf16>) {
+          if (col_stride_ == 1) {
+            simd::table<C>().narrow(&from(i, 0), row, cols_);
+            continue;
+          }
+        }
+        for (int64_t j = 0; j < cols_; ++j) row[j * col_stride_] = T(compute_cast<T>(from(i, j)));
+      }
+    });
   }
 
  private:
-  Rows<C> lines_;
-  int64_t rows_, cols_, stride_;
+  std::byte* at(int64_t head, int64_t row) const {
+    const int64_t offset = head / heads_ * tensor_.stride(0) + head % heads_ * tensor_.stride(1) + row * row_stride_;
+    return const_cast<std::byte*>(tensor_.raw()) + offset * element_;
+  }
+  /// n rows from x on, which is row begin, into rows of width_. Rows of one head lie far apart, where no processor
+  /// looks ahead by itself, so those a little further on are asked for.
+  void load(const std::byte* x, int64_t begin, int64_t n, C* to) const {
+    constexpr int64_t kAhead = 8, kLine = 64;
+    const int64_t step = row_stride_ * element_;
+    dispatch_floating(tensor_.dtype(), "attention", [&](auto v) {
+      using T = decltype(v);
+      for (int64_t i = 0; i < n; ++i, x += step, to += width_) {
+        if (begin + i + kAhead < rows_)
+          for (int64_t line = 0; line < cols_ * element_; line += kLine) __builtin_prefetch(x + kAhead * step + line);
+        const T* const row = reinterpret_cast<const T*>(x);
+        if (std::is_same_v<T, bf16> && col_stride_ == 1)
+          simd::table<C>().widen(reinterpret_cast<const bf16*>(row), to, cols_);
+        else
+          for (int64_t j = 0; j < cols_; ++j) to[j] = C(compute_cast<C>(row[j * col_stride_]));
+        std::fill(to + cols_, to + width_, C(0));
+      }
+    });
+  }
+
+  Tensor tensor_;
+  int64_t heads_, rows_, cols_, width_, row_stride_, col_stride_, element_;
   bool in_place_;
 };
 
@@ -118,22 +174,23 @@ void weigh(const Matrix<C>& scores, const Problem& p, int64_t begin, C* lse) {
 template <class C>
 void attention_of_type(const Tensor& q, const Tensor& k, const Tensor& v, const Problem& p, Tensor& y, Tensor& lse) {
   const Heads<C> queries(q), keys(k), values(v);
-  Heads<C> result(split_heads(y, p));
-  const int64_t tile = p.tile();
+  const Heads<C> result(split_heads(y, p));
+  const int64_t tile = p.tile(), dim = padded(p.dim);
   p.for_each_head([&](int64_t head) {
-    Scratch<C> scratch(tile * p.keys + queries.buffer_size(tile) + result.buffer_size(tile) + keys.buffer_size(p.keys) +
+    Scratch<C> scratch((tile + dim) * padded(p.keys) + 8 * dim + queries.buffer_size(tile) + result.buffer_size(tile) +
                        values.buffer_size(p.keys));
-    C* const scores = scratch.take(tile * p.keys);
+    C* const scores = scratch.take(tile * padded(p.keys));
     C* const q_buffer = scratch.take(queries.buffer_size(tile));
     C* const y_buffer = scratch.take(result.buffer_size(tile));
-    const auto K = keys.read(head, 0, p.keys, scratch.take(keys.buffer_size(p.keys)));
     const auto V = values.read(head, 0, p.keys, scratch.take(values.buffer_size(p.keys)));
+    C* const k_buffer = scratch.take(dim * padded(p.keys));
+    const auto Kt = keys.read_transposed(head, k_buffer, scratch.take(8 * dim));
     p.for_each_tile([&](int64_t begin, int64_t n) {
-      const Matrix<C> S{scores, n, p.keys, p.keys, 1};
-      multiply(queries.read(head, begin, n, q_buffer), K.transposed(), S);
+      const Matrix<C> S{scores, n, p.keys, padded(p.keys), 1};
+      multiply<C>(queries.read(head, begin, n, q_buffer), Kt, S);
       weigh(S, p, begin, lse.data<C>() + head * p.queries + begin);
       const auto Y = result.place(head, begin, n, y_buffer);
-      multiply(S, V, Y);
+      multiply<C>(S, V, Y);
       result.write(head, begin, Y);
     });
   });
@@ -156,17 +213,18 @@ Tensor attention_weights(const Tensor& q, const Tensor& k, const AttentionOption
   dispatch_compute(q.dtype(), "attention_weights", [&](auto c) {
     using C = decltype(c);
     const Heads<C> queries(q), keys(k);
-    Heads<C> result(weights);
-    const int64_t tile = p.tile();
+    const Heads<C> result(weights);
+    const int64_t tile = p.tile(), dim = padded(p.dim);
     p.for_each_head([&](int64_t head) {
-      Scratch<C> scratch(tile + queries.buffer_size(tile) + result.buffer_size(tile) + keys.buffer_size(p.keys));
+      Scratch<C> scratch(tile + dim * (padded(p.keys) + 8) + queries.buffer_size(tile) + result.buffer_size(tile));
       C* const lse = scratch.take(tile);
       C* const q_buffer = scratch.take(queries.buffer_size(tile));
       C* const result_buffer = scratch.take(result.buffer_size(tile));
-      const auto K = keys.read(head, 0, p.keys, scratch.take(keys.buffer_size(p.keys)));
+      C* const k_buffer = scratch.take(dim * padded(p.keys));
+      const auto Kt = keys.read_transposed(head, k_buffer, scratch.take(8 * dim));
       p.for_each_tile([&](int64_t begin, int64_t n) {
         const auto S = result.place(head, begin, n, result_buffer);
-        multiply(queries.read(head, begin, n, q_buffer), K.transposed(), S);
+        multiply<C>(queries.read(head, begin, n, q_buffer), Kt, S);
         weigh(S, p, begin, lse);
         result.write(head, begin, S);
       });
@@ -176,17 +234,6 @@ Tensor attention_weights(const Tensor& q, const Tensor& k, const AttentionOption
 }
 
 namespace {
-
-/// total = a b the first time, total += a b later, through buffer.
-template <class C>
-void accumulate_product(const Matrix<const C>& a, const Matrix<const C>& b, const Matrix<C>& total, bool first,
-                        C* buffer) {
-  if (first) return multiply(a, b, total);
-  const Matrix<C> part{buffer, total.rows, total.cols, total.cols, 1};
-  multiply(a, b, part);
-  for (int64_t i = 0; i < total.rows; ++i)
-    for (int64_t j = 0; j < total.cols; ++j) total(i, j) += part(i, j);
-}
 
 /// weights P from scores and the forward's lse; then dscores from dweights dP: scale P (dP - sum(P dP)), in place.
 template <class C>
@@ -203,8 +250,7 @@ void scores_gradient(const Matrix<const C>& weights, const Problem& p, int64_t b
   for (int64_t i = 0; i < d.rows; ++i) {
     C* row = &d(i, 0);
     const int64_t n = p.visible(begin + i);
-    simd::table<C>().softmax_backward(row, &weights(i, 0), row, n);
-    simd::table<C>().affine(row, C(p.options.scale), C(0), row, n);
+    simd::table<C>().softmax_scaled_backward(row, &weights(i, 0), C(p.options.scale), row, n);
     std::fill(row + n, row + p.keys, C(0));
   }
 }
@@ -214,32 +260,34 @@ template <class C>
 void backward_of_type(const Tensor& dy, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& lse,
                       const Problem& p, Tensor& dq, Tensor& dk, Tensor& dv) {
   const Heads<C> queries(q), keys(k), values(v), dresult(split_heads(dy, p));
-  Heads<C> dqueries(dq), dkeys(dk), dvalues(dv);
-  const int64_t tile = p.tile(), partial = p.keys * p.dim;
+  const Heads<C> dqueries(dq), dkeys(dk), dvalues(dv);
+  const int64_t tile = p.tile(), wide = padded(p.keys), dim = padded(p.dim);
   p.for_each_head([&](int64_t head) {
-    Scratch<C> scratch(2 * tile * p.keys + tile * 3 * p.dim + 5 * partial);
-    const auto K = keys.read(head, 0, p.keys, scratch.take(partial));
-    const auto V = values.read(head, 0, p.keys, scratch.take(partial));
-    const auto dK = dkeys.place(head, 0, p.keys, scratch.take(partial));
-    const auto dV = dvalues.place(head, 0, p.keys, scratch.take(partial));
-    C* const part = scratch.take(partial);
-    C* const scores = scratch.take(tile * p.keys);
-    C* const dscores = scratch.take(tile * p.keys);
-    C* const q_buffer = scratch.take(tile * p.dim);
-    C* const dq_buffer = scratch.take(tile * p.dim);
-    C* const dy_buffer = scratch.take(tile * p.dim);
+    Scratch<C> scratch(2 * (tile + dim) * wide + 3 * tile * dim + 3 * p.keys * dim + 8 * dim);
+    C* const scores = scratch.take(tile * wide);
+    C* const dscores = scratch.take(tile * wide);
+    C* const kt_buffer = scratch.take(dim * wide);
+    C* const vt_buffer = scratch.take(dim * wide);
+    C* const q_buffer = scratch.take(tile * dim);
+    C* const dq_buffer = scratch.take(tile * dim);
+    C* const dy_buffer = scratch.take(tile * dim);
+    C* const square = scratch.take(8 * dim);
+    const auto K = keys.read(head, 0, p.keys, scratch.take(p.keys * dim));
+    const auto Kt = keys.read_transposed(head, kt_buffer, square), Vt = values.read_transposed(head, vt_buffer, square);
+    const auto dK = dkeys.place(head, 0, p.keys, scratch.take(p.keys * dim));
+    const auto dV = dvalues.place(head, 0, p.keys, scratch.take(p.keys * dim));
     p.for_each_tile([&](int64_t begin, int64_t n) {
-      const Matrix<C> P{scores, n, p.keys, p.keys, 1}, dS{dscores, n, p.keys, p.keys, 1};
+      const Matrix<C> P{scores, n, p.keys, wide, 1}, dS{dscores, n, p.keys, wide, 1};
       const auto Q = queries.read(head, begin, n, q_buffer), dY = dresult.read(head, begin, n, dy_buffer);
-      multiply(Q, K.transposed(), P);
+      multiply<C>(Q, Kt, P);
       weigh_again(P, p, begin, lse.data<C>() + head * p.queries + begin);
-      accumulate_product<C>(P.transposed(), dY, dV, begin == 0, part);
-      multiply(dY, V.transposed(), dS);
+      multiply<C>(P.transposed(), dY, dV, begin > 0);
+      multiply<C>(dY, Vt, dS);
       scores_gradient<C>(P, p, begin, dS);
       const auto dQ = dqueries.place(head, begin, n, dq_buffer);
-      multiply(dS, K, dQ);
+      multiply<C>(dS, K, dQ);
       dqueries.write(head, begin, dQ);
-      accumulate_product<C>(dS.transposed(), Q, dK, begin == 0, part);
+      multiply<C>(dS.transposed(), Q, dK, begin > 0);
     });
     dkeys.write(head, 0, dK);
     dvalues.write(head, 0, dV);

@@ -51,8 +51,8 @@ Tensor swiglu_backward(const Tensor& dy, const Tensor& x);
 /// Over the given axes (all if empty). Fixed chunks: the result does not depend on the thread count.
 Tensor sum(const Tensor& x, const std::vector<int>& axes = {}, bool keepdim = false);
 Tensor mean(const Tensor& x, const std::vector<int>& axes = {}, bool keepdim = false);
-/// Undoes broadcasting: sums x down to shape, to which shape broadcasts to x's.
-Tensor sum_to(const Tensor& x, const Shape& shape);
+/// Undoes broadcasting: sums x down to shape, to which shape broadcasts to x's. out_dtype: of the sum, if not x's.
+Tensor sum_to(const Tensor& x, const Shape& shape, std::optional<DType> out_dtype = {});
 /// Over one axis; indices are i64, the first one on ties.
 struct MaxOut {
   Tensor values, indices;

@@ -92,7 +92,8 @@ void reduce(const Tensor& x, std::array<bool, kMaxRank> reduced, double factor, 
   });
 }
 
-Tensor reduce(const char* op, const Tensor& x, const std::vector<int>& axes, bool keepdim, bool mean) {
+Tensor reduce(const char* op, const Tensor& x, const std::vector<int>& axes, bool keepdim, bool mean,
+              std::optional<DType> out_dtype = {}) {
   std::array<bool, kMaxRank> reduced{};
   for (int axis : axes) reduced[size_t(x.shape().normalize_axis(axis))] = true;
   if (axes.empty()) reduced.fill(true);
@@ -103,7 +104,7 @@ Tensor reduce(const char* op, const Tensor& x, const std::vector<int>& axes, boo
     count *= x.size(axis);
     shape = keepdim ? shape.with(axis, 1) : shape.without(axis);
   }
-  Tensor y = Tensor::empty(shape, x.dtype());
+  Tensor y = Tensor::empty(shape, out_dtype.value_or(x.dtype()));
   dispatch_compute(x.dtype(), op, [&](auto c) { reduce<decltype(c)>(x, reduced, mean ? 1 / double(count) : 1, y); });
   return y;
 }
@@ -177,15 +178,15 @@ Tensor mean(const Tensor& x, const std::vector<int>& axes, bool keepdim) {
   return reduce("mean", x, axes, keepdim, true);
 }
 
-Tensor sum_to(const Tensor& x, const Shape& shape) {
-  if (x.shape() == shape) return x;
+Tensor sum_to(const Tensor& x, const Shape& shape, std::optional<DType> out_dtype) {
+  if (x.shape() == shape) return x.to(out_dtype.value_or(x.dtype()));
   check<ShapeError>(broadcast(shape, x.shape(), "sum_to") == x.shape(), "sum_to", "{} does not broadcast to {}", shape,
                     x.shape());
   std::vector<int> axes;
   const int added = x.rank() - shape.rank();
   for (int axis = 0; axis < x.rank(); ++axis)
     if (axis < added || (shape[axis - added] == 1 && x.size(axis) != 1)) axes.push_back(axis);
-  return sum(x, axes, true).reshape(shape);
+  return reduce("sum_to", x, axes, true, false, out_dtype).reshape(shape);
 }
 
 MaxOut max(const Tensor& x, int axis) {

@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/parallel.h"
+#include "core/simd/table.h"
 
 #include <cstring>
 #include <utility>
@@ -10,6 +11,19 @@ namespace vitrail {
 namespace {
 
 constexpr int64_t kChunk = 1 << 15;
+
+/// Copies n elements, converting.
+template <class To, class From>
+void copy_dense(To* to, const From* from, int64_t n) {
+  if constexpr (std::is_same_v<To, From>)
+    std::memcpy(to, from, size_t(n) * sizeof(To));
+  else if constexpr (std::is_same_v<To, bf16> && std::is_same_v<From, float>)
+    simd::table<float>().narrow(from, to, n);
+  else if constexpr (std::is_same_v<To, float> && std::is_same_v<From, bf16>)
+    simd::table<float>().widen(from, to, n);
+  else
+    for (int64_t i = 0; i < n; ++i) to[i] = To(compute_cast<To>(from[i]));
+}
 
 /// Copies a strided source to a strided target of the same shape, converting; the last axis runs innermost.
 template <class To, class From>
@@ -31,11 +45,9 @@ void copy_strided(To* to, const Strides& to_strides, const From* from, const Str
       }
       To* t = to + to_at;
       const From* f = from + from_at;
-      if constexpr (std::is_same_v<To, From>) {
-        if (to_step == 1 && from_step == 1) {
-          std::memcpy(t, f, size_t(inner) * sizeof(To));
-          continue;
-        }
+      if (to_step == 1 && from_step == 1) {
+        copy_dense(t, f, inner);
+        continue;
       }
       for (int64_t i = 0; i < inner; ++i) t[i * to_step] = To(compute_cast<To>(f[i * from_step]));
     }
@@ -228,7 +240,11 @@ Tensor& Tensor::copy_(const Tensor& src) {
   const Tensor from = src.shape() == shape_ ? src : src.expand(shape_);
   dispatch_all(dtype_, [&](auto to) {
     dispatch_all(from.dtype(), [&](auto element) {
-      copy_strided(data<decltype(to)>(), strides_, from.data<decltype(element)>(), from.strides_, shape_);
+      auto* const target = data<decltype(to)>();
+      const auto* const source = from.data<decltype(element)>();
+      if (!contiguous_ || !from.contiguous_) return copy_strided(target, strides_, source, from.strides_, shape_);
+      parallel_for(numel_, kChunk,
+                   [&](int64_t begin, int64_t end) { copy_dense(target + begin, source + begin, end - begin); });
     });
   });
   return *this;

@@ -266,7 +266,7 @@ class Loop {
   }
 
   void write_result() const {
-    nlohmann::ordered_json metrics = nlohmann::ordered_json::object();
+    nlohmann::json metrics = nlohmann::json::object();  // by name, as a checkpoint keeps them: resumed or not, the same
     for (const auto& [name, value] : position_.metrics) metrics[name] = value;
     const nlohmann::ordered_json result = {{"recipe", plan_.name},        {"metrics", metrics},
                                            {"epochs", plan_.epochs},      {"steps", steps_},

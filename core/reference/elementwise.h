@@ -50,14 +50,25 @@ VITRAIL_INLINE C silu_slope(C x) {
   return s + x * s * (1 - s);
 }
 
+inline constexpr double kRootHalf = 0.70710678118654752440, kDensityAtZero = 0.39894228040143267794;  // 1 / sqrt(2 pi)
 template <class C>
 VITRAIL_INLINE C gelu_erf(C x) {
-  return C(0.5) * x * (1 + vec::erf(x * C(0.70710678118654752440)));
+  return C(0.5) * x * (1 + vec::erf(x * C(kRootHalf)));
 }
 template <class C>
 VITRAIL_INLINE C gelu_erf_slope(C x) {
-  const C cdf = C(0.5) * (1 + vec::erf(x * C(0.70710678118654752440)));
-  return cdf + x * C(0.39894228040143267794) * vec::exp(C(-0.5) * x * x);
+  const C cdf = C(0.5) * (1 + vec::erf(x * C(kRootHalf)));
+  return cdf + x * C(kDensityAtZero) * vec::exp(C(-0.5) * x * x);
+}
+/// The same for bf16.
+template <class C>
+VITRAIL_INLINE C gelu_erf_coarse(C x) {
+  return C(0.5) * x * (1 + vec::erf_coarse(x * C(kRootHalf)));
+}
+template <class C>
+VITRAIL_INLINE C gelu_erf_coarse_slope(C x) {
+  const C cdf = C(0.5) * (1 + vec::erf_coarse(x * C(kRootHalf)));
+  return cdf + x * C(kDensityAtZero) * vec::exp(C(-0.5) * x * x);
 }
 
 inline constexpr double kGeluTanh = 0.79788456080286535588;  // sqrt(2 / pi)

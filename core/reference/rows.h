@@ -75,13 +75,13 @@ void log_softmax(const C* x, C* y, int64_t n) {
 /// softmax(scale x), in place, for rows of attention. Returns the log of the sum of e^(scale x).
 template <class C>
 C softmax_scaled(C* x, C scale, int64_t n) {
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) x[i] *= scale;
-  const C top = largest(x, n);
+  C top = -C(__builtin_inf());
+#pragma omp simd reduction(max : top)
+  for (int64_t i = 0; i < n; ++i) top = scale * x[i] > top ? scale * x[i] : top;
   C total = 0;
 #pragma omp simd reduction(+ : total)
   for (int64_t i = 0; i < n; ++i) {
-    const C e = vec::exp(x[i] - top);
+    const C e = vec::exp(scale * x[i] - top);
     x[i] = e;
     total += e;
   }
@@ -102,6 +102,13 @@ void softmax_backward(const C* dy, const C* y, C* dx, int64_t n) {
   const C total = C(dot(dy, y, n));
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) dx[i] = y[i] * (dy[i] - total);
+}
+/// scale y (dy - sum(dy y)).
+template <class C>
+void softmax_scaled_backward(const C* dy, const C* y, C scale, C* dx, int64_t n) {
+  const C total = C(dot(dy, y, n));
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) dx[i] = scale * y[i] * (dy[i] - total);
 }
 /// dy - e^y sum(dy).
 template <class C>

@@ -3,6 +3,7 @@
 
 #include "../simd/table.h"
 #include "elementwise.h"
+#include "gemm.h"
 #include "rows.h"
 
 namespace vitrail::reference {
@@ -20,11 +21,13 @@ constexpr simd::Table<C> make_table() {
       .relu = map<C, relu<C>>,
       .silu = map<C, silu<C>>,
       .gelu_erf = map<C, gelu_erf<C>>,
+      .gelu_erf_coarse = map<C, gelu_erf_coarse<C>>,
       .gelu_tanh = map<C, gelu_tanh<C>>,
       .gelu_quick = map<C, gelu_quick<C>>,
       .relu_backward = map_backward<C, relu_slope<C>>,
       .silu_backward = map_backward<C, silu_slope<C>>,
       .gelu_erf_backward = map_backward<C, gelu_erf_slope<C>>,
+      .gelu_erf_coarse_backward = map_backward<C, gelu_erf_coarse_slope<C>>,
       .gelu_tanh_backward = map_backward<C, gelu_tanh_slope<C>>,
       .gelu_quick_backward = map_backward<C, gelu_quick_slope<C>>,
       .mul = map2<C, mul<C>>,
@@ -46,6 +49,7 @@ constexpr simd::Table<C> make_table() {
       .softmax_again = softmax_again<C>,
       .softmax_backward = softmax_backward<C>,
       .log_softmax_backward = log_softmax_backward<C>,
+      .softmax_scaled_backward = softmax_scaled_backward<C>,
       .exp_affine = exp_affine<C>,
       .layer_norm = layer_norm<C>,
       .rms_norm = rms_norm<C>,
@@ -53,6 +57,8 @@ constexpr simd::Table<C> make_table() {
       .rms_norm_backward = rms_norm_backward<C>,
       .bce = bce<C>,
       .bce_backward = bce_backward<C>,
+      .gemm = gemm<C>,
+      .transpose_rows = transpose_rows<C>,
       .widen = widen<C>,
       .narrow = narrow<C>,
   };

@@ -9,6 +9,9 @@
 
 namespace vitrail::simd {
 
+/// Of the columns of gemm's results.
+inline constexpr int64_t kGemmColumns = 16;
+
 /// n is always the length of the run. y may be one of the inputs.
 template <class C>
 struct Table {
@@ -17,8 +20,9 @@ struct Table {
   using Map2 = void (*)(const C* a, const C* b, C* y, int64_t n);
 
   // One element at a time.
-  Map neg, exp, log, sqrt, tanh, sigmoid, relu, silu, gelu_erf, gelu_tanh, gelu_quick;
-  MapBackward relu_backward, silu_backward, gelu_erf_backward, gelu_tanh_backward, gelu_quick_backward;
+  Map neg, exp, log, sqrt, tanh, sigmoid, relu, silu, gelu_erf, gelu_erf_coarse, gelu_tanh, gelu_quick;
+  MapBackward relu_backward, silu_backward, gelu_erf_backward, gelu_erf_coarse_backward, gelu_tanh_backward,
+      gelu_quick_backward;
   Map2 mul, div;
   void (*affine)(const C* x, C factor, C offset, C* y, int64_t n);             // factor x + offset
   void (*blend)(const C* a, C s, const C* b, C t, C offset, C* y, int64_t n);  // s a + t b + offset
@@ -38,7 +42,8 @@ struct Table {
   Map softmax, log_softmax;
   C (*softmax_scaled)(C* x, C scale, int64_t n);  // in place; the log of the sum of e^(scale x)
   void (*softmax_again)(C* x, C scale, C log_total, int64_t n);
-  Map2 softmax_backward, log_softmax_backward;                          // (dy, y, dx)
+  Map2 softmax_backward, log_softmax_backward;  // (dy, y, dx)
+  void (*softmax_scaled_backward)(const C* dy, const C* y, C scale, C* dx, int64_t n);
   void (*exp_affine)(const C* x, C factor, C offset, C* y, int64_t n);  // factor e^x + offset
   void (*layer_norm)(const C* x, const C* w, const C* b, C eps, C* y, C* mean, C* rstd, int64_t n);
   void (*rms_norm)(const C* x, const C* w, C eps, C* y, C* rstd, int64_t n);
@@ -48,6 +53,12 @@ struct Table {
   /// Sum of the binary cross entropies between sigmoid(x) and t, and the derivative of each by x, times factor.
   double (*bce)(const C* x, const C* t, int64_t n);
   void (*bce_backward)(const C* x, const C* t, C factor, C* dx, int64_t n);
+
+  /// c [m, n] = a [m, k] b [k, n], or c += a b; a has any strides, b and c dense rows, n is a multiple of kGemmColumns.
+  void (*gemm)(int64_t m, int64_t n, int64_t k, const C* a, int64_t a_row, int64_t a_col, const C* b, int64_t b_row,
+               C* c, int64_t c_row, bool add);
+  /// Eight rows of x, of length n, a multiple of 8, become eight columns of y.
+  void (*transpose_rows)(const C* x, int64_t x_row, int64_t n, C* y, int64_t y_row);
 
   // bf16 to and from the compute type.
   void (*widen)(const bf16* x, C* y, int64_t n);
