@@ -181,7 +181,9 @@ TEST_CASE("thirty broken pictures of a thousand, in ten ways, are skipped by nam
   for (const BadFile& file : skip.list()) names.push_back(file.name);
   CHECK(names == broken);
   CHECK_THROWS_AS(run(strict), DataError);
-  CHECK_THROWS_WITH_AS(run(too_many), doctest::Contains("more of the 1000 pictures are broken than data.max_bad 0.01 allows"), DataError);
+  CHECK_THROWS_WITH_AS(run(too_many),
+                       doctest::Contains("more of the 1000 pictures are broken than data.max_bad 0.01 allows"),
+                       DataError);
 }
 
 }  // namespace vitrail::data
