@@ -13,6 +13,8 @@
 
 #include <array>
 #include <csignal>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <limits>
@@ -147,13 +149,20 @@ TEST_CASE("checkpoint: kill -9 while writing never loses it") {
   const auto path = folder.path() / "last.h5";
   const std::array<Checkpoint, 2> states = {make_checkpoint(1, 300), make_checkpoint(2, 300)};
   recipes::save_checkpoint(path, states[0]);
+  const auto writing = [&] {
+    for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+      if (entry.path().filename().string().find(".tmp-") != std::string::npos) return true;
+    return false;
+  };
   Rng rng(1, 0);
   int killed_in_a_write = 0;
   for (int trial = 0; trial < 30; ++trial) {
     const pid_t child = fork_child([&] {
+      ::setenv("VITRAIL_TEST_SLOW_WRITE_MS", "2", 1);
       for (size_t i = 0;; ++i) recipes::save_checkpoint(path, states[i % 2]);
     });
     ::usleep(unsigned(rng.uniform() * 20'000));
+    while (trial % 2 == 1 && !writing()) ::usleep(100);  // every second time surely inside a write
     ::kill(child, SIGKILL);
     REQUIRE(WIFSIGNALED(wait_for(child)));
     killed_in_a_write += remove_stale_temporaries(folder.path());
