@@ -59,6 +59,7 @@ double seconds_of(const std::function<void()>& fn) {
 double median_seconds(int n, const std::function<void()>& fn) {
   for (int i = 0; i < 2; ++i) fn();
   std::vector<double> times;
+  times.reserve(size_t(n));
   for (int i = 0; i < n; ++i) times.push_back(seconds_of(fn));
   std::nth_element(times.begin(), times.begin() + n / 2, times.end());
   return times[size_t(n / 2)];

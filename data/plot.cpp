@@ -76,12 +76,26 @@ void draw_series(Image& image, const Axes& axes, const Series& s, Color color) {
   }
 }
 
+// At the right, in the upper or the lower corner, whichever has fewer points.
 void draw_legend(Image& image, const Axes& axes, std::span<const Series> series) {
   constexpr int64_t kDash = 24;
-  int64_t widest = 0;
-  for (const Series& s : series) widest = std::max(widest, text_width(s.name, kScale));
+  int64_t widest = 0, rows = 0;
+  for (const Series& s : series) {
+    widest = std::max(widest, text_width(s.name, kScale));
+    rows += !s.name.empty();
+  }
   const int64_t left = axes.right - widest - kDash - 2 * kMargin, row = text_height(kScale) + kMargin / 2;
-  int64_t top = axes.top + kMargin / 2;
+  const double height = double(rows * row + kMargin);
+  int64_t upper = 0, lower = 0;
+  for (const Series& s : series)
+    for (size_t i = 0; i < s.x.size(); ++i) {
+      if (!is_finite(s, i)) continue;
+      const Point p = axes.place(s.x[i], s.y[i]);
+      if (p.x < double(left)) continue;
+      upper += p.y < double(axes.top) + height;
+      lower += p.y > double(axes.bottom) - height;
+    }
+  int64_t top = upper <= lower ? axes.top + kMargin / 2 : axes.bottom - int64_t(height);
   for (size_t i = 0; i < series.size(); ++i) {
     if (series[i].name.empty()) continue;
     const double middle = double(top) + double(text_height(kScale)) / 2;

@@ -116,7 +116,7 @@ class Loop {
     const auto [checkpoint, path, problems] = load_newest_checkpoint({folder_.last(), folder_.best()});
     for (const std::string& problem : problems) progress_.message(problem);
     recipe_.load_state(sub_map(checkpoint.tensors, "recipe"));
-    const Position position = to_position(sub_map(checkpoint.tensors, "loop"));
+    Position position = to_position(sub_map(checkpoint.tensors, "loop"));
     progress_.message(fmt::format("going on after step {} of {} ({})", position.step, steps_, path.string()));
     return position;
   }
@@ -178,8 +178,9 @@ class Loop {
     view.images_per_s = images_per_s;
     view.data_share = speed_.data_share();
     view.memory = rss_bytes();
-    view.seconds_left = double(steps_ - done) * speed_.seconds_per_step() +
-                        double((steps_ - done) / plan_.steps_per_epoch / plan_.eval_every) * evaluation_seconds_;
+    const int64_t evaluations_left = (steps_ - done) / plan_.steps_per_epoch / plan_.eval_every;
+    view.seconds_left =
+        double(steps_ - done) * speed_.seconds_per_step() + double(evaluations_left) * evaluation_seconds_;
     progress_.update(view);
   }
 

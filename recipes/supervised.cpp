@@ -15,8 +15,8 @@
 namespace vitrail::recipes {
 namespace {
 
-class Supervised final : public Recipe {
- public:
+/// Nobody else sees it, so nothing in it is private and its parts have the names of the papers.
+struct Supervised final : Recipe {
   explicit Supervised(const SupervisedConfig& c)
       : config(c),
         pictures(c.data, c.seed),
@@ -92,7 +92,6 @@ class Supervised final : public Recipe {
 
   const data::BadFiles& bad_files() const override { return pictures.bad_files(); }
 
- private:
   Plan make_plan() const {
     const SupervisedConfig::Train& t = config.train;
     const int64_t steps_per_epoch = pictures.train_size() / t.batch_size;

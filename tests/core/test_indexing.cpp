@@ -38,8 +38,8 @@ TEST_CASE("embedding picks rows and its backward adds them") {
 
 TEST_CASE("embedding_backward_ is the transpose of embedding in every type") {
   Rng rng(9, "embedding");
-  std::vector<int64_t> values;
-  for (int i = 0; i < 500; ++i) values.push_back(rng.below(7));
+  std::vector<int64_t> values(500);
+  for (int64_t& value : values) value = rng.below(7);
   const Tensor ids = tensor(values, {100, 5});
   const test::KernelCase c{"embedding_backward_", [&](const Tensors& t) {
                              Tensor grad = zeros({7, 130}, t[0].dtype() == DType::f64 ? DType::f64 : DType::f32);

@@ -44,7 +44,7 @@ TEST_CASE("safetensors: each broken rule is named") {
   };
   const Case cases[] = {
       {"HeaderTooSmall", ""},
-      {"HeaderTooSmall", "\2\0\0\0\0\0\0"},
+      {"HeaderTooSmall", bytes(7)},
       {"HeaderTooLarge", with_length(100'000'001, "{}")},
       {"HeaderTooLarge", with_length(UINT64_MAX, "{}")},
       {"InvalidHeaderLength", with_length(3, "{}")},

@@ -60,8 +60,9 @@ TEST_CASE("a child may allocate tensors and read HDF5 while other threads do") {
   const auto path = folder.path() / "x.h5";
   write_foreign(path, [](hdf5::Writer& w) { w.write("image", zeros({2, 2, 2, 3}, DType::u8)); });
   std::vector<std::jthread> busy;
+  busy.reserve(2);
   for (int i = 0; i < 2; ++i)
-    busy.emplace_back([&](std::stop_token stop) {
+    busy.emplace_back([&](const std::stop_token& stop) {
       while (!stop.stop_requested()) hdf5::Reader(path).read("image");
     });
   for (int i = 0; i < 50; ++i) CHECK(open_hdf5(path.string(), "train")->size() == 2);

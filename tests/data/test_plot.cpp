@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <utility>
 #include <vector>
 
 namespace vitrail::data {
@@ -42,6 +43,24 @@ TEST_CASE("a plot has the size asked for and shows its series") {
 TEST_CASE("a point that is not finite interrupts the line") {
   const std::vector<Series> whole = {{"", {0, 1, 2, 3}, {0, 1, 2, 3}}}, cut = {{"", {0, 1, 2, 3}, {0, NAN, 2, 3}}};
   CHECK(count_blue(plot({}, cut)) < count_blue(plot({}, whole)) * 2 / 3);
+}
+
+TEST_CASE("the legend keeps out of the way of the lines") {
+  // The dash of the legend is as blue as the line: the half that the line does not enter has it.
+  const auto blue_rows = [](std::vector<double> y) {
+    const Image image = plot({.width = 400, .height = 300}, std::vector<Series>{{"a", {0, 1, 2, 3, 4}, std::move(y)}});
+    int64_t upper = 0, lower = 0;
+    for (int64_t x = 300; x < 400; ++x)
+      for (int64_t row = 0; row < 300; ++row)
+        if (image.at(row, x)[2] > image.at(row, x)[0] + 60) ++(row < 150 ? upper : lower);
+    return std::pair(upper, lower);
+  };
+  const auto [upper, lower] = blue_rows({0, 3, 4, 4, 4});  // the line is above, the dash below
+  CHECK(upper > 0);
+  CHECK(lower > 0);
+  const auto [above, below] = blue_rows({4, 1, 0, 0, 0});
+  CHECK(above > 0);
+  CHECK(below > 0);
 }
 
 TEST_CASE("one point is a plot, none is an error") {

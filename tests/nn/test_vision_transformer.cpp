@@ -55,7 +55,8 @@ Tensor numbers(const Json& list) {
 }  // namespace
 
 TEST_CASE("the tiny ViT gives the published outputs and gradients") {
-  const Json file = golden(), expected = file["tiny_vit"];
+  const Json file = golden();
+  const Json& expected = file["tiny_vit"];
   for (const DType dtype : {DType::f64, DType::f32}) {
     CAPTURE(dtype);
     const double tolerance = dtype == DType::f64 ? 1e-9 : 1e-5;

@@ -29,7 +29,7 @@ void check_says(const Output& output, int code, const std::string& text) {
 TEST_CASE("vitrail explains itself, each command with an example") {
   const test::TemporaryFolder folder;
   check_says(vitrail_program(folder, "--help"), 0, "preview");
-  for (const std::string command : {"pack", "preview", "eval", "summary", "export"})
+  for (const std::string command : {"pack", "preview", "eval", "summary", "export", "plot"})
     check_says(vitrail_program(folder, command + " --help"), 0, "Example: vitrail " + command);
   check_says(vitrail_program(folder, ""), 2, "required");
   check_says(vitrail_program(folder, "sumary vit_tiny"), 2, "no command 'sumary'; did you mean 'summary'?");
@@ -112,4 +112,15 @@ TEST_CASE("vitrail eval and export take the averaged weights of a run") {
   check_says(vitrail_program(folder, "eval nothing"), 2, "nothing: no such file or folder");
   check_says(vitrail_program(folder, "eval run model.depth=2"), 1, "blocks.1");
   check_says(vitrail_program(folder, "eval run nowhere"), 3, "nowhere does not exist");
+}
+
+TEST_CASE("vitrail plot draws a number of several runs") {
+  const test::TemporaryFolder folder;
+  const std::string results = test::kRecipes + "../docs/results/";
+  check_says(vitrail_program(folder, "plot " + results + "vit_digits " + results + "vit_cifar10 -o top1.png"), 0,
+             "vit_digits: top1 0.9861 after epoch 80");
+  const data::Image picture = data::read_image((folder.path() / "top1.png").string());
+  CHECK(picture.width() == 800);
+  check_says(vitrail_program(folder, "plot " + results + "vit_digits -m top"), 2, "did you mean 'top1'?");
+  check_says(vitrail_program(folder, "plot nowhere"), 2, "nowhere/metrics.jsonl: no such file");
 }

@@ -10,5 +10,6 @@ void add_preview(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_summary(CLI::App& app);
 void add_export(CLI::App& app);
+void add_plot(CLI::App& app);
 
 }  // namespace vitrail::tools
