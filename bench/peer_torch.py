@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The step of bench_step in plain PyTorch, for comparison: prints the same keys as one JSON object.
 
-apt install python3-torch; then /usr/bin/python3 bench/peer_torch.py --model vit_small --batch 16 --dtype f32
+apt install python3-torch libopenblas0; then /usr/bin/python3 bench/peer_torch.py --model vit_small --batch 16 --dtype f32
 
 PyTorch's speed on a CPU depends on two settings that it reads when it starts, so the script runs itself once with each
 and prints the best, with the setting under "settings".
@@ -89,8 +89,7 @@ def build(dim, depth, heads, args):
 def measure(args):
     import torch
 
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    torch.set_num_threads(args.threads or os.cpu_count())
     torch.manual_seed(0)
     dim, depth, heads = VARIANTS[args.model]
     dim, depth, heads = args.embed_dim or dim, args.depth or depth, args.num_heads or heads
