@@ -1,7 +1,7 @@
 // The `data:` section of a recipe, and the pictures and loaders it asks for, for training and for a look at them.
 #pragma once
 
-#include "../data/augment/transforms.h"
+#include "../data/augment/image_transform.h"
 #include "../data/loader.h"
 #include "fields.h"
 

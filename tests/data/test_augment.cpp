@@ -4,7 +4,6 @@
 #include "data/augment/pad_random_crop.h"
 #include "data/augment/random_resized_crop.h"
 #include "data/augment/resize_center_crop.h"
-#include "data/augment/transforms.h"
 #include "data/augment/vertical_flip.h"
 #include "tests/support/close.h"
 #include "tests/support/reference.h"
@@ -24,12 +23,6 @@ Image numbered(int64_t height, int64_t width) {
   Image image(height, width);
   for (size_t i = 0; i < image.pixels().size(); ++i) image.data()[i] = uint8_t(i * 7 + 1);
   return image;
-}
-
-Tensor normalized(const Image& image, const Normalize& normalize) {
-  Tensor out = Tensor::empty({3, image.height(), image.width()});
-  normalize(image, out.span<float>());
-  return out;
 }
 
 }  // namespace
@@ -101,34 +94,6 @@ TEST_CASE("Normalize refuses what it cannot do") {
   std::vector<float> short_of_one(11);
   CHECK_THROWS_WITH_AS(Normalize(kHalfMean, kHalfStd)(Image(2, 2), short_of_one), doctest::Contains("2 x 2"),
                        ShapeError);
-}
-
-TEST_CASE("the evaluation transform resizes and crops; small images pass unchanged") {
-  Rng rng(1, "eval");
-  const Image photo = numbered(300, 400);
-  const Image expected = center_crop(resize(photo, {256, 341}, Filter::bicubic), 224);
-  CHECK(eval_transform({}).augmented(photo, rng) == expected);
-  const Image small = numbered(32, 32);
-  CHECK(eval_transform({.img_size = 32}).augmented(small, rng) == small);
-  CHECK_THROWS_AS(eval_transform({.img_size = 0}), ConfigError);
-}
-
-TEST_CASE("the training transform depends on the random numbers alone") {
-  const Image photo = numbered(90, 120);
-  for (const int64_t size : {32, 64}) {
-    const ImageTransform transform = train_transform({.img_size = size});
-    const auto run = [&](uint64_t sample) {
-      Rng rng(7, "augment", sample);
-      return transform.augmented(photo, rng);
-    };
-    CHECK(run(1).size() == ImageSize{size, size});
-    CHECK(run(1) == run(1));
-    CHECK_FALSE(run(1) == run(2));
-    Tensor out = Tensor::empty({3, size, size});
-    Rng rng(7, "augment", 1);
-    transform(photo, rng, out.span<float>());
-    CHECK(test::max_difference(out, normalized(run(1), Normalize(kImageNetMean, kImageNetStd))) == 0);
-  }
 }
 
 }  // namespace vitrail::data
