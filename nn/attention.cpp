@@ -27,19 +27,32 @@ Attention::Attention(const Scope& scope, const AttentionConfig& config)
   }
 }
 
-Attention::Heads Attention::heads(const Var& x) {
-  const Var packed = reshape(qkv(x), {x.size(0), x.size(1), 3, config_.num_heads, -1});  // [B, N, 3, H, D]
-  const Var t = permute(packed, {2, 0, 3, 1, 4});                                        // [3, B, H, N, D]
-  Heads h{select(t, 0, 0), select(t, 0, 1), select(t, 0, 2)};
+Attention::Heads Attention::heads(const Var& x, std::optional<int64_t> only) {
+  // The thirds begin .. end of the projection, as [end - begin, B, H, N, D].
+  const auto project = [&](const Var& tokens, int64_t begin, int64_t end) {
+    const int64_t dim = config_.dim;
+    const Var y = end - begin == 3 ? qkv(tokens)
+                                   : linear(tokens, slice(qkv.weight, 0, begin * dim, end * dim),
+                                            qkv.bias ? slice(*qkv.bias, 0, begin * dim, end * dim) : Var());
+    return permute(reshape(y, {y.size(0), y.size(1), end - begin, config_.num_heads, -1}), {2, 0, 3, 1, 4});
+  };
+  Heads h;
+  if (only) {
+    const Var kv = project(x, 1, 3);
+    h = {select(project(slice(x, 1, *only, *only + 1), 0, 1), 0, 0), select(kv, 0, 0), select(kv, 0, 1)};
+  } else {
+    const Var t = project(x, 0, 3);
+    h = {select(t, 0, 0), select(t, 0, 1), select(t, 0, 2)};
+  }
   if (q_norm) h.q = (*q_norm)(h.q);
   if (k_norm) h.k = (*k_norm)(h.k);
   return h;
 }
 
-Var Attention::forward(const Var& x) {
+Var Attention::forward(const Var& x, std::optional<int64_t> only) {
   Var y;
-  if (q_norm) {
-    const Heads h = heads(x);
+  if (q_norm || only) {
+    const Heads h = heads(x, only);
     y = attention(h.q, h.k, h.v, options_);  // [B, N, C]
   } else {
     y = attention(qkv(x), config_.num_heads, options_);  // [B, N, C]
@@ -49,7 +62,7 @@ Var Attention::forward(const Var& x) {
 
 Tensor Attention::weights(const Var& x) {
   const ag::NoGrad no_grad;
-  const Heads h = heads(x);
+  const Heads h = heads(x, {});
   return core::attention_weights(h.q.value(), h.k.value(), options_);
 }
 

@@ -23,7 +23,8 @@ struct AttentionConfig {
 struct Attention final : Module<Attention> {
   Attention(const Scope& scope, const AttentionConfig& config);
 
-  Var forward(const Var& x);
+  /// only: the queries of this token alone, against all keys and values: [B, N, C] -> [B, 1, C].
+  Var forward(const Var& x, std::optional<int64_t> only = {});
   /// The attention weights [B, H, N, N] for the same x.
   Tensor weights(const Var& x);
 
@@ -34,9 +35,9 @@ struct Attention final : Module<Attention> {
 
  private:
   struct Heads {
-    Var q, k, v;  // [B, H, N, D]
+    Var q, k, v;  // [B, H, N, D]; q [B, H, 1, D] of one token
   };
-  Heads heads(const Var& x);
+  Heads heads(const Var& x, std::optional<int64_t> only);
 
   AttentionConfig config_;
   ag::AttentionOptions options_;

@@ -23,6 +23,9 @@ struct SummaryRow {
 /// Runs forward (without a tape) and returns one row for each module call in it, callers before callees.
 std::vector<SummaryRow> summarize(const std::function<void()>& forward);
 
+/// While it runs on this thread. A model then computes also what nothing reads, for others to see and count.
+bool summarizing();
+
 /// As an aligned table: layer, output, parameters, share of the multiply-accumulates; rows deeper than max_depth are
 /// left out.
 std::string to_table(const std::vector<SummaryRow>& rows, int max_depth = 3);

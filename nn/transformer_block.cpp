@@ -16,9 +16,10 @@ TransformerBlock::TransformerBlock(const Scope& scope, const BlockConfig& c)
   }
 }
 
-Var TransformerBlock::forward(const Var& x) {
+Var TransformerBlock::forward(const Var& x, std::optional<int64_t> only) {
   const auto scaled = [](std::optional<LayerScale>& ls, const Var& branch) { return ls ? (*ls)(branch) : branch; };
-  const Var h = x + drop_path(scaled(ls1, attn(norm1(x))));
+  const Var kept = only ? slice(x, 1, *only, *only + 1) : x;
+  const Var h = kept + drop_path(scaled(ls1, attn(norm1(x), only)));
   const Var y = norm2(h);
   return h + drop_path(scaled(ls2, mlp ? (*mlp)(y) : (*swiglu)(y)));
 }

@@ -26,7 +26,8 @@ struct BlockConfig {
 struct TransformerBlock final : Module<TransformerBlock> {
   TransformerBlock(const Scope& scope, const BlockConfig& config);
 
-  Var forward(const Var& x);
+  /// only: the output of this token alone, [B, 1, C]; the others serve as its keys and values.
+  Var forward(const Var& x, std::optional<int64_t> only = {});
 
   LayerNorm norm1;
   Attention attn;

@@ -142,9 +142,9 @@ Var VisionTransformer::embed(const Var& images, const Tensor& masks) {
   return norm_pre ? (*norm_pre)(x, x.dtype()) : x;
 }
 
-Var VisionTransformer::run_block(size_t i, const Var& x) {
-  if (!checkpoint_blocks) return blocks[i](x);
-  return ag::checkpoint([this, i](const Var& input) { return blocks[i](input); }, x);
+Var VisionTransformer::run_block(size_t i, const Var& x, std::optional<int64_t> only) {
+  if (!checkpoint_blocks) return blocks[i](x, only);
+  return ag::checkpoint([this, i, only](const Var& input) { return blocks[i](input, only); }, x);
 }
 
 Var VisionTransformer::final_norm(const Var& tokens) { return norm ? (*norm)(tokens) : tokens; }
@@ -160,8 +160,15 @@ Var VisionTransformer::forward_tokens(const Var& images, const Tensor& masks) {
 }
 
 Var VisionTransformer::features(const Var& images) {
-  // The norm works on each token by itself, so the class token is taken before it and the others are left alone.
-  if (config.pool == Pool::token) return final_norm(select(forward_blocks(images), 1, 0));
+  if (config.pool == Pool::token) {
+    // Nothing reads the other tokens of the last block and the final norm, so they are not computed. Dropout would draw
+    // other numbers for one token than for all.
+    const bool all = summarizing() || config.drop_rate > 0;
+    Var x = embed(images, {});
+    for (size_t i = 0; i + 1 < blocks.size(); ++i) x = run_block(i, x);
+    x = run_block(blocks.size() - 1, x, all ? std::nullopt : std::optional<int64_t>(0));
+    return final_norm(select(x, 1, 0));
+  }
   const Var tokens = forward_tokens(images);
   const Var pooled = mean(slice(tokens, 1, prefix_tokens(), tokens.size(1)), {1});
   return fc_norm ? (*fc_norm)(pooled) : pooled;

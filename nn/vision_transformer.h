@@ -90,7 +90,7 @@ struct VisionTransformer final : Module<VisionTransformer, Backbone> {
 
  private:
   Var embed(const Var& images, const Tensor& masks);
-  Var run_block(size_t i, const Var& x);
+  Var run_block(size_t i, const Var& x, std::optional<int64_t> only = {});
   Var final_norm(const Var& tokens);
 };
 

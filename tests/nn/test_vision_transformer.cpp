@@ -144,6 +144,41 @@ TEST_CASE("checkpointed blocks give the same gradients") {
   }
 }
 
+TEST_CASE("leaving undone what nothing reads changes neither result nor gradients") {
+  for (const bool checkpoint : {false, true})
+    for (const bool qk_norm : {false, true}) {
+      CAPTURE(checkpoint);
+      VitConfig c = tiny();
+      c.qk_norm = qk_norm;
+      c.qkv_bias = !qk_norm;
+      c.num_registers = 2;
+      c.layerscale_init = 0.5;
+      c.drop_path_rate = 0.4;
+      VisionTransformer model(Scope(3, DType::f64), c);
+      model.checkpoint_blocks = checkpoint;
+      const Tensor images = Rng(1, "images").normal({4, 3, 8, 8}, 0, 1, DType::f64);
+      const auto run = [&](bool all) {
+        model.zero_grad();
+        const ag::RandomScope random(5, 1);
+        ag::Tape tape;
+        const Var input = tape.input(images);
+        const Var feature = all ? select(model.forward_tokens(input), 1, 0) : model.features(input);
+        const Var logits = model.classify(feature);
+        tape.backward(cross_entropy(logits, tensor<int64_t>({0, 1, 2, 1}, {4})));
+        std::vector<Tensor> results{logits.value(), tape.grad(input).contiguous()};
+        for (const ag::Parameter* p : model.parameters()) results.push_back(p->grad());
+        return results;
+      };
+      const auto all = run(true), needed = run(false);
+      REQUIRE(all.size() == needed.size());
+      for (size_t i = 0; i < all.size(); ++i) {
+        CAPTURE(i);
+        REQUIRE(needed[i].defined());
+        CHECK(test::max_difference(all[i], needed[i]) < 1e-12);
+      }
+    }
+}
+
 TEST_CASE("wrong sizes are refused by name") {
   VisionTransformer model{Scope(), tiny()};
   CHECK_THROWS_WITH_AS(model(zeros({1, 1, 8, 8})), doctest::Contains("needs images [B, 3, H, W]"), ShapeError);
