@@ -4,6 +4,7 @@
 #include "autograd/ops.h"
 #include "autograd/profile.h"
 #include "autograd/scope.h"
+#include "core/dnnl/matmul.h"
 #include "core/error.h"
 #include "core/parallel.h"
 #include "core/rng.h"
@@ -65,13 +66,17 @@ double median_seconds(int n, const std::function<void()>& fn) {
   return times[size_t(n / 2)];
 }
 
-/// GFLOP/s of one large product, the best of a few.
-double peak_gflops(DType dtype) {
+/// GFLOP/s of oneDNN's best large product, of a few.
+template <class T>
+double peak_gflops() {
   constexpr int64_t n = 2048;
   Rng rng(0, "peak");
-  const Tensor a = rng.normal({n, n}, 0, 1).to(dtype), b = rng.normal({n, n}, 0, 1).to(dtype);
+  const Tensor a = rng.normal({n, n}, 0, 1).to(dtype_of<T>()), b = rng.normal({n, n}, 0, 1).to(dtype_of<T>());
+  Tensor c = zeros({n, n}, dtype_of<T>());
+  const core::Matrix<const T> left{a.data<T>(), n, n, n, 1}, right{b.data<T>(), n, n, n, 1};
+  const core::Matrix<T> result{c.data<T>(), n, n, n, 1};
   double best = 1e30;
-  for (int i = 0; i < 12; ++i) best = std::min(best, seconds_of([&] { core::matmul(a, b); }));
+  for (int i = 0; i < 12; ++i) best = std::min(best, seconds_of([&] { core::dnnl::matmul(left, right, result); }));
   return 2.0 * n * n * n / best / 1e9;
 }
 
@@ -116,7 +121,7 @@ void run(const Options& o) {
   const double seconds = median_seconds(std::max(o.steps, 5), step);
   const double rss = recipes::peak_rss_mb();
   const double gflops = double(flops) * (o.forward_only ? 1 : 3) / seconds / 1e9;
-  const double peak = peak_gflops(dtype);
+  const double peak = dtype == DType::bf16 ? peak_gflops<bf16>() : peak_gflops<float>();
 
   if (o.ops) {
     constexpr int kSteps = 5;

@@ -2,6 +2,7 @@
 #include "core/matrix.h"
 #include "core/ops.h"
 #include "core/rows.h"
+#include "core/simd/gemm.h"
 
 namespace vitrail::core {
 namespace {
@@ -11,18 +12,77 @@ constexpr int64_t kTileElements = 1 << 18;
 
 int64_t padded(int64_t columns) { return (columns + simd::kGemmColumns - 1) / simd::kGemmColumns * simd::kGemmColumns; }
 
-/// c = a b, or c += a b, for matrices of one head; the rows of b and c are as long as their strides.
-template <class C>
-void multiply(const Matrix<const C>& a, const Matrix<const C>& b, const Matrix<C>& c, bool add = false) {
-  simd::table<C>().gemm(c.rows, padded(c.cols), a.cols, a.data, a.row_stride, a.col_stride, b.data, b.row_stride,
-                        c.data, c.row_stride, add);
+template <class F>
+int64_t steps(int64_t k) {
+  return (k + simd::kGemmStep<F> - 1) / simd::kGemmStep<F>;
 }
 
-/// The matrices of a tensor [B, H, rows, D] as elements of C, with rows of whole vectors: in place where they lie so,
-/// else through a buffer.
-template <class C>
+/// The first factor of a product: element (i, k) lies as GemmTask says.
+template <class F>
+struct Left {
+  const F* data;
+  int64_t row, step;
+};
+template <class F>
+Left<F> left(const Matrix<const F>& rows) {
+  return {rows.data, rows.row_stride, simd::kGemmStep<F>};
+}
+
+/// c = a b, or c += a b, with k terms each; b is packed.
+template <class F, class Out>
+void multiply(const Left<F>& a, const F* b, int64_t k, const Matrix<Out>& c, bool add = false) {
+  const simd::Gemm<F>& kernel = *simd::gemm<F>();
+  const simd::GemmTask<F, Out> task{.m = c.rows,
+                                    .n = c.cols,
+                                    .steps = steps<F>(k),
+                                    .a = a.data,
+                                    .a_row = a.row,
+                                    .a_step = a.step,
+                                    .b = b,
+                                    .c = c.data,
+                                    .c_row = c.row_stride,
+                                    .bias = nullptr,
+                                    .add = add};
+  if constexpr (std::is_same_v<Out, compute_t<F>>)
+    kernel.multiply(task);
+  else
+    kernel.multiply_narrow(task);
+}
+
+/// A second factor: x [k, n], or with Trans::yes its transpose [n, k], packed into `to`, which has packed_size
+/// elements.
+int64_t packed_size(int64_t k, int64_t n) { return (k + 1) * padded(n); }
+template <class F>
+const F* pack(const Matrix<const F>& x, Trans trans, F* to) {
+  const bool by_rows = trans == Trans::no;
+  const int64_t k = by_rows ? x.rows : x.cols, n = by_rows ? x.cols : x.rows;
+  const simd::PackTask<F> task{.k = k, .n = n, .x = x.data, .x_stride = x.row_stride, .y = to, .steps = steps<F>(k)};
+  by_rows ? simd::gemm<F>()->pack_rows(task) : simd::gemm<F>()->pack_columns(task);
+  return to;
+}
+
+/// The transpose of x as a first factor: in place where steps are single elements.
+template <class F>
+Left<F> left_transposed(const Matrix<const F>& x, F* buffer) {
+  if (simd::kGemmStep<F> == 1) return {x.data, 1, x.row_stride};
+  const int64_t width = padded(x.cols);
+  simd::gemm<F>()->pack_rows({.k = x.rows,
+                              .n = x.cols,
+                              .x = x.data,
+                              .x_stride = x.row_stride,
+                              .y = buffer,
+                              .steps = steps<F>(x.rows),
+                              .width = width});
+  return {buffer, simd::kGemmStep<F>, width * simd::kGemmStep<F>};
+}
+
+/// The matrices of a tensor [B, H, rows, D] as factors of type F: in place where they lie so, else through a buffer of
+/// buffer_size elements.
+template <class F>
 class Heads {
  public:
+  using C = compute_t<F>;
+
   explicit Heads(const Tensor& t)
       : tensor_(t),
         heads_(t.size(1)),
@@ -32,36 +92,35 @@ class Heads {
         row_stride_(t.stride(2)),
         col_stride_(t.stride(3)),
         element_(size_of(t.dtype())),
-        in_place_(t.dtype() == dtype_of<C>() && col_stride_ == 1 && row_stride_ >= cols_ && width_ == cols_) {}
+        in_place_(t.dtype() == dtype_of<F>() && col_stride_ == 1 && row_stride_ >= cols_) {}
 
-  /// Elements of a buffer for n rows.
-  int64_t buffer_size(int64_t n) const { return in_place_ ? 0 : n * width_; }
+  int64_t buffer_size(int64_t n) const { return n * width_; }
 
-  /// Rows begin .. begin + n - 1 of a head.
-  Matrix<const C> read(int64_t head, int64_t begin, int64_t n, C* buffer) const {
-    std::byte* const first = at(head, begin);
-    if (in_place_) return {reinterpret_cast<const C*>(first), n, cols_, row_stride_, 1};
-    load(first, begin, n, buffer);
+  /// Rows begin .. begin + n - 1 of a head; a row may be read to the end of its last step.
+  Matrix<const F> read(int64_t head, int64_t begin, int64_t n, F* buffer) const {
+    const std::byte* const first = at(head, begin);
+    if (in_place_ && cols_ % simd::kGemmStep<F> == 0)
+      return {reinterpret_cast<const F*>(first), n, cols_, row_stride_, 1};
+    load(first, n, buffer);
     return {buffer, n, cols_, width_, 1};
   }
-  /// All rows of a head, transposed: [D, padded(rows)]. square: a buffer for 8 rows.
-  Matrix<const C> read_transposed(int64_t head, C* buffer, C* square) const {
-    const int64_t columns = padded(rows_);
-    for (int64_t i = 0; i < columns; i += 8) {
-      const int64_t n = std::clamp<int64_t>(rows_ - i, 0, 8);
-      load(at(head, i), i, n, square);
-      std::fill(square + n * width_, square + 8 * width_, C(0));
-      simd::table<C>().transpose_rows(square, width_, width_, buffer + i, columns);
-    }
-    return {buffer, cols_, rows_, columns, 1};
+  /// Asks for the rows of a head, if there is one: they lie far apart, where no processor looks ahead by itself.
+  void prefetch(int64_t head) const {
+    constexpr int64_t kLine = 64;
+    if (head >= tensor_.size(0) * heads_ || col_stride_ != 1) return;
+    for (int64_t i = 0; i < rows_; ++i)
+      for (int64_t byte = 0; byte < cols_ * element_; byte += kLine) __builtin_prefetch(at(head, i) + byte, 0, 2);
   }
-  /// Where to compute rows begin .. of a head; write() follows.
-  Matrix<C> place(int64_t head, int64_t begin, int64_t n, C* buffer) const {
-    if (in_place_) return {reinterpret_cast<C*>(at(head, begin)), n, cols_, row_stride_, 1};
-    return {buffer, n, cols_, width_, 1};
+  /// product(to) computes rows begin .. of a head into `to`, a matrix of F in place, or of C in the buffer that is
+  /// converted then.
+  template <class P>
+  void compute(int64_t head, int64_t begin, int64_t n, C* buffer, P&& product) const {
+    if (in_place_) return product(Matrix<F>{reinterpret_cast<F*>(at(head, begin)), n, cols_, row_stride_, 1});
+    const Matrix<C> result{buffer, n, cols_, width_, 1};
+    product(result);
+    write(head, begin, result);
   }
   void write(int64_t head, int64_t begin, const Matrix<C>& from) const {
-    if (in_place_) return;
     dispatch_floating(tensor_.dtype(), "attention", [&](auto v) {
       using T = decltype(v);
       for (int64_t i = 0; i < from.rows; ++i) {
@@ -82,22 +141,18 @@ class Heads {
     const int64_t offset = head / heads_ * tensor_.stride(0) + head % heads_ * tensor_.stride(1) + row * row_stride_;
     return const_cast<std::byte*>(tensor_.raw()) + offset * element_;
   }
-  /// n rows from x on, which is row begin, into rows of width_. Rows of one head lie far apart, where no processor
-  /// looks ahead by itself, so those a little further on are asked for.
-  void load(const std::byte* x, int64_t begin, int64_t n, C* to) const {
-    constexpr int64_t kAhead = 8, kLine = 64;
-    const int64_t step = row_stride_ * element_;
+  /// n rows from x on into rows of width_.
+  void load(const std::byte* x, int64_t n, F* to) const {
     dispatch_floating(tensor_.dtype(), "attention", [&](auto v) {
       using T = decltype(v);
-      for (int64_t i = 0; i < n; ++i, x += step, to += width_) {
-        if (begin + i + kAhead < rows_)
-          for (int64_t line = 0; line < cols_ * element_; line += kLine) __builtin_prefetch(x + kAhead * step + line);
+      for (int64_t i = 0; i < n; ++i, x += row_stride_ * element_, to += width_) {
         const T* const row = reinterpret_cast<const T*>(x);
-        if (std::is_same_v<T, bf16> && col_stride_ == 1)
-          simd::table<C>().widen(reinterpret_cast<const bf16*>(row), to, cols_);
-        else
-          for (int64_t j = 0; j < cols_; ++j) to[j] = C(compute_cast<C>(row[j * col_stride_]));
-        std::fill(to + cols_, to + width_, C(0));
+        if constexpr (std::is_same_v<T, bf16> && !std::is_same_v<F, bf16>) {
+          if (col_stride_ == 1) simd::table<C>().widen(row, to, cols_);
+        }
+        if (!std::is_same_v<T, bf16> || std::is_same_v<F, bf16> || col_stride_ != 1)
+          for (int64_t j = 0; j < cols_; ++j) to[j] = F(compute_cast<F>(row[j * col_stride_]));
+        std::fill(to + cols_, to + width_, F());
       }
     });
   }
@@ -107,17 +162,30 @@ class Heads {
   bool in_place_;
 };
 
-/// Memory of one task, handed out in pieces.
-template <class C>
+/// Memory of one task, handed out in aligned pieces.
 class Scratch {
  public:
-  explicit Scratch(int64_t elements) : memory_(Tensor::empty({elements}, dtype_of<C>())), next_(memory_.data<C>()) {}
-  C* take(int64_t elements) { return std::exchange(next_, next_ + elements); }
+  explicit Scratch(int64_t bytes) : memory_(bytes), next_(memory_.data()) {}
+  template <class T>
+  T* take(int64_t elements) {
+    return reinterpret_cast<T*>(std::exchange(next_, next_ + bytes_of<T>(elements)));
+  }
+  template <class T>
+  static int64_t bytes_of(int64_t elements) {
+    return (elements * int64_t(sizeof(T)) + 63) / 64 * 64;
+  }
 
  private:
-  Tensor memory_;
-  C* next_;
+  Storage memory_;
+  std::byte* next_;
 };
+
+/// fn(F()) for the type of the factors: bf16 only where the processor multiplies it.
+template <class Fn>
+decltype(auto) dispatch_factor(DType dtype, std::string_view op, Fn&& fn) {
+  if (dtype == DType::bf16 && simd::gemm<bf16>()) return fn(bf16());
+  return dispatch_compute(dtype, op, fn);
+}
 
 struct Problem {
   int64_t batch, heads, queries, keys, dim;
@@ -160,38 +228,86 @@ Tensor split_heads(const Tensor& t, const Problem& p) {
   return t.reshape({p.batch, p.queries, p.heads, p.dim}).transpose(1, 2);
 }
 
-/// scores (the products of queries and keys) to weights, for queries begin ...; lse receives a value for each.
-template <class C>
-void weigh(const Matrix<C>& scores, const Problem& p, int64_t begin, C* lse) {
-  for (int64_t i = 0; i < scores.rows; ++i) {
-    C* row = &scores(i, 0);
-    const int64_t n = p.visible(begin + i);
-    lse[i] = simd::table<C>().softmax_scaled(row, C(p.options.scale), n);
-    std::fill(row + n, row + p.keys, C(0));
+/// A tile of scores: n queries by all keys, as computed and as a factor. Where these are one type they share memory.
+template <class F>
+struct Scores {
+  using C = compute_t<F>;
+  static constexpr bool kShared = std::is_same_v<F, C>;
+
+  static int64_t bytes(const Problem& p) {
+    const int64_t size = p.tile() * padded(p.keys);
+    return Scratch::bytes_of<C>(size) + (kShared ? 0 : Scratch::bytes_of<F>(size));
   }
+  Scores(const Problem& p, Scratch& scratch) : keys(p.keys), width(padded(p.keys)) {
+    computed = scratch.take<C>(p.tile() * width);
+    if constexpr (kShared)
+      factor = computed;
+    else
+      factor = scratch.take<F>(p.tile() * width);
+  }
+
+  Matrix<C> matrix(int64_t n) const { return {computed, n, keys, width, 1}; }
+  Matrix<const F> factors(int64_t n) const { return {factor, n, keys, width, 1}; }
+  /// row i is computed, the first `visible` of its elements; the others are 0.
+  void finish(int64_t i, int64_t visible) const {
+    C* const row = computed + i * width;
+    std::fill(row + visible, row + width, C(0));
+    if constexpr (!kShared) simd::table<C>().narrow(row, factor + i * width, width);
+  }
+
+  int64_t keys, width;
+  C* computed;
+  F* factor;
+};
+
+/// scores (the products of queries and keys) to weights, for queries begin ...; lse receives a value for each, totals
+/// is a buffer for as many.
+template <class F>
+void weigh(const Scores<F>& scores, int64_t n, const Problem& p, int64_t begin, compute_t<F>* lse,
+           compute_t<F>* totals) {
+  using C = compute_t<F>;
+  const simd::Table<C>& table = simd::table<C>();
+  const C scale = C(p.options.scale);
+  const auto row = [&](int64_t i) { return scores.computed + i * scores.width; };
+  for (int64_t i = 0; i < n; ++i) lse[i] = table.scaled_max(row(i), scale, p.visible(begin + i));
+  for (int64_t i = 0; i < n; ++i) totals[i] = table.scaled_exp(row(i), scale, lse[i], p.visible(begin + i));
+  for (int64_t i = 0; i < n; ++i) {
+    table.affine(row(i), 1 / totals[i], C(0), row(i), p.visible(begin + i));
+    scores.finish(i, p.visible(begin + i));
+  }
+  table.log(totals, totals, n);
+  for (int64_t i = 0; i < n; ++i) lse[i] += totals[i];
 }
 
-template <class C>
+template <class F>
 void attention_of_type(const Tensor& q, const Tensor& k, const Tensor& v, const Problem& p, Tensor& y, Tensor& lse) {
-  const Heads<C> queries(q), keys(k), values(v);
-  const Heads<C> result(split_heads(y, p));
+  using C = compute_t<F>;
+  const Heads<F> queries(q), keys(k), values(v);
+  const Heads<F> result(split_heads(y, p));
   const int64_t tile = p.tile(), dim = padded(p.dim);
+  const int64_t bytes = Scores<F>::bytes(p) + Scratch::bytes_of<F>(packed_size(p.dim, p.keys)) +
+                        Scratch::bytes_of<F>(packed_size(p.keys, p.dim)) + Scratch::bytes_of<F>(p.keys * dim) +
+                        Scratch::bytes_of<F>(tile * dim) + Scratch::bytes_of<C>(tile * dim) +
+                        Scratch::bytes_of<C>(tile);
   p.for_each_head([&](int64_t head) {
-    Scratch<C> scratch((tile + dim) * padded(p.keys) + 8 * dim + queries.buffer_size(tile) + result.buffer_size(tile) +
-                       values.buffer_size(p.keys));
-    C* const scores = scratch.take(tile * padded(p.keys));
-    C* const q_buffer = scratch.take(queries.buffer_size(tile));
-    C* const y_buffer = scratch.take(result.buffer_size(tile));
-    const auto V = values.read(head, 0, p.keys, scratch.take(values.buffer_size(p.keys)));
-    C* const k_buffer = scratch.take(dim * padded(p.keys));
-    const auto Kt = keys.read_transposed(head, k_buffer, scratch.take(8 * dim));
+    queries.prefetch(head + 1);
+    keys.prefetch(head + 1);
+    values.prefetch(head + 1);
+    Scratch scratch(bytes);
+    const Scores<F> scores(p, scratch);
+    F* const buffer = scratch.take<F>(p.keys * dim);
+    F* const q_buffer = scratch.take<F>(tile * dim);
+    C* const y_buffer = scratch.take<C>(tile * dim);
+    C* const totals = scratch.take<C>(tile);
+    const F* const Kt =
+        pack(keys.read(head, 0, p.keys, buffer), Trans::yes, scratch.take<F>(packed_size(p.dim, p.keys)));
+    const F* const V =
+        pack(values.read(head, 0, p.keys, buffer), Trans::no, scratch.take<F>(packed_size(p.keys, p.dim)));
     p.for_each_tile([&](int64_t begin, int64_t n) {
-      const Matrix<C> S{scores, n, p.keys, padded(p.keys), 1};
-      multiply<C>(queries.read(head, begin, n, q_buffer), Kt, S);
-      weigh(S, p, begin, lse.data<C>() + head * p.queries + begin);
-      const auto Y = result.place(head, begin, n, y_buffer);
-      multiply<C>(S, V, Y);
-      result.write(head, begin, Y);
+      multiply(left(queries.read(head, begin, n, q_buffer)), Kt, p.dim, scores.matrix(n));
+      weigh(scores, n, p, begin, lse.data<C>() + head * p.queries + begin, totals);
+      result.compute(head, begin, n, y_buffer,
+                     [&](const auto& to) { multiply(left(scores.factors(n)), V, p.keys, to); });
     });
   });
 }
@@ -203,30 +319,34 @@ AttentionOut attention(const Tensor& q, const Tensor& k, const Tensor& v, const 
   check_like(v, k, "attention", "v", "k");
   AttentionOut out{Tensor::empty({p.batch, p.queries, p.heads * p.dim}, q.dtype()),
                    Tensor::empty({p.batch, p.heads, p.queries}, compute_dtype(q.dtype()))};
-  dispatch_compute(q.dtype(), "attention", [&](auto c) { attention_of_type<decltype(c)>(q, k, v, p, out.y, out.lse); });
+  dispatch_factor(q.dtype(), "attention", [&](auto f) { attention_of_type<decltype(f)>(q, k, v, p, out.y, out.lse); });
   return out;
 }
 
 Tensor attention_weights(const Tensor& q, const Tensor& k, const AttentionOptions& options) {
   const Problem p = check_problem(q, k, options, "attention_weights");
   Tensor weights = Tensor::empty({p.batch, p.heads, p.queries, p.keys}, q.dtype());
-  dispatch_compute(q.dtype(), "attention_weights", [&](auto c) {
-    using C = decltype(c);
-    const Heads<C> queries(q), keys(k);
-    const Heads<C> result(weights);
+  dispatch_factor(q.dtype(), "attention_weights", [&](auto f) {
+    using F = decltype(f);
+    using C = compute_t<F>;
+    const Heads<F> queries(q), keys(k);
+    const Heads<F> result(weights);
     const int64_t tile = p.tile(), dim = padded(p.dim);
+    const int64_t bytes = Scores<F>::bytes(p) + Scratch::bytes_of<F>(packed_size(p.dim, p.keys)) +
+                          Scratch::bytes_of<F>(p.keys * dim) + Scratch::bytes_of<F>(tile * dim) +
+                          2 * Scratch::bytes_of<C>(tile);
     p.for_each_head([&](int64_t head) {
-      Scratch<C> scratch(tile + dim * (padded(p.keys) + 8) + queries.buffer_size(tile) + result.buffer_size(tile));
-      C* const lse = scratch.take(tile);
-      C* const q_buffer = scratch.take(queries.buffer_size(tile));
-      C* const result_buffer = scratch.take(result.buffer_size(tile));
-      C* const k_buffer = scratch.take(dim * padded(p.keys));
-      const auto Kt = keys.read_transposed(head, k_buffer, scratch.take(8 * dim));
+      Scratch scratch(bytes);
+      const Scores<F> scores(p, scratch);
+      F* const q_buffer = scratch.take<F>(tile * dim);
+      C* const lse = scratch.take<C>(tile);
+      C* const totals = scratch.take<C>(tile);
+      const auto K = keys.read(head, 0, p.keys, scratch.take<F>(p.keys * dim));
+      const F* const Kt = pack(K, Trans::yes, scratch.take<F>(packed_size(p.dim, p.keys)));
       p.for_each_tile([&](int64_t begin, int64_t n) {
-        const auto S = result.place(head, begin, n, result_buffer);
-        multiply<C>(queries.read(head, begin, n, q_buffer), Kt, S);
-        weigh(S, p, begin, lse);
-        result.write(head, begin, S);
+        multiply(left(queries.read(head, begin, n, q_buffer)), Kt, p.dim, scores.matrix(n));
+        weigh(scores, n, p, begin, lse, totals);
+        result.write(head, begin, scores.matrix(n));
       });
     });
   });
@@ -236,58 +356,68 @@ Tensor attention_weights(const Tensor& q, const Tensor& k, const AttentionOption
 namespace {
 
 /// weights P from scores and the forward's lse; then dscores from dweights dP: scale P (dP - sum(P dP)), in place.
-template <class C>
-void weigh_again(const Matrix<C>& scores, const Problem& p, int64_t begin, const C* lse) {
-  for (int64_t i = 0; i < scores.rows; ++i) {
-    C* row = &scores(i, 0);
-    const int64_t n = p.visible(begin + i);
-    simd::table<C>().softmax_again(row, C(p.options.scale), lse[i], n);
-    std::fill(row + n, row + p.keys, C(0));
+template <class F>
+void weigh_again(const Scores<F>& scores, int64_t n, const Problem& p, int64_t begin, const compute_t<F>* lse) {
+  using C = compute_t<F>;
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t visible = p.visible(begin + i);
+    simd::table<C>().softmax_again(&scores.matrix(n)(i, 0), C(p.options.scale), lse[i], visible);
+    scores.finish(i, visible);
   }
 }
-template <class C>
-void scores_gradient(const Matrix<const C>& weights, const Problem& p, int64_t begin, const Matrix<C>& d) {
-  for (int64_t i = 0; i < d.rows; ++i) {
-    C* row = &d(i, 0);
-    const int64_t n = p.visible(begin + i);
-    simd::table<C>().softmax_scaled_backward(row, &weights(i, 0), C(p.options.scale), row, n);
-    std::fill(row + n, row + p.keys, C(0));
+template <class F>
+void scores_gradient(const Scores<F>& weights, int64_t n, const Problem& p, int64_t begin, const Scores<F>& d) {
+  using C = compute_t<F>;
+  for (int64_t i = 0; i < n; ++i) {
+    C* const row = &d.matrix(n)(i, 0);
+    const int64_t visible = p.visible(begin + i);
+    simd::table<C>().softmax_scaled_backward(row, &weights.matrix(n)(i, 0), C(p.options.scale), row, visible);
+    d.finish(i, visible);
   }
 }
 
 /// Y = P V with P = softmax(scale Q K'): dV = P' dY, dP = dY V', dS = scale P (dP - sum(P dP)), dQ = dS K, dK = dS' Q.
-template <class C>
+template <class F>
 void backward_of_type(const Tensor& dy, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& lse,
                       const Problem& p, Tensor& dq, Tensor& dk, Tensor& dv) {
-  const Heads<C> queries(q), keys(k), values(v), dresult(split_heads(dy, p));
-  const Heads<C> dqueries(dq), dkeys(dk), dvalues(dv);
+  using C = compute_t<F>;
+  const Heads<F> queries(q), keys(k), values(v), dresult(split_heads(dy, p));
+  const Heads<F> dqueries(dq), dkeys(dk), dvalues(dv);
   const int64_t tile = p.tile(), wide = padded(p.keys), dim = padded(p.dim);
+  const int64_t by_keys = packed_size(p.dim, p.keys), by_dim = packed_size(p.keys, p.dim);
+  const int64_t bytes = 2 * Scores<F>::bytes(p) + 2 * Scratch::bytes_of<F>(by_keys) + Scratch::bytes_of<F>(by_dim) +
+                        Scratch::bytes_of<F>(packed_size(tile, p.dim)) + Scratch::bytes_of<F>((tile + 1) * wide) +
+                        Scratch::bytes_of<F>(p.keys * dim) + 2 * Scratch::bytes_of<F>(tile * dim) +
+                        Scratch::bytes_of<C>(tile * dim) + 2 * Scratch::bytes_of<C>(p.keys * dim);
   p.for_each_head([&](int64_t head) {
-    Scratch<C> scratch(2 * (tile + dim) * wide + 3 * tile * dim + 3 * p.keys * dim + 8 * dim);
-    C* const scores = scratch.take(tile * wide);
-    C* const dscores = scratch.take(tile * wide);
-    C* const kt_buffer = scratch.take(dim * wide);
-    C* const vt_buffer = scratch.take(dim * wide);
-    C* const q_buffer = scratch.take(tile * dim);
-    C* const dq_buffer = scratch.take(tile * dim);
-    C* const dy_buffer = scratch.take(tile * dim);
-    C* const square = scratch.take(8 * dim);
-    const auto K = keys.read(head, 0, p.keys, scratch.take(p.keys * dim));
-    const auto Kt = keys.read_transposed(head, kt_buffer, square), Vt = values.read_transposed(head, vt_buffer, square);
-    const auto dK = dkeys.place(head, 0, p.keys, scratch.take(p.keys * dim));
-    const auto dV = dvalues.place(head, 0, p.keys, scratch.take(p.keys * dim));
+    queries.prefetch(head + 1);
+    keys.prefetch(head + 1);
+    values.prefetch(head + 1);
+    dresult.prefetch(head + 1);
+    Scratch scratch(bytes);
+    const Scores<F> P(p, scratch), dS(p, scratch);
+    F* const buffer = scratch.take<F>(p.keys * dim);
+    F* const q_buffer = scratch.take<F>(tile * dim);
+    F* const dy_buffer = scratch.take<F>(tile * dim);
+    F* const right = scratch.take<F>(packed_size(tile, p.dim));
+    F* const transposed = scratch.take<F>((tile + 1) * wide);
+    C* const dq_buffer = scratch.take<C>(tile * dim);
+    const F* const Vt = pack(values.read(head, 0, p.keys, buffer), Trans::yes, scratch.take<F>(by_keys));
+    const auto key_rows = keys.read(head, 0, p.keys, buffer);
+    const F* const Kt = pack(key_rows, Trans::yes, scratch.take<F>(by_keys));
+    const F* const K = pack(key_rows, Trans::no, scratch.take<F>(by_dim));
+    const Matrix<C> dK{scratch.take<C>(p.keys * dim), p.keys, p.dim, dim, 1};
+    const Matrix<C> dV{scratch.take<C>(p.keys * dim), p.keys, p.dim, dim, 1};
     p.for_each_tile([&](int64_t begin, int64_t n) {
-      const Matrix<C> P{scores, n, p.keys, wide, 1}, dS{dscores, n, p.keys, wide, 1};
       const auto Q = queries.read(head, begin, n, q_buffer), dY = dresult.read(head, begin, n, dy_buffer);
-      multiply<C>(Q, Kt, P);
-      weigh_again(P, p, begin, lse.data<C>() + head * p.queries + begin);
-      multiply<C>(P.transposed(), dY, dV, begin > 0);
-      multiply<C>(dY, Vt, dS);
-      scores_gradient<C>(P, p, begin, dS);
-      const auto dQ = dqueries.place(head, begin, n, dq_buffer);
-      multiply<C>(dS, K, dQ);
-      dqueries.write(head, begin, dQ);
-      multiply<C>(dS.transposed(), Q, dK, begin > 0);
+      multiply(left(Q), Kt, p.dim, P.matrix(n));
+      weigh_again(P, n, p, begin, lse.data<C>() + head * p.queries + begin);
+      multiply(left_transposed(P.factors(n), transposed), pack(dY, Trans::no, right), n, dV, begin > 0);
+      multiply(left(dY), Vt, p.dim, dS.matrix(n));
+      scores_gradient(P, n, p, begin, dS);
+      dqueries.compute(head, begin, n, dq_buffer,
+                       [&](const auto& to) { multiply(left(dS.factors(n)), K, p.keys, to); });
+      multiply(left_transposed(dS.factors(n), transposed), pack(Q, Trans::no, right), n, dK, begin > 0);
     });
     dkeys.write(head, 0, dK);
     dvalues.write(head, 0, dV);
@@ -313,8 +443,8 @@ void attention_backward(const Tensor& dy, const Tensor& q, const Tensor& k, cons
     dv.zero_();
     return;
   }
-  dispatch_compute(q.dtype(), "attention_backward",
-                   [&](auto c) { backward_of_type<decltype(c)>(dy, q, k, v, out.lse, p, dq, dk, dv); });
+  dispatch_factor(q.dtype(), "attention_backward",
+                  [&](auto f) { backward_of_type<decltype(f)>(dy, q, k, v, out.lse, p, dq, dk, dv); });
 }
 
 }  // namespace vitrail::core

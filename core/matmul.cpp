@@ -1,4 +1,3 @@
-#include "core/dnnl/stats.h"
 #include "core/error.h"
 #include "core/multiply.h"
 #include "core/ops.h"
@@ -22,7 +21,7 @@ Matrix<T> matrix_at(AnyTensor& t, int64_t index) {
 /// the plain loops of f64, which run along rows.
 template <class In>
 Tensor readable(const Tensor& t) {
-  return !std::is_same_v<In, double> && dnnl::readable(matrix_at<const In>(t, 0)) ? t : t.contiguous();
+  return !std::is_same_v<In, double> && core::readable(matrix_at<const In>(t, 0)) ? t : t.contiguous();
 }
 
 /// Many products run one on each thread, few with all threads on each.
@@ -47,10 +46,10 @@ void product_into(Tensor& c, const Tensor& a, const Tensor& b, const Tensor& bia
   multiply_all<In, Out>(expanded(a), expanded(b), bias, c);
 }
 
-/// bf16 on processors without bf16 instructions is computed in f32: oneDNN would emulate it, or have no fast kernel.
+/// bf16 on processors without bf16 instructions is computed in f32.
 DType factor_type(const Tensor& a, const Tensor& b) {
   if (a.dtype() == b.dtype() && a.dtype() != DType::bf16) return a.dtype();
-  return dnnl::native_bf16() ? DType::bf16 : DType::f32;
+  return native_bf16() ? DType::bf16 : DType::f32;
 }
 
 /// a [..., M, K] b [..., K, N] + bias, leading axes broadcast; shapes and types are checked already.

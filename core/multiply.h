@@ -1,25 +1,28 @@
-// multiply: the product of two matrices, by the kernel for their element types. Internal to core.
+// multiply: the product of two matrices, by the kernel for their element types that measures fastest on this machine.
+// Internal to core.
 #pragma once
 
-#include "dnnl/matmul.h"
 #include "dtype.h"
-#include "reference/matmul.h"
+#include "matrix.h"
 
 namespace vitrail::core {
 
-/// c = a b + bias; bias (one value a column) may be null. See dnnl::matmul for what f32 and bf16 matrices may be.
-inline void multiply(const Matrix<const double>& a, const Matrix<const double>& b, const Matrix<double>& c,
-                     const double* bias = nullptr) {
-  reference::matmul(a, b, c, bias);
+/// multiply() reads the matrix in place: its elements are dense along rows or along columns.
+template <class T>
+bool readable(const Matrix<T>& m) {
+  return (m.col_stride == 1 && (m.row_stride >= m.cols || m.rows == 1)) ||
+         (m.row_stride == 1 && (m.col_stride >= m.rows || m.cols == 1));
 }
-inline void multiply(const Matrix<const float>& a, const Matrix<const float>& b, const Matrix<float>& c,
-                     const float* bias = nullptr) {
-  dnnl::matmul(a, b, c, bias);
-}
-template <class Out>
-void multiply(const Matrix<const bf16>& a, const Matrix<const bf16>& b, const Matrix<Out>& c,
-              const float* bias = nullptr) {
-  dnnl::matmul(a, b, c, bias);
-}
+
+/// c = a b + bias; bias (one value a column) may be null. a [M, K], b [K, N], both readable(), c [M, N] with dense
+/// rows; none is empty. In and Out are double, float, or bf16 with Out bf16 or float. Thread: any number at once.
+/// Inside a parallel region it runs on the calling thread alone.
+template <class In, class Out>
+void multiply(const Matrix<const In>& a, const Matrix<const In>& b, const Matrix<Out>& c,
+              const compute_t<In>* bias = nullptr);
+
+/// The processor has bf16 instructions. Without them bf16 factors are converted to f32, which is several times faster
+/// than emulation.
+bool native_bf16();
 
 }  // namespace vitrail::core

@@ -72,12 +72,17 @@ void log_softmax(const C* x, C* y, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - top) - log_total;
 }
-/// softmax(scale x), in place, for rows of attention. Returns the log of the sum of e^(scale x).
+/// The softmax of attention in steps, so that those of many rows overlap: the largest scale x; x = e^(scale x - top),
+/// and the sum of that.
 template <class C>
-C softmax_scaled(C* x, C scale, int64_t n) {
+C scaled_max(const C* x, C scale, int64_t n) {
   C top = -C(__builtin_inf());
 #pragma omp simd reduction(max : top)
   for (int64_t i = 0; i < n; ++i) top = scale * x[i] > top ? scale * x[i] : top;
+  return top;
+}
+template <class C>
+C scaled_exp(C* x, C scale, C top, int64_t n) {
   C total = 0;
 #pragma omp simd reduction(+ : total)
   for (int64_t i = 0; i < n; ++i) {
@@ -85,12 +90,9 @@ C softmax_scaled(C* x, C scale, int64_t n) {
     x[i] = e;
     total += e;
   }
-  const C factor = 1 / total;
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) x[i] *= factor;
-  return top + vec::log(total);
+  return total;
 }
-/// The same from the logarithm it returned.
+/// Their result from the logarithm of the sum of e^(scale x).
 template <class C>
 void softmax_again(C* x, C scale, C log_total, int64_t n) {
 #pragma omp simd

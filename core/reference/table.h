@@ -3,7 +3,6 @@
 
 #include "../simd/table.h"
 #include "elementwise.h"
-#include "gemm.h"
 #include "rows.h"
 
 namespace vitrail::reference {
@@ -45,7 +44,8 @@ constexpr simd::Table<C> make_table() {
       .all_finite = all_finite<C>,
       .softmax = softmax<C>,
       .log_softmax = log_softmax<C>,
-      .softmax_scaled = softmax_scaled<C>,
+      .scaled_max = scaled_max<C>,
+      .scaled_exp = scaled_exp<C>,
       .softmax_again = softmax_again<C>,
       .softmax_backward = softmax_backward<C>,
       .log_softmax_backward = log_softmax_backward<C>,
@@ -57,8 +57,6 @@ constexpr simd::Table<C> make_table() {
       .rms_norm_backward = rms_norm_backward<C>,
       .bce = bce<C>,
       .bce_backward = bce_backward<C>,
-      .gemm = gemm<C>,
-      .transpose_rows = transpose_rows<C>,
       .widen = widen<C>,
       .narrow = narrow<C>,
   };

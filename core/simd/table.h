@@ -9,9 +9,6 @@
 
 namespace vitrail::simd {
 
-/// Of the columns of gemm's results.
-inline constexpr int64_t kGemmColumns = 16;
-
 /// n is always the length of the run. y may be one of the inputs.
 template <class C>
 struct Table {
@@ -40,7 +37,8 @@ struct Table {
 
   // One row.
   Map softmax, log_softmax;
-  C (*softmax_scaled)(C* x, C scale, int64_t n);  // in place; the log of the sum of e^(scale x)
+  C (*scaled_max)(const C* x, C scale, int64_t n);
+  C (*scaled_exp)(C* x, C scale, C top, int64_t n);  // x = e^(scale x - top); the sum
   void (*softmax_again)(C* x, C scale, C log_total, int64_t n);
   Map2 softmax_backward, log_softmax_backward;  // (dy, y, dx)
   void (*softmax_scaled_backward)(const C* dy, const C* y, C scale, C* dx, int64_t n);
@@ -53,12 +51,6 @@ struct Table {
   /// Sum of the binary cross entropies between sigmoid(x) and t, and the derivative of each by x, times factor.
   double (*bce)(const C* x, const C* t, int64_t n);
   void (*bce_backward)(const C* x, const C* t, C factor, C* dx, int64_t n);
-
-  /// c [m, n] = a [m, k] b [k, n], or c += a b; a has any strides, b and c dense rows, n is a multiple of kGemmColumns.
-  void (*gemm)(int64_t m, int64_t n, int64_t k, const C* a, int64_t a_row, int64_t a_col, const C* b, int64_t b_row,
-               C* c, int64_t c_row, bool add);
-  /// Eight rows of x, of length n, a multiple of 8, become eight columns of y.
-  void (*transpose_rows)(const C* x, int64_t x_row, int64_t n, C* y, int64_t y_row);
 
   // bf16 to and from the compute type.
   void (*widen)(const bf16* x, C* y, int64_t n);
