@@ -1,14 +1,15 @@
 // What every augmentation looks like, and how they are put in a row.
 //
 // An augmentation is a plain class with two functions: sample() draws Params from an Rng, apply() is a pure function of
-// an image and Params, so that its result can be tested, shown and repeated. The files beside this one hold one each.
+// an image and Params, so that its result can be tested, shown and repeated. One that changes pixels where they are
+// takes its image by value: moved in and out, it is never copied. The files beside this one hold one family each.
 #pragma once
 
 #include "../../core/rng.h"
 #include "../image.h"
 
 #include <concepts>
-#include <functional>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -27,19 +28,38 @@ class Pipeline final {
  public:
   template <Augmentation A>
   Pipeline& add(A augmentation) {
-    steps_.push_back([a = std::move(augmentation)](const Image& image, Rng& rng) {
-      return a.apply(image, a.sample(rng, image.size()));
-    });
+    steps_.push_back(std::make_shared<StepOf<A>>(std::move(augmentation)));
     return *this;
   }
 
-  Image operator()(Image image, Rng& rng) const {
-    for (const auto& step : steps_) image = step(image, rng);
-    return image;
+  Image operator()(const Image& image, Rng& rng) const {
+    if (steps_.empty()) return image;
+    Image changed = steps_.front()->of_copy(image, rng);
+    for (size_t i = 1; i < steps_.size(); ++i) changed = steps_[i]->of(std::move(changed), rng);
+    return changed;
   }
 
  private:
-  std::vector<std::function<Image(const Image&, Rng&)>> steps_;
+  /// The first step reads the picture as it is, so that a crop of it copies nothing.
+  struct Step {
+    virtual ~Step() = default;
+    virtual Image of_copy(const Image& image, Rng& rng) const = 0;
+    virtual Image of(Image image, Rng& rng) const = 0;
+  };
+  template <Augmentation A>
+  struct StepOf final : Step {
+    explicit StepOf(A a) : augmentation(std::move(a)) {}
+    Image of_copy(const Image& image, Rng& rng) const override {
+      return augmentation.apply(image, augmentation.sample(rng, image.size()));
+    }
+    Image of(Image image, Rng& rng) const override {
+      const auto params = augmentation.sample(rng, image.size());
+      return augmentation.apply(std::move(image), params);
+    }
+    A augmentation;
+  };
+
+  std::vector<std::shared_ptr<const Step>> steps_;
 };
 
 }  // namespace vitrail::data

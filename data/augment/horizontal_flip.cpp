@@ -4,11 +4,12 @@
 
 namespace vitrail::data {
 
-Image flip_horizontal(const Image& image) {
-  Image out(image.size());
-  for (int64_t y = 0; y < image.height(); ++y)
-    for (int64_t x = 0; x < image.width(); ++x) std::copy_n(image.at(y, image.width() - 1 - x), 3, out.at(y, x));
-  return out;
+Image flip_horizontal(Image image) {
+  for (int64_t y = 0; y < image.height(); ++y) {
+    uint8_t *left = image.at(y, 0), *right = image.at(y, image.width() - 1);
+    for (; left < right; left += 3, right -= 3) std::swap_ranges(left, left + 3, right);
+  }
+  return image;
 }
 
 }  // namespace vitrail::data

@@ -4,10 +4,12 @@
 #include "../../core/rng.h"
 #include "../image.h"
 
+#include <utility>
+
 namespace vitrail::data {
 
 /// The mirror image.
-Image flip_horizontal(const Image& image);
+Image flip_horizontal(Image image);
 
 /// Mirrors with a probability.
 class HorizontalFlip final {
@@ -19,7 +21,9 @@ class HorizontalFlip final {
   explicit HorizontalFlip(double probability = 0.5) : probability_(probability) {}
 
   Params sample(Rng& rng, ImageSize) const { return {rng.bernoulli(probability_)}; }
-  Image apply(const Image& image, const Params& params) const { return params.flip ? flip_horizontal(image) : image; }
+  Image apply(Image image, const Params& params) const {
+    return params.flip ? flip_horizontal(std::move(image)) : image;
+  }
 
  private:
   double probability_;

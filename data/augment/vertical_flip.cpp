@@ -4,11 +4,10 @@
 
 namespace vitrail::data {
 
-Image flip_vertical(const Image& image) {
-  Image flipped(image.size());
-  for (int64_t y = 0; y < image.height(); ++y)
-    std::copy_n(image.at(image.height() - 1 - y, 0), 3 * image.width(), flipped.at(y, 0));
-  return flipped;
+Image flip_vertical(Image image) {
+  for (int64_t y = 0; y < image.height() / 2; ++y)
+    std::swap_ranges(image.at(y, 0), image.at(y + 1, 0), image.at(image.height() - 1 - y, 0));
+  return image;
 }
 
 }  // namespace vitrail::data

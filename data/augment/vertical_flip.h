@@ -4,10 +4,12 @@
 #include "../../core/rng.h"
 #include "../image.h"
 
+#include <utility>
+
 namespace vitrail::data {
 
 /// The picture upside down, mirrored.
-Image flip_vertical(const Image& image);
+Image flip_vertical(Image image);
 
 /// Flips with a probability.
 class VerticalFlip final {
@@ -19,7 +21,7 @@ class VerticalFlip final {
   explicit VerticalFlip(double probability = 0.5) : probability_(probability) {}
 
   Params sample(Rng& rng, ImageSize) const { return {rng.bernoulli(probability_)}; }
-  Image apply(const Image& image, const Params& params) const { return params.flip ? flip_vertical(image) : image; }
+  Image apply(Image image, const Params& params) const { return params.flip ? flip_vertical(std::move(image)) : image; }
 
  private:
   double probability_;

@@ -17,6 +17,7 @@ class Attributes {
   double operator()(const char* name) const { return file_.attribute<double>(path_, name); }
   double operator()(const char* name, double otherwise) const { return has(name) ? (*this)(name) : otherwise; }
   int64_t integer(const char* name, int64_t otherwise) const { return int64_t((*this)(name, double(otherwise))); }
+  std::vector<double> numbers(const char* name) const { return file_.attribute<std::vector<double>>(path_, name); }
   /// Empty if there is none.
   std::string text(const char* name) const { return has(name) ? file_.attribute<std::string>(path_, name) : ""; }
   /// The lines of a text: a list of names.

@@ -8,8 +8,7 @@
 #include "tools/reference/attributes.h"
 #include "tools/reference/crop_statistics.h"
 #include "tools/reference/error_measure.h"
-
-#include <algorithm>
+#include "tools/reference/image_operation.h"
 
 namespace vitrail::reference {
 
@@ -17,20 +16,6 @@ namespace {
 
 using data::Image;
 using hdf5::Reader;
-
-Image to_image(const Tensor& pixels) {
-  Image image(pixels.size(0), pixels.size(1));
-  std::copy_n(pixels.data<uint8_t>(), pixels.numel(), image.data());
-  return image;
-}
-
-Tensor to_tensor(const Image& image) {
-  Tensor pixels = Tensor::empty({image.height(), image.width(), 3}, DType::u8);
-  std::copy_n(image.data(), pixels.numel(), pixels.data<uint8_t>());
-  return pixels;
-}
-
-data::Filter filter_of(const Attributes& a) { return data::parse_filter(a.text("resample")); }
 
 Image resize(const Image& image, const Attributes& a) {
   return data::resize(image, {a.integer("height", 0), a.integer("width", 0)}, filter_of(a));
@@ -49,16 +34,6 @@ Image resize_and_center_crop(const Image& image, const Attributes& a) {
 
 Image hflip(const Image& image, const Attributes&) { return data::flip_horizontal(image); }
 Image vflip(const Image& image, const Attributes&) { return data::flip_vertical(image); }
-
-/// An operation on the image that the attribute names; every byte must be equal.
-template <Image operation(const Image&, const Attributes&)>
-Outcome run_image(const Reader& file, const std::string& path, DType) {
-  const Attributes a(file, path);
-  const Image got = operation(to_image(file.read("images/" + a.text("image"))), a);
-  Outcome outcome;
-  outcome.add(max_difference(to_tensor(got), file.read(path)), 0);
-  return outcome;
-}
 
 /// Rows of width, height and size, then the new width and height.
 Outcome run_resize_shorter(const Reader& file, const std::string& path, DType) {

@@ -45,8 +45,10 @@ void Outcome::compare_group(const TensorMap& got, const hdf5::Reader& file, cons
 
 namespace {
 
-/// Whether a group is a case as a whole. Statistics of draws come with the first ones.
+/// Whether a group is a case as a whole. Statistics of draws come with the first ones; what is empty has only
+/// attributes.
 bool is_case(const hdf5::Reader& file, const std::string& group) {
+  if (file.names(group).empty()) return true;
   for (const char* name : {"inputs", "outputs", "params", "first_20_draws"})
     if (file.contains(group + "/" + name)) return true;
   return false;
@@ -74,7 +76,8 @@ const RunCase* find_run(const std::vector<CaseKind>& kinds, const std::string& p
 
 std::vector<ReferenceCase> reference_cases(const hdf5::Reader& file) {
   std::vector<CaseKind> kinds;
-  for (const auto& some : {optim_kinds(), loss_kinds(), image_kinds(), vit_kinds()})
+  for (const auto& some :
+       {optim_kinds(), loss_kinds(), image_kinds(), color_kinds(), policy_kinds(), mix_kinds(), vit_kinds()})
     kinds.insert(kinds.end(), some.begin(), some.end());
   std::vector<std::string> paths;
   find_cases(file, "", paths);

@@ -64,9 +64,12 @@ struct CaseKind {
   std::string prefix;
   RunCase run;
 };
-std::vector<CaseKind> optim_kinds();  // optim.h5: schedules, optimizers, clipping, averages
-std::vector<CaseKind> loss_kinds();   // losses.h5: cross entropies
-std::vector<CaseKind> image_kinds();  // augment.h5: resizing, cropping, flips, normalising, statistics of crops
-std::vector<CaseKind> vit_kinds();    // vit_forward_backward.h5: transformers, positions, drop path
+std::vector<CaseKind> optim_kinds();   // optim.h5: schedules, optimizers, clipping, averages
+std::vector<CaseKind> loss_kinds();    // losses.h5: cross entropies
+std::vector<CaseKind> image_kinds();   // augment.h5: resizing, cropping, flips, normalising, statistics of crops
+std::vector<CaseKind> color_kinds();   // augment.h5: colours, tones, blur, affine operations, chains of operations
+std::vector<CaseKind> policy_kinds();  // augment.h5: RandAugment's arguments and configurations
+std::vector<CaseKind> mix_kinds();     // augment.h5: random erasing, mixup, boxes of CutMix
+std::vector<CaseKind> vit_kinds();     // vit_forward_backward.h5: transformers, positions, drop path
 
 }  // namespace vitrail::reference

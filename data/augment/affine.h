@@ -1,0 +1,35 @@
+// The affine family: rotation, shear and translation, equal byte for byte to Pillow's transform and rotate, whose
+// cubic has a = -1 here and -0.5 in resizing.
+#pragma once
+
+#include "../image.h"
+#include "../resize.h"
+
+#include <array>
+
+namespace vitrail::data {
+
+/// How a place between pixels is read, and the colour outside the image. Filters: nearest, bilinear, bicubic; without
+/// antialiasing.
+struct Warp {
+  Filter filter = Filter::bicubic;
+  std::array<uint8_t, 3> fill = {124, 116, 104};  // the mean of ImageNet
+};
+
+/// Where the output's (x, y) is read, in the coordinates of pixel centres at halves: (a x + b y + c, d x + e y + f).
+struct AffineMatrix {
+  double a = 1, b = 0, c = 0, d = 0, e = 1, f = 0;
+};
+
+/// The image of the same size read through the matrix. Throws ConfigError for a filter it has not.
+Image warp_affine(const Image& image, const AffineMatrix& matrix, const Warp& warp);
+
+/// Counter-clockwise about the centre. Multiples of 90 degrees that keep the size are exact.
+Image rotate(const Image& image, double degrees, const Warp& warp);
+Image shear_x(const Image& image, double factor, const Warp& warp);
+Image shear_y(const Image& image, double factor, const Warp& warp);
+/// To the left and upwards by a number of pixels.
+Image translate_x(const Image& image, double pixels, const Warp& warp);
+Image translate_y(const Image& image, double pixels, const Warp& warp);
+
+}  // namespace vitrail::data

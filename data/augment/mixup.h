@@ -1,0 +1,61 @@
+// Mixup and CutMix: each sample of a batch is mixed with another one, its target too.
+#pragma once
+
+#include "../../core/rng.h"
+#include "../../core/tensor.h"
+#include "../resize.h"
+
+#include <string_view>
+#include <vector>
+
+namespace vitrail::data {
+
+/// How much of a sample stays itself; the rest comes from its partner.
+struct Mix {
+  double lambda = 1;  // weight of the sample's own target
+  bool cutmix = false;
+  Box box{};  // cutmix: the part taken from the partner
+};
+
+/// The box of CutMix about a centre (row, column), clipped to the image: sides are the image's times sqrt(1 - lambda).
+Box cutmix_box(ImageSize image, double lambda, int64_t center_row, int64_t center_column);
+/// The share of the image outside the box.
+double lambda_of(ImageSize image, const Box& box);
+
+/// What a mix is drawn for: the whole batch, each pair of partners, or each sample.
+enum class MixupMode { batch, pair, elem };
+/// Throws ConfigError for a name other than batch, pair, elem.
+MixupMode parse_mixup_mode(std::string_view name);
+
+/// The partner of sample i is sample B - 1 - i.
+/// Source: Zhang et al. 2018 (arXiv:1710.09412), Yun et al. 2019 (arXiv:1905.04899); switching and modes as in timm.
+class Mixup final {
+ public:
+  struct Config {
+    double mixup_alpha = 0.8, cutmix_alpha = 1;  // lambda is from Beta(alpha, alpha); 0: never this one
+    double probability = 1;                      // of mixing at all
+    double switch_probability = 0.5;             // of CutMix, where both are on
+    MixupMode mode = MixupMode::batch;
+    double label_smoothing = 0.1;
+  };
+  using Params = std::vector<Mix>;  // by sample
+
+  /// Throws ConfigError if both alphas are 0, or for numbers out of range.
+  explicit Mixup(const Config& config);
+
+  /// Throws ShapeError if the batch is not even.
+  Params sample(Rng& rng, int64_t batch, ImageSize image) const;
+  /// images [B, C, H, W], f32, in place. Throws ShapeError for another shape, type or number of params.
+  void apply(Tensor& images, const Params& params) const;
+  /// Soft targets, f32 [B, num_classes], from labels i64 [B]: lambda of the sample's, the rest of the partner's. Each
+  /// of the two is label_smoothing / num_classes everywhere and 1 - label_smoothing more at the label. Throws:
+  /// ShapeError as apply; DataError for a label that is no class.
+  Tensor targets(const Tensor& labels, int64_t num_classes, const Params& params) const;
+
+ private:
+  Mix sample_one(Rng& rng, ImageSize image) const;
+
+  Config config_;
+};
+
+}  // namespace vitrail::data

@@ -1,0 +1,30 @@
+// RandomApply: an augmentation that happens with a probability.
+#pragma once
+
+#include "augmentation.h"
+
+#include <optional>
+
+namespace vitrail::data {
+
+template <Augmentation A>
+class RandomApply final {
+ public:
+  using Params = std::optional<typename A::Params>;
+
+  RandomApply(double probability, A augmentation) : probability_(probability), augmentation_(std::move(augmentation)) {}
+
+  Params sample(Rng& rng, ImageSize size) const {
+    if (!rng.bernoulli(probability_)) return std::nullopt;
+    return augmentation_.sample(rng, size);
+  }
+  Image apply(Image image, const Params& params) const {
+    return params ? augmentation_.apply(std::move(image), *params) : image;
+  }
+
+ private:
+  double probability_;
+  A augmentation_;
+};
+
+}  // namespace vitrail::data
