@@ -22,6 +22,12 @@ using Order = std::shared_ptr<const std::vector<int64_t>>;
 /// Pictures that a worker takes at a time, to ask for the lock less often.
 constexpr int64_t kRun = 4;
 
+/// What a picture's random numbers belong to.
+uint64_t sample_number(int64_t epoch, int64_t index, int64_t repeat) {
+  const uint64_t first = Rng::combine(uint64_t(epoch), uint64_t(index));
+  return repeat == 0 ? first : Rng::combine(first, uint64_t(repeat));
+}
+
 }  // namespace
 
 /// A window of batches: workers take runs of pictures of the newest batch and open a new batch when it is given out
@@ -33,7 +39,7 @@ class Loader::Pipeline final {
         transform_(std::move(transform)),
         options_(options),
         bad_files_(bad_files),
-        sampler_(dataset.size(), options.shuffle, options.seed),
+        sampler_(dataset.size(), options.shuffle, options.seed, options.repeats),
         sample_numel_(options.sample_shape.numel()),
         consumed_(options.start),
         opened_(options.start),
@@ -79,7 +85,7 @@ class Loader::Pipeline final {
   LoaderState state() const { return consumed_; }
 
   int64_t batches_per_epoch() const {
-    const int64_t n = dataset_.size(), b = options_.batch_size;
+    const int64_t n = sampler_.length(), b = options_.batch_size;
     return options_.drop_last ? n / b : (n + b - 1) / b;
   }
 
@@ -106,7 +112,7 @@ class Loader::Pipeline final {
 
   /// where, or the start of the next epoch if no batch begins there.
   LoaderState next_batch_start(LoaderState where) const {
-    const int64_t left = dataset_.size() - where.position;
+    const int64_t left = sampler_.length() - where.position;
     const bool none = options_.drop_last ? left < options_.batch_size : left <= 0;
     return none ? LoaderState{where.epoch + 1, 0} : where;
   }
@@ -142,7 +148,7 @@ class Loader::Pipeline final {
       order_ = std::make_shared<const std::vector<int64_t>>(sampler_.order(opened_.epoch));
       order_epoch_ = opened_.epoch;
     }
-    const int64_t count = std::min(options_.batch_size, dataset_.size() - opened_.position);
+    const int64_t count = std::min(options_.batch_size, sampler_.length() - opened_.position);
     Slot& slot = window_.emplace_back();
     slot.order = order_;
     slot.left = count;
@@ -158,9 +164,9 @@ class Loader::Pipeline final {
   /// Picture i of the batch; an exception is kept for next(), the one of the first picture if there are several.
   void fill(Slot& slot, int64_t i) {
     try {
-      const int64_t index = (*slot.order)[size_t(slot.batch.position + i)];
+      const int64_t position = slot.batch.position + i, index = (*slot.order)[size_t(position)];
       auto [found, sample] = get_good(index);
-      Rng rng(options_.seed, "augment", Rng::combine(uint64_t(slot.batch.epoch), uint64_t(index)));
+      Rng rng(options_.seed, "augment", sample_number(slot.batch.epoch, index, sampler_.repeat(position)));
       transform_(sample.image, rng, {slot.batch.images.data<float>() + i * sample_numel_, size_t(sample_numel_)});
       slot.batch.labels.data<int64_t>()[i] = sample.label;
       slot.batch.indices[size_t(i)] = found;

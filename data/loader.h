@@ -16,7 +16,7 @@
 namespace vitrail::data {
 
 /// Writes one picture into its place in the batch, out: f32 of LoaderOptions::sample_shape. rng is that of (seed,
-/// epoch, index). Thread: called from several threads at once.
+/// epoch, index, repeat). Thread: called from several threads at once.
 using Transform = std::function<void(const Image& image, Rng& rng, std::span<float> out)>;
 
 struct Batch {
@@ -38,6 +38,7 @@ struct LoaderOptions {
   Shape sample_shape;  // of one transformed picture: [3, H, W]
   uint64_t seed = 0;
   bool shuffle = false;
+  int64_t repeats = 1;     // times each picture comes in a row, augmented anew: see Sampler
   bool drop_last = false;  // leave out an epoch's last batch if it is not full
   int64_t epochs = 1;      // batches end before this epoch
   LoaderState start;

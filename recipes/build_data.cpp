@@ -1,8 +1,10 @@
 #include "recipes/build_data.h"
 
 #include "core/error.h"
+#include "data/augment/color.h"
 #include "data/augment/horizontal_flip.h"
 #include "data/augment/pad_random_crop.h"
+#include "data/augment/rand_augment.h"
 #include "data/augment/random_resized_crop.h"
 #include "data/augment/resize_center_crop.h"
 #include "data/augment/vertical_flip.h"
@@ -28,23 +30,49 @@ data::LoaderOptions loader_options(const DataConfig& config, int64_t seed, int64
   return options;
 }
 
+/// Pictures in an epoch of training on `pictures`.
+int64_t epoch_length(const DataConfig& config, int64_t seed, int64_t pictures) {
+  return data::Sampler(pictures, true, uint64_t(seed), config.repeated_aug).length();
+}
+
 std::unique_ptr<data::Loader> shuffled_loader(const DataConfig& config, int64_t seed, const data::Dataset& dataset,
                                               int64_t batch_size, int64_t epochs, const data::LoaderState& start,
                                               data::BadFiles& bad_files) {
   data::LoaderOptions options = loader_options(config, seed, batch_size);
   options.shuffle = options.drop_last = true;
+  options.repeats = config.repeated_aug;
   options.epochs = epochs;
   options.start = start;
   return std::make_unique<data::Loader>(dataset, train_transform(config), options, bad_files);
 }
 
-/// Pixels from 0 to 1, [3, H, W].
-data::Image to_image(const Tensor& pixels) {
-  data::Image image(pixels.size(1), pixels.size(2));
-  const auto values = pixels.span<float>();
+/// Nothing if the section does not ask for it. Geometric operations fill with the mean colour.
+std::optional<data::RandAugment> rand_augment(const DataConfig& c) {
+  if (!c.auto_augment) return std::nullopt;
+  data::RandAugment::Config config = data::parse_rand_augment(*c.auto_augment);
+  config.warp.filter = data::parse_filter(c.interpolation);
+  for (size_t i = 0; i < 3; ++i) config.warp.fill[i] = uint8_t(std::clamp(std::lround(255 * c.mean[i]), 0L, 255L));
+  return data::RandAugment(config);
+}
+
+std::optional<data::RandomErasing> random_erasing(const DataConfig& c) {
+  if (c.random_erasing == 0) return std::nullopt;
+  return data::RandomErasing({.probability = c.random_erasing,
+                              .fill = data::parse_erase_fill(c.random_erasing_mode),
+                              .count = int(c.random_erasing_count)});
+}
+
+/// The picture that was normalised to [3, H, W]; what noise put outside of 8 bits is clipped.
+data::Image to_image(const Tensor& normalized, const DataConfig& config) {
+  data::Image image(normalized.size(1), normalized.size(2));
+  const auto values = normalized.span<float>();
   const size_t count = values.size() / 3;
-  for (size_t i = 0; i < count; ++i)
-    for (size_t c = 0; c < 3; ++c) image.data()[3 * i + c] = uint8_t(std::lround(255 * values[c * count + i]));
+  for (size_t i = 0; i < count; ++i) {
+    for (size_t c = 0; c < 3; ++c) {
+      const double value = double(values[c * count + i]) * config.std[c] + config.mean[c];
+      image.data()[3 * i + c] = uint8_t(std::lround(255 * std::clamp(value, 0.0, 1.0)));
+    }
+  }
   return image;
 }
 
@@ -61,6 +89,15 @@ void DataConfig::describe(Fields& f) {
   f("crop_padding", crop_padding, "pad: pixels of the largest shift", at_least(0));
   f("hflip", hflip, "probability of exchanging left and right", between(0, 1));
   f("vflip", vflip, "probability of exchanging top and bottom", between(0, 1));
+  f("auto_augment", auto_augment,
+    "RandAugment as timm writes it, rand-m9-mstd0.5-inc1; color_jitter then does nothing");
+  f("color_jitter", color_jitter, "largest change of brightness, contrast, saturation and hue", between(0, 1).of(4));
+  f("random_erasing", random_erasing, "probability of erasing a rectangle", between(0, 1));
+  f("random_erasing_mode", random_erasing_mode,
+    "what fills it; const: the mean colour; rand: a random colour; pixel: noise", one_of({"const", "rand", "pixel"}));
+  f("random_erasing_count", random_erasing_count, "rectangles, which share the area", at_least(1));
+  f("repeated_aug", repeated_aug, "times a picture comes in a row, augmented anew; an epoch sees fewer pictures then",
+    at_least(1));
   f("eval_crop", eval_crop, "random_resized: share of the shorter side kept in evaluation", between(0.1, 1));
   f("interpolation", interpolation, "of resizing", one_of({"nearest", "bilinear", "bicubic"}));
   f("mean", mean, "subtracted from red, green, blue in 0..1", Limits{}.of(3));
@@ -84,7 +121,11 @@ data::ImageTransform train_transform(const DataConfig& c) {
     steps.add(data::ResizeCenterCrop(c.img_size, c.img_size, filter));
   if (c.hflip > 0) steps.add(data::HorizontalFlip(c.hflip));
   if (c.vflip > 0) steps.add(data::VerticalFlip(c.vflip));
-  return {std::move(steps), normalize(c)};
+  if (auto augment = rand_augment(c))
+    steps.add(*std::move(augment));
+  else if (*std::max_element(c.color_jitter.begin(), c.color_jitter.end()) > 0)
+    steps.add(data::ColorJitter({c.color_jitter[0], c.color_jitter[1], c.color_jitter[2], c.color_jitter[3]}));
+  return {std::move(steps), normalize(c), random_erasing(c)};
 }
 
 data::ImageTransform eval_transform(const DataConfig& c) {
@@ -113,18 +154,15 @@ std::unique_ptr<data::Loader> eval_loader(const DataConfig& config, const data::
 }
 
 Preview preview(const DataConfig& config, int64_t seed, int64_t count) {
-  DataConfig plain = config;  // without normalisation
-  plain.mean = {0, 0, 0};
-  plain.std = {1, 1, 1};
   const auto dataset = open_labelled(config, config.train_split);
   data::BadFiles bad_files = bad_files_policy(config);
-  const int64_t shown = std::min(count, dataset->size());
-  const auto batch = shuffled_loader(plain, seed, *dataset, shown, 1, {}, bad_files)->next();
+  const int64_t shown = std::min(count, epoch_length(config, seed, dataset->size()));
+  const auto batch = shuffled_loader(config, seed, *dataset, shown, 1, {}, bad_files)->next();
   check<DataError>(batch.has_value(), "preview", "{} has no pictures in its part '{}'", config.root,
                    config.train_split);
   Preview result;
   for (int64_t i = 0; i < shown; ++i) {
-    result.images.push_back(to_image(batch->images.select(0, i)));
+    result.images.push_back(to_image(batch->images.select(0, i), config));
     result.captions.push_back(dataset->classes().at(size_t(batch->labels.span<int64_t>()[size_t(i)])));
   }
   return result;
@@ -140,6 +178,8 @@ ImageData::ImageData(const DataConfig& config, int64_t seed)
                    "the parts '{}' and '{}' of {} have different classes: {} and {}", config.train_split,
                    config.val_split, config.root, train_->classes().size(), val_->classes().size());
 }
+
+int64_t ImageData::epoch_size() const { return epoch_length(config_, seed_, train_->size()); }
 
 std::unique_ptr<data::Loader> ImageData::train_loader(int64_t batch_size, int64_t epochs,
                                                       const data::LoaderState& start) {

@@ -6,6 +6,7 @@
 #include "fields.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,12 @@ struct DataConfig {
   std::vector<double> crop_scale{0.08, 1};
   int64_t crop_padding = 4;
   double hflip = 0.5, vflip = 0;
+  std::optional<std::string> auto_augment;
+  std::vector<double> color_jitter{0, 0, 0, 0};
+  double random_erasing = 0;
+  std::string random_erasing_mode = "pixel";
+  int64_t random_erasing_count = 1;
+  int64_t repeated_aug = 1;
   double eval_crop = 0.875;
   std::string interpolation = "bicubic";
   std::vector<double> mean{0.485, 0.456, 0.406}, std{0.229, 0.224, 0.225};
@@ -59,6 +66,8 @@ class ImageData {
 
   int64_t classes() const { return int64_t(train_->classes().size()); }
   int64_t train_size() const { return train_->size(); }
+  /// Pictures in an epoch of training: train_size(), or a little less where pictures are repeated.
+  int64_t epoch_size() const;
   int64_t val_size() const { return val_->size(); }
   /// Augmented batches in random order; an epoch's last pictures that fill no batch are left out of it.
   std::unique_ptr<data::Loader> train_loader(int64_t batch_size, int64_t epochs, const data::LoaderState& start);

@@ -94,9 +94,9 @@ struct Supervised final : Recipe {
 
   Plan make_plan() const {
     const SupervisedConfig::Train& t = config.train;
-    const int64_t steps_per_epoch = pictures.train_size() / t.batch_size;
+    const int64_t steps_per_epoch = pictures.epoch_size() / t.batch_size;
     check<ConfigError>(steps_per_epoch > 0, "train.batch_size", "{} is more than the {} training pictures",
-                       t.batch_size, pictures.train_size());
+                       t.batch_size, pictures.epoch_size());
     check<ConfigError>(t.batch_size % t.accumulate == 0, "train.accumulate", "{} does not divide train.batch_size {}",
                        t.accumulate, t.batch_size);
     const double peak_lr = config.optim.peak_lr(t.batch_size), decay = config.optim.weight_decay;

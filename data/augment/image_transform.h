@@ -1,28 +1,35 @@
-// The whole way from a decoded image to a model's input: augmentations, then normalisation.
+// The whole way from a decoded image to a model's input: augmentations, normalisation, random erasing.
 #pragma once
 
 #include "augmentation.h"
 #include "normalize.h"
+#include "random_erasing.h"
 
+#include <optional>
 #include <span>
 #include <utility>
 
 namespace vitrail::data {
 
-/// Augmentations, then Normalize; what the Loader calls for each image.
+/// Augmentations, then Normalize, then perhaps RandomErasing; what the Loader calls for each image.
 class ImageTransform final {
  public:
-  ImageTransform(Pipeline augmentations, const Normalize& normalize)
-      : augmentations_(std::move(augmentations)), normalize_(normalize) {}
+  ImageTransform(Pipeline augmentations, const Normalize& normalize, std::optional<RandomErasing> erasing = {})
+      : augmentations_(std::move(augmentations)), normalize_(normalize), erasing_(std::move(erasing)) {}
 
   /// The image as the model will see it, before normalisation.
   Image augmented(const Image& image, Rng& rng) const { return augmentations_(image, rng); }
   /// Shape: out is [3, img_size, img_size].
-  void operator()(const Image& image, Rng& rng, std::span<float> out) const { normalize_(augmented(image, rng), out); }
+  void operator()(const Image& image, Rng& rng, std::span<float> out) const {
+    const Image result = augmented(image, rng);
+    normalize_(result, out);
+    if (erasing_) erasing_->apply(out, result.size(), erasing_->sample(rng, result.size()));
+  }
 
  private:
   Pipeline augmentations_;
   Normalize normalize_;
+  std::optional<RandomErasing> erasing_;
 };
 
 }  // namespace vitrail::data

@@ -144,6 +144,25 @@ TEST_CASE("a loader started in the middle goes on exactly") {
   }
 }
 
+TEST_CASE("repeats of a picture have random numbers of their own, also after resuming between them") {
+  const Numbers numbers(250);
+  LoaderOptions options = options_for(4);  // no multiple of the repeats
+  options.repeats = 3;
+  options.drop_last = true;
+  const Taken all = take_all(numbers, options);
+  REQUIRE(all.indices.size() == 248);
+  for (size_t i = 0; i + 2 < all.indices.size(); i += 3) {
+    CHECK(all.indices[i] == all.indices[i + 2]);
+    CHECK(all.images[2 * i + 1] != all.images[2 * i + 3]);
+    CHECK(all.images[2 * i + 3] != all.images[2 * i + 5]);
+  }
+  options.start = {0, 40};
+  options.workers = 2;
+  const Taken rest = take_all(numbers, options);
+  CHECK(rest.indices == std::vector<int64_t>(all.indices.begin() + 40, all.indices.end()));
+  CHECK(rest.images == std::vector<double>(all.images.begin() + 80, all.images.end()));
+}
+
 TEST_CASE("a broken picture is replaced by the next good one, with its label, and noted once") {
   const std::vector<int64_t> broken = {0, 13, 14, 99};
   const Numbers numbers(100, broken);

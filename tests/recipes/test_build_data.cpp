@@ -1,8 +1,13 @@
+#include "core/error.h"
+#include "data/augment/color.h"
+#include "data/augment/rand_augment.h"
 #include "data/resize.h"
 #include "recipes/build_data.h"
 #include "tests/support/close.h"
 
 #include <doctest/doctest.h>
+
+#include <algorithm>
 
 using namespace vitrail;
 using recipes::DataConfig;
@@ -48,4 +53,44 @@ TEST_CASE("the training transform depends on the random numbers alone") {
     data::Normalize(data::kImageNetMean, data::kImageNetStd)(run(1), expected.span<float>());
     CHECK(test::max_difference(out, expected) == 0);
   }
+}
+
+TEST_CASE("the training transform takes colour jitter, or RandAugment in its place, then erases") {
+  const data::Image photo = numbered(32, 32);
+  DataConfig config;
+  config.img_size = 32;
+  config.crop = "none";
+  config.hflip = 0;
+  const auto run = [&] {
+    Rng rng(7, "augment");
+    return recipes::train_transform(config).augmented(photo, rng);
+  };
+  CHECK(run() == photo);
+
+  config.color_jitter = {0.4, 0.3, 0.2, 0.1};
+  Rng rng(7, "augment");
+  const data::ColorJitter jitter({0.4, 0.3, 0.2, 0.1});
+  CHECK(run() == jitter.apply(photo, jitter.sample(rng, photo.size())));
+
+  config.auto_augment = "rand-m9-n4-p1-mstd0.5-inc1";
+  Rng again(7, "augment");
+  data::RandAugment::Config policy = data::parse_rand_augment(*config.auto_augment);
+  policy.warp = {data::Filter::bicubic, {124, 116, 104}};
+  const data::RandAugment augment(policy);
+  CHECK(run() == augment.apply(photo, augment.sample(again, photo.size())));
+
+  config.auto_augment = "trivial";
+  CHECK_THROWS_WITH_AS(run(), doctest::Contains("'trivial' does not begin with 'rand'"), ConfigError);
+
+  DataConfig erasing;
+  erasing.img_size = 32;
+  erasing.crop = "none";
+  erasing.hflip = 0;
+  erasing.random_erasing = 1;
+  erasing.random_erasing_mode = "const";
+  Tensor out = Tensor::empty({3, 32, 32});
+  Rng other(7, "augment");
+  recipes::train_transform(erasing)(photo, other, out.span<float>());
+  const auto values = out.span<float>();
+  CHECK(std::count(values.begin(), values.end(), 0.0f) >= 3 * 20);
 }
