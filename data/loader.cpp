@@ -22,6 +22,15 @@ using Order = std::shared_ptr<const std::vector<int64_t>>;
 /// Pictures that a worker takes at a time, to ask for the lock less often.
 constexpr int64_t kRun = 4;
 
+ViewsTransform for_one_view(Transform transform, const LoaderOptions& options) {
+  check<ConfigError>(options.views.size() == 1 && options.views[0].count == 1, "loader",
+                     "a transform of one view cannot make {} views of {} shapes",
+                     options.views.empty() ? 0 : options.views[0].count, options.views.size());
+  return [one = std::move(transform)](const Image& image, Rng& rng, std::span<const std::span<float>> out) {
+    one(image, rng, out[0]);
+  };
+}
+
 /// What a picture's random numbers belong to.
 uint64_t sample_number(int64_t epoch, int64_t index, int64_t repeat) {
   const uint64_t first = Rng::combine(uint64_t(epoch), uint64_t(index));
@@ -34,17 +43,20 @@ uint64_t sample_number(int64_t epoch, int64_t index, int64_t repeat) {
 /// whole; the consumer takes the oldest one when it is filled.
 class Loader::Pipeline final {
  public:
-  Pipeline(const Dataset& dataset, Transform transform, const LoaderOptions& options, BadFiles& bad_files)
+  Pipeline(const Dataset& dataset, ViewsTransform transform, const LoaderOptions& options, BadFiles& bad_files)
       : dataset_(dataset),
         transform_(std::move(transform)),
         options_(options),
         bad_files_(bad_files),
         sampler_(dataset.size(), options.shuffle, options.seed, options.repeats),
-        sample_numel_(options.sample_shape.numel()),
         consumed_(options.start),
         opened_(options.start),
         mark_(Clock::now()) {
     check<ConfigError>(options.batch_size > 0, "loader", "batch_size is {}; it must be positive", options.batch_size);
+    check<ConfigError>(!options.views.empty(), "loader", "views is empty; nothing would be made of a picture");
+    for (const Views& views : options.views)
+      check<ConfigError>(views.count > 0, "loader", "{} views of {}; there must be at least one", views.count,
+                         views.shape);
     check<ConfigError>(options.workers > 0 && options.prefetch > 0, "loader",
                        "workers is {} and prefetch {}; both must be positive", options.workers, options.prefetch);
     check<DataError>(batches_per_epoch() > 0, "loader", "{} pictures make no batch of {}", dataset.size(),
@@ -120,8 +132,9 @@ class Loader::Pipeline final {
   void work() {
     set_num_threads(1);  // of kernels called on this thread: the workers are the parallelism
     const MemoryOwner owner("loader");
+    std::vector<std::span<float>> places;
     while (const std::optional<Run> run = take_run()) {
-      for (int64_t i = run->begin; i < run->end; ++i) fill(*run->slot, i);
+      for (int64_t i = run->begin; i < run->end; ++i) fill(*run->slot, i, places);
       const std::scoped_lock lock(mutex_);
       run->slot->left -= run->end - run->begin;
       if (run->slot->left == 0) filled_.notify_one();
@@ -152,7 +165,9 @@ class Loader::Pipeline final {
     Slot& slot = window_.emplace_back();
     slot.order = order_;
     slot.left = count;
-    slot.batch.images = Tensor::empty(options_.sample_shape.insert(0, count));
+    for (const Views& views : options_.views)
+      slot.batch.views.push_back(Tensor::empty(views.shape.insert(0, views.count * count)));
+    slot.batch.images = slot.batch.views.front();
     slot.batch.labels = Tensor::empty({count}, DType::i64);
     slot.batch.indices.resize(size_t(count));
     slot.batch.epoch = opened_.epoch;
@@ -161,13 +176,26 @@ class Loader::Pipeline final {
     room_.notify_all();
   }
 
-  /// Picture i of the batch; an exception is kept for next(), the one of the first picture if there are several.
-  void fill(Slot& slot, int64_t i) {
+  /// Where the views of picture i go.
+  void find_places(Batch& batch, int64_t i, std::vector<std::span<float>>& places) const {
+    places.clear();
+    for (size_t k = 0; k < batch.views.size(); ++k) {
+      const Views& views = options_.views[k];
+      const int64_t numel = views.shape.numel(), pictures = batch.labels.size(0);
+      float* data = batch.views[k].data<float>();
+      for (int64_t v = 0; v < views.count; ++v) places.emplace_back(data + (v * pictures + i) * numel, size_t(numel));
+    }
+  }
+
+  /// Picture i of the batch; an exception is kept for next(), the one of the first picture if there are several. places
+  /// is the worker's, to be used again.
+  void fill(Slot& slot, int64_t i, std::vector<std::span<float>>& places) {
     try {
       const int64_t position = slot.batch.position + i, index = (*slot.order)[size_t(position)];
       auto [found, sample] = get_good(index);
       Rng rng(options_.seed, "augment", sample_number(slot.batch.epoch, index, sampler_.repeat(position)));
-      transform_(sample.image, rng, {slot.batch.images.data<float>() + i * sample_numel_, size_t(sample_numel_)});
+      find_places(slot.batch, i, places);
+      transform_(sample.image, rng, places);
       slot.batch.labels.data<int64_t>()[i] = sample.label;
       slot.batch.indices[size_t(i)] = found;
     } catch (...) {
@@ -193,11 +221,10 @@ class Loader::Pipeline final {
   }
 
   const Dataset& dataset_;
-  const Transform transform_;
+  const ViewsTransform transform_;
   const LoaderOptions options_;
   BadFiles& bad_files_;
   const Sampler sampler_;
-  const int64_t sample_numel_;
 
   LoaderState consumed_;  // start of the batch that next() gives; the consumer's alone
   std::mutex mutex_;      // guards what follows, up to the consumer's clocks
@@ -214,6 +241,8 @@ class Loader::Pipeline final {
 };
 
 Loader::Loader(const Dataset& dataset, Transform transform, const LoaderOptions& options, BadFiles& bad_files)
+    : Loader(dataset, for_one_view(std::move(transform), options), options, bad_files) {}
+Loader::Loader(const Dataset& dataset, ViewsTransform transform, const LoaderOptions& options, BadFiles& bad_files)
     : pipeline_(std::make_unique<Pipeline>(dataset, std::move(transform), options, bad_files)) {}
 Loader::~Loader() = default;
 

@@ -12,15 +12,27 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 namespace vitrail::data {
 
-/// Writes one picture into its place in the batch, out: f32 of LoaderOptions::sample_shape. rng is that of (seed,
-/// epoch, index, repeat). Thread: called from several threads at once.
+/// Writes one picture into its place in the batch, out: f32 of the view's shape. rng is that of (seed, epoch, index,
+/// repeat). Thread: called from several threads at once.
 using Transform = std::function<void(const Image& image, Rng& rng, std::span<float> out)>;
+/// Writes all views of one picture, in the order of LoaderOptions::views. Otherwise as Transform.
+using ViewsTransform = std::function<void(const Image& image, Rng& rng, std::span<const std::span<float>> out)>;
+
+/// Views of a picture that have one shape, [3, H, W].
+struct Views {
+  Shape shape;
+  int64_t count = 1;
+};
 
 struct Batch {
-  Tensor images;                 // f32 [B, sample_shape...]
+  Tensor images;  // f32 [count * B, shape...] of the first views: with one view of a picture, [B, 3, H, W]
+  /// One tensor for each of LoaderOptions::views, images first. Crop-major: view v of picture i is row v * B + i, so
+  /// that one forward takes all views of a shape as they lie.
+  std::vector<Tensor> views;
   Tensor labels;                 // i64 [B]; kNoLabel in an unlabelled set
   std::vector<int64_t> indices;  // of the pictures in the Dataset; where one is broken, of the one in its place
   int64_t epoch = 0;
@@ -35,7 +47,7 @@ struct LoaderState {
 
 struct LoaderOptions {
   int64_t batch_size = 1;
-  Shape sample_shape;  // of one transformed picture: [3, H, W]
+  std::vector<Views> views;  // made of a picture: {{{3, H, W}}} for one
   uint64_t seed = 0;
   bool shuffle = false;
   int64_t repeats = 1;     // times each picture comes in a row, augmented anew: see Sampler
@@ -50,6 +62,8 @@ class Loader final {
  public:
   /// dataset and bad_files outlive the loader. Throws ConfigError for options that cannot be used.
   Loader(const Dataset& dataset, Transform transform, const LoaderOptions& options, BadFiles& bad_files);
+  /// For several views of each picture.
+  Loader(const Dataset& dataset, ViewsTransform transform, const LoaderOptions& options, BadFiles& bad_files);
   ~Loader();
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <numbers>
 #include <vector>
 
@@ -13,6 +14,7 @@ namespace {
 
 constexpr int kFractionBits = 22;
 constexpr int32_t kHalf = 1 << (kFractionBits - 1);
+
 double box(double x) { return x > -0.5 && x <= 0.5 ? 1 : 0; }
 
 double bilinear(double x) { return std::max(1.0 - std::abs(x), 0.0); }
@@ -104,23 +106,94 @@ struct View {
   const uint8_t* row(int64_t y) const { return pixels + y * row_bytes; }
 };
 
-// The weights are multiplied with four bytes at a time, which makes one vector of a pixel (and a byte of the next);
-// so a row is first copied to where a byte may be read past its end.
+using Bytes16 = uint8_t __attribute__((vector_size(16)));
+
+/// 16 bytes of each of 16 rows become 16 rows of the 16 bytes that stood in a column: the places lie together. Each of
+/// four rounds interleaves the first half of the rows with the second.
+void transpose16(const std::array<const uint8_t*, 16>& from, uint8_t* const* to) {
+  std::array<Bytes16, 16> rows, mixed;
+  for (size_t i = 0; i < 16; ++i) std::memcpy(&rows[i], from[i], 16);
+  for (int round = 0; round < 4; ++round) {
+    for (size_t i = 0; i < 8; ++i) {
+      const Bytes16 a = rows[i], b = rows[i + 8];
+      mixed[2 * i] = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      mixed[2 * i + 1] = __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    }
+    rows = mixed;
+  }
+  for (size_t i = 0; i < 16; ++i) std::memcpy(to[i], &rows[i], 16);
+}
+
+/// Sixteen rows side by side: byte b of row r is at [16 b + r], so that one weight applies to 48 bytes in a row.
+class Panel {
+ public:
+  static constexpr int64_t kRows = 16;
+  using Rows = std::array<uint8_t*, kRows>;
+
+  explicit Panel(int64_t row_bytes) : row_bytes_(row_bytes), bytes_(size_t(row_bytes * kRows)) {}
+
+  uint8_t* at(int64_t byte) { return bytes_.data() + byte * kRows; }
+  void read(const std::array<const uint8_t*, kRows>& rows) {
+    int64_t b = 0;
+    for (; b + kRows <= row_bytes_; b += kRows) {
+      std::array<const uint8_t*, kRows> from;
+      Rows to;
+      for (size_t r = 0; r < kRows; ++r) {
+        from[r] = rows[r] + b;
+        to[r] = at(b + int64_t(r));
+      }
+      transpose16(from, to.data());
+    }
+    for (; b < row_bytes_; ++b)
+      for (size_t r = 0; r < kRows; ++r) at(b)[r] = rows[r][b];
+  }
+  /// To the first `count` rows.
+  void write(const Rows& rows, int64_t count) {
+    int64_t b = 0;
+    for (; b + kRows <= row_bytes_ && count == kRows; b += kRows) {
+      std::array<const uint8_t*, kRows> from;
+      Rows to;
+      for (size_t r = 0; r < kRows; ++r) {
+        from[r] = at(b + int64_t(r));
+        to[r] = rows[r] + b;
+      }
+      transpose16(from, to.data());
+    }
+    for (; b < row_bytes_; ++b)
+      for (size_t r = 0; r < size_t(count); ++r) rows[r][b] = at(b)[r];
+  }
+
+ private:
+  int64_t row_bytes_;
+  std::vector<uint8_t> bytes_;
+};
+
+// A row has few taps for each output, too few to fill vectors, and their number changes; sixteen rows at once have the
+// same taps.
 Image resize_rows(const View& in, int64_t width, Filter filter) {
+  constexpr int64_t kPixel = 3 * Panel::kRows;
   const Taps taps = make_taps(in.size.width, width, filter);
   Image out(in.size.height, width);
-  std::vector<uint8_t> row(size_t(in.size.width * 3 + 1));
-  for (int64_t y = 0; y < in.size.height; ++y) {
-    std::copy_n(in.row(y), in.size.width * 3, row.data());
+  Panel wide(in.size.width * 3), narrow(width * 3);
+  for (int64_t top = 0; top < in.size.height; top += Panel::kRows) {
+    const int64_t count = std::min(Panel::kRows, in.size.height - top);
+    std::array<const uint8_t*, Panel::kRows> from;
+    Panel::Rows to{};
+    for (int64_t r = 0; r < Panel::kRows; ++r) from[size_t(r)] = in.row(top + std::min(r, count - 1));
+    for (int64_t r = 0; r < count; ++r) to[size_t(r)] = out.at(top + r, 0);
+    wide.read(from);
     for (int64_t x = 0; x < width; ++x) {
-      const auto [first, count] = taps.runs[size_t(x)];
+      const auto [first, tap_count] = taps.runs[size_t(x)];
       const int32_t* weight = taps.weights_of(x);
-      const uint8_t* pixel = row.data() + first * 3;
-      std::array<int32_t, 4> sum = {kHalf, kHalf, kHalf, kHalf};
-      for (int64_t i = 0; i < count; ++i, pixel += 3)
-        for (size_t c = 0; c < 4; ++c) sum[c] += weight[i] * pixel[c];
-      for (size_t c = 0; c < 3; ++c) out.at(y, x)[c] = to_byte(sum[c]);
+      const uint8_t* pixel = wide.at(first * 3);
+      std::array<int32_t, kPixel> sum;
+      sum.fill(kHalf);
+      for (int64_t i = 0; i < tap_count; ++i, pixel += kPixel)
+        for (size_t b = 0; b < kPixel; ++b) sum[b] += weight[i] * pixel[b];
+      uint8_t* result = narrow.at(x * 3);
+      for (size_t b = 0; b < kPixel; ++b) result[b] = to_byte(sum[b]);
     }
+    narrow.write(to, count);
   }
   return out;
 }

@@ -23,7 +23,7 @@ data::Normalize normalize(const DataConfig& c) {
 data::LoaderOptions loader_options(const DataConfig& config, int64_t seed, int64_t batch_size) {
   data::LoaderOptions options;
   options.batch_size = batch_size;
-  options.sample_shape = {3, config.img_size, config.img_size};
+  options.views = {{{3, config.img_size, config.img_size}}};
   options.seed = uint64_t(seed);
   options.workers = int(config.workers);
   options.prefetch = int(config.prefetch);

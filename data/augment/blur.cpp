@@ -25,31 +25,40 @@ BoxKernel box_kernel(float radius) {
   return {whole, inner, ((1u << kFractionBits) - uint32_t(2 * whole + 1) * inner) / 2};
 }
 
-/// out[i] of what stands at taps[0] + i to taps[2 radius + 2] + i, a block at a time so that sums stay in registers.
+/// out[i] of what stands at taps[0] + i to taps[2 radius + 2] + i, a block at a time so that sums stay near. Sum holds
+/// 2 radius + 1 bytes.
+template <class Sum>
 void blur_run(const uint8_t* const* taps, const BoxKernel& kernel, uint8_t* out, int64_t length) {
   constexpr int64_t kBlock = 64;
   const int64_t last = 2 * kernel.radius + 2;
   for (int64_t begin = 0; begin < length; begin += kBlock) {
-    const size_t count = size_t(std::min(kBlock, length - begin));
-    std::array<uint32_t, kBlock> inner{};
-    std::array<uint16_t, kBlock> three, ends;
     const auto blur_block = [&](size_t n) {
-      int64_t tap = 1;
-      for (; tap + 3 <= last; tap += 3) {  // the number of whole pixels is odd: by threes, then one by one
-        const uint8_t *a = taps[tap] + begin, *b = taps[tap + 1] + begin, *c = taps[tap + 2] + begin;
-        for (size_t i = 0; i < n; ++i) three[i] = uint16_t(a[i] + b[i] + c[i]);
-        for (size_t i = 0; i < n; ++i) inner[i] += three[i];
+      std::array<Sum, kBlock> inner;
+      std::array<uint16_t, kBlock> outer;
+      const uint8_t *first = taps[0] + begin, *next = taps[1] + begin, *end = taps[last] + begin;
+      for (size_t i = 0; i < n; ++i) outer[i] = uint16_t(first[i] + end[i]);
+      for (size_t i = 0; i < n; ++i) inner[i] = next[i];
+      for (int64_t tap = 2; tap < last; ++tap) {
+        const uint8_t* more = taps[tap] + begin;
+        for (size_t i = 0; i < n; ++i) inner[i] = Sum(inner[i] + more[i]);
       }
-      for (; tap < last; ++tap)
-        for (size_t i = 0; i < n; ++i) inner[i] += taps[tap][begin + int64_t(i)];
-      const uint8_t *first = taps[0] + begin, *end = taps[last] + begin;
-      for (size_t i = 0; i < n; ++i) ends[i] = uint16_t(first[i] + end[i]);
       for (size_t i = 0; i < n; ++i)
         out[begin + int64_t(i)] =
-            uint8_t((kernel.inner * inner[i] + kernel.outer * ends[i] + (1u << (kFractionBits - 1))) >> kFractionBits);
+            uint8_t((kernel.inner * inner[i] + kernel.outer * outer[i] + (1u << (kFractionBits - 1))) >> kFractionBits);
     };
-    count == kBlock ? blur_block(kBlock) : blur_block(count);
+    if (begin + kBlock <= length)
+      blur_block(kBlock);
+    else
+      blur_block(size_t(length - begin));
   }
+}
+
+void blur_run(const uint8_t* const* taps, const BoxKernel& kernel, uint8_t* out, int64_t length) {
+  constexpr int64_t kWide = 128;  // 257 bytes fit 16 bits
+  if (kernel.radius <= kWide)
+    blur_run<uint16_t>(taps, kernel, out, length);
+  else
+    blur_run<uint32_t>(taps, kernel, out, length);
 }
 
 /// Passes along rows. A row lies between copies of its ends, so that taps are shifted pointers.

@@ -160,7 +160,7 @@ TEST_CASE("thirty broken pictures of a thousand, in ten ways, are skipped by nam
 
   LoaderOptions options;
   options.batch_size = 64;
-  options.sample_shape = {3};
+  options.views = {{{3}}};
   options.shuffle = true;
   options.workers = 3;
   const Transform first_pixel = [](const Image& image, Rng&, std::span<float> out) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <thread>
 
 namespace vitrail::data {
@@ -41,7 +42,7 @@ void pixel_and_noise(const Image& image, Rng& rng, std::span<float> out) {
 LoaderOptions options_for(int64_t batch_size) {
   LoaderOptions options;
   options.batch_size = batch_size;
-  options.sample_shape = {2};
+  options.views = {{{2}}};
   options.seed = 11;
   options.shuffle = true;
   return options;
@@ -163,6 +164,56 @@ TEST_CASE("repeats of a picture have random numbers of their own, also after res
   CHECK(rest.images == std::vector<double>(all.images.begin() + 80, all.images.end()));
 }
 
+TEST_CASE("views of a shape are one tensor, crop-major, the same with any workers and after resuming") {
+  const Numbers numbers(10);
+  LoaderOptions options = options_for(4);
+  options.views = {{{3, 1, 1}, 2}, {{1}, 3}};
+  /// Everywhere 10 times the picture's number plus the view's, but for noise in the last value of each.
+  const auto views_and_noise = [](const Image& image, Rng& rng, std::span<const std::span<float>> out) {
+    REQUIRE(out.size() == 5);
+    for (size_t v = 0; v < out.size(); ++v) {
+      std::fill(out[v].begin(), out[v].end(), float(10 * image.data()[0] + v));
+      out[v].back() += float(0.5 * rng.uniform());
+    }
+  };
+  const auto run = [&](const LoaderOptions& o) {
+    BadFiles bad;
+    Loader loader(numbers, views_and_noise, o, bad);
+    std::vector<std::vector<double>> taken;
+    while (const std::optional<Batch> batch = loader.next()) {
+      const int64_t pictures = batch->labels.size(0);
+      REQUIRE(batch->views.size() == 2);
+      CHECK(batch->images.data<float>() == batch->views[0].data<float>());
+      CHECK(batch->views[0].shape() == Shape{2 * pictures, 3, 1, 1});
+      CHECK(batch->views[1].shape() == Shape{3 * pictures, 1});
+      for (int64_t i = 0; i < pictures; ++i) {
+        for (int64_t v = 0; v < 2; ++v)
+          CHECK(batch->views[0].span<float>()[size_t(3 * (v * pictures + i))] ==
+                float(10 * batch->indices[size_t(i)] + v));
+        for (int64_t v = 0; v < 3; ++v)
+          CHECK(std::floor(batch->views[1].span<float>()[size_t(v * pictures + i)]) ==
+                double(10 * batch->indices[size_t(i)] + v + 2));
+      }
+      for (const Tensor& views : batch->views) taken.push_back(views.to_vector());
+    }
+    return taken;
+  };
+  const auto expected = run(options);
+  CHECK(expected.size() == 6);
+  LoaderOptions threads = options, later = options;
+  threads.workers = 3;
+  CHECK(run(threads) == expected);
+  later.start = {0, 4};
+  CHECK(run(later) == std::vector(expected.begin() + 2, expected.end()));
+
+  BadFiles bad;
+  CHECK_THROWS_WITH_AS(Loader(numbers, pixel_and_noise, options, bad),
+                       doctest::Contains("a transform of one view cannot make 2 views of 2 shapes"), ConfigError);
+  options.views = {};
+  CHECK_THROWS_WITH_AS(Loader(numbers, views_and_noise, options, bad), doctest::Contains("views is empty"),
+                       ConfigError);
+}
+
 TEST_CASE("a broken picture is replaced by the next good one, with its label, and noted once") {
   const std::vector<int64_t> broken = {0, 13, 14, 99};
   const Numbers numbers(100, broken);
@@ -228,7 +279,7 @@ TEST_CASE("a loader may be dropped at any moment") {
 TEST_CASE("the share of time spent waiting tells a slow loader from a slow consumer") {
   const Numbers numbers(40);
   LoaderOptions options = options_for(4);
-  options.sample_shape = {1};
+  options.views = {{{1}}};
   BadFiles bad;
   const auto slow = [](const Image&, Rng&, std::span<float>) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));

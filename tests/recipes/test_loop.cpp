@@ -45,7 +45,7 @@ class Follow final : public Recipe {
     };
     return std::make_unique<data::Loader>(*pictures_, transform,
                                           data::LoaderOptions{.batch_size = 2,
-                                                              .sample_shape = {1},
+                                                              .views = {{{1}}},
                                                               .seed = 7,
                                                               .shuffle = true,
                                                               .drop_last = true,

@@ -1,0 +1,148 @@
+// bench_augment: how many pictures a second are decoded and made into DINO's views, and what each operation takes.
+// bench/peer_torchvision.py prints the same for torchvision and Pillow.
+
+#include "core/error.h"
+#include "core/file.h"
+#include "data/augment/blur.h"
+#include "data/augment/color.h"
+#include "data/augment/horizontal_flip.h"
+#include "data/augment/multi_crop.h"
+#include "data/augment/tones.h"
+#include "recipes/exit_code.h"
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using namespace vitrail;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// The median time of a call, in milliseconds, of as many as fit in `seconds`.
+double median_ms(double seconds, const std::function<void()>& fn) {
+  fn();
+  std::vector<double> times;
+  const auto start = Clock::now();
+  while (times.size() < 5 || seconds_since(start) < seconds) {
+    const auto call = Clock::now();
+    fn();
+    times.push_back(1e3 * seconds_since(call));
+  }
+  std::nth_element(times.begin(), times.begin() + std::ptrdiff_t(times.size() / 2), times.end());
+  return times[times.size() / 2];
+}
+
+/// Room for the views of one picture.
+struct Room {
+  explicit Room(const data::MultiCrop& crop) {
+    for (const data::Views& views : crop.views())
+      for (int64_t i = 0; i < views.count; ++i) values.emplace_back(size_t(views.shape.numel()));
+    for (auto& v : values) places.emplace_back(v);
+  }
+  std::vector<std::vector<float>> values;
+  std::vector<std::span<float>> places;
+};
+
+/// Pictures a second through fn(sample, room) on several threads.
+double images_per_second(int threads, double seconds, const data::MultiCrop& crop,
+                         const std::function<void(uint64_t, Room&)>& fn) {
+  std::atomic<uint64_t> next = 0;
+  const auto start = Clock::now();
+  {
+    std::vector<std::jthread> workers;
+    for (int i = 0; i < threads; ++i)
+      workers.emplace_back([&] {
+        Room room(crop);
+        while (seconds_since(start) < seconds) fn(next++, room);
+      });
+  }
+  return double(next) / seconds_since(start);
+}
+
+nlohmann::ordered_json operations(std::span<const std::byte> file, const data::Image& picture, double seconds) {
+  using namespace data;
+  const Box box{20, 30, picture.height() * 8 / 10, picture.width() * 8 / 10};
+  const Box small{40, 60, picture.height() / 2, picture.width() * 4 / 10};
+  Image view = resized_crop(picture, box, {224, 224}, Filter::bicubic);
+  const Normalize normalize(kImageNetMean, kImageNetStd);
+  std::vector<float> floats(view.pixels().size());
+
+  nlohmann::ordered_json ms;
+  const auto time = [&](const char* name, const std::function<void()>& fn) { ms[name] = median_ms(seconds, fn); };
+  const auto on_view = [&](const char* name, const std::function<Image(Image)>& op) {
+    time(name, [&] { view = op(std::move(view)); });
+  };
+  time("decode", [&] { decode_image(file); });
+  time("resized_crop_224", [&] { resized_crop(picture, box, {224, 224}, Filter::bicubic); });
+  time("resized_crop_96", [&] { resized_crop(picture, small, {96, 96}, Filter::bicubic); });
+  on_view("flip", flip_horizontal);
+  on_view("brightness", [](Image i) { return adjust_brightness(std::move(i), 1.01); });
+  on_view("contrast", [](Image i) { return adjust_contrast(std::move(i), 0.99); });
+  on_view("saturation", [](Image i) { return adjust_saturation(std::move(i), 1.01); });
+  on_view("hue", [](Image i) { return adjust_hue(std::move(i), 0.05); });
+  on_view("solarize", [](Image i) { return solarize(std::move(i)); });
+  on_view("blur", [](Image i) { return gaussian_blur(std::move(i), 1.2); });
+  time("normalize", [&] { normalize(view, floats); });
+  on_view("grayscale", grayscale);
+  return ms;
+}
+
+struct Options {
+  std::string file;
+  int threads = 1;
+  double seconds = 2;
+};
+
+int bench_augment(int argc, char** argv) {
+  CLI::App app(
+      "Pictures a second, decoded and made into 2 views of 224 and 8 of 96, and milliseconds of each operation.",
+      "bench_augment");
+  Options o;
+  app.add_option("file", o.file, "a JPEG or PNG")->required();
+  app.add_option("--threads", o.threads, "that make views at the same time")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  app.add_option("--seconds", o.seconds, "to measure for, more or less")->capture_default_str();
+  app.footer("Example: bench_augment photo.jpg --threads 2");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? recipes::kDone : recipes::kBadRecipe;
+  }
+
+  const std::string bytes = read_file(o.file, int64_t{64} << 20);
+  const auto file = std::as_bytes(std::span(bytes));
+  const data::Image picture = data::decode_image(file);
+  const data::MultiCrop crop({});
+  nlohmann::ordered_json out = {{"file", o.file},
+                                {"height", picture.height()},
+                                {"width", picture.width()},
+                                {"bytes", bytes.size()},
+                                {"threads", o.threads}};
+  out["ms"] = operations(file, picture, o.seconds / 20);
+  out["augmented_per_s"] = images_per_second(o.threads, o.seconds / 2, crop, [&](uint64_t sample, Room& room) {
+    Rng rng(0, "augment", sample);
+    crop(picture, rng, room.places);
+  });
+  out["images_per_s"] = images_per_second(o.threads, o.seconds / 2, crop, [&](uint64_t sample, Room& room) {
+    Rng rng(0, "augment", sample);
+    crop(data::decode_image(file), rng, room.places);
+  });
+  std::printf("%s\n", out.dump(2).c_str());
+  return recipes::kDone;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return recipes::run_program(bench_augment, argc, argv); }

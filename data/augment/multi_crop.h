@@ -1,0 +1,57 @@
+// MultiCrop: the views that DINO makes of a picture, a few large ones and many small ones.
+#pragma once
+
+#include "../loader.h"
+#include "../resize.h"
+#include "augmentation.h"
+#include "color.h"
+#include "normalize.h"
+
+#include <array>
+#include <span>
+#include <vector>
+
+namespace vitrail::data {
+
+/// Two global views, augmented differently, and local ones; what a Loader with views() calls for each picture.
+///
+/// Each is cropped and resized, mirrored by chance, jittered in colour with probability 0.8, grey with 0.2, blurred,
+/// the second global one also solarized, and normalised. Source: Caron et al. 2021 (arXiv:2104.14294), section 3 and
+/// its code's DataAugmentationDINO.
+class MultiCrop final {
+ public:
+  struct Config {
+    int64_t global_size = 224, local_size = 96, local_count = 8;
+    std::array<double, 2> global_scale{0.4, 1}, local_scale{0.05, 0.4};  // shares of the picture's area
+    Filter filter = Filter::bicubic;
+    double hflip = 0.5;
+    ColorJitter::Config jitter{.brightness = 0.4, .contrast = 0.4, .saturation = 0.2, .hue = 0.1};
+    double jitter_probability = 0.8, gray_probability = 0.2;
+    std::array<double, 2> global_blur{1, 0.1};  // probability for each of the two
+    double local_blur = 0.5;
+    std::array<double, 2> blur_sigma{0.1, 2};
+    double solarize = 0.2;  // probability, of the second global view
+    Normalize::Channels mean = kImageNetMean, std = kImageNetStd;
+  };
+
+  /// Throws ConfigError for numbers that the single augmentations refuse, or a negative local_count.
+  explicit MultiCrop(const Config& config);
+
+  /// What a Loader has to make room for: the global views, then the local ones if there are any.
+  std::vector<Views> views() const;
+  /// All views in that order, before normalisation.
+  std::vector<Image> augmented(const Image& image, Rng& rng) const;
+  /// Shape: out has a [3, H, W] for each of views(). Throws ShapeError if not.
+  void operator()(const Image& image, Rng& rng, std::span<const std::span<float>> out) const;
+
+ private:
+  Pipeline pipeline(int64_t size, const std::array<double, 2>& scale, double blur, double solarize) const;
+  const Pipeline& pipeline_of(size_t view) const { return pipelines_[view < 2 ? view : 2]; }
+  size_t count() const { return size_t(2 + config_.local_count); }
+
+  Config config_;
+  Normalize normalize_;
+  std::array<Pipeline, 3> pipelines_;  // global, the other global, local
+};
+
+}  // namespace vitrail::data
