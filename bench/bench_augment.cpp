@@ -72,8 +72,9 @@ double images_per_second(int threads, double seconds, const data::MultiCrop& cro
 
 nlohmann::ordered_json operations(std::span<const std::byte> file, const data::Image& picture, double seconds) {
   using namespace data;
-  const Box box{20, 30, picture.height() * 8 / 10, picture.width() * 8 / 10};
-  const Box small{40, 60, picture.height() / 2, picture.width() * 4 / 10};
+  const int64_t height = picture.height(), width = picture.width();
+  const Box box{height / 10, width / 10, height * 8 / 10, width * 8 / 10};
+  const Box small{height / 10, width / 10, height / 2, width * 4 / 10};
   Image view = resized_crop(picture, box, {224, 224}, Filter::bicubic);
   const Normalize normalize(kImageNetMean, kImageNetStd);
   std::vector<float> floats(view.pixels().size());

@@ -81,12 +81,13 @@ def per_second(seconds, fn):
 def operations(data, picture, seconds):
     w, h = picture.size
     bicubic = transforms.InterpolationMode.BICUBIC
-    crop = F.resized_crop(picture, 20, 30, h * 8 // 10, w * 8 // 10, (224, 224), bicubic)
+    box, small = (h // 10, w // 10, h * 8 // 10, w * 8 // 10), (h // 10, w // 10, h // 2, w * 4 // 10)
+    crop = F.resized_crop(picture, *box, (224, 224), bicubic)
     normalize = transforms.Compose(VIEWS[0].transforms[-2:])
     calls = {
         "decode": lambda: decode(data),
-        "resized_crop_224": lambda: F.resized_crop(picture, 20, 30, h * 8 // 10, w * 8 // 10, (224, 224), bicubic),
-        "resized_crop_96": lambda: F.resized_crop(picture, 40, 60, h // 2, w * 4 // 10, (96, 96), bicubic),
+        "resized_crop_224": lambda: F.resized_crop(picture, *box, (224, 224), bicubic),
+        "resized_crop_96": lambda: F.resized_crop(picture, *small, (96, 96), bicubic),
         "flip": lambda: F.hflip(crop),
         "brightness": lambda: F.adjust_brightness(crop, 1.01),
         "contrast": lambda: F.adjust_contrast(crop, 0.99),
