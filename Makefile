@@ -11,9 +11,7 @@ test: quickstart
 	ctest --test-dir $(BUILD) --output-on-failure
 
 bench: build
-	$(BUILD)/bin/bench_step --model vit_small --batch 16 --dtype f32
-	$(BUILD)/bin/bench_step --model vit_small --batch 16 --dtype bf16
-	$(BUILD)/bin/bench_step --embed-dim 192 --depth 6 --num-heads 3 --img-size 32 --patch-size 4 --batch 128 --dtype f32
+	bench/tables.sh
 
 build: packages
 	cmake --preset $(PRESET) >/dev/null

@@ -46,6 +46,7 @@ def parse():
     p.add_argument("--steps", type=int, default=5)
     p.add_argument("--forward-only", action="store_true")
     p.add_argument("--json", action="store_true", help="accepted for symmetry: the output is always JSON")
+    p.add_argument("--export", metavar="FILE", help="write the model as ONNX for bench/peer_onnxruntime.js, and stop")
     p.add_argument("--one", action="store_true", help="only the settings of the environment")
     return p.parse_args()
 
@@ -94,6 +95,10 @@ def measure(args):
     dim, depth, heads = VARIANTS[args.model]
     dim, depth, heads = args.embed_dim or dim, args.depth or depth, args.num_heads or heads
     model = build(dim, depth, heads, args)
+    if args.export:
+        example = torch.randn(args.batch, 3, args.img_size, args.img_size)
+        torch.onnx.export(model.eval(), example, args.export, opset_version=16)
+        return {"exported": args.export}
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.05)
     images = torch.randn(args.batch, 3, args.img_size, args.img_size)
     labels = torch.randint(0, 1000, (args.batch,))
@@ -141,7 +146,7 @@ def measure(args):
 
 def main():
     args = parse()
-    if args.one:
+    if args.one or args.export:
         print(json.dumps(measure(args)))
         return
     results = []
