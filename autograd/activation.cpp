@@ -57,13 +57,15 @@ Var silu(const Var& x) {
 }
 
 Var gelu(const Var& x, Gelu kind) {
-  return record("gelu", core::gelu(x.value(), kind), {x},
-                [x = x.value(), kind](const Tensor& dy, Sink& dx) { dx.add(0, core::gelu_backward(dy, x, kind)); });
+  Var y = record("gelu", core::gelu(x.value(), kind), {x},
+                 [x = x.value(), kind](const Tensor& dy, Sink& dx) { dx.add(0, core::gelu_backward(dy, x, kind)); });
+  return recomputable(std::move(y), [x = x.value(), kind] { return core::gelu(x, kind); });
 }
 
 Var swiglu(const Var& x) {
-  return record("swiglu", core::swiglu(x.value()), {x},
-                [x = x.value()](const Tensor& dy, Sink& dx) { dx.add(0, core::swiglu_backward(dy, x)); });
+  Var y = record("swiglu", core::swiglu(x.value()), {x},
+                 [x = x.value()](const Tensor& dy, Sink& dx) { dx.add(0, core::swiglu_backward(dy, x)); });
+  return recomputable(std::move(y), [x = x.value()] { return core::swiglu(x); });
 }
 
 Var dropout(const Var& x, double p) { return masked("dropout", x, x.shape(), p); }

@@ -39,15 +39,15 @@ Var matmul(const Var& a, const Var& b, Trans trans_a, Trans trans_b, std::option
 
 Var linear(const Var& x, const Var& weight, const Var& bias, std::optional<DType> out_dtype) {
   const DType type = compute_type(x);
-  const Tensor input = x.value_as(type), w = weight.value_as(type);
-  Tensor y = core::linear(input, w, bias.value(), type == DType::bf16 ? out_dtype : std::nullopt);
+  const Tensor w = weight.value_as(type);
+  Tensor y = core::linear(x.value_as(type), w, bias.value(), type == DType::bf16 ? out_dtype : std::nullopt);
   count_macs(y.numel() * w.size(1));
   return record("linear", std::move(y), {x, weight, bias},
-                [input, w, type, x_type = x.dtype()](const Tensor& dy, Sink& dx) {
+                [input = Saved(x, type), w, type, x_type = x.dtype()](const Tensor& dy, Sink& dx) {
                   const Tensor g = dy.to(type);
-                  if (dx.wants(0)) dx.add(0, core::linear_backward_input(g, w, x_type));  // [..., in]
-                  if (dx.wants(1)) dx.add(1, core::linear_backward_weight(g, input));     // [out, in]
-                  if (dx.wants(2))                                                        // [out]
+                  if (dx.wants(0)) dx.add(0, core::linear_backward_input(g, w, x_type));     // [..., in]
+                  if (dx.wants(1)) dx.add(1, core::linear_backward_weight(g, input.get()));  // [out, in]
+                  if (dx.wants(2))                                                           // [out]
                     dx.add(2, core::sum_to(dy, {w.size(0)}, dy.dtype() == DType::f64 ? DType::f64 : DType::f32));
                 });
 }

@@ -20,10 +20,13 @@ void deliver(Sink& dx, core::NormGrads g) {
 Var layer_norm(const Var& x, const Var& weight, const Var& bias, double eps, std::optional<DType> out_dtype) {
   const auto type = out_dtype ? out_dtype : result_type(x);
   core::LayerNormOut out = core::layer_norm(x.value(), weight.value(), bias.value(), eps, type);
-  return record("layer_norm", out.y, {x, weight, bias},
-                [x = x.value(), w = weight.value(), mean = out.mean, rstd = out.rstd](const Tensor& dy, Sink& dx) {
-                  deliver(dx, core::layer_norm_backward(dy, x, w, mean, rstd));
-                });
+  Var y = record("layer_norm", out.y, {x, weight, bias},
+                 [x = x.value(), w = weight.value(), mean = out.mean, rstd = out.rstd](const Tensor& dy, Sink& dx) {
+                   deliver(dx, core::layer_norm_backward(dy, x, w, mean, rstd));
+                 });
+  return recomputable(std::move(y), [x = x.value(), w = weight.value(), b = bias.value(), eps, type] {
+    return core::layer_norm(x, w, b, eps, type).y;
+  });
 }
 
 Var rms_norm(const Var& x, const Var& weight, double eps) {

@@ -53,6 +53,17 @@ Var::Var(Parameter& p) : value_(p.value()), parameter_(&p) {
 
 Tensor Var::value_as(DType dtype) const { return parameter_ ? parameter_->value_as(dtype) : value_.to(dtype); }
 
+Var recomputable(Var y, std::function<Tensor()> again) {
+  if (y.requires_grad()) y.again_ = std::make_shared<const std::function<Tensor()>>(std::move(again));
+  return y;
+}
+
+Saved::Saved(const Var& x, DType dtype) : again_(x.again_), dtype_(dtype) {
+  if (!again_) tensor_ = x.value_as(dtype);
+}
+
+Tensor Saved::get() const { return again_ ? (*again_)().to(dtype_) : tensor_; }
+
 Tape::Tape() : serial_(next_serial++), outer_(live_tape) { live_tape = this; }
 
 Tape::~Tape() {

@@ -35,8 +35,11 @@ class Var {
 
  private:
   friend class Tape;
+  friend class Saved;
   friend Var record(const char*, Tensor, std::span<const Var>, std::function<void(const Tensor&, class Sink&)>);
+  friend Var recomputable(Var, std::function<Tensor()>);
   Tensor value_;
+  std::shared_ptr<const std::function<Tensor()>> again_;  // see recomputable()
   const Parameter* parameter_ = nullptr;
   int32_t slot_ = -1;
   uint64_t tape_ = 0;  // serial number of the slot's tape
@@ -144,6 +147,22 @@ Var record(const char* op, Tensor y, std::span<const Var> xs, Backward backward)
 inline Var record(const char* op, Tensor y, std::initializer_list<Var> xs, Backward backward) {
   return record(op, std::move(y), std::span<const Var>(xs.begin(), xs.size()), std::move(backward));
 }
+
+/// y, which again() computes anew from tensors that are kept anyway. An op that needs y in its backward function
+/// captures Saved(y, type) and keeps no memory for it: the sweep pays with one more cheap pass.
+Var recomputable(Var y, std::function<Tensor()> again);
+
+/// The value of a variable for a closure: the tensor, or how to compute it again.
+class Saved {
+ public:
+  Saved(const Var& x, DType dtype);
+  Tensor get() const;
+
+ private:
+  Tensor tensor_;
+  std::shared_ptr<const std::function<Tensor()>> again_;
+  DType dtype_;
+};
 
 /// Scope in which nothing is recorded.
 class NoGrad {

@@ -130,6 +130,39 @@ TEST_CASE("the sweep frees activations as it goes") {
   CHECK(memory::live_bytes() == before);
 }
 
+TEST_CASE("what is cheap to compute again is not kept for the products after it") {
+  Parameter w = make("w", {16, 64}), scale = make("scale", {64}), shift = make("shift", {64});
+  const Tensor x = Rng(3, "x").normal({512, 64}, 0, 1);
+  const auto kept_by = [&](auto&& function) {  // bytes beside x's and the result's
+    Tape tape;
+    const Var input = tape.input(x.clone());
+    const int64_t before = memory::live_bytes();
+    const Var y = linear(function(input), w, {});
+    return memory::live_bytes() - before - y.value().nbytes();
+  };
+  const int64_t activation = x.nbytes();
+  CHECK(kept_by([](const Var& v) { return gelu(v); }) < activation / 8);
+  CHECK(kept_by([&](const Var& v) { return layer_norm(v, scale, shift, 1e-6); }) < activation / 8);
+  CHECK(kept_by([](const Var& v) { return exp(v); }) >= activation);
+
+  const auto gradients = [&](auto&& activate) {
+    w.drop_grad();
+    Tape tape;
+    const Var input = tape.input(x.clone());
+    tape.backward(sum(linear(activate(input), w, {})));
+    return std::pair(tape.grad(input), w.grad().clone());
+  };
+  int computed = 0;
+  const auto counted = gradients([&](const Var& v) {
+    const Var y = gelu(v);
+    return recomputable(y, [&computed, t = y.value()] { return ++computed, t; });
+  });
+  const auto again = gradients([](const Var& v) { return gelu(v); });
+  CHECK(computed == 1);
+  CHECK(test::max_difference(counted.first, again.first) == 0);
+  CHECK(test::max_difference(counted.second, again.second) == 0);
+}
+
 TEST_CASE("checkpointing gives the same gradients, bit for bit, with the same random numbers") {
   Parameter w = make("w", {8, 8}), b = make("b", {8});
   const Tensor input = Rng(1, "x").normal({4, 8}, 0, 1);
