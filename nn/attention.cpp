@@ -27,7 +27,7 @@ Attention::Attention(const Scope& scope, const AttentionConfig& config)
   }
 }
 
-Attention::Heads Attention::heads(const Var& x, std::optional<int64_t> only) {
+Attention::Heads Attention::heads(const Var& x, std::optional<int64_t> first) {
   // The thirds begin .. end of the projection, as [end - begin, B, H, N, D].
   const auto project = [&](const Var& tokens, int64_t begin, int64_t end) {
     const int64_t dim = config_.dim;
@@ -37,9 +37,9 @@ Attention::Heads Attention::heads(const Var& x, std::optional<int64_t> only) {
     return permute(reshape(y, {y.size(0), y.size(1), end - begin, config_.num_heads, -1}), {2, 0, 3, 1, 4});
   };
   Heads h;
-  if (only) {
+  if (first) {
     const Var kv = project(x, 1, 3);
-    h = {select(project(slice(x, 1, *only, *only + 1), 0, 1), 0, 0), select(kv, 0, 0), select(kv, 0, 1)};
+    h = {select(project(slice(x, 1, 0, *first), 0, 1), 0, 0), select(kv, 0, 0), select(kv, 0, 1)};
   } else {
     const Var t = project(x, 0, 3);
     h = {select(t, 0, 0), select(t, 0, 1), select(t, 0, 2)};
@@ -49,11 +49,11 @@ Attention::Heads Attention::heads(const Var& x, std::optional<int64_t> only) {
   return h;
 }
 
-Var Attention::forward(const Var& x, std::optional<int64_t> only) {
+Var Attention::forward(const Var& x, std::optional<int64_t> first) {
   Var y;
-  if (q_norm || only) {
-    const Heads h = heads(x, only);
-    y = attention(h.q, h.k, h.v, options_);  // [B, N, C]
+  if (q_norm || first) {
+    const Heads h = heads(x, first);
+    y = attention(h.q, h.k, h.v, options_);  // [B, N, C], or [B, first, C]
   } else {
     y = attention(qkv(x), config_.num_heads, options_);  // [B, N, C]
   }

@@ -23,8 +23,8 @@ struct AttentionConfig {
 struct Attention final : Module<Attention> {
   Attention(const Scope& scope, const AttentionConfig& config);
 
-  /// only: the queries of this token alone, against all keys and values: [B, N, C] -> [B, 1, C].
-  Var forward(const Var& x, std::optional<int64_t> only = {});
+  /// first: the queries of the first so many tokens alone, against all keys and values: [B, N, C] -> [B, first, C].
+  Var forward(const Var& x, std::optional<int64_t> first = {});
   /// The attention weights [B, H, N, N] for the same x.
   Tensor weights(const Var& x);
 
@@ -35,9 +35,9 @@ struct Attention final : Module<Attention> {
 
  private:
   struct Heads {
-    Var q, k, v;  // [B, H, N, D]; q [B, H, 1, D] of one token
+    Var q, k, v;  // [B, H, N, D]; q [B, H, first, D]
   };
-  Heads heads(const Var& x, std::optional<int64_t> only);
+  Heads heads(const Var& x, std::optional<int64_t> first);
 
   AttentionConfig config_;
   ag::AttentionOptions options_;

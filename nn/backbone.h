@@ -11,8 +11,12 @@ class Backbone : public ModuleBase {
 
   /// One feature vector an image: [B, in_chans, H, W] -> [B, feature_dim], the input of the head.
   virtual Var features(const Var& images) = 0;
-  /// The head on features: [B, feature_dim] -> [B, num_classes]; features themselves if there is no head.
+  /// The head on features: [B, feature_dim] -> [B, num_classes]; features themselves if there is no head. With several
+  /// heads, the mean of their logits.
   virtual Var classify(const Var& features) = 0;
+  /// The logits of each head on features, each [B, num_classes]: one, or the class and the distillation token's of a
+  /// distilled transformer.
+  virtual std::vector<Var> heads(const Var& features) { return {classify(features)}; }
   virtual int64_t feature_dim() const = 0;
   virtual int64_t num_classes() const = 0;
 

@@ -16,10 +16,10 @@ TransformerBlock::TransformerBlock(const Scope& scope, const BlockConfig& c)
   }
 }
 
-Var TransformerBlock::forward(const Var& x, std::optional<int64_t> only) {
+Var TransformerBlock::forward(const Var& x, std::optional<int64_t> first) {
   const auto scaled = [](std::optional<LayerScale>& ls, const Var& branch) { return ls ? (*ls)(branch) : branch; };
-  const Var kept = only ? slice(x, 1, *only, *only + 1) : x;
-  const Var h = kept + drop_path(scaled(ls1, attn(norm1(x), only)));
+  const Var kept = first ? slice(x, 1, 0, *first) : x;
+  const Var h = kept + drop_path(scaled(ls1, attn(norm1(x), first)));
   const Var y = norm2(h);
   return h + drop_path(scaled(ls2, mlp ? (*mlp)(y) : (*swiglu)(y)));
 }

@@ -26,8 +26,8 @@ struct BlockConfig {
 struct TransformerBlock final : Module<TransformerBlock> {
   TransformerBlock(const Scope& scope, const BlockConfig& config);
 
-  /// only: the output of this token alone, [B, 1, C]; the others serve as its keys and values.
-  Var forward(const Var& x, std::optional<int64_t> only = {});
+  /// first: the outputs of the first so many tokens alone, [B, first, C]; the others serve as keys and values.
+  Var forward(const Var& x, std::optional<int64_t> first = {});
 
   LayerNorm norm1;
   Attention attn;

@@ -19,20 +19,22 @@ const VitConfig& checked(const VitConfig& c) {
                      "img_size {} is not a multiple of patch_size {}", c.img_size, c.patch_size);
   check<ConfigError>(c.depth > 0, "vit", "depth is {}; it needs at least one block", c.depth);
   check<ConfigError>(c.class_token || c.pool == Pool::avg, "vit", "pool: token needs class_token: true");
+  check<ConfigError>(!c.distilled || (c.class_token && c.pool == Pool::token), "vit",
+                     "distilled: true needs class_token: true and pool: token");
   return c;
 }
 
 int64_t grid_side(const VitConfig& c) { return c.img_size / c.patch_size; }
 
 int64_t position_rows(const VitConfig& c) {
-  const int64_t patches = grid_side(c) * grid_side(c), cls = c.class_token ? 1 : 0;
+  const int64_t patches = grid_side(c) * grid_side(c), read = (c.class_token ? 1 : 0) + (c.distilled ? 1 : 0);
   switch (c.pos_embed) {
     case PosEmbed::cls_and_patches:
-      return cls + patches;
+      return read + patches;
     case PosEmbed::patches:
       return patches;
     case PosEmbed::all_tokens:
-      return cls + c.num_registers + patches;
+      return read + c.num_registers + patches;
   }
   __builtin_unreachable();
 }
@@ -91,6 +93,7 @@ VisionTransformer::VisionTransformer(const Scope& scope, const VitConfig& c)
       pos_drop(sub("pos_drop"), c.drop_rate),
       blocks(sub("blocks")) {
   if (c.class_token) cls_token.emplace(sub("cls_token"), Shape{1, 1, c.embed_dim}, init::trunc_normal(0.02));
+  if (c.distilled) dist_token.emplace(sub("dist_token"), Shape{1, 1, c.embed_dim}, init::trunc_normal(0.02));
   if (c.num_registers > 0)
     reg_token.emplace(sub("reg_token"), Shape{1, c.num_registers, c.embed_dim}, init::normal(1e-6));
   if (c.mask_token) mask_token.emplace(sub("mask_token"), Shape{1, c.embed_dim}, init::zeros());
@@ -98,13 +101,18 @@ VisionTransformer::VisionTransformer(const Scope& scope, const VitConfig& c)
   for (int64_t i = 0; i < c.depth; ++i) blocks.add(block_config(c, i));
   (c.fc_norm ? fc_norm : norm).emplace(sub(c.fc_norm ? "fc_norm" : "norm"), c.embed_dim, c.ln_eps);
   if (c.num_classes > 0) head.emplace(sub("head"), c.embed_dim, c.num_classes);
+  if (c.num_classes > 0 && c.distilled) head_dist.emplace(sub("head_dist"), c.embed_dim, c.num_classes);
+}
+
+int64_t VisionTransformer::prefix_positions() const {
+  return position_rows(config) - grid_side(config) * grid_side(config);
 }
 
 Var VisionTransformer::positions(ag::Grid grid) {
   const int64_t side = grid_side(config);
   const ag::Grid trained{side, side};
   if (grid == trained) return pos_embed;
-  const int64_t rows = position_rows(config), prefix = rows - side * side;
+  const int64_t rows = position_rows(config), prefix = prefix_positions();
   const Var table = reshape(slice(pos_embed, 1, prefix, rows), {side * side, config.embed_dim});
   const Var patches = resample_positions(table, trained, grid, config.pos_interp);
   const Var resampled = reshape(patches, {1, grid.height * grid.width, config.embed_dim});
@@ -126,12 +134,13 @@ Var VisionTransformer::embed(const Var& images, const Tensor& masks) {
   if (config.pos_embed == PosEmbed::patches) x = x + pos;
   std::vector<Var> tokens;
   if (cls_token) tokens.push_back(for_each_image(*cls_token, batch));
+  if (dist_token) tokens.push_back(for_each_image(*dist_token, batch));
   if (config.pos_embed == PosEmbed::cls_and_patches) {
     tokens.push_back(x);
-    x = ag::concat(tokens, 1) + pos;  // [B, 1 + N, C]
-    const int64_t cls = cls_token ? 1 : 0;
+    x = ag::concat(tokens, 1) + pos;  // [B, 1 + N, C]; distilled: [B, 2 + N, C]
+    const int64_t read = read_tokens();
     if (reg_token)
-      x = ag::concat({slice(x, 1, 0, cls), for_each_image(*reg_token, batch), slice(x, 1, cls, x.size(1))}, 1);
+      x = ag::concat({slice(x, 1, 0, read), for_each_image(*reg_token, batch), slice(x, 1, read, x.size(1))}, 1);
   } else {
     if (reg_token) tokens.push_back(for_each_image(*reg_token, batch));
     tokens.push_back(x);
@@ -142,9 +151,9 @@ Var VisionTransformer::embed(const Var& images, const Tensor& masks) {
   return norm_pre ? (*norm_pre)(x, x.dtype()) : x;
 }
 
-Var VisionTransformer::run_block(size_t i, const Var& x, std::optional<int64_t> only) {
-  if (!checkpoint_blocks) return blocks[i](x, only);
-  return ag::checkpoint([this, i, only](const Var& input) { return blocks[i](input, only); }, x);
+Var VisionTransformer::run_block(size_t i, const Var& x, std::optional<int64_t> first) {
+  if (!checkpoint_blocks) return blocks[i](x, first);
+  return ag::checkpoint([this, i, first](const Var& input) { return blocks[i](input, first); }, x);
 }
 
 Var VisionTransformer::final_norm(const Var& tokens) { return norm ? (*norm)(tokens) : tokens; }
@@ -162,19 +171,30 @@ Var VisionTransformer::forward_tokens(const Var& images, const Tensor& masks) {
 Var VisionTransformer::features(const Var& images) {
   if (config.pool == Pool::token) {
     // Nothing reads the other tokens of the last block and the final norm, so they are not computed. Dropout would draw
-    // other numbers for one token than for all.
+    // other numbers for a few tokens than for all.
     const bool all = summarizing() || config.drop_rate > 0;
+    const int64_t read = read_tokens();
     Var x = embed(images, {});
     for (size_t i = 0; i + 1 < blocks.size(); ++i) x = run_block(i, x);
-    x = run_block(blocks.size() - 1, x, all ? std::nullopt : std::optional<int64_t>(0));
-    return final_norm(select(x, 1, 0));
+    x = run_block(blocks.size() - 1, x, all ? std::nullopt : std::optional(read));
+    return reshape(final_norm(slice(x, 1, 0, read)), {x.size(0), feature_dim()});
   }
   const Var tokens = forward_tokens(images);
   const Var pooled = mean(slice(tokens, 1, prefix_tokens(), tokens.size(1)), {1});
   return fc_norm ? (*fc_norm)(pooled) : pooled;
 }
 
-Var VisionTransformer::classify(const Var& features) { return head ? (*head)(features, DType::f32) : features; }
+std::vector<Var> VisionTransformer::heads(const Var& features) {
+  if (!head) return {features};
+  if (!head_dist) return {(*head)(features, DType::f32)};
+  const int64_t dim = config.embed_dim;
+  return {(*head)(slice(features, 1, 0, dim), DType::f32), (*head_dist)(slice(features, 1, dim, 2 * dim), DType::f32)};
+}
+
+Var VisionTransformer::classify(const Var& features) {
+  const std::vector<Var> logits = heads(features);
+  return logits.size() == 2 ? 0.5 * (logits[0] + logits[1]) : logits[0];
+}
 
 std::vector<Var> VisionTransformer::intermediate_layers(const Var& images, int64_t n) {
   check<ConfigError>(n > 0 && n <= config.depth, "vit", "asked for the last {} of {} blocks", n, config.depth);

@@ -9,9 +9,9 @@ namespace vitrail::nn {
 
 /// Which tokens the table of positions has rows for.
 enum class PosEmbed {
-  cls_and_patches,  // DINO, DeiT, DINOv2: [1, 1 + N, C]; registers come in later and have none
+  cls_and_patches,  // DINO, DeiT, DINOv2: [1, 1 + N, C] (distilled: 2 + N); registers come in later and have none
   patches,          // DeiT III, timm's no_embed_class: [1, N, C]
-  all_tokens,       // timm's default with registers: [1, 1 + R + N, C]
+  all_tokens,       // timm's default with registers: [1, 1 + R + N, C] (distilled: 2 + R + N)
 };
 enum class Pool { token, avg };  // the class token, or the mean of the patch tokens
 
@@ -31,6 +31,7 @@ struct VitConfig {
   bool qkv_bias = true;
   bool qk_norm = false;
   bool class_token = true;
+  bool distilled = false;  // DeiT: a distillation token with a head of its own
   int64_t num_registers = 0;
   bool mask_token = false;  // DINOv2: stands for masked patches
   PosEmbed pos_embed = PosEmbed::cls_and_patches;
@@ -51,18 +52,22 @@ std::vector<std::string> vit_variants();
 
 /// Shape:  images [B, in_chans, H, W] -> logits [B, num_classes]. H and W are multiples of patch_size; for another size
 ///         than img_size the positions are resampled.
-/// Source: Dosovitskiy et al. 2021 (arXiv:2010.11929); parameter names as in timm.
+/// Source: Dosovitskiy et al. 2021 (arXiv:2010.11929); distilled: Touvron et al. 2021 (arXiv:2012.12877), section 4;
+///         parameter names as in timm.
 struct VisionTransformer final : Module<VisionTransformer, Backbone> {
   VisionTransformer(const Scope& scope, const VitConfig& config);
 
   Var forward(const Var& images) { return logits(images); }
 
-  Var features(const Var& images) override;    // pooled [B, C]
-  Var classify(const Var& features) override;  //
-  int64_t feature_dim() const override { return config.embed_dim; }
+  /// Pooled [B, C]; distilled: class and distillation token side by side, [B, 2 C].
+  Var features(const Var& images) override;
+  Var classify(const Var& features) override;
+  std::vector<Var> heads(const Var& features) override;
+  int64_t feature_dim() const override { return (config.distilled ? 2 : 1) * config.embed_dim; }
   int64_t num_classes() const override { return config.num_classes; }
 
-  /// All tokens after the final norm: [B, T, C], T = class token, registers, patches in this order.
+  /// All tokens after the final norm: [B, T, C], T = class token, distillation token, registers, patches in this
+  /// order.
   /// masks u8 [B, N] (or undefined): 1 puts the mask token in place of the patch.
   Var forward_tokens(const Var& images, const Tensor& masks = {});
   /// Tokens before the final norm.
@@ -74,23 +79,27 @@ struct VisionTransformer final : Module<VisionTransformer, Backbone> {
   /// The positions for a grid of patches: [1, rows, C].
   Var positions(ag::Grid grid);
   /// Tokens in front of the patches.
-  int64_t prefix_tokens() const { return (config.class_token ? 1 : 0) + config.num_registers; }
+  int64_t prefix_tokens() const { return read_tokens() + config.num_registers; }
+  /// The first of them, which heads read: class and distillation token.
+  int64_t read_tokens() const { return (config.class_token ? 1 : 0) + (config.distilled ? 1 : 0); }
+  /// Rows of the table of positions in front of those of the patches.
+  int64_t prefix_positions() const;
 
   VitConfig config;
   bool checkpoint_blocks = false;  // keep only each block's input and run it again in the sweep
 
-  std::optional<Param> cls_token, reg_token, mask_token;  // [1, 1, C], [1, R, C], [1, C]
+  std::optional<Param> cls_token, dist_token, reg_token, mask_token;  // [1, 1, C] twice, [1, R, C], [1, C]
   Param pos_embed;
   PatchEmbed patch_embed;
   Dropout pos_drop;
   std::optional<LayerNorm> norm_pre;
   ModuleList<TransformerBlock> blocks;
   std::optional<LayerNorm> norm, fc_norm;
-  std::optional<Linear> head;
+  std::optional<Linear> head, head_dist;
 
  private:
   Var embed(const Var& images, const Tensor& masks);
-  Var run_block(size_t i, const Var& x, std::optional<int64_t> only = {});
+  Var run_block(size_t i, const Var& x, std::optional<int64_t> first = {});
   Var final_norm(const Var& tokens);
 };
 

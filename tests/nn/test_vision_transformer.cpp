@@ -105,6 +105,17 @@ TEST_CASE("variants have the published parameter counts") {
     c.num_classes = 0;
     CHECK(VisionTransformer(Scope().without_values(), c).parameter_count() == row.without);
   }
+  const std::pair<Row, int64_t> distilled[] = {{{"vit_tiny", 16, 224, 0, 0}, 5'910'800},
+                                               {{"vit_small", 16, 224, 0, 0}, 22'436'432},
+                                               {{"vit_base", 16, 224, 0, 0}, 87'338'192},
+                                               {{"vit_base", 16, 384, 0, 0}, 87'630'032}};
+  for (const auto& [row, expected] : distilled) {
+    CAPTURE(row.name);
+    VitConfig c = vit_variant(row.name);
+    c.img_size = row.size;
+    c.distilled = true;
+    CHECK(VisionTransformer(Scope().without_values(), c).parameter_count() == expected);
+  }
   VitConfig v2 = vit_variant("vit_small");  // DINOv2 with registers: positions for 518 pixels
   v2.patch_size = 14;
   v2.img_size = 518;
@@ -149,6 +160,7 @@ TEST_CASE("leaving undone what nothing reads changes neither result nor gradient
     for (const bool qk_norm : {false, true}) {
       CAPTURE(checkpoint);
       VitConfig c = tiny();
+      c.distilled = qk_norm != checkpoint;
       c.qk_norm = qk_norm;
       c.qkv_bias = !qk_norm;
       c.num_registers = 2;
@@ -162,7 +174,10 @@ TEST_CASE("leaving undone what nothing reads changes neither result nor gradient
         const ag::RandomScope random(5, 1);
         ag::Tape tape;
         const Var input = tape.input(images);
-        const Var feature = all ? select(model.forward_tokens(input), 1, 0) : model.features(input);
+        const auto feature_of_all = [&] {
+          return reshape(slice(model.forward_tokens(input), 1, 0, model.read_tokens()), {4, model.feature_dim()});
+        };
+        const Var feature = all ? feature_of_all() : model.features(input);
         const Var logits = model.classify(feature);
         tape.backward(cross_entropy(logits, tensor<int64_t>({0, 1, 2, 1}, {4})));
         std::vector<Tensor> results{logits.value(), tape.grad(input).contiguous()};
@@ -177,6 +192,31 @@ TEST_CASE("leaving undone what nothing reads changes neither result nor gradient
         CHECK(test::max_difference(all[i], needed[i]) < 1e-12);
       }
     }
+}
+
+TEST_CASE("a distilled transformer has a head for each of two tokens, and classifies by their mean") {
+  VitConfig c = tiny();
+  c.distilled = true;
+  c.num_registers = 3;
+  VisionTransformer model(Scope(2), c);
+  const Tensor images = Rng(1, "images").normal({4, 3, 8, 8}, 0, 1);
+  CHECK(model.prefix_tokens() == 5);
+  CHECK(model.pos_embed.shape() == Shape{1, 2 + 4, 8});
+  const Var features = model.features(images);
+  const std::vector<Var> heads = model.heads(features);
+  REQUIRE(heads.size() == 2);
+  CHECK(features.shape() == Shape{4, model.feature_dim()});
+  const Tensor tokens = model.forward_tokens(images).value();
+  CHECK(tokens.size(1) == 5 + 4);
+  const Tensor expected = model.head_dist->forward(tokens.select(1, 1)).value();
+  CHECK(test::max_difference(heads[1].value(), expected) < 1e-6);
+  const Tensor mean = core::affine(core::add(heads[0].value(), heads[1].value()), 0.5);
+  CHECK(test::max_difference(model.logits(images).value(), mean) < 1e-6);
+  CHECK(test::max_difference(heads[0].value(), heads[1].value()) > 1e-4);
+  for (const char* name : {"dist_token", "head_dist.weight", "head_dist.bias"}) CHECK_NOTHROW(model.parameter(name));
+
+  c.pool = Pool::avg;
+  CHECK_THROWS_WITH_AS((VisionTransformer{Scope(), c}), doctest::Contains("distilled: true needs"), ConfigError);
 }
 
 TEST_CASE("wrong sizes are refused by name") {
