@@ -1,0 +1,21 @@
+// Weights of one model as the start of another: of another image size, with other classes, with or without a
+// distillation token.
+#pragma once
+
+#include "../core/tensor_map.h"
+#include "backbone.h"
+
+#include <string>
+#include <vector>
+
+namespace vitrail::nn {
+
+/// Loads weights into a model of the same architecture. A table of positions for another grid of patches is resampled
+/// by the model's rule (VitConfig::pos_interp), its rows of prefix tokens are copied. Heads of another number of
+/// classes and what belongs to a distillation token may be missing or too many: the model's own then stay as they are.
+/// Returns a sentence about each thing that was not simply copied.
+/// Throws: IoError listing all other names that are missing, unexpected or of another shape, with source (a file's
+/// name) in front; nothing has changed then.
+std::vector<std::string> load_pretrained(Backbone& model, TensorMap weights, const std::string& source);
+
+}  // namespace vitrail::nn
