@@ -9,6 +9,7 @@
 #include "data/augment/resize_center_crop.h"
 #include "data/augment/vertical_flip.h"
 #include "data/open_dataset.h"
+#include "data/subset.h"
 
 #include <algorithm>
 #include <cmath>
@@ -82,6 +83,8 @@ void DataConfig::describe(Fields& f) {
   f("root", root, "where the pictures are: class folders, tar shards, CIFAR, IDX, HDF5");
   f("train_split", train_split, "the part to train on");
   f("val_split", val_split, "the part to evaluate on");
+  f("subset", subset, "share of the training pictures of each class that is used", positive().up_to(1));
+  f("subset_seed", subset_seed, "which ones: the same for every seed of training", at_least(0));
   f("img_size", img_size, "side of the pictures the model sees", at_least(1));
   f("crop", crop, "random_resized: a random part of the picture; pad: shifts; none: the whole picture",
     one_of({"random_resized", "pad", "none"}));
@@ -142,6 +145,11 @@ std::unique_ptr<data::Dataset> open_labelled(const DataConfig& config, const std
   return part;
 }
 
+std::unique_ptr<data::Dataset> open_training(const DataConfig& config) {
+  return data::stratified_subset(open_labelled(config, config.train_split), config.subset,
+                                 uint64_t(config.subset_seed));
+}
+
 data::BadFiles bad_files_policy(const DataConfig& config) {
   return data::BadFiles(config.on_error == "skip" ? data::OnError::skip : data::OnError::fail, config.max_bad);
 }
@@ -154,7 +162,7 @@ std::unique_ptr<data::Loader> eval_loader(const DataConfig& config, const data::
 }
 
 Preview preview(const DataConfig& config, int64_t seed, int64_t count) {
-  const auto dataset = open_labelled(config, config.train_split);
+  const auto dataset = open_training(config);
   data::BadFiles bad_files = bad_files_policy(config);
   const int64_t shown = std::min(count, epoch_length(config, seed, dataset->size()));
   const auto batch = shuffled_loader(config, seed, *dataset, shown, 1, {}, bad_files)->next();
@@ -172,7 +180,7 @@ ImageData::ImageData(const DataConfig& config, int64_t seed)
     : config_(config),
       seed_(seed),
       bad_files_(bad_files_policy(config)),
-      train_(open_labelled(config, config.train_split)),
+      train_(open_training(config)),
       val_(open_labelled(config, config.val_split)) {
   check<DataError>(train_->classes() == val_->classes(), "data",
                    "the parts '{}' and '{}' of {} have different classes: {} and {}", config.train_split,

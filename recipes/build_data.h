@@ -15,6 +15,8 @@ namespace vitrail::recipes {
 struct DataConfig {
   std::string root;
   std::string train_split = "train", val_split = "val";
+  double subset = 1;
+  int64_t subset_seed = 0;
   int64_t img_size = 224;
   std::string crop = "random_resized";
   std::vector<double> crop_scale{0.08, 1};
@@ -44,6 +46,8 @@ data::ImageTransform eval_transform(const DataConfig& config);
 /// The labelled part of config.root named split. Throws DataError or IoError as data::open_dataset; DataError if it has
 /// no labels.
 std::unique_ptr<data::Dataset> open_labelled(const DataConfig& config, const std::string& split);
+/// The part to train on, or its stratified share that config.subset asks for. Throws as open_labelled.
+std::unique_ptr<data::Dataset> open_training(const DataConfig& config);
 /// An empty list with the policy of the section.
 data::BadFiles bad_files_policy(const DataConfig& config);
 /// All of a data set, once, in order, as a model is evaluated on it. dataset and bad_files outlive the loader.

@@ -37,6 +37,11 @@ struct Limits {
     result.length = n;
     return result;
   }
+  Limits up_to(double most) const {
+    Limits result = *this;
+    result.max = most;
+    return result;
+  }
 };
 inline Limits at_least(double min) { return {.min = min, .choices = {}}; }
 inline Limits between(double min, double max) { return {.min = min, .max = max, .choices = {}}; }
