@@ -20,29 +20,56 @@ std::vector<int64_t> label_places(const Tensor& logits, const Tensor& labels, in
   return places;
 }
 
-Stats Scores::stats() const {
-  const double count = double(all.pictures);
-  return {{"loss", loss}, {"top1", double(all.top1) / count}, {"top5", double(all.top5) / count}};
+namespace {
+
+void add_scores(Scores& scores, const Tensor& logits, const Tensor& labels) {
+  constexpr int64_t kBest = 5;
+  scores.classes.resize(size_t(logits.size(1)));
+  const auto truth = labels.span<int64_t>();
+  scores.loss += double(truth.size()) * core::cross_entropy(logits, labels, {}).loss.item();
+  const std::vector<int64_t> places = label_places(logits, labels, kBest);
+  for (size_t i = 0; i < places.size(); ++i)
+    for (ClassScore* score : {&scores.all, &scores.classes.at(size_t(truth[i]))}) {
+      ++score->pictures;
+      score->top1 += places[i] < 1;
+      score->top5 += places[i] < kBest;
+    }
 }
 
-Scores evaluate(nn::Backbone& model, data::Loader& loader, const Tick& tick) {
+void add_confusion(Confusion& confusion, const Tensor& logits, const Tensor& labels) {
+  const Tensor guesses = core::argmax(logits, 1);
+  const auto truth = labels.span<int64_t>(), guess = guesses.span<int64_t>();
+  const auto counts = confusion.span<int64_t>();
+  for (size_t i = 0; i < truth.size(); ++i) ++counts[size_t(truth[i] * confusion.size(1) + guess[i])];
+}
+
+}  // namespace
+
+Stats Scores::stats() const {
+  const double count = double(all.pictures);
+  Stats result = {{"loss", loss}, {"top1", double(all.top1) / count}, {"top5", double(all.top5) / count}};
+  constexpr const char* kPrefixes[] = {"cls_", "dist_"};
+  for (size_t i = 0; i < heads.size(); ++i)
+    for (const auto& [name, value] : heads[i].stats()) result.emplace_back(kPrefixes[i] + name, value);
+  return result;
+}
+
+Scores evaluate(nn::Backbone& model, data::Loader& loader, const Tick& tick, Confusion* confusion) {
   model.eval();
   Scores scores;
-  scores.classes.resize(size_t(model.num_classes()));
   for (int64_t done = 0; const auto batch = loader.next();) {
-    const Tensor logits = model.logits(batch->images).value();
-    const auto labels = batch->labels.span<int64_t>();
-    scores.loss += double(labels.size()) * core::cross_entropy(logits, batch->labels, {}).loss.item();
-    const std::vector<int64_t> places = label_places(logits, batch->labels, 5);
-    for (size_t i = 0; i < places.size(); ++i)
-      for (ClassScore* score : {&scores.all, &scores.classes.at(size_t(labels[i]))}) {
-        ++score->pictures;
-        score->top1 += places[i] < 1;
-        score->top5 += places[i] < 5;
-      }
+    const ag::Var features = model.features(batch->images);
+    const Tensor logits = model.classify(features).value();
+    add_scores(scores, logits, batch->labels);
+    if (confusion) add_confusion(*confusion, logits, batch->labels);
+    if (const std::vector<ag::Var> heads = model.heads(features); heads.size() > 1) {
+      scores.heads.resize(heads.size());
+      for (size_t i = 0; i < heads.size(); ++i) add_scores(scores.heads[i], heads[i].value(), batch->labels);
+    }
     tick(++done, loader.batches_per_epoch());
   }
   scores.loss /= double(scores.all.pictures);
+  for (Scores& head : scores.heads) head.loss /= double(head.all.pictures);
   return scores;
 }
 

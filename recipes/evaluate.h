@@ -25,13 +25,17 @@ struct Scores {
   double loss = 0;  // mean cross-entropy
   ClassScore all;
   std::vector<ClassScore> classes;  // by label
+  std::vector<Scores> heads;        // of a distilled model: those of the class token, of the distillation token
 
-  /// "loss", "top1" and "top5", the last two as fractions.
+  /// "loss", "top1" and "top5", the last two as fractions; then the same of the heads, "cls_loss" to "dist_top5".
   Stats stats() const;
 };
 
+/// How many pictures of each class (row) were taken for each class (column): i64 [K, K].
+using Confusion = Tensor;
+
 /// Runs the model in evaluation mode over the batches of loader, in the compute type of ag::Autocast.
-/// Throws as the loader, and what tick throws.
-Scores evaluate(nn::Backbone& model, data::Loader& loader, const Tick& tick);
+/// confusion: zeros [K, K] to count in, if wanted. Throws as the loader, and what tick throws.
+Scores evaluate(nn::Backbone& model, data::Loader& loader, const Tick& tick, Confusion* confusion = nullptr);
 
 }  // namespace vitrail::recipes

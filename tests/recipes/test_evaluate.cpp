@@ -25,6 +25,19 @@ TEST_CASE("scores are shares of all pictures") {
   CHECK(scores.stats() == Stats{{"loss", 0.5}, {"top1", 0.25}, {"top5", 0.75}});
 }
 
+TEST_CASE("the scores of a distilled model's heads follow its own") {
+  Scores scores;
+  scores.all = {.pictures = 4, .top1 = 2, .top5 = 4};
+  scores.heads.resize(2);
+  scores.heads[0].all = {.pictures = 4, .top1 = 1, .top5 = 4};
+  scores.heads[1].all = {.pictures = 4, .top1 = 3, .top5 = 4};
+  const Stats stats = scores.stats();
+  CHECK(stat(stats, "top1") == 0.5);
+  CHECK(stat(stats, "cls_top1") == 0.25);
+  CHECK(stat(stats, "dist_top1") == 0.75);
+  CHECK(stats.size() == 9);
+}
+
 TEST_CASE("a preview has the pictures of the first steps, at most all") {
   const auto settings = read_settings(VITRAIL_SOURCE_DIR "/recipes/vit_digits.yaml");
   DataConfig config = settings->sections().data;

@@ -6,6 +6,8 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 using namespace vitrail;
 using test::kDigits;
 using test::kRecipes;
@@ -100,7 +102,14 @@ TEST_CASE("vitrail eval and export take the averaged weights of a run") {
     CAPTURE(name);
     CHECK(found[name].get<double>() == doctest::Approx(result["ema_" + name].get<double>()).epsilon(1e-6));
   }
-  const Output table = vitrail_program(folder, "eval run/checkpoints/last.h5 " + kDigits + " data.val_split=train");
+  CHECK(found["confusion"] == nlohmann::json::array({"confusion.csv", "confusion.png"}));
+  const std::string csv = test::read_text(folder.path() / "confusion.csv");
+  CHECK(csv.starts_with("true class,0,1,2,3,4,5,6,7,8,9\n0,"));
+  CHECK(std::count(csv.begin(), csv.end(), '\n') == 11);
+  CHECK(data::read_image(folder.path() / "confusion.png").width() > 10 * 64);
+  const Output table = vitrail_program(
+      folder, "eval run/checkpoints/last.h5 " + kDigits + " data.val_split=train --confusion train_matrix");
+  CHECK(std::filesystem::exists(folder.path() / "train_matrix.csv"));
   check_says(table, 0, "class  pictures");
   check_says(table, 0, "all        1437");
   check_says(vitrail_program(folder, "summary run"), 0, "blocks.0");

@@ -6,6 +6,7 @@
 #include "recipes/progress.h"
 #include "recipes/trained_model.h"
 #include "tools/commands/commands.h"
+#include "tools/commands/confusion.h"
 #include "tools/commands/table.h"
 
 #include <fmt/format.h>
@@ -25,6 +26,7 @@ using namespace recipes;
 struct Options {
   std::string checkpoint;
   std::vector<std::string> rest;  // data, key=value
+  std::string confusion = "confusion";
   bool json = false;
 };
 
@@ -48,7 +50,7 @@ std::vector<std::string> changes_of(const Options& o) {
 double share(int64_t part, int64_t all) { return all == 0 ? 0 : double(part) / double(all); }
 
 void print_json(const TrainedModel& trained, const DataConfig& data, const std::vector<std::string>& names,
-                const Scores& scores) {
+                const Scores& scores, const std::vector<std::string>& files) {
   nlohmann::ordered_json result = {{"checkpoint", trained.checkpoint.string()},
                                    {"averaged", trained.averaged},
                                    {"data", data.root},
@@ -63,11 +65,17 @@ void print_json(const TrainedModel& trained, const DataConfig& data, const std::
                        {"top1", share(c.top1, c.pictures)},
                        {"top5", share(c.top5, c.pictures)}});
   }
+  result["confusion"] = files;
   fmt::print("{}\n", result.dump());
 }
 
+std::string summary(const Scores& s) {
+  return fmt::format("loss {:.4f}, top-1 {:.2f}%, top-5 {:.2f}%", s.loss, 100 * share(s.all.top1, s.all.pictures),
+                     100 * share(s.all.top5, s.all.pictures));
+}
+
 void print_table(const TrainedModel& trained, const DataConfig& data, const std::vector<std::string>& names,
-                 const Scores& scores) {
+                 const Scores& scores, const std::vector<std::string>& files) {
   std::vector<Row> rows{{"class", "pictures", "top-1", "top-5"}};
   const auto add = [&rows](const std::string& name, const ClassScore& c) {
     const auto percent = [&c](int64_t right) {
@@ -77,10 +85,11 @@ void print_table(const TrainedModel& trained, const DataConfig& data, const std:
   };
   for (size_t i = 0; i < names.size(); ++i) add(names[i], scores.classes[i]);
   add("all", scores.all);
-  fmt::print("{}{} on {} of {}{}: loss {:.4f}, top-1 {:.2f}%, top-5 {:.2f}%\n", to_table(rows),
-             trained.checkpoint.string(), data.val_split, data.root, trained.averaged ? ", averaged weights" : "",
-             scores.loss, 100 * share(scores.all.top1, scores.all.pictures),
-             100 * share(scores.all.top5, scores.all.pictures));
+  fmt::print("{}{} on {} of {}{}: {}\n", to_table(rows), trained.checkpoint.string(), data.val_split, data.root,
+             trained.averaged ? ", averaged weights" : "", summary(scores));
+  constexpr const char* kHeads[] = {"class token alone", "distillation token alone"};
+  for (size_t i = 0; i < scores.heads.size(); ++i) fmt::print("{}: {}\n", kHeads[i], summary(scores.heads[i]));
+  for (const std::string& file : files) fmt::print("confusion matrix: {}\n", file);
 }
 
 void eval(const Options& o) {
@@ -103,21 +112,31 @@ void eval(const Options& o) {
     if (isatty(STDERR_FILENO) && progress.due()) progress.update(view);
   };
   const ag::Autocast precision(parse_dtype(trained.settings->precision));
-  const Scores scores = evaluate(*trained.model, *eval_loader(config, *part, sections.batch_size, bad_files), tick);
+  Confusion confusion;
+  if (!o.confusion.empty()) confusion = zeros({classes, classes}, DType::i64);
+  const Scores scores = evaluate(*trained.model, *eval_loader(config, *part, sections.batch_size, bad_files), tick,
+                                 o.confusion.empty() ? nullptr : &confusion);
   for (const data::BadFile& file : bad_files.list()) progress.message("skipped " + file.name + ": " + file.reason);
-  (o.json ? print_json : print_table)(trained, config, part->classes(), scores);
+  std::vector<std::string> files;
+  if (!o.confusion.empty()) files = write_confusion(o.confusion, confusion, part->classes());
+  (o.json ? print_json : print_table)(trained, config, part->classes(), scores, files);
 }
 
 }  // namespace
 
 void add_eval(CLI::App& app) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("eval", "Evaluates a trained model: loss, top-1 and top-5, class by class.");
+  CLI::App* command = app.add_subcommand(
+      "eval", "Evaluates a trained model: loss, top-1 and top-5, class by class, and which class is taken for which.");
   command
       ->add_option("checkpoint", o->checkpoint,
                    "checkpoint, or folder of a run (its best.h5); averaged weights if it has them")
       ->required();
   command->add_option("data", o->rest, "other data with the same classes; key=value, in place of what the recipe says");
+  command
+      ->add_option("--confusion", o->confusion,
+                   "writes which class was taken for which to this name with .csv and .png; '': nowhere")
+      ->capture_default_str();
   command->add_flag("--json", o->json, "print one JSON object, accuracies as fractions");
   command->footer("Example: vitrail eval runs/vit_digits-2025-01-31-1 photos/ data.val_split=train");
   command->callback([o] { eval(*o); });
