@@ -7,6 +7,26 @@
 namespace vitrail::recipes {
 namespace {
 
+constexpr std::pair<const char*, ag::PosInterp> kPosInterps[] = {
+    {"size", ag::PosInterp::size},
+    {"size_antialias", ag::PosInterp::size_antialias},
+    {"scale_offset", ag::PosInterp::scale_offset},
+    {"align_corners", ag::PosInterp::align_corners},
+    {"zoom_linear", ag::PosInterp::zoom_linear},
+};
+
+std::vector<std::string> pos_interp_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, mode] : kPosInterps) names.emplace_back(name);
+  return names;
+}
+
+ag::PosInterp parse_pos_interp(const std::string& text) {
+  for (const auto& [name, mode] : kPosInterps)
+    if (text == name) return mode;
+  fail<ConfigError>("model.pos_interp", "unknown rule '{}'", text);
+}
+
 std::unique_ptr<nn::Backbone> build_vit(const nn::Scope& scope, const ModelConfig& config, int64_t img_size,
                                         int64_t num_classes) {
   nn::VitConfig vit = nn::vit_variant(config.arch);
@@ -20,7 +40,10 @@ std::unique_ptr<nn::Backbone> build_vit(const nn::Scope& scope, const ModelConfi
   vit.drop_rate = config.drop_rate;
   vit.drop_path_rate = config.drop_path_rate;
   vit.layerscale_init = config.layerscale_init;
+  vit.distilled = config.distilled;
+  vit.pos_interp = parse_pos_interp(config.pos_interp);
   if (config.global_pool == "avg") {
+    check<ConfigError>(!config.distilled, "model.distilled", "needs global_pool: token: the heads read the two tokens");
     vit.pool = nn::Pool::avg;
     vit.class_token = false;
     vit.pos_embed = nn::PosEmbed::patches;
@@ -34,10 +57,10 @@ std::unique_ptr<nn::Backbone> build_vit(const nn::Scope& scope, const ModelConfi
 std::unique_ptr<nn::Backbone> build_resnet(const nn::Scope& scope, const ModelConfig& config, int64_t num_classes) {
   const bool vit_only = config.patch_size || config.embed_dim || config.depth || config.num_heads || config.mlp_ratio ||
                         config.drop_rate != 0 || config.drop_path_rate != 0 || config.layerscale_init != 0 ||
-                        config.checkpoint;
+                        config.checkpoint || config.distilled;
   check<ConfigError>(!vit_only, "model",
                      "{} takes none of patch_size, embed_dim, depth, num_heads, mlp_ratio, drop_rate, drop_path_rate, "
-                     "layerscale_init, checkpoint: those are for vision transformers",
+                     "layerscale_init, checkpoint, distilled: those are for vision transformers",
                      config.arch);
   nn::ResNetConfig resnet = nn::resnet_variant(config.arch);
   resnet.num_classes = num_classes;
@@ -65,6 +88,9 @@ void ModelConfig::describe(Fields& f) {
   f("layerscale_init", layerscale_init, "initial gain of the branches; 0: no LayerScale", at_least(0));
   f("global_pool", global_pool, "what the head of a ViT sees: class token or mean of the patches",
     one_of({"token", "avg"}));
+  f("distilled", distilled, "ViT: a distillation token with a head of its own, as DeiT");
+  f("pos_interp", pos_interp, "ViT: how positions are resampled for another image size; size: as DeiT",
+    one_of(pos_interp_names()));
   f("small_images", small_images, "ResNet: stem for pictures of about 32x32 pixels");
   f("checkpoint", checkpoint, "ViT: compute blocks again in the backward pass instead of keeping them");
 }

@@ -20,6 +20,8 @@ struct ModelConfig {
   double drop_path_rate = 0;
   double layerscale_init = 0;
   std::string global_pool = "token";
+  bool distilled = false;
+  std::string pos_interp = "size";
   bool small_images = false;
   bool checkpoint = false;
 

@@ -4,9 +4,10 @@
 #include "nn/module.h"
 #include "optim/adamw.h"
 #include "optim/lamb.h"
-#include "optim/param_groups.h"
 #include "optim/schedule.h"
 #include "optim/sgd.h"
+
+#include <cmath>
 
 namespace vitrail::recipes {
 
@@ -29,16 +30,20 @@ double OptimConfig::peak_lr(int64_t batch_size) const {
 
 void ScheduleConfig::describe(Fields& f) {
   f("name", name, "learning rate after the warm-up", one_of({"cosine", "linear", "step", "constant"}));
-  f("warmup_epochs", warmup_epochs, "linear rise from 0", at_least(0));
+  f("warmup_epochs", warmup_epochs, "linear rise from warmup_lr", at_least(0));
+  f("warmup_lr", warmup_lr, "learning rate where the rise begins", at_least(0));
+  f("warmup_prefix", warmup_prefix, "cosine: begins after the warm-up; false: with it, so that it is under way then");
+  f("by", by, "the rate changes every step, or every epoch", one_of({"step", "epoch"}));
   f("min_lr", min_lr, "cosine, linear: learning rate at the end", at_least(0));
   f("step_epochs", step_epochs, "step: epochs between two drops", positive());
   f("gamma", gamma, "step: factor of a drop", positive());
 }
 
-std::unique_ptr<optim::Optimizer> build_optimizer(const nn::ModuleBase& model, const OptimConfig& config) {
+std::unique_ptr<optim::Optimizer> build_optimizer(const nn::ModuleBase& model, const OptimConfig& config,
+                                                  std::span<const std::string_view> no_decay) {
   const auto parameters = model.parameters();
-  const auto groups = config.layer_decay < 1 ? optim::layer_decay_groups(parameters, config.layer_decay)
-                                             : optim::decay_groups(parameters);
+  const auto groups = config.layer_decay < 1 ? optim::layer_decay_groups(parameters, config.layer_decay, no_decay)
+                                             : optim::decay_groups(parameters, no_decay);
   const double beta1 = config.betas[0], beta2 = config.betas[1];
   if (config.name == "adamw")
     return std::make_unique<optim::AdamW>(groups,
@@ -56,8 +61,17 @@ std::function<double(double)> build_schedule(const ScheduleConfig& config, doubl
                                              int64_t steps_per_epoch) {
   check<ConfigError>(config.warmup_epochs < double(epochs), "schedule.warmup_epochs",
                      "{} leaves nothing of train.epochs {}", config.warmup_epochs, epochs);
+  if (config.by == "epoch" && steps_per_epoch > 1)
+    return [by_epoch = build_schedule(config, peak_lr, epochs, 1), n = double(steps_per_epoch)](double step) {
+      return by_epoch(std::floor(step / n));
+    };
   const double steps = double(epochs * steps_per_epoch);
-  const optim::Warmup warmup{.steps = config.warmup_epochs * double(steps_per_epoch), .ends = optim::Ends::last};
+  // By steps the warm-up's last one has the peak rate; by epochs the first one after it, as in timm.
+  const optim::Warmup warmup{.steps = config.warmup_epochs * double(steps_per_epoch),
+                             .from = config.warmup_lr,
+                             .ends = config.by == "epoch" ? optim::Ends::first : optim::Ends::last};
+  if (config.name == "cosine" && !config.warmup_prefix)
+    return optim::CyclicCosineSchedule{.base = peak_lr, .min = config.min_lr, .cycle_steps = steps, .warmup = warmup};
   if (config.name == "cosine")
     return optim::CosineSchedule{.base = peak_lr, .final = config.min_lr, .steps = steps, .warmup = warmup};
   if (config.name == "linear")

@@ -2,12 +2,15 @@
 #pragma once
 
 #include "../optim/optimizer.h"
+#include "../optim/param_groups.h"
 #include "fields.h"
 
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace vitrail::nn {
@@ -37,14 +40,19 @@ struct ScheduleConfig {
   std::string name = "cosine";
   double warmup_epochs = 5;
   double min_lr = 0;
+  double warmup_lr = 0;
+  bool warmup_prefix = true;
+  std::string by = "step";
   double step_epochs = 30;
   double gamma = 0.1;
 
   void describe(Fields& f);
 };
 
+/// no_decay: names of parameters that are not decayed though they are matrices.
 /// Throws ConfigError for values that do not fit together.
-std::unique_ptr<optim::Optimizer> build_optimizer(const nn::ModuleBase& model, const OptimConfig& config);
+std::unique_ptr<optim::Optimizer> build_optimizer(const nn::ModuleBase& model, const OptimConfig& config,
+                                                  std::span<const std::string_view> no_decay = optim::kNoDecay);
 
 /// The learning rate as a function of the steps done.
 std::function<double(double)> build_schedule(const ScheduleConfig& config, double peak_lr, int64_t epochs,

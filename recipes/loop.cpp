@@ -112,7 +112,10 @@ class Loop {
 
   Position restore() {
     remove_stale_temporaries(folder_.last().parent_path());
-    if (!std::filesystem::exists(folder_.last()) && !std::filesystem::exists(folder_.best())) return {};
+    if (!std::filesystem::exists(folder_.last()) && !std::filesystem::exists(folder_.best())) {
+      for (const std::string& message : recipe_.begin()) progress_.message(message);
+      return {};
+    }
     const auto [checkpoint, path, problems] = load_newest_checkpoint({folder_.last(), folder_.best()});
     for (const std::string& problem : problems) progress_.message(problem);
     recipe_.load_state(sub_map(checkpoint.tensors, "recipe"));

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace vitrail::recipes {
 
@@ -61,6 +62,9 @@ class Recipe {
 
   virtual const Plan& plan() const = 0;
   virtual ModelCard card() = 0;
+  /// Called once before the first step of a run, not of one that goes on from a checkpoint: weights from elsewhere.
+  /// Returns what there is to tell of it.
+  virtual std::vector<std::string> begin() { return {}; }
   /// Training batches from there to the end of the run, each of plan().batch_size.
   virtual std::unique_ptr<data::Loader> load(const data::LoaderState& start) = 0;
   /// One update. The first number returned is the loss.

@@ -1,23 +1,31 @@
-// Supervised classification: a vision transformer or ResNet, cross-entropy on labels, optionally an averaged model.
+// Supervised classification: a vision transformer or ResNet, cross-entropy on labels; optionally from given weights, on
+// mixed pictures, with a teacher (DeiT), with an averaged model.
 #pragma once
 
 #include "build_data.h"
 #include "build_model.h"
 #include "build_optimizer.h"
+#include "distillation.h"
 #include "recipe.h"
 
 namespace vitrail::recipes {
 
 struct SupervisedConfig final : RecipeConfig {
+  std::string init;
+  std::string compat = "none";
   ModelConfig model;
   DataConfig data;
   OptimConfig optim;
   ScheduleConfig schedule;
+  DistillationConfig distillation;
   struct Train {
     int64_t epochs = 100;
     int64_t batch_size = 128;
     int64_t accumulate = 1;
     double label_smoothing = 0;
+    double mixup = 0, cutmix = 0;
+    double mixup_prob = 1, mixup_switch_prob = 0.5;
+    std::string mixup_mode = "batch";
     double ema_decay = 0;
     int64_t eval_every = 1;
     int64_t checkpoint_every = 0;

@@ -1,6 +1,7 @@
 #include "recipes/trained_model.h"
 
 #include "core/error.h"
+#include "core/safetensors.h"
 #include "nn/state_io.h"
 #include "nn/summary.h"
 #include "recipes/build_data.h"
@@ -28,6 +29,14 @@ int64_t classes_of(const TensorMap& weights, const fs::path& path) {
   fail<IoError>("checkpoint", "{}: its model has no classifier", path.string());
 }
 
+/// The averaged weights where the run kept them.
+TensorMap weights_of(const Checkpoint& checkpoint, bool& averaged) {
+  const TensorMap state = sub_map(checkpoint.tensors, "recipe");
+  TensorMap weights = sub_map(state, "ema");
+  averaged = !weights.empty();
+  return averaged ? weights : sub_map(state, "model");
+}
+
 std::unique_ptr<RecipeConfig> settings_of(const Checkpoint& checkpoint, const fs::path& path,
                                           const std::vector<std::string>& changes) {
   auto settings = method_config(recipe_name(checkpoint.recipe, path.string()));
@@ -47,16 +56,21 @@ std::unique_ptr<RecipeConfig> read_settings(const fs::path& recipe, const std::v
   return settings;
 }
 
+TensorMap read_weights(const fs::path& path) {
+  check<ConfigError>(fs::exists(path), "weights", "{}: no such file or folder", path.string());
+  const std::string name = path.filename().string();
+  if (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"))
+    return safetensors::Reader(path).read_all();
+  bool averaged = false;
+  return weights_of(load_checkpoint(checkpoint_at(path)), averaged);
+}
+
 TrainedModel load_trained_model(const fs::path& path, const std::vector<std::string>& changes) {
   TrainedModel trained;
   trained.checkpoint = checkpoint_at(path);
   const Checkpoint checkpoint = load_checkpoint(trained.checkpoint);
   trained.settings = settings_of(checkpoint, trained.checkpoint, changes);
-  const TensorMap state = sub_map(checkpoint.tensors, "recipe");
-  TensorMap weights = sub_map(state, "ema");
-  trained.averaged = !weights.empty();
-  if (!trained.averaged) weights = sub_map(state, "model");
-
+  const TensorMap weights = weights_of(checkpoint, trained.averaged);
   const RecipeConfig::Sections sections = trained.settings->sections();
   trained.model = build_model(nn::Scope().without_values(), sections.model, sections.data.img_size,
                               classes_of(weights, trained.checkpoint));

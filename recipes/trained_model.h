@@ -1,6 +1,7 @@
 // Recipes and checkpoints for programs that use models rather than train them.
 #pragma once
 
+#include "../core/tensor_map.h"
 #include "../nn/backbone.h"
 #include "recipe.h"
 
@@ -28,6 +29,10 @@ struct TrainedModel {
 /// Throws: ConfigError if path is neither, or for changes that do not fit; IoError for a damaged checkpoint, or one
 /// that holds other weights than its recipe says.
 TrainedModel load_trained_model(const std::filesystem::path& path, const std::vector<std::string>& changes = {});
+
+/// The weights by name of a safetensors file (or the index of its shards), or those that load_trained_model would take.
+/// Throws: ConfigError or IoError as it and safetensors::Reader do.
+TensorMap read_weights(const std::filesystem::path& path);
 
 /// The table of a model's layers and its cost for one picture of that side.
 ModelCard model_card(nn::Backbone& model, int64_t img_size);

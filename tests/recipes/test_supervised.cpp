@@ -1,8 +1,13 @@
 #include "core/error.h"
+#include "core/ops.h"
+#include "core/rng.h"
+#include "core/safetensors.h"
 #include "recipes/checkpoint.h"
 #include "recipes/config.h"
 #include "recipes/loop.h"
 #include "recipes/supervised.h"
+#include "recipes/trained_model.h"
+#include "tests/support/close.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/text_file.h"
 
@@ -20,8 +25,9 @@ namespace {
 const fs::path kRecipes = fs::path(VITRAIL_SOURCE_DIR) / "recipes";
 
 /// vit_digits.yaml made smaller: 12 steps an epoch.
-std::unique_ptr<Recipe> small_digits(const std::vector<std::string>& changes = {}) {
-  SupervisedConfig settings;
+std::unique_ptr<Recipe> small_digits(const std::vector<std::string>& changes = {}, SupervisedConfig* kept = nullptr) {
+  SupervisedConfig own;
+  SupervisedConfig& settings = kept == nullptr ? own : *kept;
   Config config(settings);
   config.read(kRecipes / "vit_digits.yaml");
   for (const char* change :
@@ -60,6 +66,7 @@ class StopAfter final : public Recipe {
     if (at.step + 1 == steps_) raise(SIGINT);
     return inner_.step(batch, at);
   }
+  std::vector<std::string> begin() override { return inner_.begin(); }
   Evaluation evaluate(const Tick& tick) override { return inner_.evaluate(tick); }
   TensorMap state() const override { return inner_.state(); }
   void load_state(const TensorMap& state) override { inner_.load_state(state); }
@@ -70,28 +77,196 @@ class StopAfter final : public Recipe {
   int64_t steps_;
 };
 
-}  // namespace
-
-TEST_CASE("supervised learns, and goes on bit for bit from the middle of an epoch") {
-  const std::vector<std::string> changes = {"train.ema_decay=0.9", "train.accumulate=7"};  // dropout is on as well
-  const test::TemporaryFolder temp;
-  const RunFolder whole = RunFolder::create(temp.path() / "whole", "digits");
-  const Outcome reference = run(*small_digits(changes), whole);
+/// Trains in one go and in two; both must end with the same bytes. Returns the outcome.
+Outcome check_resumes(const std::vector<std::string>& changes, const fs::path& folder, int64_t stop = 17) {
+  const Outcome reference = run(*small_digits(changes), RunFolder::create(folder / "whole", "digits"));
   CHECK(reference.code == 0);
-  CHECK(reference.result["steps"] == 24);
-  const double top1 = reference.result["metrics"]["top1"], top5 = reference.result["metrics"]["top5"];
-  CHECK(top1 > 0.12);
-  CHECK(top5 > top1);
-  CHECK(reference.result["metrics"].contains("ema_top1"));
-
-  const RunFolder parts = RunFolder::create(temp.path() / "parts", "digits");
+  const RunFolder parts = RunFolder::create(folder / "parts", "digits");
   const auto first = small_digits(changes);
-  StopAfter stopped(*first, 17);
+  StopAfter stopped(*first, stop);
   CHECK(run(stopped, parts).code == 130);
   const Outcome resumed = run(*small_digits(changes), parts);
   CHECK(resumed.code == 0);
   CHECK(resumed.last == reference.last);
   CHECK(resumed.result["metrics"] == reference.result["metrics"]);
+  return reference;
+}
+
+/// A short run of the small digits, to be a teacher or a start. Returns its folder.
+fs::path trained_digits(const fs::path& folder, const std::vector<std::string>& changes = {}) {
+  SupervisedConfig settings;
+  Config config(settings);
+  const auto recipe = small_digits(changes, &settings);
+  const RunFolder run_folder = RunFolder::create(folder, "digits");
+  std::FILE* log = std::tmpfile();
+  run_training(*recipe, run_folder, {.command = "", .config = config.yaml(false), .out = log});
+  std::fclose(log);
+  return folder;
+}
+
+}  // namespace
+
+TEST_CASE("supervised learns, and goes on bit for bit from the middle of an epoch") {
+  const test::TemporaryFolder temp;  // dropout is on as well
+  const Outcome outcome = check_resumes({"train.ema_decay=0.9", "train.accumulate=7"}, temp.path());
+  CHECK(outcome.result["steps"] == 24);
+  const double top1 = outcome.result["metrics"]["top1"], top5 = outcome.result["metrics"]["top5"];
+  CHECK(top1 > 0.12);
+  CHECK(top5 > top1);
+  CHECK(outcome.result["metrics"].contains("ema_top1"));
+}
+
+TEST_CASE("mixed batches go on bit for bit") {
+  for (const std::string mode : {"batch", "elem"}) {
+    const test::TemporaryFolder temp;
+    check_resumes({"train.batch_size=118", "train.mixup=0.8", "train.cutmix=1", "train.label_smoothing=0.1",
+                   "train.mixup_mode=" + mode, "train.epochs=1"},
+                  temp.path(), 7);
+  }
+}
+
+TEST_CASE("repeated and augmented pictures go on bit for bit") {
+  const test::TemporaryFolder temp;
+  const Outcome outcome =
+      check_resumes({"data.repeated_aug=3", "data.crop=random_resized", "data.auto_augment=rand-m9-mstd0.5-inc1",
+                     "data.random_erasing=0.5", "train.batch_size=128"},
+                    temp.path(), 13);
+  CHECK(outcome.result["steps"] == 20);  // 1437 pictures are rounded down to a multiple of 256
+}
+
+TEST_CASE("a mixed batch in parts has the gradient of the whole") {
+  const std::vector<std::string> changes = {"train.batch_size=118", "train.cutmix=1", "model.drop_rate=0",
+                                            "model.drop_path_rate=0"};
+  std::vector<std::string> in_parts = changes;
+  in_parts.emplace_back("train.accumulate=2");
+  const auto whole = small_digits(changes), parts = small_digits(in_parts);
+  const auto batch = whole->load({})->next();
+  const Tensor before = batch->images.clone();
+  const Stats a = whole->step(*batch, {}), b = parts->step(*batch, {});
+  CHECK(stat(a, "loss") == doctest::Approx(stat(b, "loss")).epsilon(1e-5));
+  CHECK(stat(a, "grad_norm") == doctest::Approx(stat(b, "grad_norm")).epsilon(1e-4));
+  CHECK(test::max_difference(batch->images, before) == 0);  // a failed step is repeated on the same pictures
+}
+
+TEST_CASE("distilled runs report each head, are judged by the mean, and go on bit for bit") {
+  const test::TemporaryFolder temp;
+  const std::string teacher =
+      trained_digits(
+          temp.path() / "teacher",
+          {"model.arch=resnet20", "model.patch_size=~", "model.embed_dim=~", "model.depth=~", "model.num_heads=~",
+           "model.mlp_ratio=~", "model.drop_rate=0", "model.drop_path_rate=0", "model.global_pool=~", "train.epochs=1"})
+          .string();
+  for (const std::string kind : {"soft", "hard"}) {
+    const Outcome outcome =
+        check_resumes({"model.global_pool=token", "model.distilled=true", "train.epochs=1", "distillation.kind=" + kind,
+                       "distillation.teacher='" + teacher + "'", "distillation.tau=2"},
+                      temp.path() / kind, 7);
+    const auto& metrics = outcome.result["metrics"];
+    for (const char* name : {"top1", "cls_top1", "dist_top1", "cls_loss", "dist_loss"}) CHECK(metrics.contains(name));
+  }
+}
+
+TEST_CASE("compat: deit decays the distillation token, as the published code does") {
+  const test::TemporaryFolder temp;
+  const std::string teacher = trained_digits(temp.path() / "teacher", {"train.epochs=1"}).string();
+  const auto moved = [&](const std::string& compat) {
+    const auto recipe =
+        small_digits({"model.global_pool=token", "model.distilled=true", "model.drop_rate=0", "model.drop_path_rate=0",
+                      "distillation.kind=soft", "distillation.teacher='" + teacher + "'", "distillation.norm=batch",
+                      "compat=" + compat});
+    recipe->step(*recipe->load({})->next(), {.lr = 0.1, .weight_decay = 5});
+    return recipe->state();
+  };
+  const TensorMap fixed = moved("none"), published = moved("deit");
+  CHECK(test::max_difference(fixed.at("model/dist_token"), published.at("model/dist_token")) > 1e-3);
+  CHECK(test::max_difference(fixed.at("model/cls_token"), published.at("model/cls_token")) == 0);
+}
+
+TEST_CASE("the teacher sees the very pictures that the student sees") {
+  const test::TemporaryFolder temp;
+  const std::vector<std::string> plain = {"model.drop_rate=0", "model.drop_path_rate=0", "train.batch_size=118"};
+  std::vector<std::string> once = plain;
+  once.emplace_back("train.epochs=1");
+  const std::string teacher = trained_digits(temp.path() / "teacher", once).string();
+  const auto divergence = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> changes = plain;
+    for (const char* change :
+         {"train.mixup=0.8", "train.cutmix=1", "distillation.kind=soft", "data.crop=random_resized"})
+      changes.emplace_back(change);
+    changes.push_back("distillation.teacher='" + teacher + "'");
+    changes.insert(changes.end(), more.begin(), more.end());
+    const auto student = small_digits(changes);
+    student->begin();
+    return stat(student->step(*student->load({})->next(), {}), "distill_loss");
+  };
+  CHECK(divergence({}) > 1e-3);
+  CHECK(divergence({"init='" + teacher + "'"}) < 1e-6);  // the student is its teacher
+}
+
+TEST_CASE("a teacher of another normalisation sees the same pixels") {
+  const test::TemporaryFolder temp;
+  DistillationConfig config;
+  config.kind = "soft";
+  config.teacher = trained_digits(temp.path() / "teacher", {"train.epochs=1"}).string();
+  const DataConfig its = load_trained_model(config.teacher).settings->sections().data;
+  DataConfig other = its;
+  other.mean = {0.5, 0.4, 0.1};
+  other.std = {0.2, 0.5, 1};
+  const Tensor pixels = Rng(1, "pixels").uniform({4, 3, 8, 8}, 0, 1);
+  const auto normalised = [&pixels](const DataConfig& c) {
+    const Tensor mean = tensor(c.mean, {3, 1, 1}).to(DType::f32), std = tensor(c.std, {3, 1, 1}).to(DType::f32);
+    return core::div(core::sub(pixels, mean), std);
+  };
+  const Tensor a = Distillation(config, its, 10).teach(normalised(its));
+  const Tensor b = Distillation(config, other, 10).teach(normalised(other));
+  CHECK(test::max_difference(a, b) < 1e-4);
+  CHECK_THROWS_WITH_AS(Distillation(config, its, 11), doctest::Contains("has 10 classes, the data 11"), ConfigError);
+}
+
+TEST_CASE("a run starts from the weights of another, of another size too, and says what is new") {
+  const test::TemporaryFolder temp;
+  const std::string start = trained_digits(temp.path() / "start", {"train.epochs=1"}).string();
+  const auto larger = small_digits({"init='" + start + "'", "data.img_size=12", "train.ema_decay=0.9"});
+  const std::vector<std::string> notes = larger->begin();
+  REQUIRE(notes.size() == 2);
+  CHECK(notes[0] == "[init] weights of " + start);
+  CHECK(notes[1].find("resampled from 4x4 to 6x6") != std::string::npos);
+  const TensorMap state = larger->state(), theirs = read_weights(start);
+  CHECK(test::max_difference(state.at("model/head.weight"), theirs.at("head.weight")) == 0);
+  CHECK(test::max_difference(state.at("ema/head.weight"), theirs.at("head.weight")) == 0);
+
+  safetensors::save(temp.path() / "weights.safetensors", theirs);
+  const auto same = small_digits({"init='" + (temp.path() / "weights.safetensors").string() + "'"});
+  CHECK(same->begin().size() == 1);
+  CHECK(test::max_difference(same->state().at("model/pos_embed"), theirs.at("pos_embed")) == 0);
+  CHECK_THROWS_WITH_AS(small_digits({"init=nowhere.safetensors"})->begin(),
+                       doctest::Contains("nowhere.safetensors: no such file"), ConfigError);
+}
+
+TEST_CASE("compat: deit has the published learning rates") {
+  const auto lr = [](const std::vector<std::string>& more) {
+    std::vector<std::string> changes = {
+        "optim.lr=1e-3",           "train.epochs=300",     "schedule.warmup_epochs=5",
+        "schedule.warmup_lr=1e-6", "schedule.min_lr=1e-5", "schedule.warmup_prefix=false",
+        "schedule.by=epoch"};
+    changes.insert(changes.end(), more.begin(), more.end());
+    const auto plan = small_digits(changes)->plan();
+    return [f = plan.lr, n = double(plan.steps_per_epoch)](double epoch) { return f(epoch * n + n - 1); };
+  };
+  const auto published = lr({"compat=deit"}), fixed = lr({});
+  const std::pair<int, double> expected[] = {{0, 1e-6},
+                                             {1, 1e-6},
+                                             {2, 2.008e-4},
+                                             {3, 4.006e-4},
+                                             {5, 8.002e-4},
+                                             {6, 9.99321619703514e-4},
+                                             {100, 7.569755007964338e-4},
+                                             {299, 1.0108561679951e-5}};
+  for (const auto& [epoch, rate] : expected) {
+    CAPTURE(epoch);
+    CHECK(published(epoch) == doctest::Approx(rate).epsilon(1e-12));
+    if (epoch > 0) CHECK(fixed(epoch - 1) == doctest::Approx(rate).epsilon(1e-12));
+  }
 }
 
 TEST_CASE("a batch in parts has the gradient of the whole") {
@@ -121,6 +296,13 @@ TEST_CASE("values that do not fit together are refused before training") {
   CHECK_THROWS_WITH_AS(small_digits({"model.arch=resnet20"}), doctest::Contains("those are for vision transformers"),
                        ConfigError);
   CHECK_THROWS_WITH_AS(small_digits({"schedule.warmup_epochs=2"}), doctest::Contains("leaves nothing"), ConfigError);
+  CHECK_THROWS_WITH_AS(small_digits({"train.mixup=1"}), doctest::Contains("119 is odd"), ConfigError);
+  CHECK_THROWS_WITH_AS(small_digits({"distillation.kind=hard"}), doctest::Contains("kind hard needs a teacher"),
+                       ConfigError);
+  CHECK_THROWS_WITH_AS(small_digits({"model.distilled=true"}), doctest::Contains("needs global_pool: token"),
+                       ConfigError);
+  CHECK_THROWS_WITH_AS(small_digits({"model.distilled=true", "model.global_pool=token"}),
+                       doctest::Contains("needs distillation.kind soft or hard"), ConfigError);
 }
 
 TEST_CASE("the card counts parameters and operations") {
