@@ -29,6 +29,7 @@ class Scope {
   explicit Scope(uint64_t seed = 0, DType dtype = DType::f32, std::string label = "");
   /// The same, but weights are left without values, for a model that will be loaded or only counted.
   Scope without_values() const;
+  bool with_values() const { return with_values_; }
 
   const std::string& name() const { return name_; }  // "blocks.3.attn"; empty for the model
   DType dtype() const { return dtype_; }

@@ -27,5 +27,6 @@ only 'dnnl\.hpp' 'core/dnnl/'
 only 'hdf5\.h>' 'core/hdf5'
 only 'stb_image(_write)?\.h' 'data/image\.cpp|data/stb'
 only 'yaml-cpp/' 'recipes/'
+only 'utf8proc\.h' 'data/text/unicode\.cpp'
 
 exit $status

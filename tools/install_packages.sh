@@ -2,7 +2,7 @@
 # Installs the Debian packages that the build needs and this machine lacks. Names after the script are added to them.
 set -e
 needed="g++ cmake ninja-build libdnnl-dev libhdf5-dev libstb-dev doctest-dev libyaml-cpp-dev nlohmann-json3-dev
-        libcli11-dev libfmt-dev zlib1g-dev libxxhash-dev $*"
+        libcli11-dev libfmt-dev zlib1g-dev libxxhash-dev libutf8proc-dev $*"
 missing=""
 for package in $needed; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"

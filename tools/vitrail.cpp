@@ -37,6 +37,7 @@ int vitrail_program(int argc, char** argv) {
   tools::add_summary(app);
   tools::add_export(app);
   tools::add_plot(app);
+  tools::add_tokenizer(app);
   check_command(app, argc, argv);
   try {
     app.parse(argc, argv);

@@ -11,5 +11,6 @@ void add_eval(CLI::App& app);
 void add_summary(CLI::App& app);
 void add_export(CLI::App& app);
 void add_plot(CLI::App& app);
+void add_tokenizer(CLI::App& app);
 
 }  // namespace vitrail::tools

@@ -1,0 +1,33 @@
+// Learns a vocabulary from captions of one's own.
+#pragma once
+
+#include "vocabulary.h"
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+namespace vitrail::data {
+
+/// Counts the words of all texts, then joins again and again the pair of neighbouring symbols that occurs most often;
+/// of equally frequent ones that whose symbols came first. The result depends on the texts alone, not on their order.
+/// Source: Sennrich et al. 2016 (arXiv:1508.07909), algorithm 1.
+class VocabularyTrainer final {
+ public:
+  void add(std::string_view text);
+
+  /// A vocabulary of `size` symbols: 512 for bytes, 2 for start and end of text, the others learned. It has fewer if no
+  /// pair is left that occurs min_count times.
+  /// Throws: ConfigError if size is below 515; DataError if the texts had no words.
+  Vocabulary train(int64_t size, int64_t min_count = 2) const;
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+  std::unordered_map<std::string, int64_t, Hash, std::equal_to<>> counts_;  // of each word
+};
+
+}  // namespace vitrail::data

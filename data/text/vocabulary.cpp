@@ -1,0 +1,189 @@
+#include "data/text/vocabulary.h"
+
+#include "core/error.h"
+#include "core/file.h"
+#include "data/gzip.h"
+#include "data/text/unicode.h"
+#include "data/text/words.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <bit>
+
+namespace vitrail::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kEndOfWord = "</w>";
+constexpr int64_t kMostBytes = int64_t{1} << 28;
+
+/// The list that CLIP was published with goes on behind the merges that CLIP uses.
+constexpr std::string_view kClipHeader = "\"bpe_simple_vocab_16e6.txt#version";
+constexpr size_t kClipMerges = 49152 - 256 - 2;
+
+bool is_visible(int byte) {
+  return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || (byte >= 174 && byte <= 255);
+}
+
+/// The character for each byte in the order of their ids: visible ones stand for themselves, then the other 68 bytes
+/// are given U+0100, U+0101, ...
+struct Alphabet {
+  Alphabet() {
+    for (int b = 0; b < 256; ++b)
+      if (is_visible(b)) add(b, char32_t(b));
+    char32_t next = 0x100;
+    for (int b = 0; b < 256; ++b)
+      if (!is_visible(b)) add(b, next++);
+  }
+  std::vector<int> bytes;
+  std::vector<char32_t> chars;
+
+ private:
+  void add(int byte, char32_t c) {
+    bytes.push_back(byte);
+    chars.push_back(c);
+  }
+};
+
+const Alphabet& alphabet() {
+  static const Alphabet a;
+  return a;
+}
+
+std::string_view as_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+}  // namespace
+
+Vocabulary::Vocabulary(std::vector<Symbols> merges, const std::string& source) : merges_(std::move(merges)) {
+  const Alphabet& a = alphabet();
+  for (const bool ends_word : {false, true})
+    for (size_t i = 0; i < a.chars.size(); ++i) {
+      std::string symbol;
+      append_utf8(symbol, a.chars[i]);
+      byte_ids_[a.bytes[i]] = int32_t(i);
+      symbols_.push_back(ends_word ? symbol.append(kEndOfWord) : symbol);
+    }
+  constexpr size_t kMostMerges = size_t{1} << 24;
+  check<IoError>(merges_.size() <= kMostMerges, "vocabulary", "{}: {} merges are too many", source, merges_.size());
+  for (size_t id = 0; id < symbols_.size(); ++id) ids_[symbols_[id]] = int32_t(id);
+  for (const auto& [left, right] : merges_) {
+    for (const std::string& part : {left, right})
+      check<IoError>(ids_.contains(part), "vocabulary", "{}: merge {} joins '{}', which no earlier one makes", source,
+                     symbols_.size() - 511, part);
+    ids_[left + right] = int32_t(symbols_.size());
+    symbols_.push_back(left + right);
+  }
+  table_.resize(std::bit_ceil(2 * merges_.size() + 1));
+  for (size_t rank = 0; rank < merges_.size(); ++rank) {
+    const int32_t left = ids_.at(merges_[rank].first), right = ids_.at(merges_[rank].second);
+    const int32_t id = ids_.at(merges_[rank].first + merges_[rank].second);
+    table_[slot_of(left, right)] = {left, right, {int32_t(rank), id}};
+  }
+  symbols_.emplace_back(kStartOfText);
+  symbols_.emplace_back(kEndOfText);
+}
+
+Vocabulary Vocabulary::parse(std::span<const std::byte> bytes, const std::string& name) {
+  Bytes inflated;
+  if (is_gzip(bytes)) {
+    inflated = gunzip(bytes, name, uint64_t(kMostBytes));
+    bytes = inflated;
+  }
+  std::string_view text = as_text(bytes);
+  const auto next_line = [&] {
+    const size_t end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    return line;
+  };
+  size_t number = 1, most = size_t(-1);
+  if (text.starts_with("#version") || text.starts_with(kClipHeader)) {
+    if (text.starts_with(kClipHeader)) most = kClipMerges;
+    next_line();
+    ++number;
+  }
+  std::vector<Symbols> merges;
+  for (; !text.empty() && merges.size() < most; ++number) {
+    const std::string_view line = next_line();
+    if (line.empty() && text.empty()) break;
+    const size_t space = line.find(' ');
+    check<IoError>(space != line.npos && space > 0 && space + 1 < line.size() && line.find(' ', space + 1) == line.npos,
+                   "vocabulary", "{}:{}: '{}' is no merge; it must be two symbols with a space between", name, number,
+                   line.substr(0, 80));
+    merges.emplace_back(line.substr(0, space), line.substr(space + 1));
+  }
+  check<IoError>(!merges.empty(), "vocabulary", "{}: holds no merges", name);
+  return Vocabulary(std::move(merges), name);
+}
+
+Vocabulary Vocabulary::read(const fs::path& path) {
+  if (!fs::is_directory(path)) {
+    const std::string content = read_file(path, kMostBytes);
+    return parse(std::as_bytes(std::span(content)), path.string());
+  }
+  const Vocabulary vocabulary = read(path / "merges.txt");
+  const fs::path json = path / "vocab.json";
+  if (fs::exists(json)) vocabulary.check_ids(read_file(json, kMostBytes), json.string());
+  return vocabulary;
+}
+
+void Vocabulary::check_ids(std::string_view json, const std::string& path) const {
+  const auto ids = nlohmann::json::parse(json, nullptr, /*allow_exceptions=*/false);
+  check<IoError>(ids.is_object(), "vocabulary", "{}: is not a JSON object of symbols and ids", path);
+  for (size_t id = 0; id < symbols_.size(); ++id) {
+    const auto found = ids.find(symbols_[id]);
+    const auto known = ids_.find(symbols_[id]);
+    const int64_t expected = known == ids_.end() ? int64_t(id) : known->second;
+    check<IoError>(found != ids.end() && found->is_number_integer() && *found == expected, "vocabulary",
+                   "{}: '{}' has id {}; by merges.txt beside it it has {}", path, symbols_[id],
+                   found == ids.end() ? "none" : found->dump(), expected);
+  }
+}
+
+void Vocabulary::save(const fs::path& folder) const {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  check<IoError>(!error, "vocabulary", "{}: cannot make the folder: {}", folder.string(), error.message());
+  std::string lines = "#version: 0.2\n";
+  for (const auto& [left, right] : merges_) lines += left + " " + right + "\n";
+  nlohmann::ordered_json ids;
+  for (size_t id = 0; id < symbols_.size(); ++id) ids[symbols_[id]] = id;
+  durable_write(folder / "merges.txt", lines);
+  durable_write(folder / "vocab.json", ids.dump());
+}
+
+/// Where the two are in the table, or the free place where they would be.
+size_t Vocabulary::slot_of(int32_t left, int32_t right) const {
+  const size_t last = table_.size() - 1;
+  const uint64_t hash = ((uint64_t(uint32_t(left)) << 32) | uint32_t(right)) * 0x9E3779B97F4A7C15u;
+  size_t i = size_t(hash >> 32) & last;
+  while (table_[i].left >= 0 && (table_[i].left != left || table_[i].right != right)) i = (i + 1) & last;
+  return i;
+}
+
+std::optional<Vocabulary::Merge> Vocabulary::merge(int32_t left, int32_t right) const {
+  const Slot& slot = table_[slot_of(left, right)];
+  return slot.left < 0 ? std::nullopt : std::optional(slot.merge);
+}
+
+std::string Vocabulary::bytes_of(int64_t id) const {
+  check<ConfigError>(id >= 0 && id < size(), "vocabulary", "id {} is outside [0, {})", id, size());
+  if (id >= start_of_text()) return symbol(id);
+  std::string_view text = symbol(id);
+  const bool ends_word = text.size() > kEndOfWord.size() && text.ends_with(kEndOfWord);
+  if (ends_word) text.remove_suffix(kEndOfWord.size());
+  std::string bytes;
+  for (size_t i = 0; i < text.size();) {
+    const char32_t c = next_char(text, i);
+    const auto found = std::find(alphabet().chars.begin(), alphabet().chars.end(), c);
+    bytes.push_back(char(alphabet().bytes[size_t(found - alphabet().chars.begin())]));
+  }
+  return ends_word ? bytes + " " : bytes;
+}
+
+}  // namespace vitrail::data

@@ -1,0 +1,68 @@
+// Vocabulary: the symbols of a byte-pair encoding and the merges that make them, in CLIP's layout.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace vitrail::data {
+
+/// Symbols are written in an alphabet of 256 visible characters, one for each byte, as GPT-2 does; "</w>" marks those
+/// that end a word. Ids: 0-255 the bytes, 256-511 the same at the end of a word, then one for each merge in its order,
+/// and last the start and end of text.
+/// Source: SimpleTokenizer of openai/CLIP. Sennrich et al. 2016 (arXiv:1508.07909) for the encoding.
+class Vocabulary {
+ public:
+  using Symbols = std::pair<std::string, std::string>;
+  struct Merge {
+    int32_t rank;  // merges of lower rank come first
+    int32_t id;    // of the symbol that it makes
+  };
+
+  /// Throws IoError, naming source and the number of the merge, if one joins a symbol that no earlier one makes.
+  explicit Vocabulary(std::vector<Symbols> merges, const std::string& source = "vocabulary");
+
+  /// Reads a list of merges (CLIP's bpe_simple_vocab_16e6.txt.gz or a merges.txt, gzipped or not), or a folder with
+  /// merges.txt. If vocab.json lies in the folder, its ids must be those that follow from the merges.
+  /// Throws IoError naming the file and the line.
+  static Vocabulary read(const std::filesystem::path& path);
+  /// The same from the bytes of such a list. name is for messages.
+  static Vocabulary parse(std::span<const std::byte> bytes, const std::string& name);
+  /// Writes merges.txt and vocab.json, which Hugging Face's tokenizers read too, into a folder that is made if needed.
+  void save(const std::filesystem::path& folder) const;
+
+  int64_t size() const { return int64_t(symbols_.size()); }
+  int64_t start_of_text() const { return size() - 2; }
+  int64_t end_of_text() const { return size() - 1; }
+  const std::vector<Symbols>& merges() const { return merges_; }
+  const std::string& symbol(int64_t id) const { return symbols_.at(size_t(id)); }
+  /// Of a byte, alone or as the end of a word.
+  int32_t byte_id(unsigned char byte, bool ends_word) const { return byte_ids_[byte] + (ends_word ? 256 : 0); }
+  /// Nothing if the two do not merge.
+  std::optional<Merge> merge(int32_t left, int32_t right) const;
+  /// The bytes of a symbol; "</w>" becomes a space.
+  std::string bytes_of(int64_t id) const;
+
+ private:
+  struct Slot {
+    int32_t left = -1, right = -1;
+    Merge merge{};
+  };
+  size_t slot_of(int32_t left, int32_t right) const;
+  void check_ids(std::string_view json, const std::string& path) const;
+
+  std::vector<Symbols> merges_;
+  std::vector<std::string> symbols_;              // by id
+  std::unordered_map<std::string, int32_t> ids_;  // of two equal symbols the later
+  std::vector<Slot> table_;                       // of merges by both ids: open addressing, at most half full
+  int32_t byte_ids_[256];
+};
+
+}  // namespace vitrail::data

@@ -1,0 +1,14 @@
+// Windows-1252, for text that was taken for Latin-1: there, 0x80 to 0x9F are control characters that nobody means.
+#pragma once
+
+namespace vitrail::data {
+
+/// The character that byte c, 0x80 to 0x9F, has in Windows-1252; c itself for the five that it leaves free.
+constexpr char32_t windows_1252(char32_t c) {
+  constexpr char32_t kChars[] = {0x20AC, 0x81,   0x201A, 0x192,  0x201E, 0x2026, 0x2020, 0x2021, 0x2C6,  0x2030, 0x160,
+                                 0x2039, 0x152,  0x8D,   0x17D,  0x8F,   0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
+                                 0x2013, 0x2014, 0x2DC,  0x2122, 0x161,  0x203A, 0x153,  0x9D,   0x17E,  0x178};
+  return kChars[c - 0x80];
+}
+
+}  // namespace vitrail::data
