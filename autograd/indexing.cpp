@@ -1,4 +1,5 @@
 #include "autograd/ops.h"
+#include "core/error.h"
 
 namespace vitrail::ag {
 
@@ -21,6 +22,19 @@ Var concat(const std::vector<Var>& parts, int axis) {
 Var embedding(const Var& table, const Tensor& ids) {
   return record("embedding", core::embedding(table.value(), ids), {table},
                 [ids](const Tensor& dy, Sink& dx) { core::embedding_backward_(dx.buffer(0), dy, ids); });
+}
+
+Var gather_tokens(const Var& x, const Tensor& places) {
+  check<ShapeError>(x.rank() == 3 && places.rank() == 2 && places.size(0) == x.size(0), "gather_tokens",
+                    "x is {}, places are {}; they must be [B, N, C] and [B, K]", x.shape(), places.shape());
+  const int64_t batch = x.size(0), tokens = x.size(1), kept = places.size(1);
+  Tensor rows = places.clone();  // of x as [B * N, C]
+  auto row = rows.span<int64_t>();
+  for (size_t i = 0; i < row.size(); ++i) {
+    check<ShapeError>(0 <= row[i] && row[i] < tokens, "gather_tokens", "place {} is outside [0, {})", row[i], tokens);
+    row[i] += int64_t(i) / kept * tokens;
+  }
+  return embedding(reshape(x, {batch * tokens, x.size(2)}), rows);
 }
 
 Var gather_last(const Var& x, const Tensor& index) {

@@ -101,6 +101,8 @@ Var expand(const Var& x, const Shape& shape);
 Var concat(const std::vector<Var>& parts, int axis);
 Var embedding(const Var& table, const Tensor& ids);
 Var gather_last(const Var& x, const Tensor& index);
+/// Some tokens of each sample: x [B, N, C], places i64 [B, K] -> [B, K, C].
+Var gather_tokens(const Var& x, const Tensor& places);
 
 // ---- losses.cpp ---------------------------------------------------------------------------------------------------
 /// Scalars, f32 (f64 for f64 logits).

@@ -25,6 +25,8 @@ struct Attention final : Module<Attention> {
 
   /// first: the queries of the first so many tokens alone, against all keys and values: [B, N, C] -> [B, first, C].
   Var forward(const Var& x, std::optional<int64_t> first = {});
+  /// The same for a token of its own in each sample, at places i64 [B, 1].
+  Var forward(const Var& x, const Tensor& places);
   /// The attention weights [B, H, N, N] for the same x.
   Tensor weights(const Var& x);
 
@@ -35,9 +37,10 @@ struct Attention final : Module<Attention> {
 
  private:
   struct Heads {
-    Var q, k, v;  // [B, H, N, D]; q [B, H, first, D]
+    Var q, k, v;  // [B, H, N, D]; q [B, H, M, D] of M queries
   };
-  Heads heads(const Var& x, std::optional<int64_t> first);
+  /// queries: the tokens to take q of, if not all of x.
+  Heads heads(const Var& x, const Var& queries = {});
 
   AttentionConfig config_;
   ag::AttentionOptions options_;

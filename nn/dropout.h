@@ -20,4 +20,16 @@ struct DropPath final : Module<DropPath> {
   double p;
 };
 
+/// In training each sample keeps max(1, floor((1 - p) N)) of its N patches, drawn anew, and all its prefix tokens. The
+/// order of patches is that of the draw, so positions must have been added before.
+/// Shape:  x [B, prefix + N, C] -> [B, prefix + kept, C].
+/// Source: Li et al. 2023 (arXiv:2212.00794), as in open_clip.
+struct PatchDropout final : Module<PatchDropout> {
+  PatchDropout(const Scope& scope, double probability, int64_t prefix_tokens)
+      : Module(scope), p(probability), prefix(prefix_tokens) {}
+  Var forward(const Var& x);
+  double p;
+  int64_t prefix;
+};
+
 }  // namespace vitrail::nn

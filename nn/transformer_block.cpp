@@ -16,12 +16,20 @@ TransformerBlock::TransformerBlock(const Scope& scope, const BlockConfig& c)
   }
 }
 
-Var TransformerBlock::forward(const Var& x, std::optional<int64_t> first) {
+/// attended: what attention makes of the tokens x.
+Var TransformerBlock::add_branches(const Var& x, const Var& attended) {
   const auto scaled = [](std::optional<LayerScale>& ls, const Var& branch) { return ls ? (*ls)(branch) : branch; };
-  const Var kept = first ? slice(x, 1, 0, *first) : x;
-  const Var h = kept + drop_path(scaled(ls1, attn(norm1(x), first)));
+  const Var h = x + drop_path(scaled(ls1, attended));
   const Var y = norm2(h);
   return h + drop_path(scaled(ls2, mlp ? (*mlp)(y) : (*swiglu)(y)));
+}
+
+Var TransformerBlock::forward(const Var& x, std::optional<int64_t> first) {
+  return add_branches(first ? slice(x, 1, 0, *first) : x, attn(norm1(x), first));
+}
+
+Var TransformerBlock::forward(const Var& x, const Tensor& places) {
+  return add_branches(gather_tokens(x, places), attn(norm1(x), places));
 }
 
 }  // namespace vitrail::nn

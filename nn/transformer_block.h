@@ -28,6 +28,8 @@ struct TransformerBlock final : Module<TransformerBlock> {
 
   /// first: the outputs of the first so many tokens alone, [B, first, C]; the others serve as keys and values.
   Var forward(const Var& x, std::optional<int64_t> first = {});
+  /// The same for a token of its own in each sample, at places i64 [B, 1].
+  Var forward(const Var& x, const Tensor& places);
 
   LayerNorm norm1;
   Attention attn;
@@ -37,6 +39,9 @@ struct TransformerBlock final : Module<TransformerBlock> {
   std::optional<SwiGLU> swiglu;  //
   std::optional<LayerScale> ls2;
   DropPath drop_path;
+
+ private:
+  Var add_branches(const Var& x, const Var& attended);
 };
 
 }  // namespace vitrail::nn

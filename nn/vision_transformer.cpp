@@ -91,6 +91,7 @@ VisionTransformer::VisionTransformer(const Scope& scope, const VitConfig& c)
       pos_embed(sub("pos_embed"), {1, position_rows(c), c.embed_dim}, init::trunc_normal(0.02)),
       patch_embed(sub("patch_embed"), c.patch_size, c.in_chans, c.embed_dim, !c.pre_norm),
       pos_drop(sub("pos_drop"), c.drop_rate),
+      patch_drop(sub("patch_drop"), c.patch_drop_rate, prefix_tokens()),
       blocks(sub("blocks")) {
   if (c.class_token) cls_token.emplace(sub("cls_token"), Shape{1, 1, c.embed_dim}, init::trunc_normal(0.02));
   if (c.distilled) dist_token.emplace(sub("dist_token"), Shape{1, 1, c.embed_dim}, init::trunc_normal(0.02));
@@ -100,8 +101,9 @@ VisionTransformer::VisionTransformer(const Scope& scope, const VitConfig& c)
   if (c.pre_norm) norm_pre.emplace(sub("norm_pre"), c.embed_dim, c.ln_eps);
   for (int64_t i = 0; i < c.depth; ++i) blocks.add(block_config(c, i));
   (c.fc_norm ? fc_norm : norm).emplace(sub(c.fc_norm ? "fc_norm" : "norm"), c.embed_dim, c.ln_eps);
-  if (c.num_classes > 0) head.emplace(sub("head"), c.embed_dim, c.num_classes);
-  if (c.num_classes > 0 && c.distilled) head_dist.emplace(sub("head_dist"), c.embed_dim, c.num_classes);
+  const LinearConfig to_classes{.bias = c.head_bias};
+  if (c.num_classes > 0) head.emplace(sub("head"), c.embed_dim, c.num_classes, to_classes);
+  if (c.num_classes > 0 && c.distilled) head_dist.emplace(sub("head_dist"), c.embed_dim, c.num_classes, to_classes);
 }
 
 int64_t VisionTransformer::prefix_positions() const {
@@ -147,7 +149,7 @@ Var VisionTransformer::embed(const Var& images, const Tensor& masks) {
     x = ag::concat(tokens, 1);  // [B, T, C]
     if (config.pos_embed == PosEmbed::all_tokens) x = x + pos;
   }
-  x = pos_drop(x);
+  x = patch_drop(pos_drop(x));
   return norm_pre ? (*norm_pre)(x, x.dtype()) : x;
 }
 

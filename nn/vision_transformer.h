@@ -41,6 +41,8 @@ struct VitConfig {
   bool fc_norm = false;        // timm's average pooling: norm after the mean, in place of the norm on tokens
   double layerscale_init = 0;  // 0: no LayerScale
   double drop_rate = 0;        // dropout after the positions and in the blocks
+  double patch_drop_rate = 0;  // patches left out in training
+  bool head_bias = true;       // CLIP's projection has none
   double drop_path_rate = 0;
   bool drop_path_uniform = false;  // the rate in every block; else it rises from 0 in the first to it in the last
 };
@@ -92,6 +94,7 @@ struct VisionTransformer final : Module<VisionTransformer, Backbone> {
   Param pos_embed;
   PatchEmbed patch_embed;
   Dropout pos_drop;
+  PatchDropout patch_drop;
   std::optional<LayerNorm> norm_pre;
   ModuleList<TransformerBlock> blocks;
   std::optional<LayerNorm> norm, fc_norm;

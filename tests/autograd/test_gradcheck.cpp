@@ -322,6 +322,14 @@ const std::vector<GradCase>& cases() {
          return Shapes{{dim(rng), dim(rng)}};
        },
        [](const Vars& v) { return gather_last(v[0], some_ids({v[0].size(0)}, v[0].size(1))); }},
+      {"gather_tokens",
+       {{{1, 1, 1}}, {{2, 3, 4}}},
+       [](Rng& rng) {
+         return Shapes{Shape{dim(rng), dim(rng), dim(rng)}};
+       },
+       [](const Vars& v) {
+         return gather_tokens(v[0], some_ids({v[0].size(0), 3}, v[0].size(1)));
+       }},
 
       {"cross_entropy",
        {{{1, 1}}, {{3, 5}}},
