@@ -71,6 +71,7 @@ std::vector<CaseKind> color_kinds();   // augment.h5: colours, tones, blur, affi
 std::vector<CaseKind> policy_kinds();  // augment.h5: RandAugment's arguments and configurations
 std::vector<CaseKind> mix_kinds();     // augment.h5: random erasing, mixup, boxes of CutMix
 std::vector<CaseKind> vit_kinds();     // vit_forward_backward.h5: transformers, positions, drop path
+std::vector<CaseKind> clip_kinds();    // clip_trajectory.h5, and the losses of pairs in losses.h5
 std::vector<CaseKind> deit_kinds();    // deit_step.h5: the distilled transformer, steps of it; losses.h5: its loss
 
 }  // namespace vitrail::reference
