@@ -14,6 +14,7 @@
 #include <cmath>
 #include <fstream>
 #include <map>
+#include <tuple>
 
 using namespace vitrail;
 using ag::Var;
@@ -302,6 +303,33 @@ TEST_CASE("what nothing reads is not computed, with the same features and gradie
   const int64_t whole = ag::macs() - before;
   model(ids);
   CHECK(ag::macs() - before - whole < whole * 6 / 10);
+}
+
+TEST_CASE("in bf16 both towers give nearly the same features and gradients") {
+  nn::ClipConfig c = tiny();
+  c.vision.embed_dim = c.text.embed_dim = 48;
+  c.vision.patch_drop_rate = 0.25;
+  nn::Clip model(nn::Scope(3), c);
+  const Tensor images = pictures(4, DType::f32), ids = texts(4);
+  const auto run = [&](DType type) {
+    const ag::RandomScope random(1, 0);
+    ag::Tape tape;
+    const auto [image, text] = [&] {
+      const ag::Autocast autocast(type);
+      return std::pair(model.encode_image(images), model.encode_text(ids));
+    }();
+    CHECK(text.dtype() == DType::f32);
+    tape.backward(nn::contrastive_loss(model.logits(image, text)));
+    return std::tuple(image.value(), text.value(), gradients(model));
+  };
+  const auto [image, text, grads] = run(DType::f32);
+  const auto [image16, text16, grads16] = run(DType::bf16);
+  CHECK(test::relative_error(image16, image) < 0.03);
+  CHECK(test::relative_error(text16, text) < 0.03);
+  for (const auto& [name, g] : grads) {
+    CAPTURE(name);
+    CHECK(core::norm(core::sub(grads16.at(name), g)) < 0.1 * core::norm(g) + 1e-3);
+  }
 }
 
 TEST_CASE("the text tower refuses what it cannot read") {
