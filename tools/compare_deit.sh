@@ -1,8 +1,8 @@
 #!/bin/bash
-# One ViT on a share of CIFAR-10: plain, with augmentation, and with augmentation and a ResNet-20 of the same pictures as
-# its teacher. Prints mean and deviation of the test accuracy over the seeds.
+# One ViT on a share of CIFAR-10: plain, with augmentation, and with augmentation and a ResNet-20, trained on the same
+# pictures, as its teacher. Prints mean and deviation of the test accuracy over the seeds.
 # Usage: VITRAIL_DATA=/data tools/compare_deit.sh OUT SHARE EPOCHS SEED...
-#        tools/compare_deit.sh runs/deit-5000 0.1 120 0 1 2     # 5,000 pictures, 3 seeds
+#        tools/compare_deit.sh runs/deit-5000 0.1 60 0 1 2      # 5,000 pictures, 3 seeds
 #        tools/compare_deit.sh runs/deit-50000 1 24 0 1 2       # all 50,000
 # Runs that are done are not repeated, those that were stopped go on.
 set -eu
@@ -27,7 +27,7 @@ run() { # folder, recipe, changes...
 }
 top1() { sed -n 's/.*"top1": *\([0-9.e-]*\).*/\1/p' "$1/result.json"; }
 
-run "$out/teacher" resnet_cifar10 train.epochs=$((epochs / 2)) train.eval_every=$((epochs / 2))
+run "$out/teacher" resnet_cifar10 train.epochs="$epochs" train.eval_every="$epochs"
 model="model.patch_size=8 model.embed_dim=192 model.depth=6 train.epochs=$epochs train.eval_every=$epochs"
 off="model.distilled=false distillation.kind=none"
 plain="data.auto_augment=~ data.random_erasing=0 train.mixup=0 train.cutmix=0"
@@ -43,6 +43,8 @@ done
 printf 'teacher    %.2f%%\n' "$(awk "BEGIN { print 100 * $(top1 "$out/teacher") }")"
 for arm in plain augmented distilled; do
   for seed in "$@"; do top1 "$out/$arm-$seed"; done |
-    awk -v arm="$arm" '{ n++; s += 100 * $1; q += 1e4 * $1 * $1 }
-      END { m = s / n; printf "%-10s %.2f%% +- %.2f (%d seeds)\n", arm, m, n > 1 ? sqrt((q - n * m * m) / (n - 1)) : 0, n }'
+    awk -v arm="$arm" '
+      { n++; s += 100 * $1; q += 1e4 * $1 * $1 }
+      END { m = s / n; d = n > 1 ? sqrt((q - n * m * m) / (n - 1)) : 0
+            printf "%-10s %.2f%% +- %.2f (%d seeds)\n", arm, m, d, n }'
 done
