@@ -4,13 +4,13 @@
 #include "nn/state_io.h"
 #include "nn/vision_transformer.h"
 #include "tests/support/close.h"
+#include "tests/support/golden.h"
 #include "tests/support/reference.h"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
 #include <cmath>
-#include <fstream>
 
 namespace vitrail::nn {
 namespace {
