@@ -43,10 +43,10 @@ struct Options {
 /// Sets model, image size, batch size and type as a recipe has them.
 void read_recipe(const std::string& file, Options& o) {
   const auto settings = recipes::read_settings(file);
-  const auto [model, data, batch_size] = settings->sections();
-  o.model = model;
-  o.img_size = data.img_size;
-  o.batch = batch_size;
+  const auto sections = settings->sections();
+  o.model = sections.model;
+  o.img_size = sections.data.img_size;
+  o.batch = sections.batch_size;
   o.dtype = settings->precision;
 }
 

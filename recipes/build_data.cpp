@@ -161,6 +161,13 @@ std::unique_ptr<data::Loader> eval_loader(const DataConfig& config, const data::
                                         bad_files);
 }
 
+std::unique_ptr<data::Loader> augmented_loader(const DataConfig& config, int64_t seed, const data::Dataset& dataset,
+                                               int64_t batch_size, int64_t epochs, data::BadFiles& bad_files) {
+  data::LoaderOptions options = loader_options(config, seed, batch_size);
+  options.epochs = epochs;
+  return std::make_unique<data::Loader>(dataset, train_transform(config), options, bad_files);
+}
+
 Preview preview(const DataConfig& config, int64_t seed, int64_t count) {
   const auto dataset = open_training(config);
   data::BadFiles bad_files = bad_files_policy(config);

@@ -54,6 +54,10 @@ data::BadFiles bad_files_policy(const DataConfig& config);
 std::unique_ptr<data::Loader> eval_loader(const DataConfig& config, const data::Dataset& dataset, int64_t batch_size,
                                           data::BadFiles& bad_files);
 
+/// All of a data set in order, so many times, augmented anew each time as in training.
+std::unique_ptr<data::Loader> augmented_loader(const DataConfig& config, int64_t seed, const data::Dataset& dataset,
+                                               int64_t batch_size, int64_t epochs, data::BadFiles& bad_files);
+
 struct Preview {
   std::vector<data::Image> images;
   std::vector<std::string> captions;  // names of classes

@@ -136,6 +136,7 @@ class Loop {
     const Stats stats = guarded_step(*batch, at);
     speed_.add(watch.seconds(), waited);
     ++position_.step;
+    for (const std::string& message : recipe_.take_messages()) progress_.message(message);
     report(stats, at);
     const bool epoch_done = position_.step % plan_.steps_per_epoch == 0;
     const bool asked = Signals::take_checkpoint_request();
@@ -219,6 +220,7 @@ class Loop {
       return;  // it is done again after resuming
     }
     evaluation_seconds_ = watch.seconds();
+    for (const std::string& message : recipe_.take_messages()) progress_.message(message);
     Stats row = {{"step", double(position_.step)}, {"epoch", double(last_epoch + 1)}, {"time", clock_.seconds()}};
     row.insert(row.end(), result.stats.begin(), result.stats.end());
     log("val", row);
@@ -228,8 +230,8 @@ class Loop {
 
     position_.evaluated = position_.step;
     position_.metrics = result.stats;
-    if (result.score > position_.best_score) {
-      position_.best_score = result.score;
+    if (result.score && *result.score > position_.best_score) {
+      position_.best_score = *result.score;
       save(folder_.best());
     }
     save();

@@ -11,12 +11,15 @@ void check_finite(std::string_view name, double value, const At& at) {
                       at.epoch + 1, at.lr);
 }
 
-TensorMap sub_map(const TensorMap& map, std::string_view prefix) {
-  const std::string start = std::string(prefix) + "/";
+TensorMap without_prefix(const TensorMap& map, std::string_view prefix) {
   TensorMap result;
-  for (auto it = map.lower_bound(start); it != map.end() && it->first.starts_with(start); ++it)
-    result.emplace(it->first.substr(start.size()), it->second);
+  for (auto it = map.lower_bound(prefix); it != map.end() && it->first.starts_with(prefix); ++it)
+    result.emplace(it->first.substr(prefix.size()), it->second);
   return result;
+}
+
+TensorMap sub_map(const TensorMap& map, std::string_view prefix) {
+  return without_prefix(map, std::string(prefix) + "/");
 }
 
 void add_map(TensorMap& map, std::string_view prefix, const TensorMap& entries) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,8 +42,8 @@ struct At {
 };
 
 struct Evaluation {
-  Stats stats;       // "loss", "top1", ...; accuracies as fractions
-  double score = 0;  // the higher the better: decides which checkpoint is best.h5
+  Stats stats;                  // "loss", "top1", ...; accuracies as fractions
+  std::optional<double> score;  // the higher the better: decides which checkpoint is best.h5; without one there is none
 };
 
 /// Called after each batch of an evaluation. Throws to end it early, if the user asked to stop.
@@ -75,6 +76,8 @@ class Recipe {
   virtual TensorMap state() const = 0;
   /// Throws if a name is missing or unknown or a shape differs.
   virtual void load_state(const TensorMap& state) = 0;
+  /// What the person who watches should know, since the last call: warnings, with what to change.
+  virtual std::vector<std::string> take_messages() { return {}; }
   /// Pictures that could not be read so far.
   virtual const data::BadFiles& bad_files() const = 0;
 };
@@ -96,6 +99,14 @@ struct RecipeConfig {
     const ModelConfig& model;
     const DataConfig& data;
     int64_t batch_size;
+    /// How the names of a usable model's weights begin in Recipe::state, the best one first; averaged: they are a
+    /// moving average of those that were trained.
+    struct Weights {
+      std::string_view prefix;
+      bool averaged;
+    };
+    std::vector<Weights> weights;
+    bool labelled = true;  // the model has a classifier for the classes of the data
   };
   virtual Sections sections() const = 0;
   /// Opens the data and builds the model.
@@ -111,6 +122,8 @@ std::unique_ptr<RecipeConfig> method_config(std::string_view method);
 /// Throws NumericError naming the step if value is not finite.
 void check_finite(std::string_view name, double value, const At& at);
 
+/// Entries of map whose names begin with prefix, without it.
+TensorMap without_prefix(const TensorMap& map, std::string_view prefix);
 /// Entries of map whose names begin with "prefix/", without it; and the other way round.
 TensorMap sub_map(const TensorMap& map, std::string_view prefix);
 void add_map(TensorMap& map, std::string_view prefix, const TensorMap& entries);

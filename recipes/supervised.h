@@ -35,7 +35,7 @@ struct SupervisedConfig final : RecipeConfig {
   } train;
 
   void describe(Fields& f) override;
-  Sections sections() const override { return {model, data, train.batch_size}; }
+  Sections sections() const override { return {model, data, train.batch_size, {{"ema/", true}, {"model/", false}}}; }
   std::unique_ptr<Recipe> build() const override;
 };
 

@@ -22,19 +22,12 @@ fs::path checkpoint_at(const fs::path& path) {
   fail<ConfigError>("checkpoint", "{} is not the folder of a run: no checkpoints/best.h5 or last.h5", path.string());
 }
 
-/// How many outputs the classifier has: that of a vision transformer is named head, that of a ResNet fc.
-int64_t classes_of(const TensorMap& weights, const fs::path& path) {
+/// How many outputs the classifier has: that of a vision transformer is named head, that of a ResNet fc. 0: there is
+/// none.
+int64_t classes_of(const TensorMap& weights) {
   for (const char* name : {"head.weight", "fc.weight"})
     if (const auto found = weights.find(name); found != weights.end()) return found->second.size(0);
-  fail<IoError>("checkpoint", "{}: its model has no classifier", path.string());
-}
-
-/// The averaged weights where the run kept them.
-TensorMap weights_of(const Checkpoint& checkpoint, bool& averaged) {
-  const TensorMap state = sub_map(checkpoint.tensors, "recipe");
-  TensorMap weights = sub_map(state, "ema");
-  averaged = !weights.empty();
-  return averaged ? weights : sub_map(state, "model");
+  return 0;
 }
 
 std::unique_ptr<RecipeConfig> settings_of(const Checkpoint& checkpoint, const fs::path& path,
@@ -44,6 +37,19 @@ std::unique_ptr<RecipeConfig> settings_of(const Checkpoint& checkpoint, const fs
   config.read_text(checkpoint.recipe, path.string());
   for (const std::string& change : changes) config.set(change);
   return settings;
+}
+
+struct Weights {
+  TensorMap map;
+  bool averaged = false;
+};
+
+/// The best of the models that the method keeps in its state.
+Weights weights_of(const Checkpoint& checkpoint, const RecipeConfig& settings, const fs::path& path) {
+  const TensorMap state = sub_map(checkpoint.tensors, "recipe");
+  for (const auto& [prefix, averaged] : settings.sections().weights)
+    if (TensorMap map = without_prefix(state, prefix); !map.empty()) return {std::move(map), averaged};
+  fail<IoError>("checkpoint", "{} holds no model", path.string());
 }
 
 }  // namespace
@@ -61,8 +67,9 @@ TensorMap read_weights(const fs::path& path) {
   const std::string name = path.filename().string();
   if (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"))
     return safetensors::Reader(path).read_all();
-  bool averaged = false;
-  return weights_of(load_checkpoint(checkpoint_at(path)), averaged);
+  const fs::path file = checkpoint_at(path);
+  const Checkpoint checkpoint = load_checkpoint(file);
+  return weights_of(checkpoint, *settings_of(checkpoint, file, {}), file).map;
 }
 
 TrainedModel load_trained_model(const fs::path& path, const std::vector<std::string>& changes) {
@@ -70,10 +77,11 @@ TrainedModel load_trained_model(const fs::path& path, const std::vector<std::str
   trained.checkpoint = checkpoint_at(path);
   const Checkpoint checkpoint = load_checkpoint(trained.checkpoint);
   trained.settings = settings_of(checkpoint, trained.checkpoint, changes);
-  const TensorMap weights = weights_of(checkpoint, trained.averaged);
+  const auto [weights, averaged] = weights_of(checkpoint, *trained.settings, trained.checkpoint);
+  trained.averaged = averaged;
   const RecipeConfig::Sections sections = trained.settings->sections();
-  trained.model = build_model(nn::Scope().without_values(), sections.model, sections.data.img_size,
-                              classes_of(weights, trained.checkpoint));
+  trained.model =
+      build_model(nn::Scope().without_values(), sections.model, sections.data.img_size, classes_of(weights));
   nn::load_state(*trained.model, weights, trained.checkpoint.string());
   trained.model->eval();
   return trained;

@@ -38,6 +38,8 @@ int vitrail_program(int argc, char** argv) {
   tools::add_export(app);
   tools::add_plot(app);
   tools::add_tokenizer(app);
+  tools::add_knn(app);
+  tools::add_linear(app);
   check_command(app, argc, argv);
   try {
     app.parse(argc, argv);

@@ -12,5 +12,7 @@ void add_summary(CLI::App& app);
 void add_export(CLI::App& app);
 void add_plot(CLI::App& app);
 void add_tokenizer(CLI::App& app);
+void add_knn(CLI::App& app);
+void add_linear(CLI::App& app);
 
 }  // namespace vitrail::tools

@@ -3,15 +3,14 @@
 #include "core/error.h"
 #include "recipes/build_data.h"
 #include "recipes/evaluate.h"
-#include "recipes/progress.h"
 #include "recipes/trained_model.h"
+#include "tools/commands/arguments.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/confusion.h"
 #include "tools/commands/table.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <unistd.h>
 
 #include <cstdio>
 #include <memory>
@@ -24,28 +23,10 @@ namespace {
 using namespace recipes;
 
 struct Options {
-  std::string checkpoint;
-  std::vector<std::string> rest;  // data, key=value
+  ModelArguments arguments;
   std::string confusion = "confusion";
   bool json = false;
 };
-
-/// As a YAML string.
-std::string quoted(const std::string& text) {
-  std::string result = "'";
-  for (const char c : text) result += c == '\'' ? "''" : std::string(1, c);
-  return result + "'";
-}
-
-/// The changes of the recipe that rest says: a word without '=' is the data.
-std::vector<std::string> changes_of(const Options& o) {
-  std::vector<std::string> changes;
-  for (const std::string& word : o.rest) {
-    const bool is_change = word.find('=') != std::string::npos;
-    changes.push_back(is_change ? word : "data.root=" + quoted(word));
-  }
-  return changes;
-}
 
 double share(int64_t part, int64_t all) { return all == 0 ? 0 : double(part) / double(all); }
 
@@ -93,29 +74,24 @@ void print_table(const TrainedModel& trained, const DataConfig& data, const std:
 }
 
 void eval(const Options& o) {
-  const TrainedModel trained = load_trained_model(o.checkpoint, changes_of(o));
+  const TrainedModel trained = o.arguments.load();
   const auto sections = trained.settings->sections();
   const DataConfig& config = sections.data;
+  check<ConfigError>(trained.model->num_classes() > 0, "eval",
+                     "{} has no classifier; vitrail knn and vitrail linear say what its features are worth",
+                     trained.checkpoint.string());
   const auto part = open_labelled(config, config.val_split);
   const int64_t classes = int64_t(part->classes().size());
   check<DataError>(classes == trained.model->num_classes(), "eval", "{} has {} classes, the model {}", config.root,
                    classes, trained.model->num_classes());
 
   data::BadFiles bad_files = bad_files_policy(config);
-  Progress progress(stderr);
-  ProgressView view;
-  view.epoch = view.epochs = 1;
-  view.phase = "eval";
-  const Tick tick = [&](int64_t done, int64_t total) {
-    view.step = done;
-    view.steps = total;
-    if (isatty(STDERR_FILENO) && progress.due()) progress.update(view);
-  };
+  TerminalProgress progress;
   const ag::Autocast precision(parse_dtype(trained.settings->precision));
   Confusion confusion;
   if (!o.confusion.empty()) confusion = zeros({classes, classes}, DType::i64);
-  const Scores scores = evaluate(*trained.model, *eval_loader(config, *part, sections.batch_size, bad_files), tick,
-                                 o.confusion.empty() ? nullptr : &confusion);
+  const Scores scores = evaluate(*trained.model, *eval_loader(config, *part, sections.batch_size, bad_files),
+                                 progress.tick("eval"), o.confusion.empty() ? nullptr : &confusion);
   for (const data::BadFile& file : bad_files.list()) progress.message("skipped " + file.name + ": " + file.reason);
   std::vector<std::string> files;
   if (!o.confusion.empty()) files = write_confusion(o.confusion, confusion, part->classes());
@@ -128,11 +104,7 @@ void add_eval(CLI::App& app) {
   const auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
       "eval", "Evaluates a trained model: loss, top-1 and top-5, class by class, and which class is taken for which.");
-  command
-      ->add_option("checkpoint", o->checkpoint,
-                   "checkpoint, or folder of a run (its best.h5); averaged weights if it has them")
-      ->required();
-  command->add_option("data", o->rest, "other data with the same classes; key=value, in place of what the recipe says");
+  o->arguments.add_to(*command, "other data with the same classes");
   command
       ->add_option("--confusion", o->confusion,
                    "writes which class was taken for which to this name with .csv and .png; '': nowhere")

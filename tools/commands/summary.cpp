@@ -43,8 +43,9 @@ std::unique_ptr<RecipeConfig> settings_of_architecture(const Options& o) {
 }
 
 ModelCard card_of_settings(const RecipeConfig& settings, int64_t classes) {
-  const auto [model, data, batch_size] = settings.sections();
-  return model_card(*build_model(nn::Scope().without_values(), model, data.img_size, classes), data.img_size);
+  const RecipeConfig::Sections sections = settings.sections();
+  const int64_t img_size = sections.data.img_size;
+  return model_card(*build_model(nn::Scope().without_values(), sections.model, img_size, classes), img_size);
 }
 
 ModelCard card_of(const Options& o) {
@@ -59,7 +60,9 @@ ModelCard card_of(const Options& o) {
   }
   const auto settings = read_settings(path, o.changes);
   if (o.classes) return card_of_settings(*settings, *o.classes);
-  const DataConfig& data = settings->sections().data;
+  const RecipeConfig::Sections sections = settings->sections();
+  if (!sections.labelled) return card_of_settings(*settings, 0);
+  const DataConfig& data = sections.data;
   return card_of_settings(*settings, int64_t(open_labelled(data, data.train_split)->classes().size()));
 }
 

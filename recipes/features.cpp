@@ -1,0 +1,46 @@
+#include "recipes/features.h"
+
+#include "core/error.h"
+#include "core/ops.h"
+#include "nn/vision_transformer.h"
+
+namespace vitrail::recipes {
+
+FeatureOf pooled_features(nn::Backbone& model) {
+  model.eval();
+  return [&model](const Tensor& images) { return model.features(images).value(); };
+}
+
+FeatureOf probe_features(nn::Backbone& model, int64_t blocks, bool patch_mean) {
+  auto* vit = dynamic_cast<nn::VisionTransformer*>(&model);
+  if (!vit || !vit->config.class_token) return pooled_features(model);
+  check<ConfigError>(1 <= blocks && blocks <= vit->config.depth, "features",
+                     "asked for the last {} blocks of a transformer with {}", blocks, vit->config.depth);
+  model.eval();
+  return [vit, blocks, patch_mean](const Tensor& images) {
+    std::vector<Tensor> parts;
+    const auto layers = vit->intermediate_layers(images, blocks);
+    for (const ag::Var& tokens : layers) parts.push_back(tokens.value().select(1, 0).to(DType::f32));
+    const Tensor& last = layers.back().value();
+    if (patch_mean) parts.push_back(core::mean(last.slice(1, vit->prefix_tokens(), last.size(1)).to(DType::f32), {1}));
+    return core::concat(parts, 1);
+  };
+}
+
+FeatureOf pixel_features() {
+  return [](const Tensor& images) { return images.reshape({images.size(0), -1}); };
+}
+
+FeatureSet extract_features(const FeatureOf& feature_of, data::Loader& loader, const Tick& tick) {
+  std::vector<Tensor> features, labels;
+  while (const auto batch = loader.next()) {
+    features.push_back(feature_of(batch->images).to(DType::f32));
+    labels.push_back(batch->labels);
+    tick(int64_t(features.size()), loader.batches_per_epoch());
+  }
+  return {core::concat(features, 0), core::concat(labels, 0)};
+}
+
+FeatureSet normalized(const FeatureSet& set) { return {core::l2_normalize(set.features).y, set.labels}; }
+
+}  // namespace vitrail::recipes

@@ -1,0 +1,34 @@
+// Features of a whole data set, by a frozen network, and the kinds of features that evaluations use.
+#pragma once
+
+#include "../data/loader.h"
+#include "../nn/backbone.h"
+#include "recipe.h"
+
+#include <functional>
+
+namespace vitrail::recipes {
+
+/// Images [B, 3, H, W] to features [B, D].
+using FeatureOf = std::function<Tensor(const Tensor& images)>;
+
+/// Backbone::features in evaluation mode; model outlives the result.
+FeatureOf pooled_features(nn::Backbone& model);
+/// What DINO's linear evaluation reads of a transformer: the class tokens of the last blocks, each after the final
+/// norm, side by side, oldest first; with patch_mean the mean of the last block's patches behind them. A network that
+/// is no transformer, or has no class token, gives Backbone::features. Throws ConfigError if it has fewer blocks.
+/// Source: Caron et al. 2021 (arXiv:2104.14294), section 4.2.1.
+FeatureOf probe_features(nn::Backbone& model, int64_t blocks, bool patch_mean);
+/// The pixels themselves: what a network must beat.
+FeatureOf pixel_features();
+
+struct FeatureSet {
+  Tensor features;  // f32 [N, D]
+  Tensor labels;    // i64 [N]
+};
+/// All pictures of the loader, in its order. Throws as the loader, and what tick throws.
+FeatureSet extract_features(const FeatureOf& feature_of, data::Loader& loader, const Tick& tick);
+/// Each feature scaled to length 1.
+FeatureSet normalized(const FeatureSet& set);
+
+}  // namespace vitrail::recipes

@@ -1,0 +1,117 @@
+// vitrail knn: what a model's features are worth without training anything: nearest neighbours and retrieval.
+#include "recipes/knn.h"
+
+#include "core/ops.h"
+#include "recipes/build_model.h"
+#include "recipes/evaluate.h"
+#include "recipes/image_retrieval.h"
+#include "tools/commands/commands.h"
+#include "tools/commands/feature_sets.h"
+#include "tools/commands/table.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace vitrail::tools {
+namespace {
+
+using namespace recipes;
+
+struct Options {
+  ModelArguments arguments;
+  std::vector<int64_t> k{10, 20, 100, 200};
+  double temperature = 0.07;
+  bool baselines = false, json = false;
+};
+
+struct Score {
+  std::string features;  // whose: "model", "untrained", "pixels"
+  int64_t k;
+  double top1, top5;
+};
+
+double share_below(const std::vector<int64_t>& places, int64_t n) {
+  const auto right = std::count_if(places.begin(), places.end(), [n](int64_t place) { return place < n; });
+  return double(right) / double(places.size());
+}
+
+std::vector<Score> score(const std::string& name, const FeatureSet& train, const FeatureSet& val, int64_t classes,
+                         const Options& o) {
+  std::vector<Score> scores;
+  for (const int64_t k : o.k) {
+    const Tensor votes = knn_votes(train.features, train.labels, val.features, classes, {k, o.temperature});
+    const auto places = label_places(votes, val.labels, 5);
+    scores.push_back({name, k, share_below(places, 1), share_below(places, std::min<int64_t>(5, k))});
+  }
+  return scores;
+}
+
+/// The network before its first step: initial weights follow from the seed.
+std::unique_ptr<nn::Backbone> untrained(const RecipeConfig& settings) {
+  const auto sections = settings.sections();
+  return build_model(nn::Scope(uint64_t(settings.seed)), sections.model, sections.data.img_size, 0);
+}
+
+void knn(const Options& o) {
+  const TrainedModel trained = o.arguments.load();
+  LabelledParts parts(*trained.settings);
+  TerminalProgress progress;
+  std::vector<Score> scores;
+  double map = 0;
+  const auto add = [&](const std::string& name, const FeatureOf& feature_of) {
+    const FeatureSet train = normalized(parts.train(feature_of, progress));
+    const FeatureSet val = normalized(parts.val(feature_of, progress));
+    for (const Score& s : score(name, train, val, parts.classes(), o)) scores.push_back(s);
+    return retrieval_map(val);
+  };
+  map = add("model", pooled_features(*trained.model));
+  if (o.baselines) {
+    const auto network = untrained(*trained.settings);
+    add("untrained", pooled_features(*network));
+    add("pixels", pixel_features());
+  }
+  parts.report_bad_files(progress);
+
+  const std::string checkpoint = trained.checkpoint.string();
+  if (o.json) {
+    nlohmann::ordered_json result = {{"checkpoint", checkpoint},
+                                     {"data", parts.config().root},
+                                     {"temperature", o.temperature},
+                                     {"retrieval_map", map}};
+    auto& list = result["knn"] = nlohmann::ordered_json::array();
+    for (const Score& s : scores)
+      list.push_back({{"features", s.features}, {"k", s.k}, {"top1", s.top1}, {"top5", s.top5}});
+    fmt::print("{}\n", result.dump());
+    return;
+  }
+  std::vector<Row> rows{{"features", "k", "top-1", "top-5"}};
+  for (const Score& s : scores)
+    rows.push_back(
+        {s.features, std::to_string(s.k), fmt::format("{:.2f}%", 100 * s.top1), fmt::format("{:.2f}%", 100 * s.top5)});
+  fmt::print("{}{} on {} of {}: mean average precision of retrieval {:.4f}\n", to_table(rows), checkpoint,
+             parts.config().val_split, parts.config().root, map);
+}
+
+}  // namespace
+
+void add_knn(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand(
+      "knn", "Classifies by the nearest training features: weighted k-NN and retrieval, nothing is trained.");
+  o->arguments.add_to(*command, "other labelled data");
+  command->add_option("-k", o->k, "neighbours that vote")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  command->add_option("--temperature", o->temperature, "of the votes exp(cosine / temperature)")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_flag("--baselines", o->baselines, "also the network before training, and the pixels themselves");
+  command->add_flag("--json", o->json, "print one JSON object, accuracies as fractions");
+  command->footer("Example: vitrail knn runs/dino_cifar10-2025-01-31-1 -k 20 --baselines");
+  command->callback([o] { knn(*o); });
+}
+
+}  // namespace vitrail::tools
