@@ -5,7 +5,6 @@
 #include "optim/adamw.h"
 #include "optim/lamb.h"
 #include "optim/schedule.h"
-#include "optim/sgd.h"
 
 #include <cmath>
 
@@ -44,6 +43,11 @@ std::unique_ptr<optim::Optimizer> build_optimizer(const nn::ModuleBase& model, c
   const auto parameters = model.parameters();
   const auto groups = config.layer_decay < 1 ? optim::layer_decay_groups(parameters, config.layer_decay, no_decay)
                                              : optim::decay_groups(parameters, no_decay);
+  return build_optimizer(groups, config, optim::LarsRule::timm);
+}
+
+std::unique_ptr<optim::Optimizer> build_optimizer(const std::vector<optim::ParamGroup>& groups,
+                                                  const OptimConfig& config, optim::LarsRule lars_rule) {
   const double beta1 = config.betas[0], beta2 = config.betas[1];
   if (config.name == "adamw")
     return std::make_unique<optim::AdamW>(groups,
@@ -51,7 +55,7 @@ std::unique_ptr<optim::Optimizer> build_optimizer(const nn::ModuleBase& model, c
   if (config.name == "lamb")
     return std::make_unique<optim::Lamb>(groups, optim::LambOptions{.beta1 = beta1, .beta2 = beta2, .eps = config.eps});
   if (config.name == "lars")
-    return std::make_unique<optim::Lars>(groups, optim::LarsOptions{.momentum = config.momentum});
+    return std::make_unique<optim::Lars>(groups, optim::LarsOptions{.momentum = config.momentum, .rule = lars_rule});
   check<ConfigError>(config.name == "sgd", "optim.name", "unknown optimizer {}", config.name);
   return std::make_unique<optim::Sgd>(groups,
                                       optim::SgdOptions{.momentum = config.momentum, .nesterov = config.nesterov});

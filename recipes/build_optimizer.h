@@ -3,6 +3,7 @@
 
 #include "../optim/optimizer.h"
 #include "../optim/param_groups.h"
+#include "../optim/sgd.h"
 #include "fields.h"
 
 #include <functional>
@@ -53,6 +54,9 @@ struct ScheduleConfig {
 /// Throws ConfigError for values that do not fit together.
 std::unique_ptr<optim::Optimizer> build_optimizer(const nn::ModuleBase& model, const OptimConfig& config,
                                                   std::span<const std::string_view> no_decay = optim::kNoDecay);
+/// The same for groups of a method's own.
+std::unique_ptr<optim::Optimizer> build_optimizer(const std::vector<optim::ParamGroup>& groups,
+                                                  const OptimConfig& config, optim::LarsRule lars_rule);
 
 /// The learning rate as a function of the steps done.
 std::function<double(double)> build_schedule(const ScheduleConfig& config, double peak_lr, int64_t epochs,

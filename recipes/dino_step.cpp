@@ -21,6 +21,8 @@ DinoStep::DinoStep(const nn::Scope& scope, const nn::MakeBackbone& make_student,
 std::vector<optim::ParamGroup> DinoStep::param_groups() { return optim::decay_groups(student.parameters(), {}); }
 
 DinoStep::Result DinoStep::operator()(std::span<const Tensor> crops, const At& at, const DinoAt& now) {
+  student.train();
+  teacher.train();  // as the reference code: its batch statistics, if it has any, are its own
   Result result;
   // No tape lives yet, so the teacher's side is recorded nowhere.
   result.teacher_features = teacher.features(crops.first(1)).value();              // [2 B, D]

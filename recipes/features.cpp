@@ -31,11 +31,14 @@ FeatureOf pixel_features() {
   return [](const Tensor& images) { return images.reshape({images.size(0), -1}); };
 }
 
-FeatureSet extract_features(const FeatureOf& feature_of, data::Loader& loader, const Tick& tick) {
+FeatureSet extract_features(const FeatureOf& feature_of, data::Loader& loader, const Tick& tick, int64_t most) {
   std::vector<Tensor> features, labels;
-  while (const auto batch = loader.next()) {
+  for (int64_t rows = 0; rows < most;) {
+    const auto batch = loader.next();
+    if (!batch) break;
     features.push_back(feature_of(batch->images).to(DType::f32));
     labels.push_back(batch->labels);
+    rows += batch->labels.numel();
     tick(int64_t(features.size()), loader.batches_per_epoch());
   }
   return {core::concat(features, 0), core::concat(labels, 0)};

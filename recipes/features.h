@@ -6,6 +6,7 @@
 #include "recipe.h"
 
 #include <functional>
+#include <limits>
 
 namespace vitrail::recipes {
 
@@ -26,8 +27,9 @@ struct FeatureSet {
   Tensor features;  // f32 [N, D]
   Tensor labels;    // i64 [N]
 };
-/// All pictures of the loader, in its order. Throws as the loader, and what tick throws.
-FeatureSet extract_features(const FeatureOf& feature_of, data::Loader& loader, const Tick& tick);
+/// The pictures of the loader, in its order, at least `most` of them or all. Throws as the loader, and what tick throws.
+FeatureSet extract_features(const FeatureOf& feature_of, data::Loader& loader, const Tick& tick,
+                            int64_t most = std::numeric_limits<int64_t>::max());
 /// Each feature scaled to length 1.
 FeatureSet normalized(const FeatureSet& set);
 

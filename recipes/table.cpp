@@ -1,5 +1,6 @@
 // The methods. Adding one is a line here.
 #include "core/error.h"
+#include "recipes/dino.h"
 #include "recipes/fields.h"
 #include "recipes/recipe.h"
 #include "recipes/suggest.h"
@@ -19,6 +20,7 @@ struct Method {
 };
 constexpr Method kMethods[] = {
     {"supervised", make<SupervisedConfig>},
+    {"dino", make<DinoConfig>},
 };
 
 }  // namespace
