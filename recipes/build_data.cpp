@@ -80,12 +80,21 @@ data::Image to_image(const Tensor& normalized, const DataConfig& config) {
 }  // namespace
 
 void DataConfig::describe(Fields& f) {
+  describe_source(f);
+  describe_augmentation(f);
+  describe_pixels(f);
+}
+
+void DataConfig::describe_source(Fields& f) {
   f("root", root, "where the pictures are: class folders, tar shards, CIFAR, IDX, HDF5");
   f("train_split", train_split, "the part to train on");
   f("val_split", val_split, "the part to evaluate on");
   f("subset", subset, "share of the training pictures of each class that is used", positive().up_to(1));
   f("subset_seed", subset_seed, "which ones: the same for every seed of training", at_least(0));
   f("img_size", img_size, "side of the pictures the model sees", at_least(1));
+}
+
+void DataConfig::describe_augmentation(Fields& f) {
   f("crop", crop, "random_resized: a random part of the picture; pad: shifts; none: the whole picture",
     one_of({"random_resized", "pad", "none"}));
   f("crop_scale", crop_scale, "random_resized: smallest and largest share of the picture's area", between(0, 1).of(2));
@@ -101,6 +110,9 @@ void DataConfig::describe(Fields& f) {
   f("random_erasing_count", random_erasing_count, "rectangles, which share the area", at_least(1));
   f("repeated_aug", repeated_aug, "times a picture comes in a row, augmented anew; an epoch sees fewer pictures then",
     at_least(1));
+}
+
+void DataConfig::describe_pixels(Fields& f) {
   f("eval_crop", eval_crop, "random_resized: share of the shorter side kept in evaluation", between(0.1, 1));
   f("interpolation", interpolation, "of resizing", one_of({"nearest", "bilinear", "bicubic"}));
   f("mean", mean, "subtracted from red, green, blue in 0..1", Limits{}.of(3));

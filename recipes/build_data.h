@@ -37,6 +37,10 @@ struct DataConfig {
   double max_bad = 0.01;
 
   void describe(Fields& f);
+  /// The same in parts: where pictures come from, what makes a training picture of one, how pixels become numbers.
+  void describe_source(Fields& f);
+  void describe_augmentation(Fields& f);
+  void describe_pixels(Fields& f);
 };
 
 /// What a training picture goes through, and what a validation picture does.
