@@ -22,10 +22,10 @@
 namespace vitrail::recipes {
 namespace {
 
-constexpr int64_t kLeastBatch = 64;               // smaller ones centre badly
+constexpr int64_t kLeastBatch = 64;                // smaller ones centre badly
 constexpr int64_t kMostPrototypesPerPicture = 16;  // more stay unused
-constexpr int64_t kSignPictures = 2048;           // that an evaluation looks for signs of collapse in
-constexpr int64_t kStepsBeforeWarning = 500;      // at first all outputs look the same
+constexpr int64_t kSignPictures = 2048;            // that an evaluation looks for signs of collapse in
+constexpr int64_t kStepsBeforeWarning = 500;       // at first all outputs look the same
 
 ModelConfig without_drops(ModelConfig model) {
   model.drop_rate = model.drop_path_rate = 0;
@@ -77,7 +77,8 @@ struct Dino final : Recipe {
                     .warmup = {double(c.teacher.warmup_epochs), c.teacher.warmup_temp, optim::Ends::both}};
     if (!pictures.labelled()) say("no k-NN evaluation: " + pictures.why_unlabelled());
     if (c.train.batch_size < kLeastBatch)
-      say(fmt::format("train.batch_size {} is small for DINO: below {} the centre is noise; raise it, or bring "
+      say(
+          fmt::format("train.batch_size {} is small for DINO: below {} the centre is noise; raise it, or bring "
                       "teacher.momentum near 0.9995",
                       c.train.batch_size, kLeastBatch));
     if (c.head.out_dim > kMostPrototypesPerPicture * pictures.train_size())
@@ -119,11 +120,11 @@ struct Dino final : Recipe {
     const double top1 = knn(last_columns(train), val_pooled);
     Stats stats = {{"knn_top1", top1}, {"retrieval_map", retrieval_map(normalized(val_pooled))}};
     if (linear)
-      stats.emplace_back("linear_top1", best_of(linear_probe({train}, val, pictures.classes(),
-                                                             {.epochs = config.eval.linear_epochs,
-                                                              .seed = uint64_t(config.seed)},
-                                                             tick))
-                                            .top1);
+      stats.emplace_back(
+          "linear_top1",
+          best_of(linear_probe({train}, val, pictures.classes(),
+                               {.epochs = config.eval.linear_epochs, .seed = uint64_t(config.seed)}, tick))
+              .top1);
     for (const auto& entry : baselines) stats.push_back(entry);
     for (const auto& entry : signs_of(val_pooled)) stats.push_back(entry);
     return {std::move(stats), top1};
@@ -159,22 +160,22 @@ struct Dino final : Recipe {
     const int64_t steps_per_epoch = pictures.train_size() / t.batch_size;
     check<ConfigError>(steps_per_epoch > 0, "train.batch_size", "{} is more than the {} training pictures",
                        t.batch_size, pictures.train_size());
-    check<ConfigError>(o.warmup_epochs < double(t.epochs), "optim.warmup_epochs", "{} leaves nothing of train.epochs {}",
-                       o.warmup_epochs, t.epochs);
+    check<ConfigError>(o.warmup_epochs < double(t.epochs), "optim.warmup_epochs",
+                       "{} leaves nothing of train.epochs {}", o.warmup_epochs, t.epochs);
     const double steps = double(t.epochs * steps_per_epoch);
     const double peak_lr = o.lr_per_images ? o.lr * double(t.batch_size) / double(*o.lr_per_images) : o.lr;
     const optim::Warmup warmup{.steps = o.warmup_epochs * double(steps_per_epoch), .ends = optim::Ends::both};
-    return {.name = config.name,
-            .seed = uint64_t(config.seed),
-            .epochs = t.epochs,
-            .steps_per_epoch = steps_per_epoch,
-            .batch_size = t.batch_size,
-            .lr = optim::CosineSchedule{.base = peak_lr, .final = o.min_lr, .steps = steps, .warmup = warmup},
-            .weight_decay =
-                optim::CosineSchedule{.base = o.weight_decay[0], .final = o.weight_decay[1], .steps = steps},
-            .eval_every = config.eval.every,
-            .checkpoint_every = t.checkpoint_every,
-            .log_every = t.log_every};
+    return {
+        .name = config.name,
+        .seed = uint64_t(config.seed),
+        .epochs = t.epochs,
+        .steps_per_epoch = steps_per_epoch,
+        .batch_size = t.batch_size,
+        .lr = optim::CosineSchedule{.base = peak_lr, .final = o.min_lr, .steps = steps, .warmup = warmup},
+        .weight_decay = optim::CosineSchedule{.base = o.weight_decay[0], .final = o.weight_decay[1], .steps = steps},
+        .eval_every = config.eval.every,
+        .checkpoint_every = t.checkpoint_every,
+        .log_every = t.log_every};
   }
 
   void say(const std::string& message) {

@@ -40,6 +40,10 @@ int vitrail_program(int argc, char** argv) {
   tools::add_tokenizer(app);
   tools::add_knn(app);
   tools::add_linear(app);
+  tools::add_attention(app);
+  tools::add_pca(app);
+  tools::add_neighbours(app);
+  tools::add_map(app);
   check_command(app, argc, argv);
   try {
     app.parse(argc, argv);

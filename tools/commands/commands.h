@@ -14,5 +14,9 @@ void add_plot(CLI::App& app);
 void add_tokenizer(CLI::App& app);
 void add_knn(CLI::App& app);
 void add_linear(CLI::App& app);
+void add_attention(CLI::App& app);
+void add_pca(CLI::App& app);
+void add_neighbours(CLI::App& app);
+void add_map(CLI::App& app);
 
 }  // namespace vitrail::tools

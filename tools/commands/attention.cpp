@@ -1,0 +1,77 @@
+// vitrail attention: what a transformer looks at.
+#include "data/contact_sheet.h"
+#include "recipes/attention_maps.h"
+#include "tools/commands/arguments.h"
+#include "tools/commands/commands.h"
+#include "tools/commands/pictures.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace vitrail::tools {
+namespace {
+
+using namespace recipes;
+
+constexpr int64_t kShown = 240;  // smallest side of a picture on the sheet
+constexpr double kOpacity = 0.7;
+
+struct Options {
+  std::string checkpoint, pictures, out = "attention.png";
+  int64_t size = 0, count = 8;
+  double mass = 0.6;
+};
+
+void attention(const Options& o) {
+  const TrainedModel trained = load_trained_model(o.checkpoint);
+  nn::VisionTransformer& model = transformer_of(trained, "attention");
+  const int64_t size = o.size > 0 ? o.size : 2 * model.config.img_size;
+  const std::vector<Picture> pictures = read_pictures(o.pictures, o.count);
+  std::vector<data::Image> cells;
+  std::vector<std::string> captions;
+  for (const Picture& picture : pictures) {
+    const data::Image image = fit_to_patches(picture.image, size, model.config.patch_size);
+    const auto maps = class_attention(model, to_input(image, trained.settings->sections().data));
+    const data::Image shown = enlarged(image, kShown);
+    // Two rows: the maps of the heads beside the picture, below them the part that holds most of their attention.
+    for (const bool masked : {false, true}) {
+      cells.push_back(shown);
+      captions.push_back(masked ? fmt::format("{:.0f}% of the attention:", 100 * o.mass) : picture.name);
+      for (size_t head = 0; head < maps.size(); ++head) {
+        cells.push_back(masked ? overlay_mask(shown, keep_mass(maps[head], o.mass))
+                               : overlay_heat(shown, stretched(maps[head]), kOpacity));
+        captions.push_back(fmt::format("head {}", head));
+      }
+    }
+  }
+  const data::ContactSheet layout{.columns = 1 + model.config.num_heads, .cell = kShown};
+  data::write_png(o.out, data::contact_sheet(cells, captions, layout));
+  std::printf("%s: %zu pictures, %lld heads\n", o.out.c_str(), pictures.size(),
+              static_cast<long long>(model.config.num_heads));
+}
+
+}  // namespace
+
+void add_attention(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand(
+      "attention", "Draws the attention of a transformer's class token in the last block, head by head.");
+  command->add_option("checkpoint", o->checkpoint, "checkpoint, or folder of a run")->required();
+  command->add_option("pictures", o->pictures, "picture, or folder of pictures")->required();
+  command->add_option("-o,--out", o->out, "PNG file to write")->capture_default_str();
+  command->add_option("--size", o->size, "shorter side that the model sees; 0: twice that of its training")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
+  command->add_option("--mass", o->mass, "share of the attention that the masks keep")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command->add_option("-n,--count", o->count, "pictures of a folder")->check(CLI::Range(1, 256))->capture_default_str();
+  command->footer("Example: vitrail attention runs/dino_cifar10-2025-01-31-1 photos/ -o attention.png");
+  command->callback([o] { attention(*o); });
+}
+
+}  // namespace vitrail::tools

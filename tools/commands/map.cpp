@@ -1,0 +1,71 @@
+// vitrail map: the features of a labelled set on a plane.
+#include "core/ops.h"
+#include "data/scatter.h"
+#include "recipes/build_data.h"
+#include "recipes/features.h"
+#include "recipes/pca.h"
+#include "recipes/tsne.h"
+#include "tools/commands/arguments.h"
+#include "tools/commands/commands.h"
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace vitrail::tools {
+namespace {
+
+using namespace recipes;
+
+struct Options {
+  ModelArguments arguments;
+  std::string method = "tsne", out = "map.png";
+  int64_t count = 1500;
+  TsneOptions tsne;
+};
+
+void map(const Options& o) {
+  const TrainedModel trained = o.arguments.load();
+  const auto sections = trained.settings->sections();
+  const auto part = open_labelled(sections.data, sections.data.val_split);
+  data::BadFiles bad_files = bad_files_policy(sections.data);
+  TerminalProgress progress;
+  const auto loader = eval_loader(sections.data, *part, sections.batch_size, bad_files);
+  const FeatureSet all = extract_features(pooled_features(*trained.model), *loader, progress.tick("features"), o.count);
+  const int64_t count = std::min(o.count, all.features.size(0));
+  const Tensor features = core::l2_normalize(all.features.slice(0, 0, count)).y;
+  const Tensor places =
+      o.method == "pca" ? fit_pca(features, 2).project(features) : tsne(features, o.tsne, progress.tick("t-SNE"));
+
+  const auto xy = places.span<float>();
+  const auto labels = all.labels.span<int64_t>();
+  std::vector<data::Dot> dots;
+  for (int64_t i = 0; i < count; ++i)
+    dots.push_back({double(xy[size_t(2 * i)]), double(xy[size_t(2 * i + 1)]), labels[size_t(i)]});
+  const std::string title = (o.method == "pca" ? "PCA of " : "t-SNE of ") + std::to_string(count) + " pictures";
+  data::write_png(o.out, data::scatter(title, dots, part->classes()));
+  std::printf("%s: %s\n", o.out.c_str(), title.c_str());
+}
+
+}  // namespace
+
+void add_map(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("map", "Draws the features of the validation part on a plane, by class.");
+  o->arguments.add_to(*command, "other labelled data");
+  command->add_option("--method", o->method, "tsne keeps neighbours together, pca is linear")
+      ->check(CLI::IsMember({"tsne", "pca"}))
+      ->capture_default_str();
+  command->add_option("-n,--count", o->count, "pictures; the time of tsne grows with their square")
+      ->check(CLI::Range(4, 20000))
+      ->capture_default_str();
+  command->add_option("--perplexity", o->tsne.perplexity, "tsne: about how many neighbours each has")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("-o,--out", o->out, "PNG file to write")->capture_default_str();
+  command->footer("Example: vitrail map runs/dino_cifar10-2025-01-31-1 -n 3000 -o map.png");
+  command->callback([o] { map(*o); });
+}
+
+}  // namespace vitrail::tools

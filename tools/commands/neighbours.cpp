@@ -1,0 +1,120 @@
+// vitrail neighbours: the pictures whose features are nearest to those of others.
+#include "core/ops.h"
+#include "data/contact_sheet.h"
+#include "data/open_dataset.h"
+#include "recipes/build_data.h"
+#include "recipes/features.h"
+#include "recipes/image_retrieval.h"
+#include "tools/commands/arguments.h"
+#include "tools/commands/commands.h"
+#include "tools/commands/pictures.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace vitrail::tools {
+namespace {
+
+using namespace recipes;
+
+constexpr int64_t kCell = 96;
+
+struct Options {
+  ModelArguments arguments;
+  std::string query, out = "neighbours.png";
+  int64_t count = 8, neighbours = 7, most = 20000;
+};
+
+/// The first `most` pictures of a part, labelled if it has labels.
+struct Part {
+  Part(const DataConfig& config, const std::string& split, bool labelled)
+      : pictures(data::open_dataset(config.root, split, {.labelled = labelled})) {}
+
+  Tensor features(const TrainedModel& trained, int64_t most, TerminalProgress& progress) const {
+    const auto sections = trained.settings->sections();
+    data::BadFiles bad_files = bad_files_policy(sections.data);
+    const auto loader = eval_loader(sections.data, *pictures, sections.batch_size, bad_files);
+    const auto set = extract_features(pooled_features(*trained.model), *loader, progress.tick("features"), most);
+    return core::l2_normalize(set.features).y;
+  }
+  std::string caption(int64_t i) const {
+    const int64_t label = pictures->label(i);
+    return label == data::kNoLabel ? "" : pictures->classes().at(size_t(label));
+  }
+
+  std::unique_ptr<data::Dataset> pictures;
+};
+
+Part open_part(const DataConfig& config, const std::string& split) {
+  try {
+    return {config, split, true};
+  } catch (const DataError&) {  // no labels
+    return {config, split, false};
+  }
+}
+
+Tensor features_of(const data::Image& image, const TrainedModel& trained) {
+  const DataConfig& config = trained.settings->sections().data;
+  Rng unused(0, "neighbours");
+  const data::Image seen = eval_transform(config).augmented(image, unused);
+  return core::l2_normalize(trained.model->features(to_input(seen, config)).value()).y;
+}
+
+void neighbours(const Options& o) {
+  const TrainedModel trained = o.arguments.load();
+  const DataConfig& config = trained.settings->sections().data;
+  TerminalProgress progress;
+  const Part known = open_part(config, config.train_split);
+  const Tensor features = known.features(trained, o.most, progress);
+
+  std::vector<Picture> queries;
+  if (!o.query.empty()) {
+    queries = read_pictures(o.query, o.count);
+  } else {
+    const Part asked = open_part(config, config.val_split);
+    const int64_t count = std::min(o.count, asked.pictures->size());
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t index = i * asked.pictures->size() / count;  // spread over the part
+      queries.push_back({asked.caption(index), asked.pictures->get(index).image});
+    }
+  }
+  std::vector<data::Image> cells;
+  std::vector<std::string> captions;
+  const int64_t k = std::min(o.neighbours, features.size(0));
+  for (const Picture& query : queries) {
+    cells.push_back(query.image);
+    captions.push_back(query.name);
+    for (const int64_t index : nearest(features_of(query.image, trained), features, k).span<int64_t>()) {
+      cells.push_back(known.pictures->get(index).image);
+      captions.push_back(known.caption(index));
+    }
+  }
+  data::write_png(o.out, data::contact_sheet(cells, captions, {.columns = 1 + k, .cell = kCell}));
+  std::printf("%s: %zu pictures, each with its nearest of %lld\n", o.out.c_str(), queries.size(),
+              static_cast<long long>(features.size(0)));
+}
+
+}  // namespace
+
+void add_neighbours(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand(
+      "neighbours", "Draws pictures of the validation part, or others, beside the nearest training pictures.");
+  o->arguments.add_to(*command, "other data, labelled or not");
+  command->add_option("-q,--query", o->query, "picture or folder, in place of the validation part");
+  command->add_option("-n,--count", o->count, "pictures that ask")->check(CLI::Range(1, 256))->capture_default_str();
+  command->add_option("-k", o->neighbours, "neighbours of each")->check(CLI::Range(1, 64))->capture_default_str();
+  command->add_option("--most", o->most, "training pictures to look at")
+      ->check(CLI::Range(1, 1 << 30))
+      ->capture_default_str();
+  command->add_option("-o,--out", o->out, "PNG file to write")->capture_default_str();
+  command->footer("Example: vitrail neighbours runs/dino_cifar10-2025-01-31-1 -q photos/ -o neighbours.png");
+  command->callback([o] { neighbours(*o); });
+}
+
+}  // namespace vitrail::tools

@@ -1,0 +1,95 @@
+// vitrail pca: patch features as colours: what looks alike to a transformer has one colour.
+#include "recipes/pca.h"
+
+#include "core/ops.h"
+#include "data/contact_sheet.h"
+#include "tools/commands/arguments.h"
+#include "tools/commands/commands.h"
+#include "tools/commands/pictures.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace vitrail::tools {
+namespace {
+
+using namespace recipes;
+
+constexpr int64_t kShown = 240;
+
+struct Options {
+  std::string checkpoint, pictures, out = "pca.png";
+  int64_t size = 0, count = 8;
+};
+
+/// Each column of x [N, 3] from 0 to 255, where the outermost 2 % at either end are cut off.
+std::vector<uint8_t> to_bytes(const Tensor& x) {
+  constexpr double kCut = 0.02;
+  const std::vector<double> values = x.to_vector();
+  std::vector<uint8_t> bytes(values.size());
+  for (size_t c = 0; c < 3; ++c) {
+    std::vector<double> column;
+    for (size_t i = c; i < values.size(); i += 3) column.push_back(values[i]);
+    std::sort(column.begin(), column.end());
+    const auto quantile = [&](double share) { return column[size_t(share * double(column.size() - 1))]; };
+    const double low = quantile(kCut), high = quantile(1 - kCut);
+    for (size_t i = c; i < values.size(); i += 3)
+      bytes[i] = uint8_t(std::lround(255 * std::clamp(high > low ? (values[i] - low) / (high - low) : 0.5, 0.0, 1.0)));
+  }
+  return bytes;
+}
+
+void pca(const Options& o) {
+  const TrainedModel trained = load_trained_model(o.checkpoint);
+  nn::VisionTransformer& model = transformer_of(trained, "pca");
+  const int64_t size = o.size > 0 ? o.size : 2 * model.config.img_size, patch = model.config.patch_size;
+  std::vector<data::Image> images;
+  std::vector<std::string> names;
+  std::vector<Tensor> features;  // [patches, D]
+  for (const Picture& picture : read_pictures(o.pictures, o.count)) {
+    images.push_back(fit_to_patches(picture.image, size, patch));
+    names.push_back(picture.name);
+    const Tensor tokens = model.forward_tokens(to_input(images.back(), trained.settings->sections().data)).value();
+    features.push_back(tokens.select(0, 0).slice(0, model.prefix_tokens(), tokens.size(1)));
+  }
+  const Tensor all = core::concat(features, 0);
+  const std::vector<uint8_t> colors = to_bytes(fit_pca(all, 3).project(all));
+
+  std::vector<data::Image> cells;
+  std::vector<std::string> captions;
+  auto color = colors.begin();
+  for (size_t i = 0; i < images.size(); ++i) {
+    data::Image map(images[i].height() / patch, images[i].width() / patch);
+    std::copy_n(color, map.pixels().size(), map.data());
+    color += std::ptrdiff_t(map.pixels().size());
+    cells.push_back(enlarged(images[i], kShown));
+    cells.push_back(enlarged(map, kShown));
+    captions.push_back(names[i]);
+    captions.emplace_back("features");
+  }
+  data::write_png(o.out, data::contact_sheet(cells, captions, {.columns = 4, .cell = kShown}));
+  std::printf("%s: %zu pictures, %lld patches\n", o.out.c_str(), images.size(), static_cast<long long>(all.size(0)));
+}
+
+}  // namespace
+
+void add_pca(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand(
+      "pca", "Draws patch features as colours: their three principal components, over all pictures together.");
+  command->add_option("checkpoint", o->checkpoint, "checkpoint, or folder of a run")->required();
+  command->add_option("pictures", o->pictures, "picture, or folder of pictures")->required();
+  command->add_option("-o,--out", o->out, "PNG file to write")->capture_default_str();
+  command->add_option("--size", o->size, "shorter side that the model sees; 0: twice that of its training")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
+  command->add_option("-n,--count", o->count, "pictures of a folder")->check(CLI::Range(1, 256))->capture_default_str();
+  command->footer("Example: vitrail pca runs/dino_cifar10-2025-01-31-1 photos/ -o pca.png");
+  command->callback([o] { pca(*o); });
+}
+
+}  // namespace vitrail::tools
