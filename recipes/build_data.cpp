@@ -63,20 +63,6 @@ std::optional<data::RandomErasing> random_erasing(const DataConfig& c) {
                               .count = int(c.random_erasing_count)});
 }
 
-/// The picture that was normalised to [3, H, W]; what noise put outside of 8 bits is clipped.
-data::Image to_image(const Tensor& normalized, const DataConfig& config) {
-  data::Image image(normalized.size(1), normalized.size(2));
-  const auto values = normalized.span<float>();
-  const size_t count = values.size() / 3;
-  for (size_t i = 0; i < count; ++i) {
-    for (size_t c = 0; c < 3; ++c) {
-      const double value = double(values[c * count + i]) * config.std[c] + config.mean[c];
-      image.data()[3 * i + c] = uint8_t(std::lround(255 * std::clamp(value, 0.0, 1.0)));
-    }
-  }
-  return image;
-}
-
 }  // namespace
 
 void DataConfig::describe(Fields& f) {
@@ -178,6 +164,19 @@ std::unique_ptr<data::Loader> augmented_loader(const DataConfig& config, int64_t
   data::LoaderOptions options = loader_options(config, seed, batch_size);
   options.epochs = epochs;
   return std::make_unique<data::Loader>(dataset, train_transform(config), options, bad_files);
+}
+
+data::Image to_image(const Tensor& normalized, const DataConfig& config) {
+  data::Image image(normalized.size(1), normalized.size(2));
+  const auto values = normalized.span<float>();
+  const size_t count = values.size() / 3;
+  for (size_t i = 0; i < count; ++i) {
+    for (size_t c = 0; c < 3; ++c) {
+      const double value = double(values[c * count + i]) * config.std[c] + config.mean[c];
+      image.data()[3 * i + c] = uint8_t(std::lround(255 * std::clamp(value, 0.0, 1.0)));
+    }
+  }
+  return image;
 }
 
 Preview preview(const DataConfig& config, int64_t seed, int64_t count) {

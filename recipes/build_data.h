@@ -62,6 +62,9 @@ std::unique_ptr<data::Loader> eval_loader(const DataConfig& config, const data::
 std::unique_ptr<data::Loader> augmented_loader(const DataConfig& config, int64_t seed, const data::Dataset& dataset,
                                                int64_t batch_size, int64_t epochs, data::BadFiles& bad_files);
 
+/// A picture [3, H, W] that was normalised as the section says; what noise put outside of 8 bits is clipped.
+data::Image to_image(const Tensor& normalized, const DataConfig& config);
+
 struct Preview {
   std::vector<data::Image> images;
   std::vector<std::string> captions;  // names of classes

@@ -88,7 +88,9 @@ struct Dino final : Recipe {
 
   const Plan& plan() const override { return plan_; }
 
-  std::unique_ptr<data::Loader> load(const data::LoaderState& start) override { return pictures.train_loader(start); }
+  std::unique_ptr<data::Loader> load(const data::LoaderState& start) override {
+    return pictures.train_loader(start, config.train.batch_size);
+  }
 
   Stats step(const data::Batch& batch, const At& at) override {
     const ag::Autocast precision(parse_dtype(config.precision));

@@ -81,6 +81,8 @@ struct DinoConfig final : RecipeConfig {
 
   void describe(Fields& f) override;
   Sections sections() const override;
+  /// All views of each picture, one after the other.
+  Preview preview(int64_t count) const override;
   std::unique_ptr<Recipe> build() const override;
 };
 

@@ -2,6 +2,9 @@
 
 #include "core/error.h"
 #include "data/open_dataset.h"
+#include "recipes/dino_step.h"
+
+#include <algorithm>
 
 namespace vitrail::recipes {
 namespace {
@@ -36,7 +39,7 @@ data::MultiCrop multi_crop(const DinoConfig& config) {
 
 DinoData::DinoData(const DinoConfig& config) : config_(config), bad_files_(bad_files_policy(config.data)) {
   try {
-    train_ = open_labelled(config.data, config.data.train_split);
+    train_ = open_training(config.data);
     val_ = open_labelled(config.data, config.data.val_split);
     check<DataError>(train_->classes() == val_->classes(), "data", "the parts '{}' and '{}' have different classes",
                      config.data.train_split, config.data.val_split);
@@ -47,10 +50,10 @@ DinoData::DinoData(const DinoConfig& config) : config_(config), bad_files_(bad_f
   }
 }
 
-std::unique_ptr<data::Loader> DinoData::train_loader(const data::LoaderState& start) {
+std::unique_ptr<data::Loader> DinoData::train_loader(const data::LoaderState& start, int64_t batch_size) {
   const data::MultiCrop crops = multi_crop(config_);
   data::LoaderOptions options;
-  options.batch_size = config_.train.batch_size;
+  options.batch_size = batch_size;
   options.views = crops.views();
   options.seed = uint64_t(config_.seed);
   options.shuffle = options.drop_last = true;
@@ -67,6 +70,25 @@ std::unique_ptr<data::Loader> DinoData::plain_train_loader() {
 
 std::unique_ptr<data::Loader> DinoData::val_loader() {
   return eval_loader(config_.data, *val_, config_.train.batch_size, bad_files_);
+}
+
+Preview DinoConfig::preview(int64_t count) const {
+  const int64_t globals = DinoStep::kGlobalViews, views = globals + crops.local_number;
+  DinoData pictures(*this);
+  const int64_t size = std::clamp<int64_t>(count / views, 1, pictures.train_size());
+  const auto batch = pictures.train_loader({}, size)->next();
+  check<DataError>(batch.has_value(), "preview", "{} has no pictures", data.root);
+  Preview shown;
+  for (int64_t i = 0; i < size; ++i) {
+    for (int64_t v = 0; v < views; ++v) {
+      const bool global = v < globals;
+      const int64_t of_size = global ? v : v - globals;  // view of its size
+      const Tensor& images = batch->views[global ? 0 : 1];
+      shown.images.push_back(to_image(images.select(0, of_size * size + i), data));
+      shown.captions.push_back((global ? "global " : "local ") + std::to_string(of_size + 1));
+    }
+  }
+  return shown;
 }
 
 }  // namespace vitrail::recipes

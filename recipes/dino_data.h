@@ -24,7 +24,7 @@ class DinoData final {
   int64_t classes() const { return int64_t(train_->classes().size()); }
 
   /// Views of shuffled pictures, by size: see data::Batch.
-  std::unique_ptr<data::Loader> train_loader(const data::LoaderState& start);
+  std::unique_ptr<data::Loader> train_loader(const data::LoaderState& start, int64_t batch_size);
   /// Pictures as an evaluation sees them: all of the training part, or of the validation part if labelled().
   std::unique_ptr<data::Loader> plain_train_loader();
   std::unique_ptr<data::Loader> val_loader();

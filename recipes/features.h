@@ -27,7 +27,8 @@ struct FeatureSet {
   Tensor features;  // f32 [N, D]
   Tensor labels;    // i64 [N]
 };
-/// The pictures of the loader, in its order, at least `most` of them or all. Throws as the loader, and what tick throws.
+/// The pictures of the loader, in its order, at least `most` of them or all. Throws as the loader, and what tick
+/// throws.
 FeatureSet extract_features(const FeatureOf& feature_of, data::Loader& loader, const Tick& tick,
                             int64_t most = std::numeric_limits<int64_t>::max());
 /// Each feature scaled to length 1.

@@ -1,10 +1,13 @@
 #include "recipes/recipe.h"
 
 #include "core/error.h"
+#include "recipes/build_data.h"
 
 #include <cmath>
 
 namespace vitrail::recipes {
+
+Preview RecipeConfig::preview(int64_t count) const { return recipes::preview(sections().data, seed, count); }
 
 void check_finite(std::string_view name, double value, const At& at) {
   check<NumericError>(std::isfinite(value), "train", "{} is {} at step {} (epoch {}, lr {})", name, value, at.step + 1,

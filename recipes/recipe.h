@@ -19,6 +19,7 @@ namespace vitrail::recipes {
 class Fields;
 struct ModelConfig;
 struct DataConfig;
+struct Preview;
 
 /// What the loop must know of a run. Functions of time take the number of steps done.
 struct Plan {
@@ -109,6 +110,8 @@ struct RecipeConfig {
     bool labelled = true;  // the model has a classifier for the classes of the data
   };
   virtual Sections sections() const = 0;
+  /// Training pictures as the first steps see them, about count; see recipes::preview.
+  virtual Preview preview(int64_t count) const;
   /// Opens the data and builds the model.
   /// Throws ConfigError for values that do not fit together, DataError or IoError for data.
   virtual std::unique_ptr<Recipe> build() const = 0;

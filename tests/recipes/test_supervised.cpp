@@ -10,6 +10,7 @@
 #include "tests/support/close.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/text_file.h"
+#include "tests/support/training_run.h"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -18,6 +19,9 @@
 
 using namespace vitrail;
 using namespace vitrail::recipes;
+using test::Outcome;
+using test::run;
+using test::StopAfter;
 namespace fs = std::filesystem;
 
 namespace {
@@ -37,45 +41,6 @@ std::unique_ptr<Recipe> small_digits(const std::vector<std::string>& changes = {
   for (const std::string& change : changes) config.set(change);
   return settings.build();
 }
-
-struct Outcome {
-  int code = -1;
-  std::string last;
-  nlohmann::json result;
-};
-
-Outcome run(Recipe& recipe, const RunFolder& folder) {
-  std::FILE* log = std::tmpfile();
-  Outcome outcome;
-  outcome.code = run_training(recipe, folder, {.command = "", .config = "", .out = log});
-  std::fclose(log);
-  outcome.last = test::read_text(folder.last());
-  if (fs::exists(folder / "result.json"))
-    outcome.result = nlohmann::json::parse(test::read_text(folder / "result.json"));
-  return outcome;
-}
-
-/// Asks to stop after that many steps.
-class StopAfter final : public Recipe {
- public:
-  StopAfter(Recipe& inner, int64_t steps) : inner_(inner), steps_(steps) {}
-  const Plan& plan() const override { return inner_.plan(); }
-  ModelCard card() override { return inner_.card(); }
-  std::unique_ptr<data::Loader> load(const data::LoaderState& start) override { return inner_.load(start); }
-  Stats step(const data::Batch& batch, const At& at) override {
-    if (at.step + 1 == steps_) raise(SIGINT);
-    return inner_.step(batch, at);
-  }
-  std::vector<std::string> begin() override { return inner_.begin(); }
-  Evaluation evaluate(const Tick& tick) override { return inner_.evaluate(tick); }
-  TensorMap state() const override { return inner_.state(); }
-  void load_state(const TensorMap& state) override { inner_.load_state(state); }
-  const data::BadFiles& bad_files() const override { return inner_.bad_files(); }
-
- private:
-  Recipe& inner_;
-  int64_t steps_;
-};
 
 /// Trains in one go and in two; both must end with the same bytes. Returns the outcome.
 Outcome check_resumes(const std::vector<std::string>& changes, const fs::path& folder, int64_t stop = 17) {

@@ -22,7 +22,7 @@ struct Options {
 void preview(const Options& o) {
   const auto settings = recipes::read_settings(o.recipe, o.changes);
   const recipes::DataConfig& config = settings->sections().data;
-  const recipes::Preview shown = recipes::preview(config, settings->seed, o.count);
+  const recipes::Preview shown = settings->preview(o.count);
   constexpr int64_t kSmallest = 128, kLargest = 256;
   data::ContactSheet layout;
   layout.cell = std::clamp(config.img_size, kSmallest, kLargest);

@@ -6,8 +6,8 @@
 #include "tools/reference/attributes.h"
 #include "tools/reference/error_measure.h"
 #include "tools/reference/reference_case.h"
+#include "tools/reference/trajectory.h"
 
-#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -17,9 +17,6 @@ namespace {
 
 using ag::Var;
 using hdf5::Reader;
-
-constexpr Tolerance kTrajectory{2e-5, 1e-9};  // absolute: losses, centres; final parameters of f64
-constexpr double kParameters = 2e-6;          // absolute, in f32: 99.9 % of all coordinates; the others within lr
 
 // ---- the loss -------------------------------------------------------------------------------------------------------
 
@@ -123,29 +120,6 @@ std::vector<Tensor> crops_of(const TensorMap& inputs, int64_t step) {
     crops.push_back(t.reshape({t.size(0) * t.size(1), t.size(2), t.size(3), t.size(4)}));
   }
   return crops;
-}
-
-/// Rows of a bias added to all keys: it cancels in the softmax, its gradient is rounding, and Adam makes steps of it.
-bool is_key_bias(const std::string& name, int64_t row, int64_t rows) {
-  return name.ends_with("attn.qkv.bias") && row >= rows / 3 && row < 2 * rows / 3;
-}
-
-/// Final parameters: in f64 all of them, absolute; in f32 without the biases of keys, but for one in a thousand.
-void compare_parameters(Outcome& outcome, const nn::ModuleBase& model, const Reader& file, const std::string& path,
-                        DType dtype, double lr) {
-  std::vector<double> differences;
-  for (const ag::Parameter* p : model.parameters()) {
-    const auto got = p->value().to_vector(), expected = file.read(path + "/" + p->name()).to_vector();
-    check<IoError>(got.size() == expected.size(), "compare", "{}/{} has {} elements, {} are needed", path, p->name(),
-                   expected.size(), got.size());
-    for (size_t i = 0; i < got.size(); ++i)
-      if (dtype == DType::f64 || !is_key_bias(p->name(), int64_t(i), int64_t(got.size())))
-        differences.push_back(std::abs(got[i] - expected[i]));
-  }
-  std::sort(differences.begin(), differences.end());
-  if (dtype == DType::f64) return outcome.add(differences.back(), kTrajectory.f64);
-  outcome.add(differences[size_t(0.999 * double(differences.size() - 1))], kParameters);
-  outcome.add(differences.back(), lr);
 }
 
 /// The gradient of the first step, before it is clipped.
