@@ -1,8 +1,9 @@
 #include "recipes/features.h"
 
-#include "core/error.h"
 #include "core/ops.h"
 #include "nn/vision_transformer.h"
+
+#include <algorithm>
 
 namespace vitrail::recipes {
 
@@ -14,15 +15,16 @@ FeatureOf pooled_features(nn::Backbone& model) {
 FeatureOf probe_features(nn::Backbone& model, int64_t blocks, bool patch_mean) {
   auto* vit = dynamic_cast<nn::VisionTransformer*>(&model);
   if (!vit || !vit->config.class_token) return pooled_features(model);
-  check<ConfigError>(1 <= blocks && blocks <= vit->config.depth, "features",
-                     "asked for the last {} blocks of a transformer with {}", blocks, vit->config.depth);
+  const int64_t count = std::min(blocks, vit->config.depth);
   model.eval();
-  return [vit, blocks, patch_mean](const Tensor& images) {
+  return [vit, count, patch_mean](const Tensor& images) {
     std::vector<Tensor> parts;
-    const auto layers = vit->intermediate_layers(images, blocks);
+    const auto layers = vit->intermediate_layers(images, count);
     for (const ag::Var& tokens : layers) parts.push_back(tokens.value().select(1, 0).to(DType::f32));
-    const Tensor& last = layers.back().value();
-    if (patch_mean) parts.push_back(core::mean(last.slice(1, vit->prefix_tokens(), last.size(1)).to(DType::f32), {1}));
+    if (patch_mean) {
+      const Tensor& tokens = layers.back().value();
+      parts.push_back(core::mean(tokens.slice(1, vit->prefix_tokens(), tokens.size(1)).to(DType::f32), {1}));
+    }
     return core::concat(parts, 1);
   };
 }

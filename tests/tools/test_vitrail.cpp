@@ -31,8 +31,8 @@ void check_says(const Output& output, int code, const std::string& text) {
 TEST_CASE("vitrail explains itself, each command with an example") {
   const test::TemporaryFolder folder;
   check_says(vitrail_program(folder, "--help"), 0, "preview");
-  for (const std::string command : {"pack", "preview", "eval", "summary", "export", "plot", "knn", "linear", "attention", "pca",
-                                    "neighbours", "map"})
+  for (const std::string command : {"pack", "preview", "eval", "summary", "export", "plot", "knn", "linear",
+                                    "attention", "pca", "neighbours", "map"})
     check_says(vitrail_program(folder, command + " --help"), 0, "Example: vitrail " + command);
   check_says(vitrail_program(folder, ""), 2, "required");
   check_says(vitrail_program(folder, "sumary vit_tiny"), 2, "no command 'sumary'; did you mean 'summary'?");
