@@ -16,23 +16,8 @@ namespace vitrail::nn {
 namespace {
 
 using Json = nlohmann::json;
-
-/// The parameter fill of vision_golden.json: tensor t of the order, element i: 0.1 sin(0.37 i + 1.3 t), gains + 1.
-void fill_golden(ModuleBase& model, const Json& order) {
-  int t = 0;
-  for (const auto& name : order) {
-    ++t;
-    const auto text = name.get<std::string>();
-    Parameter& p = model.parameter(text);
-    const bool gain = text.find("norm") != std::string::npos && text.ends_with(".weight");
-    std::vector<double> values(size_t(p.value().numel()));
-    for (size_t i = 0; i < values.size(); ++i) values[i] = (gain ? 1 : 0) + 0.1 * std::sin(0.37 * double(i) + 1.3 * t);
-    p.update([&](Tensor& v) { v.copy_(tensor(values, p.shape())); });
-  }
-  CHECK(model.parameters().size() == order.size());
-}
-
-Json golden() { return Json::parse(std::ifstream(test::reference_path("vision_golden.json").value())); }
+using test::fill_golden;
+using test::golden;
 
 VitConfig tiny() {
   VitConfig c{.img_size = 8, .patch_size = 4, .num_classes = 5, .embed_dim = 8};
