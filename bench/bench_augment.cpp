@@ -61,6 +61,7 @@ double images_per_second(int threads, double seconds, const data::MultiCrop& cro
   const auto start = Clock::now();
   {
     std::vector<std::jthread> workers;
+    workers.reserve(size_t(threads));
     for (int i = 0; i < threads; ++i)
       workers.emplace_back([&] {
         Room room(crop);

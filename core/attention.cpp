@@ -165,7 +165,7 @@ class Heads {
 /// Memory of one task, handed out in aligned pieces.
 class Scratch {
  public:
-  explicit Scratch(int64_t bytes) : memory_(bytes), next_(memory_.data()) {}
+  explicit Scratch(std::byte* memory) : next_(memory) {}
   template <class T>
   T* take(int64_t elements) {
     return reinterpret_cast<T*>(std::exchange(next_, next_ + bytes_of<T>(elements)));
@@ -176,7 +176,6 @@ class Scratch {
   }
 
  private:
-  Storage memory_;
   std::byte* next_;
 };
 
@@ -199,11 +198,15 @@ struct Problem {
   void for_each_tile(F&& fn) const {
     for (int64_t begin = 0; begin < queries; begin += tile()) fn(begin, std::min(tile(), queries - begin));
   }
-  /// fn(head) for the heads of all images, each on one thread.
+  /// fn(head, scratch) for the heads of all images, some on each thread. The memory is taken for all threads at once,
+  /// so that how much is in use does not depend on when they run.
   template <class F>
-  void for_each_head(F&& fn) const {
-    parallel_for(batch * heads, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t head = begin; head < end; ++head) fn(head);
+  void for_each_head(int64_t scratch_bytes, F&& fn) const {
+    const int64_t count = batch * heads, tasks = std::min<int64_t>(count, num_threads());
+    const Storage memory(tasks * scratch_bytes);
+    parallel_for(tasks, 1, [&](int64_t task, int64_t) {
+      for (int64_t head = count * task / tasks; head < count * (task + 1) / tasks; ++head)
+        fn(head, Scratch(memory.data() + task * scratch_bytes));
     });
   }
 };
@@ -289,11 +292,10 @@ void attention_of_type(const Tensor& q, const Tensor& k, const Tensor& v, const 
                         Scratch::bytes_of<F>(packed_size(p.keys, p.dim)) + Scratch::bytes_of<F>(p.keys * dim) +
                         Scratch::bytes_of<F>(tile * dim) + Scratch::bytes_of<C>(tile * dim) +
                         Scratch::bytes_of<C>(tile);
-  p.for_each_head([&](int64_t head) {
+  p.for_each_head(bytes, [&](int64_t head, Scratch scratch) {
     queries.prefetch(head + 1);
     keys.prefetch(head + 1);
     values.prefetch(head + 1);
-    Scratch scratch(bytes);
     const Scores<F> scores(p, scratch);
     F* const buffer = scratch.take<F>(p.keys * dim);
     F* const q_buffer = scratch.take<F>(tile * dim);
@@ -335,8 +337,7 @@ Tensor attention_weights(const Tensor& q, const Tensor& k, const AttentionOption
     const int64_t bytes = Scores<F>::bytes(p) + Scratch::bytes_of<F>(packed_size(p.dim, p.keys)) +
                           Scratch::bytes_of<F>(p.keys * dim) + Scratch::bytes_of<F>(tile * dim) +
                           2 * Scratch::bytes_of<C>(tile);
-    p.for_each_head([&](int64_t head) {
-      Scratch scratch(bytes);
+    p.for_each_head(bytes, [&](int64_t head, Scratch scratch) {
       const Scores<F> scores(p, scratch);
       F* const q_buffer = scratch.take<F>(tile * dim);
       C* const lse = scratch.take<C>(tile);
@@ -389,12 +390,11 @@ void backward_of_type(const Tensor& dy, const Tensor& q, const Tensor& k, const 
                         Scratch::bytes_of<F>(packed_size(tile, p.dim)) + Scratch::bytes_of<F>((tile + 1) * wide) +
                         Scratch::bytes_of<F>(p.keys * dim) + 2 * Scratch::bytes_of<F>(tile * dim) +
                         Scratch::bytes_of<C>(tile * dim) + 2 * Scratch::bytes_of<C>(p.keys * dim);
-  p.for_each_head([&](int64_t head) {
+  p.for_each_head(bytes, [&](int64_t head, Scratch scratch) {
     queries.prefetch(head + 1);
     keys.prefetch(head + 1);
     values.prefetch(head + 1);
     dresult.prefetch(head + 1);
-    Scratch scratch(bytes);
     const Scores<F> P(p, scratch), dS(p, scratch);
     F* const buffer = scratch.take<F>(p.keys * dim);
     F* const q_buffer = scratch.take<F>(tile * dim);

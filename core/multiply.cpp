@@ -95,24 +95,26 @@ void multiply_blocks(const Matrix<const In>& a, const Matrix<const In>& b, const
     high = parts(row_blocks, rows) * kBlockRows;
     wide = parts(strips, cols) * simd::kGemmStrip;
   }
-  const int64_t per_row = parts(c.cols, wide);
-  parallel_for(parts(c.rows, high) * per_row, 1, [&](int64_t task, int64_t) {
+  const int64_t per_row = parts(c.cols, wide), tasks = parts(c.rows, high) * per_row;
+  Tensor packed = Tensor::empty({tasks * (high + wide) * kDepth}, dtype_of<In>());
+  parallel_for(tasks, 1, [&](int64_t task, int64_t) {
     const int64_t row = task / per_row * high, col = task % per_row * wide;
     const auto target = part(c, row, high, col, wide);
-    Tensor left = Tensor::empty({high * kDepth}, dtype_of<In>()), right = Tensor::empty({wide * kDepth}, left.dtype());
+    In* const left = packed.data<In>() + task * (high + wide) * kDepth;
+    In* const right = left + high * kDepth;
     for (int64_t k = 0; k < a.cols; k += kDepth) {
       const auto a_part = part(a, row, high, k, kDepth), b_part = part(b, k, kDepth, col, wide);
       const int64_t steps = parts(a_part.cols, kStep);
-      pack(a_part.transposed(), steps, kBlockRows, left.data<In>());
-      pack(b_part, steps, 0, right.data<In>());
+      pack(a_part.transposed(), steps, kBlockRows, left);
+      pack(b_part, steps, 0, right);
       for (int64_t i = 0; i < target.rows; i += kBlockRows)
         simd::gemm<In>()->multiply({.m = std::min(kBlockRows, target.rows - i),
                                     .n = target.cols,
                                     .steps = steps,
-                                    .a = left.data<In>() + i * steps * kStep,
+                                    .a = left + i * steps * kStep,
                                     .a_row = kStep,
                                     .a_step = kBlockRows * kStep,
-                                    .b = right.data<In>(),
+                                    .b = right,
                                     .c = &target(i, 0),
                                     .c_row = target.row_stride,
                                     .bias = nullptr,

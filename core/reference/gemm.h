@@ -189,7 +189,7 @@ void pack_rows(const simd::PackTask<In>& t) {
 template <class Word, class T>
 void transpose_rows(const T* x, int64_t x_row, int64_t words, T* y, int64_t y_row) {
   using Line [[gnu::vector_size(8 * sizeof(Word))]] = Word;
-  constexpr int64_t kPerWord = sizeof(Word) / sizeof(T);
+  constexpr int64_t kPerWord = simd::kGemmStep<T>;
   for (int64_t d = 0; d < words; d += 8) {
     Line a[8], b[8];
     for (int i = 0; i < 8; ++i) std::memcpy(&a[i], x + i * x_row + d * kPerWord, sizeof(Line));

@@ -14,8 +14,8 @@ namespace vitrail::data {
 /// Augmentations, then Normalize, then perhaps RandomErasing; what the Loader calls for each image.
 class ImageTransform final {
  public:
-  ImageTransform(Pipeline augmentations, const Normalize& normalize, std::optional<RandomErasing> erasing = {})
-      : augmentations_(std::move(augmentations)), normalize_(normalize), erasing_(std::move(erasing)) {}
+  ImageTransform(Pipeline augmentations, const Normalize& normalize, const std::optional<RandomErasing>& erasing = {})
+      : augmentations_(std::move(augmentations)), normalize_(normalize), erasing_(erasing) {}
 
   /// The image as the model will see it, before normalisation.
   Image augmented(const Image& image, Rng& rng) const { return augmentations_(image, rng); }

@@ -1,3 +1,4 @@
+#include "core/dnnl/stats.h"
 #include "core/error.h"
 #include "core/ops.h"
 #include "core/rng.h"
@@ -79,6 +80,21 @@ TEST_CASE("supervised learns, and goes on bit for bit from the middle of an epoc
   CHECK(top1 > 0.12);
   CHECK(top5 > top1);
   CHECK(outcome.result["metrics"].contains("ema_top1"));
+}
+
+TEST_CASE("after two steps nothing is asked of the system and no primitive is built") {
+  for (const std::string precision : {"f32", "bf16"}) {
+    const auto recipe = small_digits({"precision=" + precision, "train.ema_decay=0.9", "optim.clip_grad=1"});
+    std::vector<data::Batch> batches;  // all at once: how far ahead the loader is differs from run to run
+    for (const auto loader = recipe->load({}); batches.size() < 8;) batches.push_back(*loader->next());
+    const auto step = [&](int64_t number) { recipe->step(batches[size_t(number)], {.step = number, .lr = 1e-3}); };
+    step(0);
+    step(1);
+    const int64_t allocations = memory::system_allocations(), primitives = core::dnnl::primitives_built();
+    for (int64_t number = 2; number < 8; ++number) step(number);
+    CHECK(memory::system_allocations() == allocations);
+    CHECK(core::dnnl::primitives_built() == primitives);
+  }
 }
 
 TEST_CASE("mixed batches go on bit for bit") {
