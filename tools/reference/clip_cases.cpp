@@ -84,9 +84,7 @@ bool has_key_bias(const std::string& name) { return name.ends_with("in_proj_bias
 class Training {
  public:
   Training(const Reader& file, const std::string& path, DType dtype)
-      : file_(file),
-        path_(path),
-        dtype_(dtype),
+      : path_(path),
         a_(file, path),
         params_(nn::from_openai_clip(read_group(file, path + "/params", dtype))),
         model_(nn::Scope(0, dtype), config_of(a_, params_)),
@@ -155,9 +153,7 @@ class Training {
     return optim::decay_groups(model_.parameters(), names);
   }
 
-  const Reader& file_;
   std::string path_;
-  DType dtype_;
   Attributes a_;
   TensorMap params_;
   nn::Clip model_;
