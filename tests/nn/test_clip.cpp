@@ -138,7 +138,9 @@ TEST_CASE("a tiny CLIP agrees with the official model") {
       ids.data<int64_t>()[b * size("context_length") + int64_t(i)] = golden["ids"][size_t(b)][i];
   const Tensor images = hashed({batch, 3, 32, 32}, 1000, 4);
 
-  for (const auto& [activation, gelu] : {std::pair{"quick_gelu", ag::Gelu::quick}, {"gelu", ag::Gelu::erf}}) {
+  for (const auto& kind : {std::pair{"quick_gelu", ag::Gelu::quick}, {"gelu", ag::Gelu::erf}}) {
+    const auto activation = kind.first;
+    const auto gelu = kind.second;
     for (const DType dtype : {DType::f32, DType::f64}) {
       CAPTURE(activation);
       CAPTURE(dtype);
@@ -182,7 +184,8 @@ TEST_CASE("a tiny CLIP agrees with the official model") {
       for (const nn::Parameter* p : model.parameters()) grads[p->name()] = p->grad();
       grads = nn::to_openai_clip(grads);
       REQUIRE(grads.size() == expected["grad"].size());
-      for (const auto& [name, g] : grads) {
+      for (const auto& [key, g] : grads) {
+        const std::string& name = key;
         CAPTURE(name);
         const json& e = expected["grad"][name];
         CHECK(core::norm(g) == doctest::Approx(e["l2"].get<double>()).epsilon(dtype == DType::f64 ? 1e-10 : 3e-5));
@@ -290,7 +293,8 @@ TEST_CASE("what nothing reads is not computed, with the same features and gradie
     return model.proj(model.norm(select(gather_tokens(x, ends), 1, 0)));
   });
   CHECK(test::relative_error(fast, slow) < 1e-12);
-  for (const auto& [name, g] : slow_grads) {
+  for (const auto& [key, g] : slow_grads) {
+    const std::string& name = key;
     CAPTURE(name);
     CHECK(test::max_difference(fast_grads.at(name), g) < 1e-11);
   }
@@ -326,7 +330,8 @@ TEST_CASE("in bf16 both towers give nearly the same features and gradients") {
   const auto [image16, text16, grads16] = run(DType::bf16);
   CHECK(test::relative_error(image16, image) < 0.03);
   CHECK(test::relative_error(text16, text) < 0.03);
-  for (const auto& [name, g] : grads) {
+  for (const auto& [key, g] : grads) {
+    const std::string& name = key;
     CAPTURE(name);
     CHECK(core::norm(core::sub(grads16.at(name), g)) < 0.1 * core::norm(g) + 1e-3);
   }
@@ -367,7 +372,7 @@ TEST_CASE("gradients of the losses match central differences") {
 TEST_CASE("the temperature is kept in its range") {
   nn::Clip model(nn::Scope(0), tiny());
   for (const auto& [before, after] : {std::pair{4.7, std::log(100.0)}, {-0.1, 0.0}, {3.0, 3.0}}) {
-    model.logit_scale.update([&](Tensor& t) { t.fill_(before); });
+    model.logit_scale.update([value = before](Tensor& t) { t.fill_(value); });
     model.clamp_logit_scale();
     CHECK(model.logit_scale.value().item() == doctest::Approx(after).epsilon(1e-7));
   }
@@ -405,7 +410,8 @@ TEST_CASE("gradients by slices equal those of the whole batch") {
                                [&](int64_t i) { return model.encode_text(part(ids, i)); }},
                               slices, [&](const std::vector<Var>& f) { return loss_of(model.logits(f[0], f[1])); });
       CHECK(loss.item() == doctest::Approx(expected).epsilon(1e-12));
-      for (const auto& [name, g] : gradients(model)) {
+      for (const auto& [key, g] : gradients(model)) {
+        const std::string& name = key;
         CAPTURE(name);
         CHECK(test::max_difference(g, plain.at(name)) < 1e-9);
       }
