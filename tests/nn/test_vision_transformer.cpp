@@ -94,7 +94,8 @@ TEST_CASE("variants have the published parameter counts") {
                                                {{"vit_small", 16, 224, 0, 0}, 22'436'432},
                                                {{"vit_base", 16, 224, 0, 0}, 87'338'192},
                                                {{"vit_base", 16, 384, 0, 0}, 87'630'032}};
-  for (const auto& [row, expected] : distilled) {
+  for (const auto& [published, expected] : distilled) {
+    const Row& row = published;
     CAPTURE(row.name);
     VitConfig c = vit_variant(row.name);
     c.img_size = row.size;
