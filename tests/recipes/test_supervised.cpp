@@ -243,7 +243,8 @@ TEST_CASE("compat: deit has the published learning rates") {
                                              {6, 9.99321619703514e-4},
                                              {100, 7.569755007964338e-4},
                                              {299, 1.0108561679951e-5}};
-  for (const auto& [epoch, rate] : expected) {
+  for (const auto& [number, rate] : expected) {
+    const auto epoch = number;
     CAPTURE(epoch);
     CHECK(published(epoch) == doctest::Approx(rate).epsilon(1e-12));
     if (epoch > 0) CHECK(fixed(epoch - 1) == doctest::Approx(rate).epsilon(1e-12));
