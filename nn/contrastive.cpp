@@ -57,10 +57,12 @@ Tensor cached_backward(const std::vector<EncodeSlice>& towers, int64_t slices, c
   {
     ag::Tape tape;
     std::vector<Var> inputs;
+    inputs.reserve(features.size());
     for (const Tensor& f : features) inputs.push_back(tape.input(f));
     const Var result = loss(inputs);
     tape.backward(result);
     value = result.value();
+    gradients.reserve(inputs.size());
     for (const Var& input : inputs) gradients.push_back(tape.grad(input));
   }
   const Random::State after = Random::state();

@@ -20,6 +20,7 @@ FeatureOf probe_features(nn::Backbone& model, int64_t blocks, bool patch_mean) {
   return [vit, count, patch_mean](const Tensor& images) {
     std::vector<Tensor> parts;
     const auto layers = vit->intermediate_layers(images, count);
+    parts.reserve(layers.size() + 1);
     for (const ag::Var& tokens : layers) parts.push_back(tokens.value().select(1, 0).to(DType::f32));
     if (patch_mean) {
       const Tensor& tokens = layers.back().value();

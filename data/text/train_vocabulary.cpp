@@ -42,7 +42,7 @@ struct Candidate {
 class Corpus {
  public:
   /// first: a vocabulary of bytes; its ids are those of the symbols.
-  Corpus(std::vector<std::pair<std::string_view, int64_t>> words, const Vocabulary& bytes) {
+  Corpus(const std::vector<std::pair<std::string_view, int64_t>>& words, const Vocabulary& bytes) {
     for (const std::string& symbol : all_symbols(bytes)) intern(symbol);
     for (const auto& [text, count] : words) {
       Word word{{}, count};

@@ -126,7 +126,7 @@ Vocabulary Vocabulary::read(const fs::path& path) {
     const std::string content = read_file(path, kMostBytes);
     return parse(std::as_bytes(std::span(content)), path.string());
   }
-  const Vocabulary vocabulary = read(path / "merges.txt");
+  Vocabulary vocabulary = read(path / "merges.txt");
   const fs::path json = path / "vocab.json";
   if (fs::exists(json)) vocabulary.check_ids(read_file(json, kMostBytes), json.string());
   return vocabulary;
