@@ -178,8 +178,8 @@ struct Supervised final : Recipe {
   }
 
   std::function<double(double)> make_schedule(int64_t steps_per_epoch) const {
-    const auto schedule = build_schedule(config.schedule, config.optim.peak_lr(config.train.batch_size),
-                                         config.train.epochs, steps_per_epoch);
+    auto schedule = build_schedule(config.schedule, config.optim.peak_lr(config.train.batch_size), config.train.epochs,
+                                   steps_per_epoch);
     if (!deit()) return schedule;
     // DeiT sets the rate after an epoch by that epoch's number, so that every epoch but the first is one behind.
     return [schedule, lag = double(steps_per_epoch)](double step) { return schedule(std::max(step - lag, 0.0)); };

@@ -80,7 +80,7 @@ TEST_CASE("RandomApply happens as often as asked, with the parameters of its aug
 }
 
 TEST_CASE("a pipeline is its steps one after another, and leaves its picture alone") {
-  const Image image = numbered(4, 6), before = image;
+  const Image image = numbered(4, 6), before = numbered(4, 6);
   Pipeline pipeline;
   Rng rng(1, "pipeline");
   CHECK(pipeline(image, rng) == image);
