@@ -98,7 +98,7 @@ TEST_CASE("published models have the published numbers of parameters") {
     std::string name;
     int64_t vision, text, total;
   };
-  const Row kRows[] = {
+  const Row rows[] = {
       {"ViT-B-32", 87849216, 63428096, 151277313},     {"ViT-B-16", 86192640, 63428096, 149620737},
       {"ViT-L-14", 303966208, 123650304, 427616513},   {"ViT-L-14-336", 304293888, 123650304, 427944193},
       {"ViT-S-32-alt", 22592640, 20631808, 43224449},  {"ViT-S-16-alt", 21764352, 20631808, 42396161},
@@ -109,8 +109,8 @@ TEST_CASE("published models have the published numbers of parameters") {
       {"ViT-L-16", 304089088, 123650304, 427739393},   {"ViT-H-14", 632076800, 354032640, 986109441},
       {"ViT-g-14", 1012645632, 354032640, 1366678273}, {"ViT-bigG-14", 1844907264, 694659840, 2539567105},
   };
-  CHECK(std::size(kRows) == nn::clip_variants().size());
-  for (const Row& row : kRows) {
+  CHECK(std::size(rows) == nn::clip_variants().size());
+  for (const Row& row : rows) {
     CAPTURE(row.name);
     const nn::Clip model(nn::Scope().without_values(), nn::clip_variant(row.name));
     CHECK(model.visual.parameter_count() == row.vision);
