@@ -45,7 +45,7 @@ std::unique_ptr<Recipe> small_digits(const std::vector<std::string>& changes = {
 
 /// Trains in one go and in two; both must end with the same bytes. Returns the outcome.
 Outcome check_resumes(const std::vector<std::string>& changes, const fs::path& folder, int64_t stop = 17) {
-  const Outcome reference = run(*small_digits(changes), RunFolder::create(folder / "whole", "digits"));
+  Outcome reference = run(*small_digits(changes), RunFolder::create(folder / "whole", "digits"));
   CHECK(reference.code == 0);
   const RunFolder parts = RunFolder::create(folder / "parts", "digits");
   const auto first = small_digits(changes);
