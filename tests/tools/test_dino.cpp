@@ -12,7 +12,7 @@ using test::Output;
 TEST_CASE("a network trained by DINO is evaluated and drawn by one command each") {
   const test::TemporaryFolder folder;
   const auto vitrail = [&](const std::string& arguments) {
-    const Output output = test::run(folder, "vitrail", arguments);
+    Output output = test::run(folder, "vitrail", arguments);
     CAPTURE(arguments);
     CAPTURE(output.err);
     CHECK(output.code == 0);
