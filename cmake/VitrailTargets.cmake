@@ -37,7 +37,7 @@ function(vitrail_library name)
   install(DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/vitrail/${name}
           FILES_MATCHING PATTERN "*.h"
           PATTERN main EXCLUDE PATTERN reference EXCLUDE PATTERN simd EXCLUDE PATTERN dnnl EXCLUDE
-          PATTERN hdf5 EXCLUDE PATTERN rows.h EXCLUDE PATTERN multiply.h EXCLUDE PATTERN matrix.h EXCLUDE
+          PATTERN hdf5 EXCLUDE PATTERN rows.h EXCLUDE PATTERN multiply.h EXCLUDE PATTERN attention_heads.h EXCLUDE PATTERN matrix.h EXCLUDE
           PATTERN conv_shape.h EXCLUDE PATTERN chunks.h EXCLUDE)
 endfunction()
 

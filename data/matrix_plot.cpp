@@ -1,6 +1,7 @@
 #include "data/matrix_plot.h"
 
 #include "core/error.h"
+#include "data/colormap.h"
 #include "data/draw.h"
 
 #include <algorithm>
@@ -13,12 +14,6 @@ constexpr int64_t kScale = 2;  // of the font of titles
 constexpr int64_t kMargin = 16, kGap = 4;
 constexpr int64_t kLargestCell = 64;
 constexpr Color kInk{16, 68, 132};
-
-/// From white to kInk.
-Color shade(double share) {
-  const auto mix = [share](uint8_t ink) { return uint8_t(255 + share * (double(ink) - 255)); };
-  return {mix(kInk.red), mix(kInk.green), mix(kInk.blue)};
-}
 
 void draw_centred(Image& image, const std::string& text, int64_t top, int64_t left, int64_t cell, Color color) {
   draw_text(image, text, top + (cell - text_height()) / 2, left + (cell - text_width(text)) / 2, color);
@@ -60,7 +55,7 @@ Image matrix_plot(const MatrixPlot& layout, std::span<const int64_t> counts, std
     }
     for (int64_t j = 0; j < n; ++j) {
       const double share = double(row[size_t(j)]) / sum;
-      fill_rectangle(image, y, left + j * cell, cell, cell, shade(share));
+      fill_rectangle(image, y, left + j * cell, cell, cell, mix(kWhite, kInk, share));
       const std::string text = std::to_string(row[size_t(j)]);
       if (has_names && row[size_t(j)] != 0 && text_width(text) + kGap <= cell)
         draw_centred(image, text, y, left + j * cell, cell, share > 0.5 ? kWhite : kBlack);

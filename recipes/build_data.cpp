@@ -148,6 +148,14 @@ std::unique_ptr<data::Dataset> open_training(const DataConfig& config) {
                                  uint64_t(config.subset_seed));
 }
 
+LabelledParts open_parts(const DataConfig& config) {
+  LabelledParts parts{open_training(config), open_labelled(config, config.val_split)};
+  check<DataError>(parts.train->classes() == parts.val->classes(), "data",
+                   "the parts '{}' and '{}' of {} have different classes: {} and {}", config.train_split,
+                   config.val_split, config.root, parts.train->classes().size(), parts.val->classes().size());
+  return parts;
+}
+
 data::BadFiles bad_files_policy(const DataConfig& config) {
   return data::BadFiles(config.on_error == "skip" ? data::OnError::skip : data::OnError::fail, config.max_bad);
 }
@@ -195,25 +203,17 @@ Preview preview(const DataConfig& config, int64_t seed, int64_t count) {
 }
 
 ImageData::ImageData(const DataConfig& config, int64_t seed)
-    : config_(config),
-      seed_(seed),
-      bad_files_(bad_files_policy(config)),
-      train_(open_training(config)),
-      val_(open_labelled(config, config.val_split)) {
-  check<DataError>(train_->classes() == val_->classes(), "data",
-                   "the parts '{}' and '{}' of {} have different classes: {} and {}", config.train_split,
-                   config.val_split, config.root, train_->classes().size(), val_->classes().size());
-}
+    : config_(config), seed_(seed), bad_files_(bad_files_policy(config)), parts_(open_parts(config)) {}
 
-int64_t ImageData::epoch_size() const { return epoch_length(config_, seed_, train_->size()); }
+int64_t ImageData::epoch_size() const { return epoch_length(config_, seed_, parts_.train->size()); }
 
 std::unique_ptr<data::Loader> ImageData::train_loader(int64_t batch_size, int64_t epochs,
                                                       const data::LoaderState& start) {
-  return shuffled_loader(config_, seed_, *train_, batch_size, epochs, start, bad_files_);
+  return shuffled_loader(config_, seed_, *parts_.train, batch_size, epochs, start, bad_files_);
 }
 
 std::unique_ptr<data::Loader> ImageData::val_loader(int64_t batch_size) {
-  return eval_loader(config_, *val_, batch_size, bad_files_);
+  return eval_loader(config_, *parts_.val, batch_size, bad_files_);
 }
 
 }  // namespace vitrail::recipes

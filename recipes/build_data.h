@@ -50,6 +50,12 @@ data::ImageTransform eval_transform(const DataConfig& config);
 /// The labelled part of config.root named split. Throws DataError or IoError as data::open_dataset; DataError if it has
 /// no labels.
 std::unique_ptr<data::Dataset> open_labelled(const DataConfig& config, const std::string& split);
+/// What to train on, as open_training, and what to evaluate on, with the same classes. Throws as open_labelled;
+/// DataError for different classes.
+struct LabelledParts {
+  std::unique_ptr<data::Dataset> train, val;
+};
+LabelledParts open_parts(const DataConfig& config);
 /// The part to train on, or its stratified share that config.subset asks for. Throws as open_labelled.
 std::unique_ptr<data::Dataset> open_training(const DataConfig& config);
 /// An empty list with the policy of the section.
@@ -79,11 +85,11 @@ class ImageData {
   /// Throws DataError or IoError as data::open_dataset; DataError if the parts have no labels or different classes.
   ImageData(const DataConfig& config, int64_t seed);
 
-  int64_t classes() const { return int64_t(train_->classes().size()); }
-  int64_t train_size() const { return train_->size(); }
+  int64_t classes() const { return int64_t(parts_.train->classes().size()); }
+  int64_t train_size() const { return parts_.train->size(); }
   /// Pictures in an epoch of training: train_size(), or a little less where pictures are repeated.
   int64_t epoch_size() const;
-  int64_t val_size() const { return val_->size(); }
+  int64_t val_size() const { return parts_.val->size(); }
   /// Augmented batches in random order; an epoch's last pictures that fill no batch are left out of it.
   std::unique_ptr<data::Loader> train_loader(int64_t batch_size, int64_t epochs, const data::LoaderState& start);
   /// All of the validation part, once, in order.
@@ -94,7 +100,7 @@ class ImageData {
   DataConfig config_;
   int64_t seed_;
   data::BadFiles bad_files_;
-  std::unique_ptr<data::Dataset> train_, val_;
+  LabelledParts parts_;
 };
 
 }  // namespace vitrail::recipes

@@ -51,6 +51,8 @@ DinoOptions options_of(const DinoConfig& c) {
 OptimConfig optimizer_of(const DinoConfig::Optim& o) {
   OptimConfig config;
   config.name = o.name;
+  config.lr = o.lr;
+  config.lr_per_images = o.lr_per_images;
   config.betas = o.betas;
   config.eps = o.eps;
   config.momentum = o.momentum;
@@ -162,10 +164,11 @@ struct Dino final : Recipe {
     const int64_t steps_per_epoch = pictures.train_size() / t.batch_size;
     check<ConfigError>(steps_per_epoch > 0, "train.batch_size", "{} is more than the {} training pictures",
                        t.batch_size, pictures.train_size());
+    check<ConfigError>(!config.model.distilled, "model.distilled", "DINO reads the class token alone");
     check<ConfigError>(o.warmup_epochs < double(t.epochs), "optim.warmup_epochs",
                        "{} leaves nothing of train.epochs {}", o.warmup_epochs, t.epochs);
     const double steps = double(t.epochs * steps_per_epoch);
-    const double peak_lr = o.lr_per_images ? o.lr * double(t.batch_size) / double(*o.lr_per_images) : o.lr;
+    const double peak_lr = optimizer_of(o).peak_lr(t.batch_size);
     const optim::Warmup warmup{.steps = o.warmup_epochs * double(steps_per_epoch), .ends = optim::Ends::both};
     return {
         .name = config.name,
@@ -211,9 +214,11 @@ struct Dino final : Recipe {
     };
     const auto untrained =
         build_model(nn::Scope(uint64_t(config.seed)), config.model, config.data.img_size, /*num_classes=*/0);
-    const double of_untrained = score(pooled_features(*untrained));
-    const double of_pixels = score(pixel_features());
-    baselines = {{"knn_top1_untrained", of_untrained}, {"knn_top1_pixels", of_pixels}};
+    baselines = {{"knn_top1_untrained", score(pooled_features(*untrained))}};
+    if (pixels_fit(pictures.train_size(), config.data.img_size))
+      baselines.emplace("knn_top1_pixels", score(pixel_features()));
+    else
+      say("no k-NN on pixels: those of all pictures together are too many");
   }
 
   static constexpr int64_t kProbeBlocks = 4;

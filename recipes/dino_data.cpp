@@ -39,13 +39,14 @@ data::MultiCrop multi_crop(const DinoConfig& config) {
 
 DinoData::DinoData(const DinoConfig& config) : config_(config), bad_files_(bad_files_policy(config.data)) {
   try {
-    train_ = open_training(config.data);
-    val_ = open_labelled(config.data, config.data.val_split);
-    check<DataError>(train_->classes() == val_->classes(), "data", "the parts '{}' and '{}' have different classes",
-                     config.data.train_split, config.data.val_split);
+    auto [train, val] = open_parts(config.data);
+    train_ = std::move(train);
+    val_ = std::move(val);
   } catch (const DataError& error) {
     why_unlabelled_ = error.what();
-    val_.reset();
+    check<ConfigError>(config.data.subset == 1, "data.subset",
+                       "{} of each class needs a training and a validation part with labels: {}", config.data.subset,
+                       why_unlabelled_);
     train_ = data::open_dataset(config.data.root, config.data.train_split, {.labelled = false});
   }
 }

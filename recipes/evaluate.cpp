@@ -20,6 +20,11 @@ std::vector<int64_t> label_places(const Tensor& logits, const Tensor& labels, in
   return places;
 }
 
+double share_below(const std::vector<int64_t>& places, int64_t n) {
+  const auto right = std::count_if(places.begin(), places.end(), [n](int64_t place) { return place < n; });
+  return double(right) / double(places.size());
+}
+
 namespace {
 
 void add_scores(Scores& scores, const Tensor& logits, const Tensor& labels) {
@@ -59,10 +64,11 @@ Scores evaluate(nn::Backbone& model, data::Loader& loader, const Tick& tick, Con
   Scores scores;
   for (int64_t done = 0; const auto batch = loader.next();) {
     const ag::Var features = model.features(batch->images);
-    const Tensor logits = model.classify(features).value();
+    const std::vector<ag::Var> heads = model.heads(features);
+    const Tensor logits = (heads.size() == 1 ? heads.front() : model.classify(features)).value();
     add_scores(scores, logits, batch->labels);
     if (confusion) add_confusion(*confusion, logits, batch->labels);
-    if (const std::vector<ag::Var> heads = model.heads(features); heads.size() > 1) {
+    if (heads.size() > 1) {
       scores.heads.resize(heads.size());
       for (size_t i = 0; i < heads.size(); ++i) add_scores(scores.heads[i], heads[i].value(), batch->labels);
     }

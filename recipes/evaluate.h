@@ -16,6 +16,9 @@ namespace vitrail::recipes {
 /// For each row of logits [B, K] the place of its label among the k largest, from 0; k if it is not one of them.
 std::vector<int64_t> label_places(const Tensor& logits, const Tensor& labels, int64_t k);
 
+/// The share of places below n: the accuracy among the first n.
+double share_below(const std::vector<int64_t>& places, int64_t n);
+
 struct ClassScore {
   int64_t pictures = 0;
   int64_t top1 = 0, top5 = 0;  // pictures whose label is the first, or one of the first five

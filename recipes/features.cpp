@@ -30,6 +30,11 @@ FeatureOf probe_features(nn::Backbone& model, int64_t blocks, bool patch_mean) {
   };
 }
 
+bool pixels_fit(int64_t pictures, int64_t side) {
+  constexpr int64_t kMost = int64_t{3} << 28;
+  return pictures <= kMost / (3 * side * side);
+}
+
 FeatureOf pixel_features() {
   return [](const Tensor& images) { return images.reshape({images.size(0), -1}); };
 }

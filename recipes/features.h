@@ -22,6 +22,8 @@ FeatureOf pooled_features(nn::Backbone& model);
 FeatureOf probe_features(nn::Backbone& model, int64_t blocks, bool patch_mean);
 /// The pixels themselves: what a network must beat.
 FeatureOf pixel_features();
+/// Whether the pixels of so many pictures of that side are few enough to compare: 3 GB in f32.
+bool pixels_fit(int64_t pictures, int64_t side);
 
 struct FeatureSet {
   Tensor features;  // f32 [N, D]

@@ -44,7 +44,7 @@ Tensor knn_votes(const Tensor& train, const Tensor& labels, const Tensor& test, 
 double knn_top1(const Tensor& train, const Tensor& train_labels, const Tensor& test, const Tensor& test_labels,
                 int64_t classes, const KnnOptions& options) {
   const auto places = label_places(knn_votes(train, train_labels, test, classes, options), test_labels, 1);
-  return double(std::count(places.begin(), places.end(), 0)) / double(places.size());
+  return share_below(places, 1);
 }
 
 }  // namespace vitrail::recipes

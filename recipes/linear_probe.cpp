@@ -45,11 +45,6 @@ struct Probes final : nn::Module<Probes> {
   std::deque<nn::Linear> heads;
 };
 
-double share_below(const std::vector<int64_t>& places, int64_t n) {
-  const auto right = std::count_if(places.begin(), places.end(), [n](int64_t place) { return place < n; });
-  return double(right) / double(places.size());
-}
-
 }  // namespace
 
 std::vector<LinearProbeResult> linear_probe(const std::vector<FeatureSet>& train, const FeatureSet& test,

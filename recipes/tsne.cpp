@@ -117,7 +117,8 @@ Tensor tsne(const Tensor& features, const TsneOptions& options, const Tick& tick
   const Pca pca = fit_pca(features, 2);
   const double deviation = std::sqrt(pca.variances.to_vector()[0]);
   Plane plane(core::affine(pca.project(features), deviation > 0 ? kStartDeviation / deviation : 1));
-  const double rate = std::max(double(n) / kExaggeration, 50.0);
+  // Belkina et al.'s rate is for a gradient without its factor of 4.
+  const double rate = std::max(double(n) / kExaggeration / 4, 50.0);
   for (int64_t i = 0; i < options.iterations; ++i) {
     const bool exaggerated = i < early;
     plane.step(p, exaggerated ? kExaggeration : 1, exaggerated ? 0.5 : 0.8, rate);

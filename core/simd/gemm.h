@@ -38,8 +38,7 @@ struct PackTask {
   const In* x;  // the rows are dense, or for pack_columns the columns are, x_stride elements from one to the next
   int64_t x_stride;
   In* y;              // packed; zeros stand where x has no element
-  int64_t steps;      // of all that is packed, of which x may be a part:
-  int64_t first = 0;  // its first step
+  int64_t steps;      // ceil(k / kGemmStep)
   int64_t width = 0;  // 0: as b. Else in panels of that width, element (k, column) of a panel at
                       // [k / kGemmStep][column][k % kGemmStep]; each is an `a` for that many rows of c
 };

@@ -12,14 +12,9 @@ namespace {
 
 inline uint8_t luma(int r, int g, int b) { return uint8_t((19595 * r + 38470 * g + 7471 * b + 32768) >> 16); }
 
-inline uint8_t blend_byte(int from, int to, float factor) {
-  const float mixed = float(from) + factor * float(to - from);
-  return uint8_t(int(std::clamp(mixed, 0.0f, 255.0f)));
-}
-
 Image blend_from(int flat, Image image, double factor) {
   const float f = float(factor);
-  for (uint8_t& v : image.pixels()) v = blend_byte(flat, v, f);
+  for (uint8_t& v : image.pixels()) v = blend(flat, v, f);
   return image;
 }
 
@@ -35,8 +30,6 @@ int mean_luma(const Image& image) {
 }
 
 }  // namespace
-
-uint8_t blend(int from, int to, float factor) { return blend_byte(from, to, factor); }
 
 Image grayscale(Image image) {
   transform_blocks(image, [](RgbBlock& block, int64_t pixels) {
@@ -58,9 +51,9 @@ Image adjust_saturation(Image image, double factor) {
   transform_blocks(image, [f = float(factor)](RgbBlock& block, int64_t pixels) {
     for (size_t i = 0; i < size_t(pixels); ++i) {
       const int r = block.r[i], g = block.g[i], b = block.b[i], grey = luma(r, g, b);
-      block.r[i] = blend_byte(grey, r, f);
-      block.g[i] = blend_byte(grey, g, f);
-      block.b[i] = blend_byte(grey, b, f);
+      block.r[i] = blend(grey, r, f);
+      block.g[i] = blend(grey, g, f);
+      block.b[i] = blend(grey, b, f);
     }
   });
   return image;

@@ -5,12 +5,16 @@
 #include "../../core/rng.h"
 #include "../image.h"
 
+#include <algorithm>
 #include <array>
 
 namespace vitrail::data {
 
 /// from + factor (to - from) in f32, truncated and clipped to 8 bits: how Pillow blends two images.
-uint8_t blend(int from, int to, float factor);
+inline uint8_t blend(int from, int to, float factor) {
+  const float mixed = float(from) + factor * float(to - from);
+  return uint8_t(int(std::clamp(mixed, 0.0f, 255.0f)));
+}
 
 /// The weighted sum of the channels in all three of them: (19595 R + 38470 G + 7471 B + 32768) >> 16.
 Image grayscale(Image image);

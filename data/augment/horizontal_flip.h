@@ -22,7 +22,8 @@ class HorizontalFlip final {
 
   Params sample(Rng& rng, ImageSize) const { return {rng.bernoulli(probability_)}; }
   Image apply(Image image, const Params& params) const {
-    return params.flip ? flip_horizontal(std::move(image)) : image;
+    if (params.flip) image = flip_horizontal(std::move(image));
+    return image;
   }
 
  private:

@@ -19,7 +19,8 @@ class RandomApply final {
     return augmentation_.sample(rng, size);
   }
   Image apply(Image image, const Params& params) const {
-    return params ? augmentation_.apply(std::move(image), *params) : image;
+    if (params) image = augmentation_.apply(std::move(image), *params);
+    return image;
   }
 
  private:

@@ -21,7 +21,10 @@ class VerticalFlip final {
   explicit VerticalFlip(double probability = 0.5) : probability_(probability) {}
 
   Params sample(Rng& rng, ImageSize) const { return {rng.bernoulli(probability_)}; }
-  Image apply(Image image, const Params& params) const { return params.flip ? flip_vertical(std::move(image)) : image; }
+  Image apply(Image image, const Params& params) const {
+    if (params.flip) image = flip_vertical(std::move(image));
+    return image;
+  }
 
  private:
   double probability_;

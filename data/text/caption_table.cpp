@@ -36,6 +36,8 @@ class Rows {
   }
   const std::vector<std::string_view>& fields() const { return fields_; }
   int64_t line() const { return line_; }
+  /// The row ends within a field in quotes.
+  bool unclosed() const { return unclosed_; }
   /// The rest of the table as plain lines.
   std::optional<std::string_view> next_plain() {
     if (rest_.empty()) return std::nullopt;
@@ -81,6 +83,7 @@ class Rows {
         fields.back().push_back(c);
       }
     }
+    unclosed_ = quoted;
     rest_.remove_prefix(std::min(i + 1, rest_.size()));
     if (fields.back().ends_with('\r')) fields.back().pop_back();
     unquoted_ = std::move(fields);
@@ -88,7 +91,7 @@ class Rows {
   }
 
   std::string_view rest_;
-  bool comma_ = false;
+  bool comma_ = false, unclosed_ = false;
   int64_t line_ = 0, next_line_ = 1;
   std::vector<std::string_view> fields_;
   std::vector<std::string> unquoted_;
@@ -110,6 +113,7 @@ std::string joined(const std::vector<std::string_view>& names) {
 }
 
 std::string_view field(const Rows& rows, size_t column, const std::string& path) {
+  check<DataError>(!rows.unclosed(), "captions", "{}:{}: a field begins with \" and has no end", path, rows.line());
   check<DataError>(column < rows.fields().size(), "captions", "{}:{}: has {} columns, the first line has {} or more",
                    path, rows.line(), rows.fields().size(), column + 1);
   return rows.fields()[column];

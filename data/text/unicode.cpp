@@ -148,23 +148,9 @@ std::u32string decode_utf8(std::string_view text) {
 
 void append_utf8(std::string& text, char32_t c) {
   if (c > kLastChar || is_surrogate(c)) c = kReplacement;
-  const auto put = [&](char32_t byte) { text.push_back(static_cast<char>(static_cast<unsigned char>(byte))); };
-  if (c < 0x80) {
-    put(c);
-    return;
-  }
-  if (c < 0x800) {
-    put(0xC0 | (c >> 6));
-  } else {
-    if (c < 0x10000) {
-      put(0xE0 | (c >> 12));
-    } else {
-      put(0xF0 | (c >> 18));
-      put(0x80 | ((c >> 12) & 0x3F));
-    }
-    put(0x80 | ((c >> 6) & 0x3F));
-  }
-  put(0x80 | (c & 0x3F));
+  utf8proc_uint8_t bytes[4];
+  const auto size = utf8proc_encode_char(utf8proc_int32_t(c), bytes);
+  text.append(reinterpret_cast<const char*>(bytes), size_t(size));
 }
 
 std::string encode_utf8(std::u32string_view text) {

@@ -2,18 +2,8 @@
 
 #include "data/text/unicode.h"
 
-#include <algorithm>
-
 namespace vitrail::data::detail {
 namespace {
-
-/// Whether text at position begins with a lower-case word, whatever the case there.
-bool begins_with(std::string_view text, size_t position, std::string_view word) {
-  return text.size() - position >= word.size() &&
-         std::equal(word.begin(), word.end(), text.begin() + std::ptrdiff_t(position), [](char expected, char c) {
-           return expected == (c >= 'A' && c <= 'Z' ? char(c + ('a' - 'A')) : c);
-         });
-}
 
 /// The end of the run of characters of a class that begins at position.
 size_t end_of_run(std::string_view text, size_t position, CharClass wanted) {
@@ -31,7 +21,7 @@ size_t end_of_word(std::string_view text, size_t position) {
   constexpr std::string_view kFixed[] = {kStartOfText, kEndOfText, "'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
   if (text[position] == '<' || text[position] == '\'')
     for (std::string_view word : kFixed)
-      if (begins_with(text, position, word)) return position + word.size();
+      if (text.substr(position).starts_with(word)) return position + word.size();
   size_t next = position;
   const CharClass kind = char_class(next_char(text, next));
   return kind == CharClass::number ? next : end_of_run(text, next, kind);

@@ -7,10 +7,10 @@ namespace vitrail::data {
 
 inline constexpr std::string_view kStartOfText = "<|startoftext|>", kEndOfText = "<|endoftext|>";
 
-/// Calls visit(word) for each word of text, in order: one of the two names above, an English contraction ('s, 't, 're,
-/// 've, 'm, 'll, 'd), a run of letters, a single digit, or a run of anything else; white space is passed over. A word
-/// is a part of text.
-/// Source: the pattern in SimpleTokenizer of openai/CLIP, which is that of GPT-2 (Radford et al. 2019).
+/// Calls visit(word) for each word of text, which clean_text has made lower case, in order: one of the two names above,
+/// an English contraction ('s, 't, 're, 've, 'm, 'll, 'd), a run of letters, a single digit, or a run of anything else;
+/// white space is passed over. A word is a part of text. Source: the pattern in SimpleTokenizer of openai/CLIP, which
+/// is that of GPT-2 (Radford et al. 2019).
 template <class Visit>
 void for_each_word(std::string_view text, Visit&& visit);
 

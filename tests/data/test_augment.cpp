@@ -89,6 +89,15 @@ TEST_CASE("a pipeline is its steps one after another, and leaves its picture alo
   CHECK(image == before);
 }
 
+TEST_CASE("a step that does not happen keeps the picture's memory") {
+  Image image = numbered(4, 6);
+  const uint8_t* const pixels = image.data();
+  image = HorizontalFlip(0).apply(std::move(image), {false});
+  image = VerticalFlip(0).apply(std::move(image), {false});
+  image = RandomApply(0, Solarize(100)).apply(std::move(image), std::nullopt);
+  CHECK(image.data() == pixels);
+}
+
 TEST_CASE("PadRandomCrop reaches every place of the padded image") {
   const Image image = numbered(6, 6);
   const PadRandomCrop crop(6, 2);

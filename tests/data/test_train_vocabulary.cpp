@@ -59,6 +59,8 @@ TEST_CASE("tables of captions are read by the names of their columns") {
   CHECK(rows("title\tfilepath\nx\ta\n") == "a=x;");
   CHECK_THROWS_WITH_AS(rows("name,words\na,b\n"), doctest::Contains("it has name, words"), DataError);
   CHECK_THROWS_WITH_AS(rows("path\tcaption\na.png\n"), doctest::Contains("captions:2: has 1 columns"), DataError);
+  CHECK_THROWS_WITH_AS(rows("path,caption\na.png,\"a cat\nb.png,a dog\n"),
+                       doctest::Contains("captions:2: a field begins with"), DataError);
 
   const auto texts = [&](const std::string& text) {
     test::write_text(path, text);

@@ -17,19 +17,16 @@ namespace {
 
 using namespace recipes;
 
-constexpr int64_t kShown = 240;  // smallest side of a picture on the sheet
 constexpr double kOpacity = 0.7;
 
-struct Options {
-  std::string checkpoint, pictures, out = "attention.png";
-  int64_t size = 0, count = 8;
+struct Options : PictureArguments {
   double mass = 0.6;
 };
 
 void attention(const Options& o) {
   const TrainedModel trained = load_trained_model(o.checkpoint);
   nn::VisionTransformer& model = transformer_of(trained, "attention");
-  const int64_t size = o.size > 0 ? o.size : 2 * model.config.img_size;
+  const int64_t size = o.side(model);
   const std::vector<Picture> pictures = read_pictures(o.pictures, o.count);
   std::vector<data::Image> cells;
   std::vector<std::string> captions;
@@ -58,18 +55,13 @@ void attention(const Options& o) {
 
 void add_attention(CLI::App& app) {
   const auto o = std::make_shared<Options>();
+  o->out = "attention.png";
   CLI::App* command = app.add_subcommand(
       "attention", "Draws the attention of a transformer's class token in the last block, head by head.");
-  command->add_option("checkpoint", o->checkpoint, "checkpoint, or folder of a run")->required();
-  command->add_option("pictures", o->pictures, "picture, or folder of pictures")->required();
-  command->add_option("-o,--out", o->out, "PNG file to write")->capture_default_str();
-  command->add_option("--size", o->size, "shorter side that the model sees; 0: twice that of its training")
-      ->check(CLI::Range(0, 4096))
-      ->capture_default_str();
+  o->add_to(*command);
   command->add_option("--mass", o->mass, "share of the attention that the masks keep")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
-  command->add_option("-n,--count", o->count, "pictures of a folder")->check(CLI::Range(1, 256))->capture_default_str();
   command->footer("Example: vitrail attention runs/dino_cifar10-2025-01-31-1 photos/ -o attention.png");
   command->callback([o] { attention(*o); });
 }

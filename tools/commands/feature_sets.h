@@ -5,16 +5,15 @@
 #include "recipes/features.h"
 #include "tools/commands/arguments.h"
 
-#include <memory>
-
 namespace vitrail::tools {
 
-/// The training and the validation part. Throws DataError if they have no labels, or different classes.
-class LabelledParts final {
+/// The training and the validation part. Throws as open_parts.
+class FeatureSets final {
  public:
-  explicit LabelledParts(const recipes::RecipeConfig& settings);
+  explicit FeatureSets(const recipes::RecipeConfig& settings);
 
-  int64_t classes() const { return int64_t(train_->classes().size()); }
+  int64_t classes() const { return int64_t(parts_.train->classes().size()); }
+  int64_t train_size() const { return parts_.train->size(); }
   const recipes::DataConfig& config() const { return sections_.data; }
   /// Of the part's pictures in order, in the precision of the recipe.
   recipes::FeatureSet train(const recipes::FeatureOf& feature_of, TerminalProgress& progress);
@@ -26,13 +25,15 @@ class LabelledParts final {
   void report_bad_files(TerminalProgress& progress) const;
 
  private:
-  recipes::FeatureSet features(const recipes::FeatureOf& feature_of, data::Loader& loader, TerminalProgress& progress);
+  /// Of `epochs` passes over the loader's pictures.
+  recipes::FeatureSet features(const recipes::FeatureOf& feature_of, data::Loader& loader, int64_t epochs,
+                               TerminalProgress& progress);
 
   recipes::RecipeConfig::Sections sections_;
   DType precision_;
   int64_t seed_;
   data::BadFiles bad_files_;
-  std::unique_ptr<data::Dataset> train_, val_;
+  recipes::LabelledParts parts_;
 };
 
 }  // namespace vitrail::tools

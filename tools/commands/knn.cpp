@@ -35,11 +35,6 @@ struct Score {
   double top1, top5;
 };
 
-double share_below(const std::vector<int64_t>& places, int64_t n) {
-  const auto right = std::count_if(places.begin(), places.end(), [n](int64_t place) { return place < n; });
-  return double(right) / double(places.size());
-}
-
 std::vector<Score> score(const std::string& name, const FeatureSet& train, const FeatureSet& val, int64_t classes,
                          const Options& o) {
   std::vector<Score> scores;
@@ -59,21 +54,20 @@ std::unique_ptr<nn::Backbone> untrained(const RecipeConfig& settings) {
 
 void knn(const Options& o) {
   const TrainedModel trained = o.arguments.load();
-  LabelledParts parts(*trained.settings);
+  FeatureSets parts(*trained.settings);
   TerminalProgress progress;
   std::vector<Score> scores;
-  double map = 0;
   const auto add = [&](const std::string& name, const FeatureOf& feature_of) {
     const FeatureSet train = normalized(parts.train(feature_of, progress));
     const FeatureSet val = normalized(parts.val(feature_of, progress));
     for (const Score& s : score(name, train, val, parts.classes(), o)) scores.push_back(s);
-    return retrieval_map(val);
+    return val;
   };
-  map = add("model", pooled_features(*trained.model));
+  const double map = retrieval_map(add("model", pooled_features(*trained.model)));
   if (o.baselines) {
     const auto network = untrained(*trained.settings);
     add("untrained", pooled_features(*network));
-    add("pixels", pixel_features());
+    if (pixels_fit(parts.train_size(), parts.config().img_size)) add("pixels", pixel_features());
   }
   parts.report_bad_files(progress);
 

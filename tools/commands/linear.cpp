@@ -25,7 +25,7 @@ struct Options {
 
 void linear(const Options& o) {
   const TrainedModel trained = o.arguments.load();
-  LabelledParts parts(*trained.settings);
+  FeatureSets parts(*trained.settings);
   TerminalProgress progress;
   const FeatureOf feature_of = probe_features(*trained.model, o.blocks, o.patch_mean);
   const auto train =

@@ -19,13 +19,6 @@ namespace {
 
 using namespace recipes;
 
-constexpr int64_t kShown = 240;
-
-struct Options {
-  std::string checkpoint, pictures, out = "pca.png";
-  int64_t size = 0, count = 8;
-};
-
 /// Each column of x [N, 3] from 0 to 255, where the outermost 2 % at either end are cut off.
 std::vector<uint8_t> to_bytes(const Tensor& x) {
   constexpr double kCut = 0.02;
@@ -43,10 +36,10 @@ std::vector<uint8_t> to_bytes(const Tensor& x) {
   return bytes;
 }
 
-void pca(const Options& o) {
+void pca(const PictureArguments& o) {
   const TrainedModel trained = load_trained_model(o.checkpoint);
   nn::VisionTransformer& model = transformer_of(trained, "pca");
-  const int64_t size = o.size > 0 ? o.size : 2 * model.config.img_size, patch = model.config.patch_size;
+  const int64_t size = o.side(model), patch = model.config.patch_size;
   std::vector<data::Image> images;
   std::vector<std::string> names;
   std::vector<Tensor> features;  // [patches, D]
@@ -78,16 +71,11 @@ void pca(const Options& o) {
 }  // namespace
 
 void add_pca(CLI::App& app) {
-  const auto o = std::make_shared<Options>();
+  const auto o = std::make_shared<PictureArguments>();
+  o->out = "pca.png";
   CLI::App* command = app.add_subcommand(
       "pca", "Draws patch features as colours: their three principal components, over all pictures together.");
-  command->add_option("checkpoint", o->checkpoint, "checkpoint, or folder of a run")->required();
-  command->add_option("pictures", o->pictures, "picture, or folder of pictures")->required();
-  command->add_option("-o,--out", o->out, "PNG file to write")->capture_default_str();
-  command->add_option("--size", o->size, "shorter side that the model sees; 0: twice that of its training")
-      ->check(CLI::Range(0, 4096))
-      ->capture_default_str();
-  command->add_option("-n,--count", o->count, "pictures of a folder")->check(CLI::Range(1, 256))->capture_default_str();
+  o->add_to(*command);
   command->footer("Example: vitrail pca runs/dino_cifar10-2025-01-31-1 photos/ -o pca.png");
   command->callback([o] { pca(*o); });
 }

@@ -11,6 +11,16 @@ namespace vitrail::tools {
 
 namespace fs = std::filesystem;
 
+void PictureArguments::add_to(CLI::App& command) {
+  command.add_option("checkpoint", checkpoint, "checkpoint, or folder of a run")->required();
+  command.add_option("pictures", pictures, "picture, or folder of pictures")->required();
+  command.add_option("-o,--out", out, "PNG file to write")->capture_default_str();
+  command.add_option("--size", size, "shorter side that the model sees; 0: twice that of its training")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
+  command.add_option("-n,--count", count, "pictures of a folder")->check(CLI::Range(1, 256))->capture_default_str();
+}
+
 std::vector<Picture> read_pictures(const fs::path& path, int64_t most) {
   check<DataError>(fs::exists(path), "pictures", "{}: no such file or folder", path.string());
   if (!fs::is_directory(path)) return {{path.filename().string(), data::read_image(path)}};

@@ -6,6 +6,8 @@
 #include "recipes/build_data.h"
 #include "recipes/trained_model.h"
 
+#include <CLI/CLI.hpp>
+
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -16,6 +18,18 @@ struct Picture {
   std::string name;  // of the file
   data::Image image;
 };
+
+/// The arguments of commands that draw what a transformer makes of pictures.
+struct PictureArguments {
+  std::string checkpoint, pictures, out;
+  int64_t size = 0, count = 8;
+
+  void add_to(CLI::App& command);
+  /// The shorter side that the model sees.
+  int64_t side(const nn::VisionTransformer& model) const { return size > 0 ? size : 2 * model.config.img_size; }
+};
+/// The smallest side of a picture on their sheets.
+inline constexpr int64_t kShown = 240;
 
 /// A picture, or the first `most` of a folder, at any depth. Throws DataError or IoError.
 std::vector<Picture> read_pictures(const std::filesystem::path& path, int64_t most);

@@ -15,6 +15,7 @@ TensorMap read_group(const hdf5::Reader& file, const std::string& path, DType dt
 }
 
 void Outcome::add(double error, double tolerance) {
+  failed_ = failed_ || !(error <= tolerance);  // also for NaN, after which no ratio can be compared
   // Whether error / tolerance is the larger ratio; tolerances may be 0.
   const double now = error * tolerance_, before = worst_ * tolerance;
   if (compared_ && (now < before || (now == before && error <= worst_))) return;
