@@ -1,7 +1,8 @@
 #!/bin/bash
 # The tables of docs/performance.md: a training step, the forward pass, memory, a second thread and the start, each beside
-# oneDNN's best product of the same run, and beside PyTorch where python3-torch is installed. Five minutes; have nothing else
-# running. bench/peer_onnxruntime.js says how to add ONNX Runtime.
+# oneDNN's best product of the same run, and beside PyTorch where python3-torch is installed. The two sides run in turn,
+# ROUNDS times (1), and the fastest of each counts. Five minutes a round; have nothing else running.
+# bench/peer_onnxruntime.js says how to add ONNX Runtime.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bench=build/release/bin/bench_step
@@ -12,13 +13,21 @@ field() { sed -n "s/.*\"$2\": *\([0-9.]*\).*/\1/p" <<<"$1"; }
 round() { printf '%.0f' "$1"; }
 ratio() { awk "BEGIN { printf \"%.2f\", $1 / $2 }"; }
 
+fastest() { # two results, of which the first may be empty
+  if [ -z "$1" ] || awk "BEGIN { exit !($(field "$2" ms) < $(field "$1" ms)) }"; then echo "$2"; else echo "$1"; fi
+}
+
 row() { # name, type, arguments: a line of the table
-  local name=$1 dtype=$2 ours theirs='' line
+  local name=$1 dtype=$2 ours='' theirs='' line
   shift 2
-  ours=$("$bench" "$@" --dtype "$dtype" --json)
+  for ((round = 0; round < ${ROUNDS:-1}; round++)); do
+    ours=$(fastest "$ours" "$("$bench" "$@" --dtype "$dtype" --json)")
+    # PyTorch has no checkpointing here: it is compared without.
+    if has_torch; then theirs=$(fastest "$theirs" "$("${peer[@]}" "${@/--checkpoint/--json}" --dtype "$dtype")"); fi
+  done
   line="| $name | $dtype | $(round "$(field "$ours" ms)") | $(round "$(field "$ours" gflops)") |"
   line+=" $(awk "BEGIN { printf \"%.0f\", 100 * $(field "$ours" share_of_peak) }")% | $(round "$(field "$ours" peak_rss_mb)") MB |"
-  if has_torch && theirs=$("${peer[@]}" "${@/--checkpoint/--json}" --dtype "$dtype"); then
+  if [ -n "$theirs" ]; then
     line+=" $(round "$(field "$theirs" ms)") | $(ratio "$(field "$theirs" ms)" "$(field "$ours" ms)") |"
     line+=" $(ratio "$(field "$ours" peak_rss_mb)" "$(field "$theirs" peak_rss_mb)") |"
   fi
