@@ -151,7 +151,7 @@ Vocabulary VocabularyTrainer::train(int64_t size, int64_t min_count) const {
   check<DataError>(!counts_.empty(), "tokenizer", "the texts hold no words");
   std::vector<std::pair<std::string_view, int64_t>> words(counts_.begin(), counts_.end());
   std::sort(words.begin(), words.end());
-  Corpus corpus(std::move(words), bytes);
+  Corpus corpus(words, bytes);
   std::vector<Vocabulary::Symbols> merges;
   while (int64_t(merges.size()) < size - bytes.size()) {
     const auto [count, pair] = corpus.most_frequent();

@@ -59,7 +59,7 @@ void knn(const Options& o) {
   std::vector<Score> scores;
   const auto add = [&](const std::string& name, const FeatureOf& feature_of) {
     const FeatureSet train = normalized(parts.train(feature_of, progress));
-    const FeatureSet val = normalized(parts.val(feature_of, progress));
+    FeatureSet val = normalized(parts.val(feature_of, progress));
     for (const Score& s : score(name, train, val, parts.classes(), o)) scores.push_back(s);
     return val;
   };

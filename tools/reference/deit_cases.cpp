@@ -20,7 +20,7 @@ using hdf5::Reader;
 
 /// DeiT's DistillationLoss on soft targets, with its divisor.
 Var distillation_loss(const Var& logits, const Var& logits_dist, const TensorMap& inputs, const Attributes& a) {
-  const Var base = ag::soft_cross_entropy(logits, inputs.at("targets"));
+  Var base = ag::soft_cross_entropy(logits, inputs.at("targets"));
   const std::string kind = a.text("distillation_type");
   if (kind == "none") return base;
   check<IoError>(kind == "soft" || kind == "hard", "reference", "distillation_type '{}' is not none, soft or hard",

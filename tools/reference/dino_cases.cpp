@@ -138,6 +138,7 @@ TensorMap first_gradient(recipes::DinoStep& dino, const std::vector<Tensor>& cro
 /// The norms of the parameters named, in that order, as a row of an output.
 std::vector<double> norms_of(const nn::ModuleBase& model, const std::vector<std::string>& order) {
   std::vector<double> norms;
+  norms.reserve(order.size());
   for (const std::string& name : order) norms.push_back(core::norm(model.parameter(name).value()));
   return norms;
 }
@@ -191,6 +192,7 @@ Outcome run_trajectory(const Reader& file, const std::string& path, DType dtype)
     std::map<std::string, double> norms;
     for (size_t i = 0; const ag::Parameter* p : dino.student.parameters()) norms[p->name()] = result.grad_norms[i++];
     std::vector<double> in_order;
+    in_order.reserve(grad_order.size());
     for (const std::string& name : grad_order) in_order.push_back(norms.at(name));
     expect_row({result.loss}, losses.unsqueeze(1), step, kTrajectory.of(dtype));
     expect_row(dino.center.value().to_vector(), centers, step, kTrajectory.of(dtype));
