@@ -14,6 +14,7 @@
 #include "recipes/build_model.h"
 #include "recipes/environment.h"
 #include "recipes/exit_code.h"
+#include "recipes/supervised.h"
 #include "recipes/trained_model.h"
 
 #include <CLI/CLI.hpp>
@@ -44,7 +45,10 @@ struct Options {
 void read_recipe(const std::string& file, Options& o) {
   const auto settings = recipes::read_settings(file);
   const auto sections = settings->sections();
-  o.model = sections.model;
+  const auto* supervised = dynamic_cast<const recipes::SupervisedConfig*>(settings.get());
+  check<ConfigError>(supervised != nullptr, "bench_step", "{} is a recipe of {}; it takes those of supervised", file,
+                     settings->recipe);
+  o.model = supervised->model;
   o.img_size = sections.data.img_size;
   o.batch = sections.batch_size;
   o.dtype = settings->precision;

@@ -1,13 +1,13 @@
 #include "data/open_dataset.h"
 
 #include "core/error.h"
-#include "core/file.h"
 #include "data/cifar.h"
 #include "data/hdf5_dataset.h"
 #include "data/idx.h"
 #include "data/image_folder.h"
 #include "data/source_parts.h"
 #include "data/tar_shards.h"
+#include "data/text/lines.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -19,21 +19,9 @@ namespace fs = std::filesystem;
 
 /// The lines of the first of the well-known lists of class names beside the data; none if there is no list.
 std::vector<std::string> listed_classes(const std::string& path) {
-  constexpr int64_t kLargestList = 1 << 20;
   const fs::path folder = fs::is_directory(path) ? fs::path(path) : fs::path(path).parent_path();
-  for (const char* name : {"classes.txt", "batches.meta.txt", "fine_label_names.txt"}) {
-    if (!fs::is_regular_file(folder / name)) continue;
-    const std::string text = read_file(folder / name, kLargestList);
-    std::vector<std::string> lines;
-    for (size_t begin = 0; begin < text.size();) {
-      const size_t end = std::min(text.find('\n', begin), text.size());
-      std::string line = text.substr(begin, end - begin);
-      while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
-      if (!line.empty()) lines.push_back(std::move(line));
-      begin = end + 1;
-    }
-    return lines;
-  }
+  for (const char* name : {"classes.txt", "batches.meta.txt", "fine_label_names.txt"})
+    if (fs::is_regular_file(folder / name)) return read_lines(folder / name);
   return {};
 }
 

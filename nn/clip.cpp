@@ -92,6 +92,24 @@ void initialize(const ModuleBase& tower, const Rules& rules, uint64_t seed) {
   }
 }
 
+/// Which group of those that lock_image names a parameter belongs to. name: inside the tower.
+int64_t group_of(std::string_view name, int64_t depth) {
+  constexpr std::string_view kBlocks = "blocks.";
+  if (name.starts_with(kBlocks)) return 1 + std::stoll(std::string(name.substr(kBlocks.size())));
+  if (name.starts_with("norm.") || name.starts_with("fc_norm.")) return depth;
+  return name.starts_with("head.") || name.starts_with("proj.") ? depth + 1 : 0;
+}
+
+void lock(const ModuleBase& tower, int64_t depth, int64_t unlocked) {
+  const int64_t groups = depth + 2;
+  check<ConfigError>(unlocked >= 0 && unlocked <= groups, tower.path(), "{} groups to leave unlocked; it has {}",
+                     unlocked, groups);
+  for (Parameter* p : tower.parameters()) {
+    const std::string_view name = std::string_view(p->name()).substr(tower.name().size() + 1);
+    p->set_requires_grad(group_of(name, depth) >= groups - unlocked);
+  }
+}
+
 const ClipConfig& checked(const ClipConfig& c) {
   check<ConfigError>(c.vision.num_classes > 0 && c.vision.num_classes == c.text.out_dim, "clip",
                      "the image tower ends in {} numbers, the text tower in {}; they must be as many",
@@ -142,18 +160,25 @@ ClipConfig clip_variant(std::string_view name) {
 
 Clip::Clip(const Scope& scope, const ClipConfig& c)
     : Module(scope),
-      visual(sub("visual").without_values(), checked(c).vision),
+      visual(checked(c).vision.pre_norm ? sub("visual").without_values() : sub("visual"), c.vision),
       text(sub("text").without_values(), c.text),
       logit_scale(sub("logit_scale"), {}, init::constant(c.init_logit_scale)) {
   if (c.init_logit_bias) logit_bias.emplace(sub("logit_bias"), Shape{}, init::constant(*c.init_logit_bias));
   if (!scope.with_values()) return;
-  initialize(visual, vision_rules(c.vision), scope.seed());
+  if (c.vision.pre_norm)
+    initialize(visual, vision_rules(c.vision), scope.seed());
+  else
+    initialize(*visual.head, vision_rules(c.vision), scope.seed());
   initialize(text, text_rules(c.text), scope.seed());
 }
 
 Var Clip::logits(const Var& image_features, const Var& text_features) {
   return pair_logits(image_features, text_features, logit_scale, logit_bias ? Var(*logit_bias) : Var());
 }
+
+void Clip::lock_image(int64_t unlocked_groups) { lock(visual, visual.config.depth, unlocked_groups); }
+
+void Clip::lock_text(int64_t unlocked_groups) { lock(text, text.config.depth, unlocked_groups); }
 
 void Clip::clamp_logit_scale() {
   const double most = std::log(100.0);

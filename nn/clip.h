@@ -24,7 +24,8 @@ struct ClipConfig {
 ClipConfig clip_variant(std::string_view name);
 std::vector<std::string> clip_variants();
 
-/// Features of pictures and of texts, learned together. Weights start as in OpenAI's code.
+/// Features of pictures and of texts, learned together. Weights start as in OpenAI's code; those of an image tower of
+/// another kind (VitConfig::pre_norm is false) as that tower's own, but for the projection.
 /// Source: Radford et al. 2021 (arXiv:2103.00020). Parameters are named as in VisionTransformer (timm's names);
 ///         clip_names.h has those of OpenAI and open_clip.
 struct Clip final : Module<Clip> {
@@ -38,6 +39,13 @@ struct Clip final : Module<Clip> {
   Var forward(const Var& images, const Tensor& ids) { return logits(encode_image(images), encode_text(ids)); }
   /// The same of features, which need not be normalised: see pair_logits().
   Var logits(const Var& image_features, const Var& text_features);
+
+  /// Freezes a tower but for its last groups. Groups are the embeddings with what precedes the blocks, each block (the
+  /// last one with the norm behind it), and the projection. Frozen parameters get no gradients and no updates.
+  /// Throws ConfigError for more groups than there are.
+  /// Source: Zhai et al. 2022 (arXiv:2111.07991); open_clip's --lock-image and --lock-text.
+  void lock_image(int64_t unlocked_groups = 0);
+  void lock_text(int64_t unlocked_groups = 0);
 
   /// Keeps the temperature in [1/100, 1]: logit_scale to [0, ln 100]. To be called after each update.
   void clamp_logit_scale();

@@ -36,17 +36,6 @@ int64_t epoch_length(const DataConfig& config, int64_t seed, int64_t pictures) {
   return data::Sampler(pictures, true, uint64_t(seed), config.repeated_aug).length();
 }
 
-std::unique_ptr<data::Loader> shuffled_loader(const DataConfig& config, int64_t seed, const data::Dataset& dataset,
-                                              int64_t batch_size, int64_t epochs, const data::LoaderState& start,
-                                              data::BadFiles& bad_files) {
-  data::LoaderOptions options = loader_options(config, seed, batch_size);
-  options.shuffle = options.drop_last = true;
-  options.repeats = config.repeated_aug;
-  options.epochs = epochs;
-  options.start = start;
-  return std::make_unique<data::Loader>(dataset, train_transform(config), options, bad_files);
-}
-
 /// Nothing if the section does not ask for it. Geometric operations fill with the mean colour.
 std::optional<data::RandAugment> rand_augment(const DataConfig& c) {
   if (!c.auto_augment) return std::nullopt;
@@ -165,6 +154,17 @@ std::unique_ptr<data::Loader> eval_loader(const DataConfig& config, const data::
   constexpr int64_t kSeed = 0;  // nothing is random
   return std::make_unique<data::Loader>(dataset, eval_transform(config), loader_options(config, kSeed, batch_size),
                                         bad_files);
+}
+
+std::unique_ptr<data::Loader> shuffled_loader(const DataConfig& config, int64_t seed, const data::Dataset& dataset,
+                                              int64_t batch_size, int64_t epochs, const data::LoaderState& start,
+                                              data::BadFiles& bad_files) {
+  data::LoaderOptions options = loader_options(config, seed, batch_size);
+  options.shuffle = options.drop_last = true;
+  options.repeats = config.repeated_aug;
+  options.epochs = epochs;
+  options.start = start;
+  return std::make_unique<data::Loader>(dataset, train_transform(config), options, bad_files);
 }
 
 std::unique_ptr<data::Loader> augmented_loader(const DataConfig& config, int64_t seed, const data::Dataset& dataset,

@@ -64,6 +64,11 @@ data::BadFiles bad_files_policy(const DataConfig& config);
 std::unique_ptr<data::Loader> eval_loader(const DataConfig& config, const data::Dataset& dataset, int64_t batch_size,
                                           data::BadFiles& bad_files);
 
+/// Augmented batches in random order; an epoch's last pictures that fill no batch are left out of it.
+std::unique_ptr<data::Loader> shuffled_loader(const DataConfig& config, int64_t seed, const data::Dataset& dataset,
+                                              int64_t batch_size, int64_t epochs, const data::LoaderState& start,
+                                              data::BadFiles& bad_files);
+
 /// All of a data set in order, so many times, augmented anew each time as in training.
 std::unique_ptr<data::Loader> augmented_loader(const DataConfig& config, int64_t seed, const data::Dataset& dataset,
                                                int64_t batch_size, int64_t epochs, data::BadFiles& bad_files);
@@ -90,7 +95,7 @@ class ImageData {
   /// Pictures in an epoch of training: train_size(), or a little less where pictures are repeated.
   int64_t epoch_size() const;
   int64_t val_size() const { return parts_.val->size(); }
-  /// Augmented batches in random order; an epoch's last pictures that fill no batch are left out of it.
+  /// See shuffled_loader.
   std::unique_ptr<data::Loader> train_loader(int64_t batch_size, int64_t epochs, const data::LoaderState& start);
   /// All of the validation part, once, in order.
   std::unique_ptr<data::Loader> val_loader(int64_t batch_size);

@@ -108,7 +108,8 @@ class Reader {
     const auto length = field.limits.length;
     if (node.kind != Kind::kList || (length && *length != node.children.size())) fail_type(field, node);
     std::vector<T> values;
-    for (const YamlNode& child : node.children) values.push_back(number<T>(field, child));
+    values.reserve(node.children.size());
+    for (const YamlNode& child : node.children) values.push_back(parse(T{}, field, child));
     return values;
   }
 

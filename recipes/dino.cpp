@@ -316,7 +316,7 @@ void DinoConfig::describe(Fields& f) {
 }
 
 RecipeConfig::Sections DinoConfig::sections() const {
-  return {model, data, train.batch_size, {{"teacher/backbone.", true}, {"student/backbone.", false}}, false};
+  return {data, train.batch_size, {{"teacher/backbone.", true}, {"student/backbone.", false}}, false};
 }
 
 std::unique_ptr<Recipe> DinoConfig::build() const { return std::make_unique<Dino>(*this); }

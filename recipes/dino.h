@@ -83,6 +83,9 @@ struct DinoConfig final : RecipeConfig {
   Sections sections() const override;
   /// All views of each picture, one after the other.
   Preview preview(int64_t count) const override;
+  std::unique_ptr<nn::Backbone> build_backbone(const nn::Scope& scope, int64_t num_classes) const override {
+    return build_model(scope, model, data.img_size, num_classes);
+  }
   std::unique_ptr<Recipe> build() const override;
 };
 

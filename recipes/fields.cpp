@@ -31,7 +31,10 @@ std::string name_of(const std::optional<T>*, const Limits&) {
 template <class T>
 std::string name_of(const std::vector<T>*, const Limits& limits) {
   const std::string count = limits.length ? std::to_string(*limits.length) + " " : "";
-  return "a list of " + count + (std::is_same_v<T, double> ? "numbers" : "integers");
+  constexpr std::string_view kind = std::is_same_v<T, double>    ? "numbers"
+                                    : std::is_same_v<T, int64_t> ? "integers"
+                                                                 : "strings";
+  return "a list of " + count + std::string(kind);
 }
 
 /// Without quotes only where no reader could take the text for anything but a string.

@@ -28,7 +28,7 @@ struct Limits {
   double min = -std::numeric_limits<double>::infinity();
   double max = std::numeric_limits<double>::infinity();
   bool above_min = false;             // min itself is not allowed
-  std::vector<std::string> choices;   // of a string; empty: any
+  std::vector<std::string> choices;   // of a string, or of each string of a list; empty: any
   std::optional<size_t> length = {};  // of a list
 
   /// The same limits for a list of exactly n numbers.
@@ -50,7 +50,8 @@ inline Limits one_of(std::vector<std::string> choices) { return {.choices = std:
 
 /// Where a field's value lives. An optional may be null in a recipe.
 using Slot = std::variant<bool*, int64_t*, double*, std::string*, std::vector<int64_t>*, std::vector<double>*,
-                          std::optional<int64_t>*, std::optional<double>*, std::optional<std::string>*>;
+                          std::vector<std::string>*, std::optional<int64_t>*, std::optional<double>*,
+                          std::optional<std::string>*>;
 
 struct Field {
   std::string key;  // dotted: "optim.lr"

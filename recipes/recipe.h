@@ -14,10 +14,14 @@
 #include <string_view>
 #include <vector>
 
+namespace vitrail::nn {
+class Backbone;
+class Scope;
+}  // namespace vitrail::nn
+
 namespace vitrail::recipes {
 
 class Fields;
-struct ModelConfig;
 struct DataConfig;
 struct Preview;
 
@@ -95,9 +99,8 @@ struct RecipeConfig {
   virtual ~RecipeConfig() = default;
   /// Every key; overriders call this first.
   virtual void describe(Fields& fields);
-  /// What a method says of its model and its data: enough to use a trained model.
+  /// What a method says of its data and of its weights: with build_backbone enough to use a trained model.
   struct Sections {
-    const ModelConfig& model;
     const DataConfig& data;
     int64_t batch_size;
     /// How the names of a usable model's weights begin in Recipe::state, the best one first; averaged: they are a
@@ -110,6 +113,9 @@ struct RecipeConfig {
     bool labelled = true;  // the model has a classifier for the classes of the data
   };
   virtual Sections sections() const = 0;
+  /// The network that makes features of pictures, with a classifier of so many classes, or none. A method whose network
+  /// always ends in something else keeps that.
+  virtual std::unique_ptr<nn::Backbone> build_backbone(const nn::Scope& scope, int64_t num_classes) const = 0;
   /// Training pictures as the first steps see them, about count; see recipes::preview.
   virtual Preview preview(int64_t count) const;
   /// Opens the data and builds the model.

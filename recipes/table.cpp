@@ -1,5 +1,6 @@
 // The methods. Adding one is a line here.
 #include "core/error.h"
+#include "recipes/clip.h"
 #include "recipes/dino.h"
 #include "recipes/fields.h"
 #include "recipes/recipe.h"
@@ -21,6 +22,7 @@ struct Method {
 constexpr Method kMethods[] = {
     {"supervised", make<SupervisedConfig>},
     {"dino", make<DinoConfig>},
+    {"clip", make<ClipConfig>},
 };
 
 }  // namespace

@@ -4,8 +4,6 @@
 #include "core/safetensors.h"
 #include "nn/state_io.h"
 #include "nn/summary.h"
-#include "recipes/build_data.h"
-#include "recipes/build_model.h"
 #include "recipes/checkpoint.h"
 #include "recipes/config.h"
 
@@ -30,26 +28,16 @@ int64_t classes_of(const TensorMap& weights) {
   return 0;
 }
 
-std::unique_ptr<RecipeConfig> settings_of(const Checkpoint& checkpoint, const fs::path& path,
-                                          const std::vector<std::string>& changes) {
-  auto settings = method_config(recipe_name(checkpoint.recipe, path.string()));
-  Config config(*settings);
-  config.read_text(checkpoint.recipe, path.string());
-  for (const std::string& change : changes) config.set(change);
-  return settings;
-}
-
 struct Weights {
   TensorMap map;
   bool averaged = false;
 };
 
 /// The best of the models that the method keeps in its state.
-Weights weights_of(const Checkpoint& checkpoint, const RecipeConfig& settings, const fs::path& path) {
-  const TensorMap state = sub_map(checkpoint.tensors, "recipe");
-  for (const auto& [prefix, averaged] : settings.sections().weights)
-    if (TensorMap map = without_prefix(state, prefix); !map.empty()) return {std::move(map), averaged};
-  fail<IoError>("checkpoint", "{} holds no model", path.string());
+Weights weights_of(const OpenedRun& run) {
+  for (const auto& [prefix, averaged] : run.settings->sections().weights)
+    if (TensorMap map = without_prefix(run.state, prefix); !map.empty()) return {std::move(map), averaged};
+  fail<IoError>("checkpoint", "{} holds no model", run.checkpoint.string());
 }
 
 }  // namespace
@@ -62,26 +50,34 @@ std::unique_ptr<RecipeConfig> read_settings(const fs::path& recipe, const std::v
   return settings;
 }
 
+OpenedRun open_run(const fs::path& path, const std::vector<std::string>& changes) {
+  OpenedRun run;
+  run.checkpoint = checkpoint_at(path);
+  const Checkpoint checkpoint = load_checkpoint(run.checkpoint);
+  run.settings = method_config(recipe_name(checkpoint.recipe, run.checkpoint.string()));
+  Config config(*run.settings);
+  config.read_text(checkpoint.recipe, run.checkpoint.string());
+  for (const std::string& change : changes) config.set(change);
+  run.state = sub_map(checkpoint.tensors, "recipe");
+  return run;
+}
+
 TensorMap read_weights(const fs::path& path) {
   check<ConfigError>(fs::exists(path), "weights", "{}: no such file or folder", path.string());
   const std::string name = path.filename().string();
   if (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"))
     return safetensors::Reader(path).read_all();
-  const fs::path file = checkpoint_at(path);
-  const Checkpoint checkpoint = load_checkpoint(file);
-  return weights_of(checkpoint, *settings_of(checkpoint, file, {}), file).map;
+  return weights_of(open_run(path)).map;
 }
 
 TrainedModel load_trained_model(const fs::path& path, const std::vector<std::string>& changes) {
+  OpenedRun run = open_run(path, changes);
+  const auto [weights, averaged] = weights_of(run);
   TrainedModel trained;
-  trained.checkpoint = checkpoint_at(path);
-  const Checkpoint checkpoint = load_checkpoint(trained.checkpoint);
-  trained.settings = settings_of(checkpoint, trained.checkpoint, changes);
-  const auto [weights, averaged] = weights_of(checkpoint, *trained.settings, trained.checkpoint);
+  trained.checkpoint = run.checkpoint;
+  trained.settings = std::move(run.settings);
   trained.averaged = averaged;
-  const RecipeConfig::Sections sections = trained.settings->sections();
-  trained.model =
-      build_model(nn::Scope().without_values(), sections.model, sections.data.img_size, classes_of(weights));
+  trained.model = trained.settings->build_backbone(nn::Scope().without_values(), classes_of(weights));
   nn::load_state(*trained.model, weights, trained.checkpoint.string());
   trained.model->eval();
   return trained;

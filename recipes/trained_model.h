@@ -16,6 +16,16 @@ namespace vitrail::recipes {
 std::unique_ptr<RecipeConfig> read_settings(const std::filesystem::path& recipe,
                                             const std::vector<std::string>& changes = {});
 
+/// A checkpoint of a run.
+struct OpenedRun {
+  std::filesystem::path checkpoint;
+  std::unique_ptr<RecipeConfig> settings;  // the run's recipe, changed
+  TensorMap state;                         // Recipe::state
+};
+/// path: a checkpoint, or the folder of a run, of which best.h5 is taken, or last.h5 if there is no best.h5.
+/// Throws: ConfigError if path is neither, or for changes that do not fit; IoError for a damaged checkpoint.
+OpenedRun open_run(const std::filesystem::path& path, const std::vector<std::string>& changes = {});
+
 /// A model as a run left it.
 struct TrainedModel {
   std::filesystem::path checkpoint;
@@ -24,10 +34,8 @@ struct TrainedModel {
   bool averaged = false;                   // the weights are the run's moving averages
 };
 
-/// path: a checkpoint, or the folder of a run, of which best.h5 is taken, or last.h5 if there is no best.h5. The
-/// averaged weights are taken where the run kept them.
-/// Throws: ConfigError if path is neither, or for changes that do not fit; IoError for a damaged checkpoint, or one
-/// that holds other weights than its recipe says.
+/// The averaged weights are taken where the run kept them.
+/// Throws as open_run; IoError for a checkpoint that holds other weights than its recipe says.
 TrainedModel load_trained_model(const std::filesystem::path& path, const std::vector<std::string>& changes = {});
 
 /// The weights by name of a safetensors file (or the index of its shards), or those that load_trained_model would take.

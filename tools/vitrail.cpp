@@ -38,6 +38,8 @@ int vitrail_program(int argc, char** argv) {
   tools::add_export(app);
   tools::add_plot(app);
   tools::add_tokenizer(app);
+  tools::add_zero_shot(app);
+  tools::add_retrieval(app);
   tools::add_knn(app);
   tools::add_linear(app);
   tools::add_attention(app);

@@ -145,15 +145,19 @@ void Vocabulary::check_ids(std::string_view json, const std::string& path) const
   }
 }
 
+std::string Vocabulary::merges_text() const {
+  std::string lines = "#version: 0.2\n";
+  for (const auto& [left, right] : merges_) lines += left + " " + right + "\n";
+  return lines;
+}
+
 void Vocabulary::save(const fs::path& folder) const {
   std::error_code error;
   fs::create_directories(folder, error);
   check<IoError>(!error, "vocabulary", "{}: cannot make the folder: {}", folder.string(), error.message());
-  std::string lines = "#version: 0.2\n";
-  for (const auto& [left, right] : merges_) lines += left + " " + right + "\n";
   nlohmann::ordered_json ids;
   for (size_t id = 0; id < symbols_.size(); ++id) ids[symbols_[id]] = id;
-  durable_write(folder / "merges.txt", lines);
+  durable_write(folder / "merges.txt", merges_text());
   durable_write(folder / "vocab.json", ids.dump());
 }
 

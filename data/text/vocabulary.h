@@ -35,6 +35,8 @@ class Vocabulary {
   static Vocabulary read(const std::filesystem::path& path);
   /// The same from the bytes of such a list. name is for messages.
   static Vocabulary parse(std::span<const std::byte> bytes, const std::string& name);
+  /// The list of merges that parse() reads.
+  std::string merges_text() const;
   /// Writes merges.txt and vocab.json, which Hugging Face's tokenizers read too, into a folder that is made if needed.
   void save(const std::filesystem::path& folder) const;
 

@@ -12,6 +12,8 @@ void add_summary(CLI::App& app);
 void add_export(CLI::App& app);
 void add_plot(CLI::App& app);
 void add_tokenizer(CLI::App& app);
+void add_zero_shot(CLI::App& app);
+void add_retrieval(CLI::App& app);
 void add_knn(CLI::App& app);
 void add_linear(CLI::App& app);
 void add_attention(CLI::App& app);

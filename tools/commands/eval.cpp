@@ -77,7 +77,7 @@ void eval(const Options& o) {
   const TrainedModel trained = o.arguments.load();
   const auto sections = trained.settings->sections();
   const DataConfig& config = sections.data;
-  check<ConfigError>(trained.model->num_classes() > 0, "eval",
+  check<ConfigError>(sections.labelled, "eval",
                      "{} has no classifier; vitrail knn and vitrail linear say what its features are worth",
                      trained.checkpoint.string());
   const auto part = open_labelled(config, config.val_split);

@@ -2,7 +2,6 @@
 #include "recipes/knn.h"
 
 #include "core/ops.h"
-#include "recipes/build_model.h"
 #include "recipes/evaluate.h"
 #include "recipes/image_retrieval.h"
 #include "tools/commands/commands.h"
@@ -48,8 +47,7 @@ std::vector<Score> score(const std::string& name, const FeatureSet& train, const
 
 /// The network before its first step: initial weights follow from the seed.
 std::unique_ptr<nn::Backbone> untrained(const RecipeConfig& settings) {
-  const auto sections = settings.sections();
-  return build_model(nn::Scope(uint64_t(settings.seed)), sections.model, sections.data.img_size, 0);
+  return settings.build_backbone(nn::Scope(uint64_t(settings.seed)), 0);
 }
 
 void knn(const Options& o) {

@@ -43,9 +43,7 @@ std::unique_ptr<RecipeConfig> settings_of_architecture(const Options& o) {
 }
 
 ModelCard card_of_settings(const RecipeConfig& settings, int64_t classes) {
-  const RecipeConfig::Sections sections = settings.sections();
-  const int64_t img_size = sections.data.img_size;
-  return model_card(*build_model(nn::Scope().without_values(), sections.model, img_size, classes), img_size);
+  return model_card(*settings.build_backbone(nn::Scope().without_values(), classes), settings.sections().data.img_size);
 }
 
 ModelCard card_of(const Options& o) {

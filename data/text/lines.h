@@ -1,0 +1,14 @@
+// Text files of one thing a line: names of classes, templates of prompts.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace vitrail::data {
+
+/// The lines that are not empty, without the spaces and carriage returns at their ends.
+/// Throws IoError if the file cannot be read or has more than 64 MiB.
+std::vector<std::string> read_lines(const std::filesystem::path& path);
+
+}  // namespace vitrail::data

@@ -1,0 +1,71 @@
+#include "recipes/clip_model.h"
+
+#include "core/error.h"
+#include "core/ops.h"
+#include "core/safetensors.h"
+#include "nn/clip_names.h"
+#include "nn/state_io.h"
+#include "recipes/trained_model.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace vitrail::recipes {
+
+FeatureOf image_features(nn::Clip& clip) {
+  clip.eval();
+  return [&clip](const Tensor& images) { return clip.encode_image(images).value(); };
+}
+
+TextFeatures text_features(nn::Clip& clip, const data::Tokenizer& tokenizer) {
+  constexpr size_t kTexts = 256;  // at a time
+  clip.eval();
+  return [&](std::span<const std::string> texts) {
+    std::vector<Tensor> parts;
+    for (size_t begin = 0; begin < texts.size(); begin += kTexts) {
+      const auto some = texts.subspan(begin, std::min(kTexts, texts.size() - begin));
+      parts.push_back(clip.encode_text(tokenizer.encode_batch(some, clip.text.config.context_length)).value());
+    }
+    return core::concat(parts, 0).to(DType::f32);
+  };
+}
+
+TrainedClip load_trained_clip(const std::filesystem::path& path, const std::vector<std::string>& changes) {
+  OpenedRun run = open_run(path, changes);
+  auto* config = dynamic_cast<ClipConfig*>(run.settings.get());
+  check<ConfigError>(config != nullptr, "checkpoint", "{} is of a run of '{}', which has no text tower; '{}' has one",
+                     run.checkpoint.string(), run.settings->recipe, "clip");
+  run.settings.release();
+  TrainedClip trained{run.checkpoint, std::unique_ptr<ClipConfig>(config),
+                      data::Tokenizer(to_vocabulary(run.state.at("vocabulary"), run.checkpoint.string())), nullptr};
+  trained.model = build_clip(nn::Scope().without_values(), config->clip(), config->data.img_size,
+                             trained.tokenizer.vocabulary().size());
+  nn::load_state(*trained.model, sub_map(run.state, "model"), trained.checkpoint.string());
+  trained.model->eval();
+  return trained;
+}
+
+TensorMap clip_weights(const std::filesystem::path& path) {
+  const std::string name = path.filename().string();
+  TensorMap weights;
+  if (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"))
+    weights = nn::from_openai_clip(safetensors::Reader(path).read_all());
+  else
+    weights = sub_map(open_run(path).state, "model");
+  check<IoError>(weights.contains("text.token_embedding.weight"), "init", "{} has no text tower", path.string());
+  return weights;
+}
+
+Tensor to_tensor(const data::Vocabulary& vocabulary) {
+  const std::string merges = vocabulary.merges_text();
+  Tensor bytes = Tensor::empty({int64_t(merges.size())}, DType::u8);
+  std::memcpy(bytes.raw(), merges.data(), merges.size());
+  return bytes;
+}
+
+data::Vocabulary to_vocabulary(const Tensor& merges, const std::string& name) {
+  return data::Vocabulary::parse(std::as_bytes(merges.span<uint8_t>()), name);
+}
+
+}  // namespace vitrail::recipes

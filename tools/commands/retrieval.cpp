@@ -1,0 +1,110 @@
+// vitrail retrieval: what a CLIP run is worth, in numbers and as a sheet of questions and answers.
+#include "autograd/scope.h"
+#include "core/error.h"
+#include "core/ops.h"
+#include "data/contact_sheet.h"
+#include "recipes/clip_eval.h"
+#include "recipes/image_retrieval.h"
+#include "tools/commands/arguments.h"
+#include "tools/commands/commands.h"
+#include "tools/commands/table.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace vitrail::tools {
+namespace {
+
+using namespace recipes;
+
+constexpr int64_t kCell = 112;
+
+struct Options {
+  ModelArguments arguments;
+  std::string out;
+  int64_t count = 8, answers = 6;
+  bool json = false;
+};
+
+/// Rows of a picture with its text and the nearest texts, then as many of a text and the nearest pictures. A text is
+/// shown above the first picture that has it.
+data::Image sheet(TrainedClip& clip, ClipEvalData& data, const Options& o, TerminalProgress& progress) {
+  const EvalPairs& pairs = *data.pairs();
+  const Tensor images = normalized(extract_features(image_features(*clip.model), *data.loader(*pairs.pictures),
+                                                    progress.tick("features")))
+                            .features;
+  const Tensor texts = core::l2_normalize(text_features(*clip.model, clip.tokenizer)(pairs.texts)).y;
+  std::vector<data::Image> cells;
+  std::vector<std::string> captions;
+  const auto add = [&](int64_t picture, const std::string& caption) {
+    cells.push_back(pairs.pictures->get(picture).image);
+    captions.push_back(caption);
+  };
+  const auto text_of = [&](int64_t picture) { return pairs.texts[size_t(pairs.texts_of[size_t(picture)][0])]; };
+  const int64_t all = images.size(0), count = std::min(o.count, all);
+  for (const bool from_picture : {true, false}) {
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t picture = i * all / count;  // spread over the part
+      const int64_t text = pairs.texts_of[size_t(picture)][0];
+      add(picture, (from_picture ? "picture: " : "text: ") + text_of(picture));
+      const Tensor& known = from_picture ? texts : images;
+      const Tensor asked = from_picture ? images.slice(0, picture, picture + 1) : texts.slice(0, text, text + 1);
+      for (const int64_t answer : nearest(asked, known, std::min(o.answers, known.size(0))).span<int64_t>()) {
+        const int64_t shown = from_picture ? pairs.pictures_of[size_t(answer)][0] : answer;
+        add(shown, from_picture ? pairs.texts[size_t(answer)] : text_of(shown));
+      }
+    }
+  }
+  return data::contact_sheet(cells, captions, {.columns = 1 + o.answers, .cell = kCell});
+}
+
+void retrieval(const Options& o) {
+  TrainedClip clip = load_trained_clip(o.arguments.checkpoint, o.arguments.changes());
+  data::BadFiles bad_files = bad_files_policy(clip.settings->data);
+  ClipEvalData data(*clip.settings, bad_files);
+  check<DataError>(data.pairs() || data.classes(), "retrieval", "{}",
+                   data.notes().empty() ? std::string("there is nothing to evaluate on") : data.notes().front());
+  TerminalProgress progress;
+  const ag::Autocast precision(parse_dtype(clip.settings->precision));
+  const Stats stats = evaluate_clip(*clip.model, clip.tokenizer, data, progress.tick("eval"));
+  if (o.json) {
+    nlohmann::ordered_json result = {{"checkpoint", clip.checkpoint.string()}, {"data", clip.settings->data.root}};
+    for (const auto& [name, value] : stats) result[name] = value;
+    fmt::print("{}\n", result.dump());
+  } else {
+    std::vector<Row> rows;
+    for (const auto& [name, value] : stats)
+      rows.push_back(
+          {name, name.ends_with("rank") ? fmt::format("{:.1f}", value) : fmt::format("{:.1f}%", 100 * value)});
+    fmt::print("{}", to_table(rows));
+  }
+  if (o.out.empty()) return;
+  check<DataError>(data.pairs().has_value(), "retrieval", "no pairs to draw: {}", data.notes().front());
+  data::write_png(o.out, sheet(clip, data, o, progress));
+  if (!o.json) fmt::print("{}: pictures with the nearest texts, then texts with the nearest pictures\n", o.out);
+}
+
+}  // namespace
+
+void add_retrieval(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand(
+      "retrieval", "Evaluates a CLIP run: do pictures and texts find each other, and how well does it classify?");
+  o->arguments.add_to(*command, "other pairs");
+  command->add_option("-o,--out", o->out, "PNG file for some questions with their answers");
+  command->add_option("-n,--count", o->count, "questions on it, each way")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  command->add_option("-k", o->answers, "answers to each")->check(CLI::Range(1, 32))->capture_default_str();
+  command->add_flag("--json", o->json, "for programs");
+  command->footer("Example: vitrail retrieval runs/clip_emoji-2025-01-31-1 -o answers.png");
+  command->callback([o] { retrieval(*o); });
+}
+
+}  // namespace vitrail::tools
