@@ -4,7 +4,7 @@
 #include "core/hdf5.h"
 #include "core/parallel.h"
 #include "data/array_dataset.h"
-#include "data/source_parts.h"
+#include "data/hdf5_layout.h"
 
 #include <algorithm>
 #include <array>
@@ -16,40 +16,6 @@ namespace vitrail::data {
 namespace {
 
 using hdf5::Reader;
-
-std::string inside(const std::string& group, const std::string& name) {
-  return group.empty() ? name : group + "/" + name;
-}
-
-/// The group that serves split: "train", "val", "test", or "" for the root.
-std::string group_of(const Reader& file, std::string_view split) {
-  std::vector<std::string> there;
-  for (const std::string group : {"", "train", "val", "test"})
-    if (file.contains(inside(group, "image")) || file.contains(inside(group, "file"))) there.push_back(group);
-  const std::optional<std::string> serving = serving_split(there, split);
-  if (serving) return *serving;
-  std::string names;
-  for (const std::string& name : file.names("")) names += " " + name;
-  fail<IoError>("dataset", "no part '{}' with pictures (image, or file and offset); the file holds:{}", split, names);
-}
-
-/// An attribute of the group or else of the root: its strings, or the lines of the one string.
-std::vector<std::string> texts(const Reader& file, const std::string& group, const std::string& name) {
-  for (const std::string& place : {group, std::string()}) {
-    if (!file.has_attribute(place, name)) continue;
-    auto values = file.attribute<std::vector<std::string>>(place, name);
-    if (values.size() != 1) return values;
-    std::vector<std::string> lines;
-    const std::string& text = values[0];
-    for (size_t begin = 0; begin <= text.size();) {
-      const size_t end = std::min(text.find('\n', begin), text.size());
-      lines.push_back(text.substr(begin, end - begin));
-      begin = end + 1;
-    }
-    return lines;
-  }
-  return {};
-}
 
 std::vector<int64_t> read_labels(const Reader& file, const std::string& group) {
   const std::string path = inside(group, "label");
@@ -221,9 +187,10 @@ class PackedFiles final : public Dataset {
   std::vector<std::string> classes_;
 };
 
-std::unique_ptr<Dataset> open_packed(const std::string& path, std::string_view split, const SourceOptions& options) {
-  Reader file = hdf5::open_sealed(path);
-  const std::string group = group_of(file, split);
+}  // namespace
+
+std::unique_ptr<Dataset> open_packed(const std::string& path, hdf5::Reader file, const std::string& group,
+                                     const SourceOptions& options) {
   if (file.contains(inside(group, "file"))) return std::make_unique<PackedFiles>(path, std::move(file), group, options);
   Assembler assembler;
   const Send send = [&](std::span<const std::byte> message) { assembler.accept(message); };
@@ -231,12 +198,14 @@ std::unique_ptr<Dataset> open_packed(const std::string& path, std::string_view s
   return make_array_dataset(assembler.finish(path), options);
 }
 
-}  // namespace
-
 std::unique_ptr<Dataset> open_hdf5(const std::string& path, std::string_view split, const SourceOptions& options,
                                    const ChildLimits& limits) {
   check<IoError>(std::filesystem::is_regular_file(path), "dataset", "{} is not a file", path);
-  if (hdf5::is_sealed(path)) return open_packed(path, split, options);
+  if (hdf5::is_sealed(path)) {
+    Reader file = hdf5::open_sealed(path);
+    const std::string group = group_of(file, split);
+    return open_packed(path, std::move(file), group, options);
+  }
   return make_array_dataset(read_foreign(path, split, limits), options);
 }
 

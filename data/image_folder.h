@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dataset.h"
+#include "path_labels.h"
 
 namespace vitrail::data {
 
@@ -12,5 +13,8 @@ namespace vitrail::data {
 /// again while no folder below root has changed; a cache that cannot be read or written is done without.
 /// Throws IoError if a folder cannot be read; DataError if there are no pictures or folders make no classes.
 std::unique_ptr<Dataset> open_image_folder(const std::string& root, const SourceOptions& options = {});
+
+/// The picture files named, relative to root or absolute. They are opened when they are read.
+std::unique_ptr<Dataset> make_file_dataset(std::string root, std::vector<std::string> files, PathLabels labels);
 
 }  // namespace vitrail::data

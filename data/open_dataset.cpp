@@ -25,26 +25,9 @@ std::vector<std::string> listed_classes(const std::string& path) {
   return {};
 }
 
-/// An HDF5 file that is not named after one part may hold them all.
-bool has_parts_inside(const SourcePart& part) { return part.kind == SourceKind::hdf5 && part.split.empty(); }
-
 const SourcePart* find_split(const std::vector<SourcePart>& parts, std::string_view split) {
   const auto found = std::find_if(parts.begin(), parts.end(), [&](const SourcePart& p) { return p.split == split; });
   return found == parts.end() ? nullptr : &*found;
-}
-
-const SourcePart& pick(const std::vector<SourcePart>& parts, std::string_view split, const std::string& path) {
-  if (parts.size() == 1 && has_parts_inside(parts[0])) return parts[0];
-  std::vector<std::string> splits;
-  std::string there;
-  for (const SourcePart& part : parts) {
-    splits.push_back(part.split);
-    there += (there.empty() ? "" : ", ") + (part.split.empty() ? std::string("undivided data") : part.split) + " (" +
-             to_string(part.kind) + ")";
-  }
-  const std::optional<std::string> serving = serving_split(splits, split);
-  check<DataError>(serving.has_value(), "dataset", "{} has no part '{}'; there is: {}", path, split, there);
-  return *find_split(parts, *serving);
 }
 
 std::unique_ptr<Dataset> open_part(const SourcePart& part, std::string_view split, const SourceOptions& options) {
@@ -61,6 +44,8 @@ std::unique_ptr<Dataset> open_part(const SourcePart& part, std::string_view spli
       return open_hdf5(part.paths[0], has_parts_inside(part) ? split : "", options);
     case SourceKind::folder:
       return open_image_folder(part.paths[0], options);
+    case SourceKind::table:  // of find_pair_parts only
+      break;
   }
   __builtin_unreachable();
 }
@@ -69,7 +54,7 @@ std::unique_ptr<Dataset> open_part(const SourcePart& part, std::string_view spli
 
 std::unique_ptr<Dataset> open_dataset(const std::string& path, std::string_view split, const SourceOptions& options) {
   const std::vector<SourcePart> parts = find_parts(path);
-  const SourcePart& part = pick(parts, split, path);
+  const SourcePart& part = pick_part(parts, split, path);
   SourceOptions chosen = options;
   if (chosen.classes.empty()) chosen.classes = listed_classes(path);
   const SourcePart* train = find_split(parts, "train");
@@ -79,11 +64,6 @@ std::unique_ptr<Dataset> open_dataset(const std::string& path, std::string_view 
   return open_part(part, split, chosen);
 }
 
-std::vector<std::string> dataset_splits(const std::string& path) {
-  std::vector<std::string> splits;
-  for (const SourcePart& part : find_parts(path))
-    if (!has_parts_inside(part)) splits.push_back(part.split.empty() ? "train" : part.split);
-  return splits;
-}
+std::vector<std::string> dataset_splits(const std::string& path) { return splits_of(find_parts(path)); }
 
 }  // namespace vitrail::data

@@ -2,18 +2,14 @@
 
 #include "core/error.h"
 #include "core/hdf5.h"
+#include "data/hdf5_layout.h"
+#include "data/text/packed_captions.h"
 
 #include <algorithm>
 #include <cstring>
 
 namespace vitrail::data {
 namespace {
-
-std::string joined_lines(const std::vector<std::string>& names) {
-  std::string out;
-  for (const std::string& name : names) out += (out.empty() ? "" : "\n") + name;
-  return out;
-}
 
 Tensor tensor_of(const Bytes& bytes) {
   Tensor out = Tensor::empty({int64_t(bytes.size())}, DType::u8);
@@ -59,6 +55,7 @@ void write_part(hdf5::Writer& writer, const PackPart& part) {
     write_pixels(writer, part.name, dataset);
   else
     write_files(writer, part.name, dataset);
+  if (part.pairs != nullptr) write_captions(writer, part.name, *part.pairs);
   if (dataset.classes().empty()) return;
   Tensor labels = Tensor::empty({dataset.size()}, DType::i64);
   for (int64_t i = 0; i < dataset.size(); ++i) labels.data<int64_t>()[i] = dataset.label(i);
@@ -73,6 +70,9 @@ int64_t pack(const std::filesystem::path& path, const std::vector<PackPart>& par
   const std::vector<std::string>* classes = nullptr;
   for (const PackPart& part : parts) {
     pictures += part.dataset->size();
+    check<DataError>(part.pairs == nullptr || int64_t(part.pairs->captions.size()) == part.dataset->size(), "pack",
+                     "part '{}' has {} pictures and captions of {}", part.name, part.dataset->size(),
+                     part.pairs == nullptr ? 0 : part.pairs->captions.size());
     if (part.dataset->classes().empty()) continue;
     check<DataError>(classes == nullptr || *classes == part.dataset->classes(), "pack",
                      "the classes of part '{}' are not those of the parts before it", part.name);

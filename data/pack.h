@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dataset.h"
+#include "text/pairs.h"
 
 #include <filesystem>
 #include <string>
@@ -12,10 +13,11 @@ namespace vitrail::data {
 struct PackPart {
   std::string name;  // "train", "val", "test"
   const Dataset* dataset = nullptr;
+  const Pairs* pairs = nullptr;  // has what is said of the pictures, if anything is; dataset is pairs->pictures then
 };
 
 /// Writes the parts durably into a sealed file (see hdf5_dataset.h): picture files as they are stored, or the pixels of
-/// sources that hold pixels, which must all be of one size. Returns the number of pictures.
+/// sources that hold pixels, which must all be of one size; and their captions. Returns the number of pictures.
 /// Throws IoError as the sources and durable_write; DataError if class names differ between labelled parts.
 int64_t pack(const std::filesystem::path& path, const std::vector<PackPart>& parts);
 

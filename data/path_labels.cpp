@@ -28,7 +28,6 @@ bool is_picture_name(std::string_view name) {
 PathLabels labels_from_paths(const std::vector<std::string_view>& paths, const SourceOptions& options,
                              const std::string& source) {
   PathLabels out;
-  out.labels.assign(paths.size(), kNoLabel);
   const auto has_no_folder = [](std::string_view path) { return first_folder(path).empty(); };
   const auto flat = std::find_if(paths.begin(), paths.end(), has_no_folder);
   if (!options.labelled || std::all_of(paths.begin(), paths.end(), has_no_folder)) return out;
@@ -43,6 +42,7 @@ PathLabels labels_from_paths(const std::vector<std::string_view>& paths, const S
   } else {
     out.classes = options.classes;
   }
+  out.labels.resize(paths.size());
   std::map<std::string_view, int64_t> label_of;
   for (size_t i = 0; i < out.classes.size(); ++i) {
     const bool fresh = label_of.emplace(out.classes[i], int64_t(i)).second;

@@ -10,8 +10,10 @@
 namespace vitrail::data {
 
 struct PathLabels {
+  int64_t of(int64_t index) const { return labels.empty() ? kNoLabel : labels.at(size_t(index)); }
+
   std::vector<std::string> classes;
-  std::vector<int64_t> labels;  // one a path
+  std::vector<int64_t> labels;  // one a path; none if unlabelled
 };
 
 /// Whether the name ends in .jpg, .jpeg, .png or .bmp, in either case.

@@ -94,16 +94,14 @@ Parts cifar_parts(const Listing& listing) {
   return parts;
 }
 
-/// Files of one kind: a part for each split that names begin with, or one undivided part if none begins so.
-Parts parts_by_name(const Listing& listing, const Names& names, SourceKind kind) {
+/// Files of one kind: a part for each split that `split` finds in the names, or one undivided part if it finds none.
+Parts parts_by_name(const Listing& listing, const Names& names, SourceKind kind,
+                    std::string (*split)(std::string_view) = split_of) {
   std::map<std::string, SourcePart> by_split;
-  for (const std::string& name : names) {
-    SourcePart& part = by_split[split_of(name)];
-    part.paths.push_back(listing.path(name));
-  }
+  for (const std::string& name : names) by_split[split(name)].paths.push_back(listing.path(name));
   if (by_split.size() > 1) by_split.erase("");  // other files beside train and test
   Parts parts;
-  for (auto& [split, part] : by_split) parts.push_back({split, kind, std::move(part.paths)});
+  for (auto& [name, part] : by_split) parts.push_back({name, kind, std::move(part.paths)});
   return parts;
 }
 
@@ -198,11 +196,88 @@ Parts parts_of_file(const std::string& path) {
   fail<DataError>("dataset", "{} is a file of no known kind; {}", path, kAccepted);
 }
 
+// ---- pictures with captions -----------------------------------------------------------------------------------------
+
+constexpr std::string_view kPairsAccepted =
+    "pictures with captions are read from tables (captions.train.tsv, train.csv, captions.tsv, ...) with archives or "
+    "pictures beside them, .tar and .tar.gz archives with a .txt for each picture, and .h5 files made by vitrail pack";
+
+bool is_table_name(std::string_view name) { return ends_with_any(name, {".tsv", ".csv"}); }
+
+std::string_view without_ending(std::string_view name) { return name.substr(0, name.rfind('.')); }
+
+/// "train" of train.tsv, captions.train.tsv and mine.train.tsv.
+std::string split_of_table(std::string_view name) {
+  const std::string_view stem = without_ending(name);
+  return split_of(stem.substr(stem.rfind('.') + 1));
+}
+
+/// Other tables may lie beside those of captions: no more than the split may follow in the name.
+bool is_caption_table(const std::string& name) {
+  if (name == "captions.txt") return true;
+  std::string_view stem = without_ending(name);
+  if (!is_table_name(name) || stem == "captions") return is_table_name(name);
+  if (stem.starts_with("captions.")) stem.remove_prefix(std::string_view("captions.").size());
+  return stem == "train" || stem == "val" || stem == "valid" || stem == "validation" || stem == "test";
+}
+
+std::string split_of_archive(std::string_view name) {
+  if (name.starts_with("images.")) name.remove_prefix(std::string_view("images.").size());
+  return split_of(name);
+}
+
+/// Adds the archives that may hold the pictures of the table.
+void add_archives(SourcePart& table, const Listing& listing) {
+  const Names names = listing.matching(is_tar_name);
+  Names splits;
+  splits.reserve(names.size());
+  for (const std::string& name : names) splits.push_back(split_of_archive(name));
+  const std::optional<std::string> serving = serving_split(splits, table.split);
+  for (size_t i = 0; i < names.size(); ++i)
+    if (!serving || splits[i] == *serving) table.paths.push_back(listing.path(names[i]));
+}
+
+Parts table_parts(const Listing& listing, const std::string& path) {
+  Parts parts = parts_by_name(listing, listing.matching(is_caption_table), SourceKind::table, split_of_table);
+  for (SourcePart& part : parts) {
+    check<DataError>(part.paths.size() == 1, "pairs", "{} holds several tables of one part, name one of them: {}", path,
+                     joined(part.paths));
+    add_archives(part, listing);
+  }
+  return parts;
+}
+
+Parts pair_parts_of_folder(const std::string& path) {
+  const Listing listing{path};
+  Parts parts = table_parts(listing, path);
+  if (parts.empty()) parts = hdf5_parts(listing, path);
+  if (parts.empty()) parts = tar_parts(listing);
+  if (parts.empty()) {
+    parts = folder_parts(listing);
+    std::erase_if(parts, [](const SourcePart& part) { return part.kind != SourceKind::tar; });
+  }
+  check<DataError>(!parts.empty(), "pairs", "{} holds no captions that are known: {}; {}", path,
+                   listing.files.empty() ? std::string("no files") : joined(listing.files), kPairsAccepted);
+  return parts;
+}
+
+Parts pair_parts_of_file(const std::string& path) {
+  const fs::path file(path);
+  const std::string name = file.filename().string();
+  if (is_hdf5_name(name)) return {{"", SourceKind::hdf5, {path}}};
+  if (is_tar_name(name)) return {{"", SourceKind::tar, {path}}};
+  check<DataError>(is_table_name(name) || name.ends_with(".txt"), "pairs", "{} is a file of no known kind; {}", path,
+                   kPairsAccepted);
+  SourcePart part{split_of_table(name), SourceKind::table, {path}};
+  add_archives(part, Listing(file.has_parent_path() ? file.parent_path() : fs::path(".")));
+  return {std::move(part)};
+}
+
 }  // namespace
 
 std::string to_string(SourceKind kind) {
-  constexpr std::array<std::string_view, 6> kNames = {"CIFAR-10",     "CIFAR-100", "HDF5",
-                                                      "tar archives", "IDX",       "pictures"};
+  constexpr std::array<std::string_view, 7> kNames = {"CIFAR-10", "CIFAR-100",        "HDF5", "tar archives", "IDX",
+                                                      "pictures", "table of captions"};
   return std::string(kNames[size_t(kind)]);
 }
 
@@ -243,6 +318,36 @@ std::vector<SourcePart> find_parts(const std::string& path) {
   }
   check<DataError>(fs::exists(status), "dataset", "{} does not exist", path);
   fail<DataError>("dataset", "{} is neither a file nor a folder; {}", path, kAccepted);
+}
+
+std::vector<SourcePart> find_pair_parts(const std::string& path) {
+  std::error_code missing;
+  const fs::file_status status = fs::status(path, missing);
+  check<DataError>(fs::exists(status), "pairs", "{} does not exist", path);
+  return fs::is_directory(status) ? pair_parts_of_folder(path) : pair_parts_of_file(path);
+}
+
+bool has_parts_inside(const SourcePart& part) { return part.kind == SourceKind::hdf5 && part.split.empty(); }
+
+const SourcePart& pick_part(const std::vector<SourcePart>& parts, std::string_view split, const std::string& path) {
+  if (parts.size() == 1 && has_parts_inside(parts[0])) return parts[0];
+  std::vector<std::string> splits;
+  std::string there;
+  for (const SourcePart& part : parts) {
+    splits.push_back(part.split);
+    there += (there.empty() ? "" : ", ") + (part.split.empty() ? std::string("undivided data") : part.split) + " (" +
+             to_string(part.kind) + ")";
+  }
+  const std::optional<std::string> serving = serving_split(splits, split);
+  check<DataError>(serving.has_value(), "dataset", "{} has no part '{}'; there is: {}", path, split, there);
+  return parts[size_t(std::find(splits.begin(), splits.end(), *serving) - splits.begin())];
+}
+
+std::vector<std::string> splits_of(const std::vector<SourcePart>& parts) {
+  std::vector<std::string> splits;
+  for (const SourcePart& part : parts)
+    if (!has_parts_inside(part)) splits.push_back(part.split.empty() ? "train" : part.split);
+  return splits;
 }
 
 }  // namespace vitrail::data

@@ -8,13 +8,15 @@
 
 namespace vitrail::data {
 
-enum class SourceKind { cifar10, cifar100, hdf5, tar, idx, folder };
+enum class SourceKind { cifar10, cifar100, hdf5, tar, idx, folder, table };
 std::string to_string(SourceKind kind);
 
 struct SourcePart {
   std::string split;  // "train", "val", "test", or "" for data that is not divided
   SourceKind kind = SourceKind::folder;
-  std::vector<std::string> paths;  // archives or batches in order; IDX: pictures, labels; HDF5 and folder: one
+  // Archives or batches in order; IDX: pictures, labels; HDF5 and folder: one; table: it, then archives of its
+  // pictures.
+  std::vector<std::string> paths;
 };
 
 /// "train", "val" or "test" if name begins so ("train-00001", "validation", "t10k-images"); else "".
@@ -35,5 +37,23 @@ std::optional<std::string> serving_split(const std::vector<std::string>& there, 
 /// path may also be a prefix of IDX files: digits/digits8 stands for digits/digits8-train-images-idx3-ubyte and so on.
 /// Throws DataError saying what was found and what is accepted.
 std::vector<SourcePart> find_parts(const std::string& path);
+
+/// The parts of pictures with captions at path, by the first rule that fits:
+///   a file         .tsv .csv .txt (a table, of the part that its name says), .h5 .hdf5, .tar .tar.gz .tgz: that file
+///   tables         captions.train.tsv or train.tsv, likewise val and test, or captions.tsv for undivided data; also
+///   .csv HDF5, tar      as find_parts folders        train/, val/ or test/, holding archives
+/// The pictures of a table are in the archives beside it that are named after its part (train*.tar, images.train*.tar,
+/// or gzipped), else in any archives beside it, else files.
+/// Throws DataError saying what was found and what is accepted.
+std::vector<SourcePart> find_pair_parts(const std::string& path);
+
+/// An HDF5 file that is not named after one part may hold them all.
+bool has_parts_inside(const SourcePart& part);
+
+/// The part that serves split. Throws DataError naming those that there are at path.
+const SourcePart& pick_part(const std::vector<SourcePart>& parts, std::string_view split, const std::string& path);
+
+/// The names of the parts; undivided data is "train". None for an HDF5 file that has to be opened to know.
+std::vector<std::string> splits_of(const std::vector<SourcePart>& parts);
 
 }  // namespace vitrail::data

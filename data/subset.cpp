@@ -31,6 +31,12 @@ class Subset final : public Dataset {
 
 }  // namespace
 
+std::unique_ptr<Dataset> subset(std::unique_ptr<Dataset> whole, std::vector<int64_t> indices) {
+  for (const int64_t index : indices)
+    check<ShapeError>(index >= 0 && index < whole->size(), "subset", "index {} of {} pictures", index, whole->size());
+  return std::make_unique<Subset>(std::move(whole), std::move(indices));
+}
+
 std::unique_ptr<Dataset> stratified_subset(std::unique_ptr<Dataset> whole, double share, uint64_t seed) {
   check<ConfigError>(0 < share && share <= 1, "subset", "the share is {}; it must be above 0 and at most 1", share);
   check<ConfigError>(!whole->classes().empty(), "subset", "the pictures have no classes to take shares of");
@@ -47,7 +53,7 @@ std::unique_ptr<Dataset> stratified_subset(std::unique_ptr<Dataset> whole, doubl
     for (int64_t i = 0; i < wanted; ++i) chosen.push_back(by_class[c][size_t(order[size_t(i)])]);
   }
   std::sort(chosen.begin(), chosen.end());
-  return std::make_unique<Subset>(std::move(whole), std::move(chosen));
+  return subset(std::move(whole), std::move(chosen));
 }
 
 }  // namespace vitrail::data

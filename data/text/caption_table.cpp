@@ -5,17 +5,20 @@
 
 #include <algorithm>
 #include <optional>
+#include <vector>
 
 namespace vitrail::data {
 namespace {
 
 constexpr std::string_view kPathNames[] = {"path", "filepath", "image", "file", "filename"};
 constexpr std::string_view kTextNames[] = {"caption", "title", "text", "sentence"};
+constexpr std::string_view kKindNames[] = {"kind"};
 
-/// Rows of a table in memory, one at a time. Fields are parts of the table, or of a buffer where quotes were undone.
+/// Rows of a table, one at a time. Fields are parts of the table, or of buffers where quotes were undone.
 class Rows {
  public:
-  explicit Rows(std::string_view table) : rest_(table) {
+  explicit Rows(const MappedFile& table)
+      : rest_(reinterpret_cast<const char*>(table.bytes().data()), table.bytes().size()) {
     if (rest_.starts_with("\xEF\xBB\xBF")) rest_.remove_prefix(3);
     comma_ = rest_.substr(0, rest_.find('\n')).find('\t') == rest_.npos;
   }
@@ -25,7 +28,6 @@ class Rows {
     while (!rest_.empty()) {
       line_ = next_line_;
       fields_.clear();
-      unquoted_.clear();
       if (comma_)
         read_commas();
       else
@@ -65,36 +67,41 @@ class Rows {
 
   /// One row of RFC 4180: a field in quotes may hold commas, line breaks and doubled quotes.
   void read_commas() {
-    std::vector<std::string> fields(1);
+    size_t count = 0;
+    const auto begin_field = [&] {
+      if (count == unquoted_.size()) unquoted_.emplace_back();
+      unquoted_[count].clear();
+      return &unquoted_[count++];
+    };
+    std::string* field = begin_field();
     bool quoted = false;
     size_t i = 0;
     for (; i < rest_.size(); ++i) {
       const char c = rest_[i];
       if (c == '\n') ++next_line_;
       if (quoted && c == '"' && i + 1 < rest_.size() && rest_[i + 1] == '"') {
-        fields.back().push_back(rest_[++i]);
-      } else if (c == '"' && (quoted || fields.back().empty())) {
+        field->push_back(rest_[++i]);
+      } else if (c == '"' && (quoted || field->empty())) {
         quoted = !quoted;
       } else if (c == ',' && !quoted) {
-        fields.emplace_back();
+        field = begin_field();
       } else if (c == '\n' && !quoted) {
         break;
       } else {
-        fields.back().push_back(c);
+        field->push_back(c);
       }
     }
     unclosed_ = quoted;
     rest_.remove_prefix(std::min(i + 1, rest_.size()));
-    if (fields.back().ends_with('\r')) fields.back().pop_back();
-    unquoted_ = std::move(fields);
-    fields_.assign(unquoted_.begin(), unquoted_.end());
+    if (field->ends_with('\r')) field->pop_back();
+    fields_.assign(unquoted_.begin(), unquoted_.begin() + int64_t(count));
   }
 
   std::string_view rest_;
   bool comma_ = false, unclosed_ = false;
   int64_t line_ = 0, next_line_ = 1;
   std::vector<std::string_view> fields_;
-  std::vector<std::string> unquoted_;
+  std::vector<std::string> unquoted_;  // kept from row to row for their memory
 };
 
 template <size_t N>
@@ -119,29 +126,33 @@ std::string_view field(const Rows& rows, size_t column, const std::string& path)
   return rows.fields()[column];
 }
 
-constexpr int64_t kMostBytes = int64_t{1} << 36;
+bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
 
 }  // namespace
 
-std::vector<Caption> read_captions(const std::string& path) {
-  const std::string table = read_file(path, kMostBytes);
+void for_each_caption(const std::string& path, const std::function<void(const Caption&)>& visit) {
+  const MappedFile table(path);
   Rows rows(table);
   check<DataError>(rows.next(), "captions", "{}: is empty", path);
   const auto picture = find_column(rows.fields(), kPathNames), text = find_column(rows.fields(), kTextNames);
+  const auto kind = find_column(rows.fields(), kKindNames);
   check<DataError>(picture && text, "captions",
                    "{}: the first line must name the columns path and caption (or filepath and title, image and "
                    "caption); it has {}",
                    path, joined(rows.fields()));
-  std::vector<Caption> captions;
   while (rows.next()) {
-    const std::string_view caption = field(rows, *text, path);
-    if (!caption.empty()) captions.push_back({std::string(field(rows, *picture, path)), std::string(caption)});
+    Caption caption;
+    caption.text = field(rows, *text, path);
+    if (is_blank(caption.text)) continue;
+    caption.path = field(rows, *picture, path);
+    if (kind) caption.kind = field(rows, *kind, path);
+    caption.line = rows.line();
+    visit(caption);
   }
-  return captions;
 }
 
 void for_each_text(const std::string& path, const std::function<void(std::string_view)>& visit) {
-  const std::string table = read_file(path, kMostBytes);
+  const MappedFile table(path);
   Rows rows(table);
   if (!rows.next()) return;
   if (const auto text = find_column(rows.fields(), kTextNames)) {

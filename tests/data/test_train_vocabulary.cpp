@@ -49,14 +49,18 @@ TEST_CASE("tables of captions are read by the names of their columns") {
   const auto rows = [&](const std::string& text) {
     test::write_text(path, text);
     std::string all;
-    for (const auto& [picture, caption] : data::read_captions(path)) all += picture + "=" + caption + ";";
+    data::for_each_caption(path, [&](const data::Caption& c) {
+      all += std::to_string(c.line) + ":" + std::string(c.path) + "=" + std::string(c.text) +
+             (c.kind.empty() ? "" : " " + std::string(c.kind)) + ";";
+    });
     return all;
   };
-  CHECK(rows("path\tcaption\tkind\na.png\tone\tx\r\n\nb.png\t\tx\nc.png\t\"two\", 2\tx") ==
-        "a.png=one;c.png=\"two\", 2;");
-  CHECK(rows("\xEF\xBB\xBFimage,caption\n1.jpg,\"A \"\"cat\"\", asleep\"\n2.jpg,\"two\nlines\"\n") ==
-        "1.jpg=A \"cat\", asleep;2.jpg=two\nlines;");
-  CHECK(rows("title\tfilepath\nx\ta\n") == "a=x;");
+  CHECK(rows("path\tcaption\tkind\na.png\tone\tx\r\n\nb.png\t \tx\nc.png\t\"two\", 2\t") ==
+        "2:a.png=one x;5:c.png=\"two\", 2;");
+  CHECK(rows("\xEF\xBB\xBFimage,caption\n1.jpg,\"A \"\"cat\"\", "
+             "asleep\"\n2.jpg,\"two\nlines\"\n3.jpg,\"\"\n4.jpg,x\r\n") ==
+        "2:1.jpg=A \"cat\", asleep;3:2.jpg=two\nlines;6:4.jpg=x;");
+  CHECK(rows("title\tfilepath\nx\ta\n") == "2:a=x;");
   CHECK_THROWS_WITH_AS(rows("name,words\na,b\n"), doctest::Contains("it has name, words"), DataError);
   CHECK_THROWS_WITH_AS(rows("path\tcaption\na.png\n"), doctest::Contains("captions:2: has 1 columns"), DataError);
   CHECK_THROWS_WITH_AS(rows("path,caption\na.png,\"a cat\nb.png,a dog\n"),

@@ -1,6 +1,8 @@
 #include "core/safetensors.h"
 #include "data/image.h"
 #include "data/open_dataset.h"
+#include "data/text/pairs.h"
+#include "data/text/tokenizer.h"
 #include "tests/tools/program.h"
 
 #include <doctest/doctest.h>
@@ -32,7 +34,7 @@ TEST_CASE("vitrail explains itself, each command with an example") {
   const test::TemporaryFolder folder;
   check_says(vitrail_program(folder, "--help"), 0, "preview");
   for (const std::string command : {"pack", "preview", "eval", "summary", "export", "plot", "knn", "linear",
-                                    "attention", "pca", "neighbours", "map"})
+                                    "attention", "pca", "neighbours", "map", "tokenizer"})
     check_says(vitrail_program(folder, command + " --help"), 0, "Example: vitrail " + command);
   check_says(vitrail_program(folder, ""), 2, "required");
   check_says(vitrail_program(folder, "sumary vit_tiny"), 2, "no command 'sumary'; did you mean 'summary'?");
@@ -69,6 +71,54 @@ TEST_CASE("vitrail pack makes a data set that opens as its source") {
   check_says(vitrail_program(folder, "pack digits.h5 -o again.h5 --split test"), 0, "again.h5: 360 pictures");
   check_says(vitrail_program(folder, "pack nowhere -o never.h5"), 3, "nowhere");
   CHECK_FALSE(std::filesystem::exists(folder.path() / "never.h5"));
+}
+
+TEST_CASE("vitrail pack packs pictures with their captions") {
+  const test::TemporaryFolder folder;
+  const std::string emoji = kRecipes + "assets/emoji_captions";
+  const Output packed = vitrail_program(folder, "pack " + emoji + " -o emoji.h5 --captions --kinds name short");
+  check_says(packed, 0, "emoji.h5: 3490 pictures");
+  check_says(packed, 0, "          train  val\npictures   3287  203\n");
+  const auto source = data::open_pairs(emoji, "val", {{"name"}});
+  const auto copy = data::open_pairs((folder.path() / "emoji.h5").string(), "val", {{"name"}});
+  CHECK(copy.captions == source.captions);
+  CHECK(copy.pictures->get(200).image == source.pictures->get(200).image);
+  check_says(vitrail_program(folder, "pack " + emoji + " -o never.h5 --captions --kinds tags"), 3,
+             "no caption is of kind 'tags'; there is: category, name, short");
+  check_says(vitrail_program(folder, "pack " + kDigits + " -o never.h5 --captions"), 3, "holds no captions");
+  check_says(vitrail_program(folder, "pack " + kDigits + " -o never.h5 --kinds name"), 2, "--kinds requires --captions");
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "never.h5"));
+}
+
+TEST_CASE("vitrail tokenizer learns the same vocabulary from the same captions") {
+  const test::TemporaryFolder folder;
+  test::write_text(folder.path() / "captions.tsv", "path\tcaption\n1.png\ta low tower\n2.png\tthe lowest tower\n");
+  test::write_text(folder.path() / "more.txt", "the newest tower\nthe widest tower\n");
+  const Output learned = vitrail_program(folder, "tokenizer captions.tsv more.txt --size 524 -o a");
+  check_says(learned, 0, "a: 524 symbols from 4 captions");
+  vitrail_program(folder, "tokenizer more.txt captions.tsv --size 524 -o b");
+  for (const char* name : {"merges.txt", "vocab.json"}) {
+    const std::string text = test::read_text(folder.path() / "a" / name);
+    CHECK_FALSE(text.empty());
+    CHECK(test::read_text(folder.path() / "b" / name) == text);
+  }
+  const data::Vocabulary vocabulary = data::Vocabulary::read(folder.path() / "a");
+  CHECK(vocabulary.size() == 524);
+  const data::Tokenizer tokenizer(vocabulary);
+  CHECK(tokenizer.encode("tower").size() == 1);  // learned whole: the path's "png" is no text
+  CHECK(tokenizer.decode(tokenizer.encode("lower towers")) == "lower towers ");
+
+  check_says(vitrail_program(folder, "tokenizer captions.tsv --size 100000 -o c"), 0,
+             "fewer than 100000: no other pair of symbols occurs 2 times");
+  check_says(vitrail_program(folder, "tokenizer captions.tsv --size 514 -o d"), 2, "514 symbols has no room");
+  check_says(vitrail_program(folder, "tokenizer captions.tsv --size many -o d"), 2, "--size");
+  check_says(vitrail_program(folder, "tokenizer captions.tsv"), 2, "--out is required");
+  check_says(vitrail_program(folder, "tokenizer nowhere.tsv -o d"), 1, "nowhere.tsv");
+  test::write_text(folder.path() / "empty.txt", " \n\n");
+  check_says(vitrail_program(folder, "tokenizer empty.txt -o d"), 3, "the texts hold no words");
+  test::write_text(folder.path() / "broken.tsv", "path\tcaption\n1.png\n");
+  check_says(vitrail_program(folder, "tokenizer broken.tsv -o d"), 3, "broken.tsv:2: has 1 columns");
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "d"));
 }
 
 TEST_CASE("vitrail preview draws what training sees, the same each time") {

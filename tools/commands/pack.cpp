@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "data/open_dataset.h"
+#include "data/text/pairs.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/table.h"
 
@@ -20,21 +21,24 @@ struct Options {
   std::string source, out;
   std::vector<std::string> splits;
   bool unlabelled = false;
+  bool captions = false;
+  std::vector<std::string> kinds;
 };
 
-using Opened = std::vector<std::pair<std::string, std::unique_ptr<data::Dataset>>>;
-
-Opened open_parts(const Options& o) {
+/// The parts to pack, in the order train, val, test.
+std::vector<std::string> chosen_splits(const Options& o) {
   std::vector<std::string> splits = o.splits;
-  if (splits.empty()) splits = data::dataset_splits(o.source);
+  if (splits.empty()) splits = o.captions ? data::pair_splits(o.source) : data::dataset_splits(o.source);
   check<ConfigError>(!splits.empty(), "pack", "{} may hold several parts: say which, as in --split train val",
                      o.source);
-  Opened parts;
+  std::vector<std::string> chosen;
   for (const std::string split : {"train", "val", "test"})
-    if (std::find(splits.begin(), splits.end(), split) != splits.end())
-      parts.emplace_back(split, data::open_dataset(o.source, split, {.labelled = !o.unlabelled}));
-  return parts;
+    if (std::find(splits.begin(), splits.end(), split) != splits.end()) chosen.push_back(split);
+  return chosen;
 }
+
+using Opened = std::vector<std::pair<std::string, std::unique_ptr<data::Dataset>>>;
+using OpenedPairs = std::vector<std::pair<std::string, data::Pairs>>;
 
 /// Pictures by class and part.
 std::string count_table(const Opened& parts) {
@@ -55,12 +59,47 @@ std::string count_table(const Opened& parts) {
   return to_table(rows);
 }
 
-void pack(const Options& o) {
-  const Opened opened = open_parts(o);
-  std::vector<data::PackPart> parts;
-  for (const auto& [split, dataset] : opened) parts.push_back({split, dataset.get()});
+/// Pictures and captions by part.
+std::string count_table(const OpenedPairs& parts) {
+  Row head{""}, pictures{"pictures"}, captions{"captions"}, left_out{"pictures left out, without a caption"};
+  int64_t all_left_out = 0;
+  for (const auto& [split, pairs] : parts) {
+    int64_t count = 0;
+    for (const auto& texts : pairs.captions) count += int64_t(texts.size());
+    head.push_back(split);
+    pictures.push_back(std::to_string(pairs.pictures->size()));
+    captions.push_back(std::to_string(count));
+    left_out.push_back(std::to_string(pairs.left_out));
+    all_left_out += pairs.left_out;
+  }
+  std::vector<Row> rows{head, pictures, captions};
+  if (all_left_out > 0) rows.push_back(left_out);
+  return to_table(rows);
+}
+
+void finish(const Options& o, const std::string& table, const std::vector<data::PackPart>& parts) {
   const int64_t pictures = data::pack(o.out, parts);
-  std::printf("%s%s: %lld pictures\n", count_table(opened).c_str(), o.out.c_str(), static_cast<long long>(pictures));
+  std::printf("%s%s: %lld pictures\n", table.c_str(), o.out.c_str(), static_cast<long long>(pictures));
+}
+
+void pack_labelled(const Options& o) {
+  Opened opened;
+  std::vector<data::PackPart> parts;
+  for (const std::string& split : chosen_splits(o)) {
+    opened.emplace_back(split, data::open_dataset(o.source, split, {.labelled = !o.unlabelled}));
+    parts.push_back({split, opened.back().second.get()});
+  }
+  finish(o, count_table(opened), parts);
+}
+
+void pack_captioned(const Options& o) {
+  OpenedPairs opened;
+  for (const std::string& split : chosen_splits(o))
+    opened.emplace_back(split, data::open_pairs(o.source, split, {.kinds = o.kinds}));
+  std::vector<data::PackPart> parts;
+  parts.reserve(opened.size());
+  for (const auto& [split, pairs] : opened) parts.push_back({split, pairs.pictures.get(), &pairs});
+  finish(o, count_table(opened), parts);
 }
 
 }  // namespace
@@ -68,14 +107,23 @@ void pack(const Options& o) {
 void add_pack(CLI::App& app) {
   const auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("pack", "Puts a data set into one HDF5 file and counts its pictures.");
-  command->add_option("source", o->source, "class folders, tar shards, CIFAR, IDX or HDF5, as data.root of a recipe")
+  command
+      ->add_option(
+          "source", o->source,
+          "class folders, tar shards, CIFAR, IDX or HDF5, as data.root of a recipe; with --captions a table or "
+          "archives")
       ->required();
   command->add_option("-o,--out", o->out, "HDF5 file to write")->required();
   command->add_option("--split", o->splits, "parts to pack; without it all that the source has")
       ->check(CLI::IsMember({"train", "val", "test"}));
   command->add_flag("--unlabelled", o->unlabelled, "folders are no classes");
-  command->footer("Example: vitrail pack photos/ -o photos.h5 --split train val");
-  command->callback([o] { pack(*o); });
+  CLI::Option* captions = command->add_flag("--captions", o->captions, "pictures with their captions, without classes");
+  command->add_option("--kinds", o->kinds, "kinds of captions to pack; without it all that the source has")
+      ->needs(captions);
+  command->footer(
+      "Example: vitrail pack photos/ -o photos.h5 --split train val\n"
+      "         vitrail pack emoji/ -o emoji.h5 --captions --kinds name short");
+  command->callback([o] { o->captions ? pack_captioned(*o) : pack_labelled(*o); });
 }
 
 }  // namespace vitrail::tools
