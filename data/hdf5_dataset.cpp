@@ -131,7 +131,7 @@ PixelArray read_foreign(const std::string& path, std::string_view split, const C
   const auto work = [&](const Send& send) {
     set_num_threads(1);  // the compute threads were not forked
     const Reader file(path);
-    send_pixels(file, group_of(file, split), file_size, send);
+    send_pixels(file, group_of(file, path, split), file_size, send);
   };
   try {
     ChildProcess child(work, limits);
@@ -203,7 +203,7 @@ std::unique_ptr<Dataset> open_hdf5(const std::string& path, std::string_view spl
   check<IoError>(std::filesystem::is_regular_file(path), "dataset", "{} is not a file", path);
   if (hdf5::is_sealed(path)) {
     Reader file = hdf5::open_sealed(path);
-    const std::string group = group_of(file, split);
+    const std::string group = group_of(file, path, split);
     return open_packed(path, std::move(file), group, options);
   }
   return make_array_dataset(read_foreign(path, split, limits), options);

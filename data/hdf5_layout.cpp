@@ -13,7 +13,7 @@ std::string inside(const std::string& group, const std::string& name) {
   return group.empty() ? name : group + "/" + name;
 }
 
-std::string group_of(const hdf5::Reader& file, std::string_view split) {
+std::string group_of(const hdf5::Reader& file, const std::string& path, std::string_view split) {
   std::vector<std::string> there;
   for (const std::string group : {"", "train", "val", "test"})
     if (file.contains(inside(group, "image")) || file.contains(inside(group, "file"))) there.push_back(group);
@@ -21,7 +21,8 @@ std::string group_of(const hdf5::Reader& file, std::string_view split) {
   if (serving) return *serving;
   std::string names;
   for (const std::string& name : file.names("")) names += " " + name;
-  fail<IoError>("dataset", "no part '{}' with pictures (image, or file and offset); the file holds:{}", split, names);
+  fail<IoError>("dataset", "{}: no part '{}' with pictures (image, or file and offset); the file holds:{}", path, split,
+                names);
 }
 
 std::vector<std::string> texts(const hdf5::Reader& file, const std::string& group, const std::string& name) {

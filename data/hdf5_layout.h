@@ -12,8 +12,9 @@ namespace vitrail::data {
 /// "group/name", or "name" in the root ("").
 std::string inside(const std::string& group, const std::string& name);
 
-/// The group that serves split: "train", "val", "test", or "" for the root. Throws IoError naming what the file holds.
-std::string group_of(const hdf5::Reader& file, std::string_view split);
+/// The group that serves split: "train", "val", "test", or "" for the root.
+/// Throws IoError naming path and what the file holds.
+std::string group_of(const hdf5::Reader& file, const std::string& path, std::string_view split);
 
 /// An attribute of the group or else of the root: its strings, or the lines of the one string; none without it.
 std::vector<std::string> texts(const hdf5::Reader& file, const std::string& group, const std::string& name);

@@ -8,7 +8,6 @@
 #include <deque>
 #include <filesystem>
 #include <iterator>
-#include <tuple>
 #include <unordered_map>
 #include <utility>
 
@@ -52,10 +51,10 @@ class ArchivedPictures final : public PictureList {
   }
 
   std::unique_ptr<Dataset> take() override {
+    entries_.clear();  // their names are in members_
     std::vector<TarShards::Member> members;
     members.reserve(chosen_.size());
     for (const size_t i : chosen_) members.push_back(std::move(members_[i]));
-    entries_.clear();  // of views into members_
     return make_tar_dataset(std::move(shards_), std::move(members), {});
   }
 

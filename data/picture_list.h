@@ -20,8 +20,7 @@ class PictureList {
   virtual std::unique_ptr<Dataset> take() = 0;
 };
 
-/// Names are members' names. find throws DataError if a name is in two archives.
-/// Throws IoError as TarShards.
+/// Names are members' names. Throws IoError as TarShards; find throws DataError for a name that is in two archives.
 std::unique_ptr<PictureList> list_of_archives(const std::vector<std::string>& paths);
 
 /// Names are absolute, or relative to folder or to a folder images or Images in it, whichever has the first of them.

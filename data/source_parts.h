@@ -14,8 +14,7 @@ std::string to_string(SourceKind kind);
 struct SourcePart {
   std::string split;  // "train", "val", "test", or "" for data that is not divided
   SourceKind kind = SourceKind::folder;
-  // Archives or batches in order; IDX: pictures, labels; HDF5 and folder: one; table: it, then archives of its
-  // pictures.
+  // Archives or batches in order; IDX: pictures, labels; HDF5 and folder: one; table: it, then its pictures' archives.
   std::vector<std::string> paths;
 };
 
@@ -40,10 +39,12 @@ std::vector<SourcePart> find_parts(const std::string& path);
 
 /// The parts of pictures with captions at path, by the first rule that fits:
 ///   a file         .tsv .csv .txt (a table, of the part that its name says), .h5 .hdf5, .tar .tar.gz .tgz: that file
-///   tables         captions.train.tsv or train.tsv, likewise val and test, or captions.tsv for undivided data; also
-///   .csv HDF5, tar      as find_parts folders        train/, val/ or test/, holding archives
+///   tables         captions.train.tsv or train.tsv, likewise val and test, or captions.tsv for undivided data;
+///                  .csv stands for .tsv everywhere, and Flickr8k's captions.txt for captions.csv
+///   HDF5, tar      as find_parts
+///   folders        train/, val/ or test/, each holding archives
 /// The pictures of a table are in the archives beside it that are named after its part (train*.tar, images.train*.tar,
-/// or gzipped), else in any archives beside it, else files.
+/// or gzipped), else in any archives beside it, else files: see list_of_files.
 /// Throws DataError saying what was found and what is accepted.
 std::vector<SourcePart> find_pair_parts(const std::string& path);
 

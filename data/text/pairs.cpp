@@ -91,7 +91,7 @@ Pairs open_hdf5_pairs(const SourcePart& part, std::string_view split, const Pair
                    "vitrail pack --captions made of them",
                    path);
   hdf5::Reader file = hdf5::open_sealed(path);
-  const std::string group = group_of(file, has_parts_inside(part) ? split : std::string_view(part.split));
+  const std::string group = group_of(file, path, has_parts_inside(part) ? split : std::string_view(part.split));
   PairCollector pairs(options);
   std::vector<int64_t> chosen;
   const auto collect = [&](int64_t picture, std::string_view text, std::string_view kind) {
