@@ -57,6 +57,14 @@ LoadReport load_state(ModuleBase& module, const TensorMap& values, const std::st
   return report;
 }
 
-void copy_state(ModuleBase& to, const ModuleBase& from) { load_state(to, state(from), "another model"); }
+void copy_state(ModuleBase& to, const ModuleBase& from) {
+  const auto of = [](const ModuleBase& module, const std::string& name) {
+    return module.name().empty() ? name : name.substr(module.name().size() + 1);
+  };
+  TensorMap values;  // under the names that they have in `to`
+  const std::string prefix = to.name().empty() ? "" : to.name() + ".";
+  for (const auto& [name, tensor] : state(from)) values.emplace(prefix + of(from, name), tensor);
+  load_state(to, values, "another model");
+}
 
 }  // namespace vitrail::nn

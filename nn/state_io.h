@@ -30,7 +30,7 @@ enum class Strict { yes, no };
 LoadReport load_state(ModuleBase& module, const TensorMap& values, const std::string& source,
                       Strict strict = Strict::yes);
 
-/// Copies every parameter and buffer of one module to another of the same structure.
+/// Copies every parameter and buffer of one module to another of the same structure; each may be part of a model.
 void copy_state(ModuleBase& to, const ModuleBase& from);
 
 }  // namespace vitrail::nn

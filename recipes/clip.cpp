@@ -40,26 +40,30 @@ struct ClipRecipe final : Recipe {
 
   std::vector<std::string> begin() override {
     std::vector<std::string> notes;
-    const auto load = [&notes](const std::string& file, const std::vector<std::string>& found) {
-      notes.push_back("[init] weights of " + file);
-      for (const std::string& note : found) notes.push_back("[init] " + file + ": " + note);
-    };
-    if (!config.init.empty()) {
-      const TensorMap weights = clip_weights(config.init);
-      const auto found = nn::load_pretrained(model->visual, without_prefix(weights, "visual."), config.init);
-      load(config.init, found);
-      TensorMap rest = nn::state(*model);
-      for (auto& [name, tensor] : rest)
-        if (!name.starts_with("visual.")) {
-          check<IoError>(weights.contains(name), "init", "{} has no '{}'", config.init, name);
-          tensor = weights.at(name);
-        }
-      nn::load_state(*model, rest, config.init);
-    }
+    if (!config.init.empty()) load_weights(clip_weights(config.init), config.init, notes);
     const std::string& image_tower = config.towers.vision.init;
-    if (!image_tower.empty())
-      load(image_tower, nn::load_pretrained(model->visual, read_weights(image_tower), image_tower));
+    if (!image_tower.empty()) load_image_tower(read_weights(image_tower), image_tower, notes);
     return notes;
+  }
+
+  void load_weights(const TensorMap& weights, const std::string& file, std::vector<std::string>& notes) {
+    load_image_tower(without_prefix(weights, "visual."), file, notes);
+    TensorMap all = nn::state(*model);
+    for (auto& [name, tensor] : all) {
+      if (name.starts_with("visual.")) continue;
+      check<IoError>(weights.contains(name), "init", "{} has no '{}'", file, name);
+      tensor = weights.at(name);
+    }
+    nn::load_state(*model, all, file);
+  }
+
+  void load_image_tower(const TensorMap& weights, const std::string& file, std::vector<std::string>& notes) {
+    const auto tower = build_image_tower(nn::Scope().without_values(), config.towers, config.data.img_size);
+    nn::copy_state(*tower, model->visual);
+    notes.push_back("[init] weights of " + file);
+    for (const std::string& note : nn::load_pretrained(*tower, weights, file))
+      notes.push_back("[init] " + file + ": " + note);
+    nn::copy_state(model->visual, *tower);
   }
 
   std::unique_ptr<data::Loader> load(const data::LoaderState& start) override { return train.loader(start); }

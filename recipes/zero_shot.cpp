@@ -12,7 +12,7 @@ std::string fill_template(const std::string& text, const std::string& name) {
     filled += text.substr(begin, at - begin) + name;
     begin = at + 2;
   }
-  check<DataError>(begin > 0, "zero-shot", "the template '{}' has no {{}} for the name of a class", text);
+  check<DataError>(begin > 0, "zero-shot", "the template '{}' has no {} for the name of a class", text, "{}");
   return filled + text.substr(begin);
 }
 
