@@ -84,15 +84,17 @@ struct ClipRecipe final : Recipe {
 
   /// Forward and backward of a batch; with parts, the loss and its gradient are those of the whole batch all the same.
   double sweep(const Tensor& images, const Tensor& ids) {
-    const int64_t parts = config.train.accumulate;
+    const int64_t size = images.size(0), micro = std::min(size, config.train.micro_batch.value_or(size));
+    const int64_t parts = (size + micro - 1) / micro;
     if (parts == 1) {
       ag::Tape tape;
       const ag::Var loss = loss_of(model->encode_image(images), model->encode_text(ids));
       tape.backward(loss);
       return loss.value().item();
     }
-    const int64_t size = images.size(0) / parts;
-    const auto part = [size](const Tensor& whole, int64_t i) { return whole.slice(0, i * size, (i + 1) * size); };
+    const auto part = [&](const Tensor& whole, int64_t i) {
+      return whole.slice(0, i * micro, std::min(size, (i + 1) * micro));
+    };
     const Tensor loss = nn::cached_backward({[&](int64_t i) { return model->encode_image(part(images, i)); },
                                              [&](int64_t i) { return model->encode_text(part(ids, i)); }},
                                             parts, [&](const std::vector<ag::Var>& f) { return loss_of(f[0], f[1]); });
@@ -157,8 +159,6 @@ struct ClipRecipe final : Recipe {
     const int64_t steps_per_epoch = train.size() / t.batch_size;
     check<ConfigError>(steps_per_epoch > 0, "train.batch_size", "{} is more than the {} training pictures",
                        t.batch_size, train.size());
-    check<ConfigError>(t.batch_size % t.accumulate == 0, "train.accumulate", "{} does not divide train.batch_size {}",
-                       t.accumulate, t.batch_size);
     check<ConfigError>(config.optim.layer_decay == 1, "optim.layer_decay",
                        "{}: the layers of two towers have no common order; only 1", config.optim.layer_decay);
     const double decay = config.optim.weight_decay;
@@ -238,7 +238,8 @@ void ClipConfig::Train::describe(Fields& f) {
     one_of({"contrastive", "sigmoid"}));
   f("epochs", epochs, "passes over the training pictures", at_least(1));
   f("batch_size", batch_size, "pairs that are told apart in a step", at_least(1));
-  f("accumulate", accumulate, "parts a batch is computed in to save memory; the gradient stays that of the whole",
+  f("micro_batch", micro_batch,
+    "pairs computed at a time, which memory must hold; the gradient is that of the whole batch; null: all",
     at_least(1));
   f("checkpoint_every", checkpoint_every, "steps between checkpoints; 0: at the end of each epoch only", at_least(0));
   f("log_every", log_every, "steps between lines of metrics.jsonl", at_least(1));
@@ -260,8 +261,7 @@ void ClipConfig::ZeroShot::describe(Fields& f) {
 void ClipConfig::describe(Fields& f) {
   RecipeConfig::describe(f);
   f("init", init, "weights of both towers to start from: safetensors (OpenAI's or open_clip's names), or a run");
-  f("compat", compat, "open_clip: with accumulate, the temperature's gradient counts once a part",
-    one_of({"none", "open_clip"}));
+  f("compat", compat, "open_clip: the temperature's gradient counts once a micro batch", one_of({"none", "open_clip"}));
   towers.describe(f);
   f("data", data);
   f("optim", optim);

@@ -8,6 +8,10 @@
 #include "build_optimizer.h"
 #include "recipe.h"
 
+#include <optional>
+#include <string>
+#include <vector>
+
 namespace vitrail::recipes {
 
 struct ClipConfig final : RecipeConfig {
@@ -32,7 +36,7 @@ struct ClipConfig final : RecipeConfig {
     std::string loss = "contrastive";
     int64_t epochs = 32;
     int64_t batch_size = 256;
-    int64_t accumulate = 1;
+    std::optional<int64_t> micro_batch;
     int64_t checkpoint_every = 0;
     int64_t log_every = 10;
 
