@@ -183,7 +183,7 @@ struct ClipRecipe final : Recipe {
 
   /// What random weights reach: once a run.
   void find_baselines(const Tick& tick) {
-    if (!config.eval.baselines || !baselines.empty()) return;
+    if (!config.eval.baselines || !baselines.empty() || (!eval.pairs() && !eval.classes())) return;
     const auto untrained = build_clip(nn::Scope(uint64_t(config.seed)), config.clip(), config.data.img_size,
                                       train.tokenizer().vocabulary().size());
     for (const auto& [name, value] : evaluate_clip(*untrained, train.tokenizer(), eval, tick))

@@ -47,6 +47,7 @@ struct Sample {
   std::string recipe = "sample", out, precision = "f32", root = "data";
   int64_t seed = 0, patch_size = 16;
   std::vector<int64_t> depths;
+  std::vector<std::string> kinds;
   double drop_path_rate = 0;
   Optim optim;
   Train train;
@@ -57,6 +58,7 @@ struct Sample {
       f("patch_size", s.patch_size, "side of a patch", at_least(1));
       f("drop_path_rate", s.drop_path_rate, "stochastic depth", between(0, 1));
       f("depths", s.depths, "blocks of each stage", at_least(1));
+      f("kinds", s.kinds, "of blocks", one_of({"conv", "attention"}));
     }
   };
   struct Data {
@@ -196,6 +198,7 @@ TEST_CASE("config: every value is printed with its origin and reads back") {
   config.read_text("seed: 3\noptim:\n  lr: 0.1\n", "r.yaml");
   config.set("data.root='a: \"b\" #\\x01'");
   config.set("optim.clip_grad=0.30000000000000004");
+  config.set("model.kinds=[attention, conv]");
   const std::string text = config.yaml();
   CHECK(text.find("seed: 3 ") != std::string::npos);
   CHECK(text.find("# r.yaml:1\n") != std::string::npos);
@@ -209,6 +212,7 @@ TEST_CASE("config: every value is printed with its origin and reads back") {
   second.read_text(text, "resolved.yaml");
   CHECK(again.root == s.root);
   CHECK(again.optim.clip_grad == s.optim.clip_grad);
+  CHECK(again.kinds == std::vector<std::string>{"attention", "conv"});
   CHECK(again.out == s.out);
   CHECK(again.seed == 3);
   Sample third;
@@ -288,6 +292,8 @@ TEST_CASE("config: bad recipes") {
       {"optim: {weight_decay: [0, 0, 0]}", "optim.weight_decay must be a list of 2 numbers; found a list of 3"},
       {"optim: {weight_decay: [0, a]}", "1:27: optim.weight_decay must be a list of 2 numbers; found 'a'"},
       {"model: {depths: [1, 1.5]}", "model.depths must be a list of integers; found '1.5'"},
+      {"model: {kinds: conv}", "model.kinds must be a list of strings; found 'conv'"},
+      {"model: {kinds: [conv, atention]}", "model.kinds is 'atention'; it must be conv or attention"},
       {"data: {root: [a]}", "data.root must be a string; found a list of 1"},
       {"data: {root: }", "data.root must be a string; found nothing"},
       {"optim: 3", "1:8: optim is a section of keys; found '3'"},

@@ -78,7 +78,8 @@ void eval(const Options& o) {
   const auto sections = trained.settings->sections();
   const DataConfig& config = sections.data;
   check<ConfigError>(sections.labelled, "eval",
-                     "{} has no classifier; vitrail knn and vitrail linear say what its features are worth",
+                     "{} has no classifier; vitrail knn and vitrail linear say what its features are worth, vitrail "
+                     "retrieval what those of CLIP are",
                      trained.checkpoint.string());
   const auto part = open_labelled(config, config.val_split);
   const int64_t classes = int64_t(part->classes().size());

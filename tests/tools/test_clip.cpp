@@ -1,0 +1,51 @@
+#include "data/image.h"
+#include "tests/tools/program.h"
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+using namespace vitrail;
+using test::kRecipes;
+using test::Output;
+
+TEST_CASE("a pair of towers is trained, evaluated and asked by one command each") {
+  const test::TemporaryFolder folder;
+  const auto vitrail = [&](const std::string& arguments) {
+    Output output = test::run(folder, "vitrail", arguments);
+    CAPTURE(arguments);
+    CAPTURE(output.err);
+    CHECK(output.code == 0);
+    return output;
+  };
+  const std::string assets = kRecipes + "assets/emoji_captions";
+  // The drawings that are for evaluation, few enough to train on in a test.
+  const std::string small =
+      " data.train_split=val vision.embed_dim=24 vision.depth=2 vision.num_heads=2 data.img_size=16 "
+      "text.vocab_size=600 "
+      "text.embed_dim=16 text.depth=1 text.num_heads=2 train.epochs=1 train.batch_size=64 schedule.warmup_epochs=0";
+  REQUIRE(test::run(folder, "train", kRecipes + "clip_emoji.yaml out=run" + small).code == 0);
+
+  const auto scores = nlohmann::json::parse(vitrail("retrieval run --json -o answers.png -n 3 -k 4").out);
+  for (const char* name : {"zero_shot_top1", "i2t_r1", "i2t_r10", "t2i_r5", "t2i_median_rank"})
+    CHECK_MESSAGE(scores.contains(name), name);
+  CHECK(data::read_image(folder.path() / "answers.png").width() > 5 * 112);
+  CHECK(vitrail("retrieval run").out.find("zero_shot_top10") != std::string::npos);
+
+  const std::string picture = (folder.path() / "answers.png").string();
+  const auto labels =
+      nlohmann::json::parse(vitrail("zero-shot run " + picture + " --labels 'a dog' 'a cat' --json").out)[0]["labels"];
+  CHECK(labels.size() == 2);
+  CHECK(labels[0]["probability"] >= labels[1]["probability"]);
+  CHECK(double(labels[0]["probability"]) + double(labels[1]["probability"]) == doctest::Approx(1));
+  const Output named = vitrail("zero-shot run " + picture + " -k 2 --names " + assets + "/names.txt");
+  CHECK(std::count(named.out.begin(), named.out.end(), '\n') == 3);
+  CHECK(std::count(named.out.begin(), named.out.end(), '%') == 2);
+
+  const Output nothing = test::run(folder, "vitrail", "zero-shot run " + picture);
+  CHECK(nothing.code == 2);
+  CHECK(nothing.err.find("no classes: give sentences with --labels") != std::string::npos);
+  CHECK(test::run(folder, "vitrail", "eval run").err.find("has no classifier") != std::string::npos);
+  CHECK(vitrail("knn run " + kRecipes + "assets/emoji -k 5").out.find("model") != std::string::npos);
+}
