@@ -12,6 +12,11 @@
 #include <utility>
 
 namespace vitrail::recipes {
+namespace {
+
+constexpr size_t kTexts = 256;  // at a time
+
+}  // namespace
 
 FeatureOf image_features(nn::Clip& clip) {
   clip.eval();
@@ -19,9 +24,8 @@ FeatureOf image_features(nn::Clip& clip) {
 }
 
 TextFeatures text_features(nn::Clip& clip, const data::Tokenizer& tokenizer) {
-  constexpr size_t kTexts = 256;  // at a time
   clip.eval();
-  return [&](std::span<const std::string> texts) {
+  return [&clip, &tokenizer](std::span<const std::string> texts) {
     std::vector<Tensor> parts;
     for (size_t begin = 0; begin < texts.size(); begin += kTexts) {
       const auto some = texts.subspan(begin, std::min(kTexts, texts.size() - begin));

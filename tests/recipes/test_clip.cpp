@@ -134,6 +134,9 @@ TEST_CASE("clip learns the names of colours and tells unseen shades by them") {
   const auto features = text_features(*trained.model, trained.tokenizer);
   const std::vector<std::string> names = {"red", "green", "blue"};
   const Tensor weights = zero_shot_weights(features, names, {"{}", "a square, all {}"});
+  const Tensor many = features(std::vector<std::string>(600, "red"));
+  CHECK(many.size(0) == 600);
+  CHECK(core::norm(core::sub(many.select(0, 0), many.select(0, 599))) < 1e-6);
   CHECK(weights.shape() == Shape{3, 16});
   CHECK(core::norm(weights.select(0, 1)) == doctest::Approx(1));
 
