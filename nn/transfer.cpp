@@ -39,7 +39,7 @@ void fit_positions(const VisionTransformer& model, TensorMap& weights, std::vect
 }
 
 bool may_differ(std::string_view name) {
-  constexpr std::string_view kPrefixes[] = {"head.", "head_dist.", "fc.", "dist_token"};
+  constexpr std::string_view kPrefixes[] = {"head.", "head_dist.", "fc.", "dist_token", "mask_token"};
   return std::any_of(std::begin(kPrefixes), std::end(kPrefixes), [&](auto p) { return name.starts_with(p); });
 }
 

@@ -46,21 +46,22 @@ struct Prefixes {
   }
 };
 
+std::vector<std::string> names_of(const TensorMap& weights) {
+  std::vector<std::string> names;
+  names.reserve(weights.size());
+  for (const auto& item : weights) names.push_back(item.first);
+  return names;
+}
+
 /// Nothing if the anchor is not among the names. Of several models the teacher counts, else the one named shortest.
-template <class Names>
-std::optional<Prefixes> prefixes_of(const Layout& layout, const Names& names) {
+std::optional<Prefixes> prefixes_of(const Layout& layout, const std::vector<std::string>& names) {
   std::optional<std::string> best;
   const auto rank = [](const std::string& p) {
     return std::pair(p.find("teacher") == p.npos && p.find("ema") == p.npos, p.size());
   };
-  for (const auto& item : names) {
-    std::string_view name;
-    if constexpr (std::is_same_v<Names, TensorMap>)
-      name = item.first;
-    else
-      name = item;
+  for (const std::string& name : names) {
     if (!name.ends_with(layout.anchor)) continue;
-    std::string prefix(name.substr(0, name.size() - layout.anchor.size()));
+    std::string prefix = name.substr(0, name.size() - layout.anchor.size());
     if (!prefix.empty() && prefix.back() != '.') continue;
     if (!best || rank(prefix) < rank(*best)) best = std::move(prefix);
   }
@@ -163,7 +164,7 @@ const Unused* unused_by(std::span<const Unused> list, std::string_view name) {
 class Reading {
  public:
   Reading(const Layout& layout, const TensorMap& theirs)
-      : layout_(layout), prefixes_(prefixes_of(layout, theirs).value_or(Prefixes{})) {
+      : layout_(layout), prefixes_(prefixes_of(layout, names_of(theirs)).value_or(Prefixes{})) {
     for (const auto& [name, t] : theirs) take(name, t);
     for (auto& [ours, parts] : parts_) put_together(ours, parts);
     for (const auto& [what, names] : left_out_)
@@ -264,6 +265,8 @@ const Layout& layout_named(std::string_view name) {
 }
 
 const Layout* find_layout(const std::vector<std::string>& names) {
+  // A Clip under our own names, whose tower would look like one of timm's models with a prefix.
+  if (std::find(names.begin(), names.end(), "visual.patch_embed.proj.weight") != names.end()) return nullptr;
   for (const Layout* layout : kLayouts) {
     const auto prefixes = prefixes_of(*layout, names);
     if (!prefixes) continue;

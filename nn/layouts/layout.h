@@ -72,7 +72,8 @@ std::span<const Layout* const> layouts();
 /// Throws ConfigError listing them for another name.
 const Layout& layout_named(std::string_view name);
 
-/// The layout of weights with these names, by the first that recognises them; null: none does.
+/// The layout of weights with these names, by the first that recognises them; null: none does, or they
+/// are a Clip's under our own names.
 const Layout* find_layout(const std::vector<std::string>& names);
 /// The same; throws IoError naming source if there is none.
 const Layout& recognise(const std::vector<std::string>& names, const std::string& source);
