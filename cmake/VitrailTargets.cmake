@@ -38,7 +38,8 @@ function(vitrail_library name)
           FILES_MATCHING PATTERN "*.h"
           PATTERN main EXCLUDE PATTERN reference EXCLUDE PATTERN simd EXCLUDE PATTERN dnnl EXCLUDE
           PATTERN hdf5 EXCLUDE PATTERN rows.h EXCLUDE PATTERN multiply.h EXCLUDE PATTERN attention_heads.h EXCLUDE PATTERN matrix.h EXCLUDE
-          PATTERN conv_shape.h EXCLUDE PATTERN chunks.h EXCLUDE)
+          PATTERN conv_shape.h EXCLUDE PATTERN chunks.h EXCLUDE PATTERN strict_json.h EXCLUDE
+          PATTERN json_object.h EXCLUDE)
 endfunction()
 
 # vitrail_program(train train.cpp LINKS ...): a program in bin/.

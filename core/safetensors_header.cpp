@@ -1,12 +1,11 @@
 #include "core/error.h"
 #include "core/safetensors.h"
-
-#include <nlohmann/json.hpp>
+#include "core/strict_json.h"
 
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <set>
+#include <tuple>
 
 namespace vitrail::safetensors {
 namespace {
@@ -78,24 +77,11 @@ std::string_view header_text(std::span<const std::byte> file, const Source& sour
   return text;
 }
 
-/// JSON without repeated names, which parsers understand differently.
 json parse_json(std::string_view text, const Source& source) {
-  std::vector<std::set<std::string>> seen;  // the names of each open object
-  const auto inspect = [&](int depth, json::parse_event_t event, json& parsed) {
-    source.require(depth <= kDeepest, "InvalidHeaderDeserialization", "the header is nested too deeply");
-    if (event == json::parse_event_t::object_start) seen.emplace_back();
-    if (event == json::parse_event_t::object_end) seen.pop_back();
-    if (event == json::parse_event_t::key) {
-      const auto& name = parsed.get_ref<const std::string&>();
-      source.require(seen.back().insert(name).second, "DuplicateName", "\"{}\" comes twice", name);
-    }
-    return true;
-  };
-  try {
-    return json::parse(text, inspect);
-  } catch (const json::exception& e) {
-    source.broken("InvalidHeaderDeserialization", "{}", e.what());
-  }
+  return parse_strict_json(text, kDeepest, [&](JsonFault fault, const std::string& what) {
+    source.broken(fault == JsonFault::repeated_name ? "DuplicateName" : "InvalidHeaderDeserialization", "{}",
+                  fault == JsonFault::too_deep ? "the header " + what : what);
+  });
 }
 
 Metadata parse_metadata(const json& value, const Source& source) {

@@ -30,9 +30,8 @@ std::string to_string(const LoadReport& report) {
   return text;
 }
 
-LoadReport load_state(ModuleBase& module, const TensorMap& values, const std::string& source, Strict strict) {
+LoadReport compare(const TensorMap& mine, const TensorMap& values) {
   LoadReport report;
-  const TensorMap mine = state(module);
   for (const auto& [name, tensor] : mine) {
     const auto found = values.find(name);
     if (found == values.end()) {
@@ -44,6 +43,11 @@ LoadReport load_state(ModuleBase& module, const TensorMap& values, const std::st
   }
   for (const auto& [name, tensor] : values)
     if (!mine.contains(name)) report.unexpected.push_back(name);
+  return report;
+}
+
+LoadReport load_state(ModuleBase& module, const TensorMap& values, const std::string& source, Strict strict) {
+  LoadReport report = compare(state(module), values);
   if (strict == Strict::yes) check<IoError>(report.ok(), "load", "{}: does not fit the model{}", source, report);
 
   const auto fitting = [&](const std::string& name, const Shape& shape) {

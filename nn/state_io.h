@@ -23,6 +23,9 @@ struct LoadReport {
 /// One line a name; empty if ok.
 std::string to_string(const LoadReport& report);
 
+/// values beside mine, by name and shape.
+LoadReport compare(const TensorMap& mine, const TensorMap& values);
+
 enum class Strict { yes, no };
 
 /// Copies values in, converting the floating type. Strict::yes throws IoError listing every missing, unexpected and

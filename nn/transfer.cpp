@@ -1,26 +1,14 @@
 #include "nn/transfer.h"
 
+#include "nn/layouts/architecture.h"
 #include "nn/state_io.h"
-#include "nn/vision_transformer.h"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
 
 namespace vitrail::nn {
 namespace {
 
 std::string text(ag::Grid grid) { return std::to_string(grid.height) + "x" + std::to_string(grid.width); }
-
-/// The square grid of which a table of so many rows is, after one of the numbers of prefix rows; 0x0 if it is of none.
-ag::Grid square_grid(int64_t rows, std::initializer_list<int64_t> prefixes, int64_t& prefix) {
-  for (const int64_t candidate : prefixes) {
-    const int64_t side = std::llround(std::sqrt(double(std::max<int64_t>(rows - candidate, 0))));
-    prefix = candidate;
-    if (side > 0 && side * side == rows - candidate) return {side, side};
-  }
-  return {};
-}
 
 /// Brings pos_embed [1, prefix + N, C] to the model's rows: class token, distillation token, ..., patches.
 void fit_positions(const VisionTransformer& model, TensorMap& weights, std::vector<std::string>& notes) {
@@ -33,9 +21,10 @@ void fit_positions(const VisionTransformer& model, TensorMap& weights, std::vect
 
   const int64_t read = (weights.contains("cls_token") ? 1 : 0) + (weights.contains("dist_token") ? 1 : 0);
   const int64_t registers = weights.contains("reg_token") ? weights.at("reg_token").size(1) : 0;
-  int64_t prefix = 0;
-  const ag::Grid from = square_grid(table.size(1), {read, read + registers, 0}, prefix);
-  if (from.height == 0) return;
+  const auto positions = position_table(table, read, registers);
+  if (!positions) return;
+  const int64_t prefix = positions->prefix;
+  const ag::Grid from{positions->side, positions->side};
   const int64_t side = model.config.img_size / model.config.patch_size, wanted = model.prefix_positions();
   const ag::Grid to{side, side};
 
@@ -50,7 +39,7 @@ void fit_positions(const VisionTransformer& model, TensorMap& weights, std::vect
 }
 
 bool may_differ(std::string_view name) {
-  constexpr std::string_view kPrefixes[] = {"head.", "head_dist.", "fc.", "dist_token"};
+  constexpr std::string_view kPrefixes[] = {"head.", "head_dist.", "fc.", "dist_token", "mask_token"};
   return std::any_of(std::begin(kPrefixes), std::end(kPrefixes), [&](auto p) { return name.starts_with(p); });
 }
 
@@ -73,11 +62,15 @@ void fit_heads(const TensorMap& mine, TensorMap& weights, std::vector<std::strin
 
 }  // namespace
 
-std::vector<std::string> load_pretrained(Backbone& model, TensorMap weights, const std::string& source) {
+std::vector<std::string> load_pretrained(Backbone& model, TensorMap weights, const std::string& source,
+                                         const Layout* layout) {
   std::vector<std::string> notes;
   if (const auto* vit = dynamic_cast<const VisionTransformer*>(&model)) fit_positions(*vit, weights, notes);
   fit_heads(state(model), weights, notes);
-  load_state(model, weights, source);
+  if (layout)
+    load_state(model, weights, *layout, source);
+  else
+    load_state(model, weights, source);
   return notes;
 }
 

@@ -19,6 +19,7 @@ const VitConfig& checked(const VitConfig& c) {
                      "img_size {} is not a multiple of patch_size {}", c.img_size, c.patch_size);
   check<ConfigError>(c.depth > 0, "vit", "depth is {}; it needs at least one block", c.depth);
   check<ConfigError>(c.class_token || c.pool == Pool::avg, "vit", "pool: token needs class_token: true");
+  check<ConfigError>(c.pool == Pool::avg || !c.fc_norm, "vit", "fc_norm: true needs pool: avg");
   check<ConfigError>(!c.distilled || (c.class_token && c.pool == Pool::token), "vit",
                      "distilled: true needs class_token: true and pool: token");
   return c;
@@ -102,7 +103,8 @@ VisionTransformer::VisionTransformer(const Scope& scope, const VitConfig& c)
   for (int64_t i = 0; i < c.depth; ++i) blocks.add(block_config(c, i));
   (c.fc_norm ? fc_norm : norm).emplace(sub(c.fc_norm ? "fc_norm" : "norm"), c.embed_dim, c.ln_eps);
   const LinearConfig to_classes{.bias = c.head_bias};
-  if (c.num_classes > 0) head.emplace(sub("head"), c.embed_dim, c.num_classes, to_classes);
+  const int64_t head_dim = c.distilled ? c.embed_dim : feature_dim();
+  if (c.num_classes > 0) head.emplace(sub("head"), head_dim, c.num_classes, to_classes);
   if (c.num_classes > 0 && c.distilled) head_dist.emplace(sub("head_dist"), c.embed_dim, c.num_classes, to_classes);
 }
 
@@ -183,6 +185,7 @@ Var VisionTransformer::features(const Var& images) {
   }
   const Var tokens = forward_tokens(images);
   const Var pooled = mean(slice(tokens, 1, prefix_tokens(), tokens.size(1)), {1});
+  if (config.pool == Pool::token_and_avg) return ag::concat({select(tokens, 1, 0), pooled}, 1);
   return fc_norm ? (*fc_norm)(pooled) : pooled;
 }
 

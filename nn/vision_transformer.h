@@ -13,7 +13,8 @@ enum class PosEmbed {
   patches,          // DeiT III, timm's no_embed_class: [1, N, C]
   all_tokens,       // timm's default with registers: [1, 1 + R + N, C] (distilled: 2 + R + N)
 };
-enum class Pool { token, avg };  // the class token, or the mean of the patch tokens
+/// What heads read: the class token, the mean of the patch tokens, or both side by side, as DINOv2's classifiers do.
+enum class Pool { token, avg, token_and_avg };
 
 struct VitConfig {
   int64_t img_size = 224;
@@ -61,11 +62,13 @@ struct VisionTransformer final : Module<VisionTransformer, Backbone> {
 
   Var forward(const Var& images) { return logits(images); }
 
-  /// Pooled [B, C]; distilled: class and distillation token side by side, [B, 2 C].
+  /// Pooled [B, C]; distilled: class and distillation token side by side, [B, 2 C]; Pool::token_and_avg: [B, 2 C].
   Var features(const Var& images) override;
   Var classify(const Var& features) override;
   std::vector<Var> heads(const Var& features) override;
-  int64_t feature_dim() const override { return (config.distilled ? 2 : 1) * config.embed_dim; }
+  int64_t feature_dim() const override {
+    return (config.distilled || config.pool == Pool::token_and_avg ? 2 : 1) * config.embed_dim;
+  }
   int64_t num_classes() const override { return config.num_classes; }
 
   /// All tokens after the final norm: [B, T, C], T = class token, distillation token, registers, patches in this

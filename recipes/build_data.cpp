@@ -118,11 +118,14 @@ data::ImageTransform train_transform(const DataConfig& c) {
   return {std::move(steps), normalize(c), random_erasing(c)};
 }
 
-data::ImageTransform eval_transform(const DataConfig& c) {
+int64_t eval_shorter_side(const DataConfig& c) {
   const double share = c.crop == "random_resized" ? c.eval_crop : 1;
-  const int64_t shorter = int64_t(double(c.img_size) / share);
+  return int64_t(double(c.img_size) / share);
+}
+
+data::ImageTransform eval_transform(const DataConfig& c) {
   data::Pipeline steps;
-  steps.add(data::ResizeCenterCrop(shorter, c.img_size, data::parse_filter(c.interpolation)));
+  steps.add(data::ResizeCenterCrop(eval_shorter_side(c), c.img_size, data::parse_filter(c.interpolation)));
   return {std::move(steps), normalize(c)};
 }
 

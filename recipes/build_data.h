@@ -46,6 +46,8 @@ struct DataConfig {
 /// What a training picture goes through, and what a validation picture does.
 data::ImageTransform train_transform(const DataConfig& config);
 data::ImageTransform eval_transform(const DataConfig& config);
+/// To what the shorter side of a validation picture is brought before its central img_size x img_size is cut out.
+int64_t eval_shorter_side(const DataConfig& config);
 
 /// The labelled part of config.root named split. Throws DataError or IoError as data::open_dataset; DataError if it has
 /// no labels.

@@ -42,8 +42,16 @@ struct ClipRecipe final : Recipe {
     std::vector<std::string> notes;
     if (!config.init.empty()) load_weights(clip_weights(config.init), config.init, notes);
     const std::string& image_tower = config.towers.vision.init;
-    if (!image_tower.empty()) load_image_tower(read_weights(image_tower), image_tower, notes);
+    if (!image_tower.empty()) start_image_tower(read_weights(image_tower), image_tower, notes);
     return notes;
+  }
+
+  /// Of an image model, or of the image tower of another pair.
+  void start_image_tower(const StartWeights& start, const std::string& file, std::vector<std::string>& notes) {
+    const bool pair = start.layout && start.layout->family == nn::Family::clip;
+    for (const std::string& note : start.notes) notes.push_back("[init] " + file + ": " + note);
+    load_image_tower(pair ? without_prefix(start.tensors, "visual.") : start.tensors, file, notes,
+                     pair ? nullptr : start.layout);
   }
 
   void load_weights(const TensorMap& weights, const std::string& file, std::vector<std::string>& notes) {
@@ -57,11 +65,12 @@ struct ClipRecipe final : Recipe {
     nn::load_state(*model, all, file);
   }
 
-  void load_image_tower(const TensorMap& weights, const std::string& file, std::vector<std::string>& notes) {
+  void load_image_tower(const TensorMap& weights, const std::string& file, std::vector<std::string>& notes,
+                        const nn::Layout* layout = nullptr) {
     const auto tower = build_image_tower(nn::Scope().without_values(), config.towers, config.data.img_size);
     nn::copy_state(*tower, model->visual);
     notes.push_back("[init] weights of " + file);
-    for (const std::string& note : nn::load_pretrained(*tower, weights, file))
+    for (const std::string& note : nn::load_pretrained(*tower, weights, file, layout))
       notes.push_back("[init] " + file + ": " + note);
     nn::copy_state(model->visual, *tower);
   }

@@ -2,9 +2,8 @@
 
 #include "core/error.h"
 #include "core/ops.h"
-#include "core/safetensors.h"
-#include "nn/clip_names.h"
 #include "nn/state_io.h"
+#include "recipes/published_model.h"
 #include "recipes/trained_model.h"
 
 #include <algorithm>
@@ -51,12 +50,7 @@ TrainedClip load_trained_clip(const std::filesystem::path& path, const std::vect
 }
 
 TensorMap clip_weights(const std::filesystem::path& path) {
-  const std::string name = path.filename().string();
-  TensorMap weights;
-  if (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"))
-    weights = nn::from_openai_clip(safetensors::Reader(path).read_all());
-  else
-    weights = sub_map(open_run(path).state, "model");
+  TensorMap weights = published_weights(path) ? read_weights(path).tensors : sub_map(open_run(path).state, "model");
   check<IoError>(weights.contains("text.token_embedding.weight"), "init", "{} has no text tower", path.string());
   return weights;
 }

@@ -31,8 +31,8 @@ struct TrainedClip {
 /// Throws: ConfigError if the run is of another method; otherwise as load_trained_model.
 TrainedClip load_trained_clip(const std::filesystem::path& path, const std::vector<std::string>& changes = {});
 
-/// All weights of both towers by our names: of a safetensors file (with our names, OpenAI's or open_clip's), or of a
-/// run. Throws as open_run and safetensors::Reader do; IoError for weights that have no text tower.
+/// All weights of both towers by our names: of a published model in any layout, or of a run. Throws as read_weights and
+/// open_run do; IoError for weights that have no text tower.
 TensorMap clip_weights(const std::filesystem::path& path);
 
 /// The vocabulary as a checkpoint keeps it, and back.

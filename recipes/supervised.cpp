@@ -51,10 +51,14 @@ struct Supervised final : Recipe {
 
   std::vector<std::string> begin() override {
     if (config.init.empty()) return {};
-    std::vector<std::string> notes = nn::load_pretrained(*model, read_weights(config.init), config.init);
+    StartWeights start = read_weights(config.init);
+    std::vector<std::string> notes = std::move(start.notes);
+    for (std::string& note : nn::load_pretrained(*model, std::move(start.tensors), config.init, start.layout))
+      notes.push_back(std::move(note));
     if (ema) ema.emplace(nn::state(*model));
     for (std::string& note : notes) note = "[init] " + config.init + ": " + note;
-    notes.insert(notes.begin(), "[init] weights of " + config.init);
+    const std::string layout = start.layout ? ", in the layout of " + std::string(start.layout->title) : "";
+    notes.insert(notes.begin(), "[init] weights of " + config.init + layout);
     return notes;
   }
 
@@ -229,7 +233,8 @@ void SupervisedConfig::Train::describe(Fields& f) {
 
 void SupervisedConfig::describe(Fields& f) {
   RecipeConfig::describe(f);
-  f("init", init, "weights to start from: safetensors, checkpoint or folder of a run; of any image size and classes");
+  f("init", init,
+    "weights to start from: safetensors, folder of a published model, checkpoint or run; any image size and classes");
   f("compat", compat,
     "deit: what its published code does otherwise than its paper: the learning rate is an epoch behind, dist_token is "
     "decayed, the average has no warm-up, soft distillation is divided by the elements",

@@ -6,6 +6,7 @@
 #include "nn/summary.h"
 #include "recipes/checkpoint.h"
 #include "recipes/config.h"
+#include "recipes/published_model.h"
 
 namespace vitrail::recipes {
 namespace {
@@ -62,12 +63,15 @@ OpenedRun open_run(const fs::path& path, const std::vector<std::string>& changes
   return run;
 }
 
-TensorMap read_weights(const fs::path& path) {
-  check<ConfigError>(fs::exists(path), "weights", "{}: no such file or folder", path.string());
-  const std::string name = path.filename().string();
-  if (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"))
-    return safetensors::Reader(path).read_all();
-  return weights_of(open_run(path)).map;
+StartWeights read_weights(const fs::path& path) {
+  if (const auto published = published_weights(path)) {
+    const safetensors::Reader reader(*published);
+    const nn::Layout* layout = nn::find_layout(reader.names());
+    if (!layout) return {reader.read_all(), nullptr, {}};
+    nn::Converted converted = nn::from_layout(*layout, reader.read_all());
+    return {std::move(converted.weights), layout, std::move(converted.notes)};
+  }
+  return {weights_of(open_run(path)).map, nullptr, {}};
 }
 
 TrainedModel load_trained_model(const fs::path& path, const std::vector<std::string>& changes) {

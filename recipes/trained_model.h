@@ -3,6 +3,7 @@
 
 #include "../core/tensor_map.h"
 #include "../nn/backbone.h"
+#include "../nn/layouts/layout.h"
 #include "recipe.h"
 
 #include <filesystem>
@@ -38,9 +39,16 @@ struct TrainedModel {
 /// Throws as open_run; IoError for a checkpoint that holds other weights than its recipe says.
 TrainedModel load_trained_model(const std::filesystem::path& path, const std::vector<std::string>& changes = {});
 
-/// The weights by name of a safetensors file (or the index of its shards), or those that load_trained_model would take.
-/// Throws: ConfigError or IoError as it and safetensors::Reader do.
-TensorMap read_weights(const std::filesystem::path& path);
+/// Weights to start from.
+struct StartWeights {
+  TensorMap tensors;                   // under our names
+  const nn::Layout* layout = nullptr;  // of the file; null: a checkpoint of ours, or names of no layout
+  std::vector<std::string> notes;      // what was left out
+};
+/// Those of a safetensors file (or the index of its shards), or of the folder of a published model, in any layout that
+/// find_layout knows; or those that load_trained_model would take.
+/// Throws: ConfigError or IoError as published_weights, safetensors::Reader, from_layout and load_trained_model do.
+StartWeights read_weights(const std::filesystem::path& path);
 
 /// The table of a model's layers and its cost for one picture of that side.
 ModelCard model_card(nn::Backbone& model, int64_t img_size);

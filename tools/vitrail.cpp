@@ -36,6 +36,8 @@ int vitrail_program(int argc, char** argv) {
   tools::add_eval(app);
   tools::add_summary(app);
   tools::add_export(app);
+  tools::add_convert(app);
+  tools::add_init(app);
   tools::add_plot(app);
   tools::add_tokenizer(app);
   tools::add_zero_shot(app);

@@ -5,14 +5,13 @@
 #include "nn/clip_names.h"
 #include "nn/contrastive.h"
 #include "nn/state_io.h"
+#include "tests/support/clip_golden.h"
 #include "tests/support/close.h"
-#include "tests/support/reference.h"
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <map>
 #include <tuple>
 
@@ -59,37 +58,6 @@ std::map<std::string, Tensor> gradients(nn::ModuleBase& model) {
   return map;
 }
 
-/// The numbers of the golden file: scale times a hash of position and seed in [-0.5, 0.5), plus offset, in f32.
-Tensor hashed(const Shape& shape, uint32_t seed, double scale, double offset = 0) {
-  std::vector<double> values;
-  for (uint32_t j = 0; j < uint32_t(shape.numel()); ++j) {
-    uint32_t x = j * 2654435761u + seed * 40503u + 12345u;
-    x = (x ^ (x >> 16)) * 0x7feb352du;
-    x = (x ^ (x >> 15)) * 0x846ca68bu;
-    x ^= x >> 16;
-    values.push_back(double(float(offset + scale * (double(x) / 4294967296.0 - 0.5))));
-  }
-  return tensor(values, shape);
-}
-
-/// Weight number i of the golden file, by the rules in its "fill".
-Tensor golden_weight(const std::string& name, const Shape& shape, uint32_t i) {
-  const uint32_t seed = i + 1;
-  if (name == "logit_scale") return scalar(double(float(std::log(1 / 0.07))), DType::f64);
-  if (name.ends_with("bias")) return hashed(shape, seed, 0.2);
-  if (name.find("ln_") != name.npos) return hashed(shape, seed, 0.2, 1);
-  if (name.find("embedding") != name.npos) return hashed(shape, seed, 0.5);
-  const bool projection = name == "visual.proj" || name == "text_projection";
-  return hashed(shape, seed, 3 / std::sqrt(double(projection ? shape[0] : shape.numel() / shape[0])));
-}
-
-Tensor matrix(const json& rows) {
-  std::vector<double> values;
-  for (const json& row : rows)
-    for (double v : row) values.push_back(v);
-  return tensor(values, {int64_t(rows.size()), int64_t(rows[0].size())});
-}
-
 }  // namespace
 
 TEST_CASE("published models have the published numbers of parameters") {
@@ -122,21 +90,10 @@ TEST_CASE("published models have the published numbers of parameters") {
 }
 
 TEST_CASE("a tiny CLIP agrees with the official model") {
-  const auto path = test::reference_path("clip_tiny_golden.json");
-  if (!path) return;
-  const json golden = json::parse(std::ifstream(*path));
+  const auto found = test::clip_golden();
+  if (!found) return;
+  const json& golden = found->file;
   const auto size = [&](const char* name) { return golden["config"][name].get<int64_t>(); };
-  TensorMap weights;
-  for (size_t i = 0; i < golden["keys"].size(); ++i) {
-    const std::string name = golden["keys"][i][0];
-    weights[name] = golden_weight(name, Shape(golden["keys"][i][1].get<std::vector<int64_t>>()), uint32_t(i));
-  }
-  const auto batch = int64_t(golden["ids"].size());
-  Tensor ids = zeros({batch, size("context_length")}, DType::i64);
-  for (int64_t b = 0; b < batch; ++b)
-    for (size_t i = 0; i < golden["ids"][size_t(b)].size(); ++i)
-      ids.data<int64_t>()[b * size("context_length") + int64_t(i)] = golden["ids"][size_t(b)][i];
-  const Tensor images = hashed({batch, 3, 32, 32}, 1000, 4);
 
   for (const auto& kind : {std::pair{"quick_gelu", ag::Gelu::quick}, {"gelu", ag::Gelu::erf}}) {
     const auto activation = kind.first;
@@ -164,15 +121,15 @@ TEST_CASE("a tiny CLIP agrees with the official model") {
                 .out_dim = size("embed_dim"),
                 .gelu = gelu};
       nn::Clip model(nn::Scope(0, dtype), c);
-      nn::load_state(model, nn::from_openai_clip(weights), "the golden weights");
+      nn::load_state(model, nn::from_openai_clip(found->weights), "the golden weights");
 
       ag::Tape tape;
-      const Var image = model.encode_image(images.to(dtype)), text = model.encode_text(ids);
+      const Var image = model.encode_image(found->images.to(dtype)), text = model.encode_text(found->ids);
       const Var logits = model.logits(image, text), loss = nn::contrastive_loss(logits);
       const double near = dtype == DType::f64 ? 1e-11 : 1e-5;
-      CHECK(test::relative_error(image.value(), matrix(expected["image_features"])) < near);
-      CHECK(test::relative_error(text.value(), matrix(expected["text_features"])) < near);
-      CHECK(test::relative_error(logits.value(), matrix(expected["logits_per_image"])) < near);
+      CHECK(test::relative_error(image.value(), test::matrix(expected["image_features"])) < near);
+      CHECK(test::relative_error(text.value(), test::matrix(expected["text_features"])) < near);
+      CHECK(test::relative_error(logits.value(), test::matrix(expected["logits_per_image"])) < near);
       CHECK(std::abs(loss.value().item() - expected["clip_loss"].get<double>()) < near);
       const Var sigmoid =
           nn::pair_logits(image.detach(), text.detach(), scalar(std::log(10.0), dtype), scalar(-10, dtype));

@@ -75,7 +75,7 @@ TEST_CASE("dino goes on bit for bit from the middle of an epoch, and its checkpo
     CHECK(trained.averaged);
     CHECK(trained.model->num_classes() == 0);
     CHECK(trained.model->features(zeros({1, 3, 16, 16})).shape() == Shape{1, 24});
-    CHECK(read_weights(whole.path()).contains("blocks.1.mlp.fc2.bias"));
+    CHECK(read_weights(whole.path()).tensors.contains("blocks.1.mlp.fc2.bias"));
   }
 }
 

@@ -3,11 +3,13 @@
 #include "core/ops.h"
 #include "core/rng.h"
 #include "core/safetensors.h"
+#include "nn/state_io.h"
 #include "recipes/checkpoint.h"
 #include "recipes/config.h"
 #include "recipes/loop.h"
 #include "recipes/supervised.h"
 #include "recipes/trained_model.h"
+#include "recipes/write_model.h"
 #include "tests/support/close.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/text_file.h"
@@ -212,7 +214,7 @@ TEST_CASE("a run starts from the weights of another, of another size too, and sa
   REQUIRE(notes.size() == 2);
   CHECK(notes[0] == "[init] weights of " + start);
   CHECK(notes[1].find("resampled from 4x4 to 6x6") != std::string::npos);
-  const TensorMap state = larger->state(), theirs = read_weights(start);
+  const TensorMap state = larger->state(), theirs = read_weights(start).tensors;
   CHECK(test::max_difference(state.at("model/head.weight"), theirs.at("head.weight")) == 0);
   CHECK(test::max_difference(state.at("ema/head.weight"), theirs.at("head.weight")) == 0);
 
@@ -222,6 +224,34 @@ TEST_CASE("a run starts from the weights of another, of another size too, and sa
   CHECK(test::max_difference(same->state().at("model/pos_embed"), theirs.at("pos_embed")) == 0);
   CHECK_THROWS_WITH_AS(small_digits({"init=nowhere.safetensors"})->begin(),
                        doctest::Contains("nowhere.safetensors: no such file"), ConfigError);
+}
+
+TEST_CASE("a run starts from published weights, whatever their layout") {
+  const test::TemporaryFolder temp;
+  nn::VitConfig config{.img_size = 8, .patch_size = 2, .num_classes = 3, .embed_dim = 32};
+  config.depth = config.num_heads = 2;
+  config.mlp_ratio = 2;
+  const nn::VisionTransformer other(nn::Scope(5), config);
+  PublishedModel published;
+  published.architecture = config;
+  published.weights = nn::state(other);
+  write_model(published, "hf", temp.path() / "model");
+  write_model(published, "torchvision", temp.path() / "tv.safetensors");
+  for (const auto& [name, title] : {std::pair{"model", "Hugging Face ViT"}, {"tv.safetensors", "torchvision"}}) {
+    const std::string path = (temp.path() / name).string();
+    const auto recipe = small_digits({"init='" + path + "'", "model.global_pool=token"});
+    const std::vector<std::string> notes = recipe->begin();
+    REQUIRE(notes.size() == 3);
+    CHECK(notes[0] == "[init] weights of " + path + ", in the layout of " + title);
+    CHECK(notes[1].find("head.bias [10] starts anew") != std::string::npos);
+    const TensorMap state = recipe->state();
+    for (const char* weight : {"blocks.1.attn.qkv.bias", "pos_embed", "norm.weight"})
+      CHECK(test::max_difference(state.at("model/" + std::string(weight)), published.weights.at(weight)) == 0);
+  }
+  const auto deeper =
+      small_digits({"init='" + (temp.path() / "model").string() + "'", "model.global_pool=token", "model.depth=3"});
+  CHECK_THROWS_WITH_AS(deeper->begin(), doctest::Contains("missing: encoder.layer.2.attention.attention.key.bias"),
+                       IoError);
 }
 
 TEST_CASE("compat: deit has the published learning rates") {

@@ -10,6 +10,8 @@ void add_preview(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_summary(CLI::App& app);
 void add_export(CLI::App& app);
+void add_convert(CLI::App& app);
+void add_init(CLI::App& app);
 void add_plot(CLI::App& app);
 void add_tokenizer(CLI::App& app);
 void add_zero_shot(CLI::App& app);

@@ -1,0 +1,30 @@
+// Any text as one of the JSON files of a published model: it is one, or an error; its numbers are within bounds.
+#include "core/error.h"
+#include "recipes/hub_config.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace vitrail;
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  const auto accepted = [](const auto& parse) {
+    try {
+      parse();
+    } catch (const Error&) {
+    }
+  };
+  accepted([&] {
+    const recipes::HubConfig config = recipes::parse_config(text, "fuzz.json");
+    if (!config.architecture) return;
+    const auto* const vit = std::get_if<nn::VitConfig>(&*config.architecture);
+    if (vit && (vit->embed_dim < 1 || vit->embed_dim > (1 << 14) || vit->depth > 256 || vit->mlp_hidden < 0))
+      std::abort();
+  });
+  accepted([&] { recipes::parse_open_clip_config(text, "fuzz.json"); });
+  for (const char* layout : {"hf_vit", "hf_clip"})
+    accepted([&] { recipes::parse_preprocessor(text, "fuzz.json", nn::layout_named(layout)); });
+  return 0;
+}

@@ -1,0 +1,24 @@
+// clip_tiny_golden.json: a tiny CLIP whose weights and inputs are hashes of their places, and what it gives.
+#pragma once
+
+#include "core/tensor_map.h"
+
+#include <nlohmann/json.hpp>
+
+#include <optional>
+
+namespace vitrail::test {
+
+struct ClipGolden {
+  nlohmann::json file;  // "config", and what is expected: "results"
+  TensorMap weights;    // under OpenAI's names, f64
+  Tensor images, ids;   // f64, i64
+};
+
+/// Nothing, with a line in the test's log, if there is no such file.
+std::optional<ClipGolden> clip_golden();
+
+/// Lists of numbers of one length as a matrix.
+Tensor matrix(const nlohmann::json& rows);
+
+}  // namespace vitrail::test

@@ -1,0 +1,78 @@
+#include "core/safetensors.h"
+#include "nn/layouts/layout.h"
+#include "nn/state_io.h"
+#include "tests/support/close.h"
+#include "tests/tools/program.h"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+
+using namespace vitrail;
+using test::Output;
+
+namespace {
+
+Output vitrail_program(const test::TemporaryFolder& folder, const std::string& arguments) {
+  return test::run(folder, "vitrail", arguments);
+}
+
+void check_says(const Output& output, int code, const std::string& text) {
+  CAPTURE(output.out);
+  CAPTURE(output.err);
+  CHECK(output.code == code);
+  CHECK((output.out + output.err).find(text) != std::string::npos);
+}
+
+}  // namespace
+
+TEST_CASE("vitrail init and convert: from one layout to the next and back again") {
+  const test::TemporaryFolder folder;
+  check_says(vitrail_program(folder, "init --help"), 0, "Example: vitrail init --arch clip_vit_b32");
+  check_says(vitrail_program(folder, "convert --help"), 0, "Example: vitrail convert");
+  const Output made = vitrail_program(folder, "init --arch vit_tiny --classes 4 --seed 5 --out vit");
+  check_says(made, 0,
+             "ViT: 12 blocks of width 192, 3 heads, pictures of 224, patches of 16, 4 classes; 5525188 parameters");
+  check_says(made, 0, "wrote vit/config.json");
+  for (const char* file : {"config.json", "preprocessor_config.json", "model.safetensors"})
+    CHECK(std::filesystem::exists(folder.path() / "vit" / file));
+
+  const Output timm = vitrail_program(folder, "convert vit --layout timm -o timm.safetensors");
+  check_says(timm, 0, "vit/model.safetensors, in the layout of Hugging Face ViT");
+  check_says(timm, 0, "does not say what model they are of: 3 heads, eps 1e-06 in norms, GELU");
+  check_says(vitrail_program(folder, "convert timm.safetensors --layout torchvision -o tv.safetensors"), 0,
+             "in the layout of timm and DeiT");
+  check_says(vitrail_program(folder, "convert tv.safetensors -o back"), 0, "in the layout of torchvision");
+  const TensorMap first = safetensors::Reader(folder.path() / "vit/model.safetensors").read_all();
+  const TensorMap last = safetensors::Reader(folder.path() / "back/model.safetensors").read_all();
+  REQUIRE(first.size() == last.size());
+  for (const auto& item : first) CHECK(test::max_difference(item.second, last.at(item.first)) == 0);
+  CHECK(test::read_text(folder.path() / "vit/config.json").find("\"layer_norm_eps\": 1e-06") != std::string::npos);
+  CHECK(test::read_text(folder.path() / "back/config.json").find("\"layer_norm_eps\": 1e-06") != std::string::npos);
+
+  check_says(vitrail_program(folder, "convert vit --layout dino -o dino.safetensors"), 2, "no place for head.bias");
+  check_says(vitrail_program(folder, "convert vit --layout open_clip -o x"), 2, "open_clip is a layout of CLIP");
+  check_says(vitrail_program(folder, "convert vit --layout timm -o x"), 2, "must end in .safetensors");
+  check_says(vitrail_program(folder, "convert nothing -o x"), 2, "nothing: no such file or folder");
+  check_says(vitrail_program(folder, "init --arch vit_smal --out x"), 2, "did you mean 'vit_small'?");
+  test::write_text(folder.path() / "m.pth", "PK");
+  check_says(vitrail_program(folder, "convert m.pth -o x"), 2, "docs/weights.md");
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "x"));
+}
+
+TEST_CASE("vitrail convert: a run becomes a folder of Hugging Face, with its preprocessing") {
+  const test::TemporaryFolder folder;
+  const std::string recipe = test::kRecipes + "vit_digits.yaml data.root=" + test::kDigits +
+                             " train.epochs=1 model.depth=1 model.global_pool=token out=run";
+  REQUIRE(test::run(folder, "train", recipe).code == 0);
+  const Output converted = vitrail_program(folder, "convert run -o model");
+  check_says(converted, 0, "in the layout of");
+  check_says(converted, 0, "wrote model/preprocessor_config.json");
+  const Output again = vitrail_program(folder, "convert model --layout timm -o timm.safetensors");
+  check_says(again, 0, "Hugging Face ViT");
+  check_says(vitrail_program(folder, "export run -o export.safetensors"), 0, "export.safetensors");
+  const TensorMap exported = safetensors::Reader(folder.path() / "export.safetensors").read_all();
+  const TensorMap through = safetensors::Reader(folder.path() / "timm.safetensors").read_all();
+  REQUIRE(exported.size() == through.size());
+  for (const auto& item : exported) CHECK(test::max_difference(item.second, through.at(item.first)) == 0);
+}

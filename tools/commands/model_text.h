@@ -1,0 +1,16 @@
+// Published models in a few lines of text.
+#pragma once
+
+#include "recipes/write_model.h"
+
+#include <string>
+
+namespace vitrail::tools {
+
+/// "ViT: 12 blocks of width 768, 12 heads, pictures of 224, patches of 16, 86567656 parameters"
+std::string describe(const recipes::PublishedModel& model);
+
+/// The files, one a line, with their sizes, then the notes.
+void print_written(const recipes::WrittenModel& written);
+
+}  // namespace vitrail::tools
