@@ -63,7 +63,7 @@ TEST_CASE("vitrail init and convert: from one layout to the next and back again"
 TEST_CASE("vitrail convert: a run becomes a folder of Hugging Face, with its preprocessing") {
   const test::TemporaryFolder folder;
   const std::string recipe = test::kRecipes + "vit_digits.yaml data.root=" + test::kDigits +
-                             " train.epochs=1 model.depth=1 model.global_pool=token out=run";
+                             " train.epochs=1 schedule.warmup_epochs=0 model.depth=1 model.global_pool=token out=run";
   REQUIRE(test::run(folder, "train", recipe).code == 0);
   const Output converted = vitrail_program(folder, "convert run -o model");
   check_says(converted, 0, "in the layout of");
