@@ -4,7 +4,6 @@
 #include "core/ops.h"
 #include "nn/state_io.h"
 #include "recipes/published_model.h"
-#include "recipes/trained_model.h"
 
 #include <algorithm>
 #include <cstring>
@@ -35,7 +34,10 @@ TextFeatures text_features(nn::Clip& clip, const data::Tokenizer& tokenizer) {
 }
 
 TrainedClip load_trained_clip(const std::filesystem::path& path, const std::vector<std::string>& changes) {
-  OpenedRun run = open_run(path, changes);
+  return to_clip(open_run(path, changes));
+}
+
+TrainedClip to_clip(OpenedRun run) {
   auto* config = dynamic_cast<ClipConfig*>(run.settings.get());
   check<ConfigError>(config != nullptr, "checkpoint", "{} is of a run of '{}', which has no text tower; '{}' has one",
                      run.checkpoint.string(), run.settings->recipe, "clip");

@@ -6,6 +6,7 @@
 #include "../nn/clip.h"
 #include "clip.h"
 #include "features.h"
+#include "trained_model.h"
 #include "zero_shot.h"
 
 #include <filesystem>
@@ -30,6 +31,7 @@ struct TrainedClip {
 /// path: a checkpoint of a CLIP run or its folder; see load_trained_model.
 /// Throws: ConfigError if the run is of another method; otherwise as load_trained_model.
 TrainedClip load_trained_clip(const std::filesystem::path& path, const std::vector<std::string>& changes = {});
+TrainedClip to_clip(OpenedRun run);
 
 /// All weights of both towers by our names: of a published model in any layout, or of a run. Throws as read_weights and
 /// open_run do; IoError for weights that have no text tower.

@@ -75,7 +75,10 @@ StartWeights read_weights(const fs::path& path) {
 }
 
 TrainedModel load_trained_model(const fs::path& path, const std::vector<std::string>& changes) {
-  OpenedRun run = open_run(path, changes);
+  return to_model(open_run(path, changes));
+}
+
+TrainedModel to_model(OpenedRun run) {
   const auto [weights, averaged] = weights_of(run);
   TrainedModel trained;
   trained.checkpoint = run.checkpoint;

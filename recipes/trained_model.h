@@ -38,6 +38,7 @@ struct TrainedModel {
 /// The averaged weights are taken where the run kept them.
 /// Throws as open_run; IoError for a checkpoint that holds other weights than its recipe says.
 TrainedModel load_trained_model(const std::filesystem::path& path, const std::vector<std::string>& changes = {});
+TrainedModel to_model(OpenedRun run);
 
 /// Weights to start from.
 struct StartWeights {

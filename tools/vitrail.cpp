@@ -41,6 +41,9 @@ int vitrail_program(int argc, char** argv) {
   tools::add_plot(app);
   tools::add_tokenizer(app);
   tools::add_zero_shot(app);
+  tools::add_features(app);
+  tools::add_similarity(app);
+  tools::add_search(app);
   tools::add_retrieval(app);
   tools::add_knn(app);
   tools::add_linear(app);

@@ -34,16 +34,26 @@ TEST_CASE("a pair of towers is trained, evaluated and asked by one command each"
   CHECK(vitrail("retrieval run").out.find("zero_shot_top10") != std::string::npos);
 
   const std::string picture = (folder.path() / "answers.png").string();
-  const auto labels =
-      nlohmann::json::parse(vitrail("zero-shot run " + picture + " --labels 'a dog' 'a cat' --json").out)[0]["labels"];
+  const auto labels = nlohmann::json::parse(
+      vitrail("zero-shot -m run " + picture + " --labels 'a dog' 'a cat' --json").out)[0]["labels"];
   CHECK(labels.size() == 2);
   CHECK(labels[0]["probability"] >= labels[1]["probability"]);
   CHECK(double(labels[0]["probability"]) + double(labels[1]["probability"]) == doctest::Approx(1));
-  const Output named = vitrail("zero-shot run " + picture + " -k 2 --names " + assets + "/names.txt");
+  const Output named = vitrail("zero-shot -m run " + picture + " -k 2 --names " + assets + "/names.txt");
   CHECK(std::count(named.out.begin(), named.out.end(), '\n') == 3);
   CHECK(std::count(named.out.begin(), named.out.end(), '%') == 2);
 
-  const Output nothing = test::run(folder, "vitrail", "zero-shot run " + picture);
+  CHECK(vitrail("features -m run " + picture + " " + picture + " -o f.h5").out.find("2 pictures, 128 numbers") !=
+        std::string::npos);
+  const auto found = nlohmann::json::parse(vitrail("search f.h5 -t 'a dog' -k 2 --json").out)[0];
+  CHECK(found["query"] == "a dog");
+  CHECK(found["found"][0]["picture"] == picture);
+  CHECK(found["found"][0]["cosine"] == found["found"][1]["cosine"]);
+  const auto alike = nlohmann::json::parse(vitrail("search f.h5 " + picture + " -k 1 -o found.png --json").out)[0];
+  CHECK(alike["found"][0]["cosine"] == doctest::Approx(1).epsilon(1e-4));
+  CHECK(data::read_image(folder.path() / "found.png").width() > 2 * 128);
+
+  const Output nothing = test::run(folder, "vitrail", "zero-shot -m run " + picture);
   CHECK(nothing.code == 2);
   CHECK(nothing.err.find("no classes: give sentences with --labels") != std::string::npos);
   CHECK(test::run(folder, "vitrail", "eval run").err.find("has no classifier") != std::string::npos);

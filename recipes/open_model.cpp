@@ -1,0 +1,71 @@
+#include "recipes/open_model.h"
+
+#include "core/error.h"
+#include "recipes/clip_model.h"
+#include "recipes/published_model.h"
+#include "recipes/trained_model.h"
+
+#include <cmath>
+#include <memory>
+#include <optional>
+#include <utility>
+
+namespace vitrail::recipes {
+namespace {
+
+void set_backbone(OpenModel& opened, std::shared_ptr<nn::Backbone> model) {
+  opened.image_features = [features = pooled_features(*model), model](const Tensor& images) {
+    return features(images);
+  };
+}
+
+void set_clip(OpenModel& opened, std::shared_ptr<nn::Clip> clip, std::optional<data::Tokenizer> tokenizer) {
+  opened.logit_scale = std::exp(clip->logit_scale.value().item());
+  opened.image_features = [features = image_features(*clip), clip](const Tensor& images) { return features(images); };
+  if (!tokenizer) return;
+  const auto words = std::make_shared<data::Tokenizer>(*std::move(tokenizer));
+  opened.text_features = [features = text_features(*clip, *words), clip, words](std::span<const std::string> texts) {
+    return features(texts);
+  };
+}
+
+OpenModel open_published(const std::filesystem::path& path) {
+  PublishedModel published = read_published_model(path);
+  OpenModel opened;
+  opened.source = published.source;
+  opened.preprocessing = published.preprocessing;
+  opened.notes = published.notes;
+  if (!published.is_clip()) {
+    set_backbone(opened, build_vit(published));
+    return opened;
+  }
+  std::optional<data::Tokenizer> tokenizer;
+  if (published.vocabulary) tokenizer.emplace(data::Vocabulary::read(*published.vocabulary));
+  set_clip(opened, build_clip(published), std::move(tokenizer));
+  return opened;
+}
+
+}  // namespace
+
+OpenModel open_model(const std::filesystem::path& path) {
+  if (published_weights(path)) return open_published(path);
+  OpenedRun run = open_run(path);
+  OpenModel opened;
+  opened.source = run.checkpoint;
+  opened.preprocessing = recipe_preprocessing(run.settings->sections().data);
+  if (dynamic_cast<const ClipConfig*>(run.settings.get()) != nullptr) {
+    TrainedClip trained = to_clip(std::move(run));
+    set_clip(opened, std::move(trained.model), std::move(trained.tokenizer));
+  } else {
+    set_backbone(opened, to_model(std::move(run)).model);
+  }
+  return opened;
+}
+
+void expect_texts(const OpenModel& model, std::string_view command) {
+  check<ConfigError>(model.text_features != nullptr, command,
+                     "{} has no text tower, or no vocabulary beside it (merges.txt): sentences need a CLIP",
+                     model.source.string());
+}
+
+}  // namespace vitrail::recipes

@@ -1,0 +1,47 @@
+// vitrail features: what a model makes of pictures, as numbers.
+#include "recipes/feature_file.h"
+#include "tools/commands/commands.h"
+#include "tools/commands/picture_list.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+namespace vitrail::tools {
+namespace {
+
+using namespace recipes;
+
+struct Options {
+  FeatureArguments arguments;
+  std::string out;
+  bool normalise = false;
+};
+
+void features(const Options& o) {
+  const NamedPictures pictures = o.arguments.named_pictures();
+  const OpenModel model = o.arguments.open();
+  TerminalProgress progress;
+  const NamedFeatures result{pictures.names, features_of(model, *pictures.dataset, o.arguments, o.normalise, progress),
+                             std::filesystem::absolute(o.arguments.model).string()};
+  write_features(o.out, result);
+  fmt::print("{}: {} pictures, {} numbers each ({})\n", o.out, result.names.size(), result.features.size(1),
+             model.preprocessing.text());
+}
+
+}  // namespace
+
+void add_features(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand(
+      "features", "Writes the features of pictures: HDF5, which vitrail search takes as its index, NPY or CSV.");
+  o->arguments.add_to(*command);
+  command->add_option("-o,--out", o->out, "file.h5, file.npy (names in file.txt) or file.csv")->required();
+  command->add_flag("--normalize", o->normalise, "bring each to length 1");
+  command->footer("Example: vitrail features --model dinov2-base/ photos/ -o photos.h5");
+  command->callback([o] { features(*o); });
+}
+
+}  // namespace vitrail::tools

@@ -1,0 +1,139 @@
+// vitrail search: the pictures of an index that are nearest to a picture or to a sentence.
+#include "autograd/scope.h"
+#include "core/error.h"
+#include "core/ops.h"
+#include "data/contact_sheet.h"
+#include "recipes/feature_file.h"
+#include "recipes/image_retrieval.h"
+#include "tools/commands/commands.h"
+#include "tools/commands/picture_list.h"
+#include "tools/commands/table.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace vitrail::tools {
+namespace {
+
+using namespace recipes;
+
+constexpr int64_t kCell = 128;
+
+struct Options {
+  FeatureArguments arguments;
+  std::string index, out;
+  std::vector<std::string> texts;
+  int64_t count = 5;
+  bool json = false;
+};
+
+struct Queries {
+  std::vector<std::string> names;  // pictures, then sentences
+  size_t pictures = 0;
+  Tensor features;  // of length 1
+};
+
+Queries queries_of(const Options& o, const OpenModel& model, TerminalProgress& progress) {
+  Queries result;
+  std::vector<Tensor> parts;
+  if (o.texts.empty() || !o.arguments.pictures.empty() || !o.arguments.list.empty()) {
+    const NamedPictures asked = o.arguments.named_pictures();
+    parts.push_back(features_of(model, *asked.dataset, o.arguments, true, progress));
+    result.names = asked.names;
+  }
+  result.pictures = result.names.size();
+  if (!o.texts.empty()) {
+    expect_texts(model, "search");
+    const ag::Autocast precision(parse_dtype(o.arguments.precision));
+    parts.push_back(core::l2_normalize(model.text_features(o.texts)).y);
+    result.names.insert(result.names.end(), o.texts.begin(), o.texts.end());
+  }
+  result.features = core::concat(parts, 0);
+  return result;
+}
+
+/// A row for each query: the picture that asks (of a sentence a white field), then what was found.
+data::Image sheet(const Queries& queries, const NamedFeatures& index, const Tensor& found) {
+  const int64_t k = found.size(1);
+  const auto places = found.span<int64_t>();
+  std::vector<data::Image> cells;
+  std::vector<std::string> captions;
+  for (size_t q = 0; q < queries.names.size(); ++q) {
+    const bool picture = q < queries.pictures;
+    cells.push_back(picture ? data::read_image(queries.names[q]) : data::Image(kCell, kCell));
+    if (!picture) std::fill(cells.back().data(), cells.back().data() + cells.back().pixels().size(), uint8_t{255});
+    captions.push_back(picture ? std::filesystem::path(queries.names[q]).filename().string() : queries.names[q]);
+    for (int64_t i = 0; i < k; ++i) {
+      const std::string& name = index.names[size_t(places[q * size_t(k) + size_t(i)])];
+      cells.push_back(data::read_image(name));
+      captions.push_back(std::filesystem::path(name).filename().string());
+    }
+  }
+  return data::contact_sheet(cells, captions, {.columns = 1 + k, .cell = kCell});
+}
+
+void print(const Options& o, const Queries& queries, const NamedFeatures& index, const core::MaxOut& best) {
+  const auto values = best.values.span<float>();
+  const auto places = best.indices.span<int64_t>();
+  const size_t k = size_t(best.indices.size(1));
+  nlohmann::ordered_json result = nlohmann::ordered_json::array();
+  for (size_t q = 0; q < queries.names.size(); ++q) {
+    std::vector<Row> rows;
+    auto found = nlohmann::ordered_json::array();
+    for (size_t i = q * k; i < (q + 1) * k; ++i) {
+      const std::string& name = index.names[size_t(places[i])];
+      rows.push_back({"  " + name, fmt::format("{:.3f}", values[i])});
+      found.push_back({{"picture", name}, {"cosine", values[i]}});
+    }
+    if (o.json)
+      result.push_back({{"query", queries.names[q]}, {"found", std::move(found)}});
+    else
+      fmt::print("{}\n{}", queries.names[q], to_table(rows));
+  }
+  if (o.json) fmt::print("{}\n", result.dump());
+}
+
+void search(Options o) {
+  NamedFeatures index = read_features(o.index);
+  if (o.arguments.model.empty()) o.arguments.model = index.model;
+  const OpenModel model = o.arguments.open();
+  TerminalProgress progress;
+  const Queries queries = queries_of(o, model, progress);
+  check<ConfigError>(queries.features.size(1) == index.features.size(1), "search",
+                     "{} has features of {} numbers, {} makes {}: it was built with {}", o.index,
+                     index.features.size(1), o.arguments.model, queries.features.size(1), index.model);
+  const Tensor known = core::l2_normalize(index.features).y;
+  const int64_t k = std::min(o.count, known.size(0));
+  const auto best = core::topk(core::matmul(queries.features, known, core::Trans::no, core::Trans::yes), k);
+  print(o, queries, index, best);
+  if (o.out.empty()) return;
+  data::write_png(o.out, sheet(queries, index, best.indices));
+  if (!o.json) fmt::print("{}: the questions and what was found\n", o.out);
+}
+
+}  // namespace
+
+void add_search(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand(
+      "search", "Finds the pictures of an index that are nearest to pictures, or with a CLIP to sentences.");
+  command->add_option("index", o->index, "HDF5 file that vitrail features made")->required()->check(CLI::ExistingFile);
+  o->arguments.add_to(*command);
+  command->get_option("--model")->required(false)->description("other than the one that made the index");
+  command->add_option("-t,--text", o->texts, "sentences that ask");
+  command->add_option("-k,--count", o->count, "pictures to find for each")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command->add_option("-o,--out", o->out, "PNG file to draw what was found on");
+  command->add_flag("--json", o->json, "for programs");
+  command->footer("Example: vitrail search photos.h5 --text \"a dog on the beach\" -o found.png");
+  command->callback([o] { search(*o); });
+}
+
+}  // namespace vitrail::tools

@@ -1,0 +1,63 @@
+// vitrail similarity: how alike pictures are.
+#include "core/ops.h"
+#include "tools/commands/commands.h"
+#include "tools/commands/picture_list.h"
+#include "tools/commands/table.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace vitrail::tools {
+namespace {
+
+using namespace recipes;
+
+struct Options {
+  FeatureArguments arguments;
+  bool json = false;
+};
+
+void similarity(const Options& o) {
+  const NamedPictures pictures = o.arguments.named_pictures();
+  const OpenModel model = o.arguments.open();
+  TerminalProgress progress;
+  const Tensor features = features_of(model, *pictures.dataset, o.arguments, true, progress);
+  const Tensor cosines = core::matmul(features, features, core::Trans::no, core::Trans::yes);
+  const auto values = cosines.span<float>();
+  const size_t n = pictures.names.size();
+  if (o.json) {
+    nlohmann::ordered_json result = {{"pictures", pictures.names}};
+    auto& rows = result["cosines"] = nlohmann::ordered_json::array();
+    for (size_t i = 0; i < n; ++i)
+      rows.push_back(
+          std::vector<float>(values.begin() + std::ptrdiff_t(i * n), values.begin() + std::ptrdiff_t((i + 1) * n)));
+    fmt::print("{}\n", result.dump());
+    return;
+  }
+  std::vector<Row> rows{{""}};
+  for (size_t i = 0; i < n; ++i) {
+    rows[0].push_back(std::to_string(i + 1));
+    Row& row = rows.emplace_back(Row{fmt::format("{} {}", i + 1, pictures.names[i])});
+    for (size_t j = 0; j < n; ++j) row.push_back(fmt::format("{:.3f}", values[i * n + j]));
+  }
+  fmt::print("{}", to_table(rows));
+}
+
+}  // namespace
+
+void add_similarity(CLI::App& app) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("similarity", "Prints the cosines of the features of pictures, each with each.");
+  o->arguments.add_to(*command);
+  command->add_flag("--json", o->json, "for programs");
+  command->footer("Example: vitrail similarity --model dinov2-base/ a.jpg b.jpg c.jpg");
+  command->callback([o] { similarity(*o); });
+}
+
+}  // namespace vitrail::tools
