@@ -41,8 +41,8 @@ TrainedClip to_clip(OpenedRun run) {
   auto* config = dynamic_cast<ClipConfig*>(run.settings.get());
   check<ConfigError>(config != nullptr, "checkpoint", "{} is of a run of '{}', which has no text tower; '{}' has one",
                      run.checkpoint.string(), run.settings->recipe, "clip");
-  run.settings.release();
-  TrainedClip trained{run.checkpoint, std::unique_ptr<ClipConfig>(config),
+  std::unique_ptr<RecipeConfig> owner = std::move(run.settings);
+  TrainedClip trained{run.checkpoint, std::unique_ptr<ClipConfig>(static_cast<ClipConfig*>(owner.release())),
                       data::Tokenizer(to_vocabulary(run.state.at("vocabulary"), run.checkpoint.string())), nullptr};
   trained.model = build_clip(nn::Scope().without_values(), config->clip(), config->data.img_size,
                              trained.tokenizer.vocabulary().size());

@@ -13,13 +13,13 @@
 namespace vitrail::recipes {
 namespace {
 
-void set_backbone(OpenModel& opened, std::shared_ptr<nn::Backbone> model) {
+void set_backbone(OpenModel& opened, const std::shared_ptr<nn::Backbone>& model) {
   opened.image_features = [features = pooled_features(*model), model](const Tensor& images) {
     return features(images);
   };
 }
 
-void set_clip(OpenModel& opened, std::shared_ptr<nn::Clip> clip, std::optional<data::Tokenizer> tokenizer) {
+void set_clip(OpenModel& opened, const std::shared_ptr<nn::Clip>& clip, std::optional<data::Tokenizer> tokenizer) {
   opened.logit_scale = std::exp(clip->logit_scale.value().item());
   opened.image_features = [features = image_features(*clip), clip](const Tensor& images) { return features(images); };
   if (!tokenizer) return;

@@ -95,8 +95,9 @@ bool equal(const Tensor& a, const Tensor& b) { return a.shape() == b.shape() && 
 TEST_CASE("clip goes on bit for bit from the middle of an epoch, in parts or not") {
   const test::TemporaryFolder temp;
   write_pairs(temp.path());
-  for (const std::vector<std::string>& changes :
-       {std::vector<std::string>{"train.micro_batch=4"}, {"precision=bf16"}, {"train.loss=sigmoid", "text.lock=true"}}) {
+  for (const std::vector<std::string>& changes : {std::vector<std::string>{"train.micro_batch=4"},
+                                                  {"precision=bf16"},
+                                                  {"train.loss=sigmoid", "text.lock=true"}}) {
     CAPTURE(changes[0]);
     const RunFolder whole = RunFolder::create(temp.path() / ("whole" + changes[0]), "squares");
     SmallClip reference(temp.path(), changes);
@@ -157,7 +158,9 @@ TEST_CASE("the loss of a batch and what is learned from it do not depend on its 
     return weights_of(*clip.recipe);
   };
   const TensorMap one = after("6"), six = after("1");
-  for (const auto& [name, tensor] : one) {
+  for (const auto& weight : one) {
+    const auto& name = weight.first;
+    const Tensor& tensor = weight.second;
     if (name.ends_with("qkv.bias")) continue;  // that of the keys has no effect: Adam makes a step of its noise
     CHECK_MESSAGE(core::norm(core::sub(tensor, six.at(name))) < 1e-3 * (1 + core::norm(tensor)), name);
   }
@@ -170,13 +173,15 @@ TEST_CASE("locked towers stay as they are but for the groups that are left unloc
   TensorMap before;
   for (const auto& [name, tensor] : weights_of(*clip.recipe)) before.emplace(name, tensor.clone());
   clip.train(RunFolder::create(temp.path() / "run", "squares"));
-  for (const auto& [name, tensor] : weights_of(*clip.recipe)) {
+  for (const auto& weight : weights_of(*clip.recipe)) {
+    const auto& name = weight.first;
+    const Tensor& tensor = weight.second;
     const bool trained = name == "logit_scale" || name.starts_with("visual.blocks.1.") ||
                          name == "visual.head.weight" || name.starts_with("visual.norm.");
     CHECK_MESSAGE(equal(tensor, before.at(name)) != trained, name);
   }
-  for (const auto& [name, tensor] : sub_map(clip.recipe->state(), "optimizer"))
-    CHECK_MESSAGE(name.find("text.") == std::string::npos, name);
+  for (const auto& weight : sub_map(clip.recipe->state(), "optimizer"))
+    CHECK_MESSAGE(weight.first.find("text.") == std::string::npos, weight.first);
   CHECK_THROWS_WITH_AS(SmallClip(temp.path(), {"vision.lock=true", "vision.unlocked_groups=5"}),
                        doctest::Contains("5 groups to leave unlocked; it has 4"), ConfigError);
 }
@@ -189,8 +194,8 @@ TEST_CASE("clip starts from weights with OpenAI's names, and its image tower fro
   safetensors::save(file, nn::to_openai_clip(weights_of(*source.recipe)));
   SmallClip whole(temp.path(), {"init=" + file});
   whole.recipe->begin();
-  for (const auto& [name, tensor] : weights_of(*whole.recipe))
-    CHECK_MESSAGE(equal(tensor, weights_of(*source.recipe).at(name)), name);
+  for (const auto& weight : weights_of(*whole.recipe))
+    CHECK_MESSAGE(equal(weight.second, weights_of(*source.recipe).at(weight.first)), weight.first);
 
   const TensorMap tower = without_prefix(weights_of(*source.recipe), "visual.");
   safetensors::save(file, tower);
