@@ -139,11 +139,13 @@ HubConfig parse_clip(const JsonObject& c, const nn::Layout& layout) {
 /// "pretrained_cfg" of timm.
 Preprocessing parse_timm_preprocessing(const JsonObject& c) {
   Preprocessing p;
+  int64_t side = 224;
   const auto* const size = c.find("input_size");
-  const bool chw = size && size->is_array() && size->size() == 3 && (*size)[2].is_number_integer();
-  const int64_t side = chw ? (*size)[2].get<int64_t>() : 224;
-  check<IoError>(side >= 1 && side <= kMostSide, "json", "{}: '{}' is {}", c.file(), c.path("input_size"),
-                 JsonObject::shown(*size));
+  if (size && size->is_array() && size->size() == 3 && (*size)[2].is_number_integer()) {
+    side = (*size)[2].get<int64_t>();
+    check<IoError>(side >= 1 && side <= kMostSide, "json", "{}: '{}' is {}", c.file(), c.path("input_size"),
+                   JsonObject::shown(*size));
+  }
   p.crop = side;
   p.size = int64_t(std::floor(double(side) / c.number("crop_pct", 0.1, 1, 0.875)));
   p.filter = data::parse_filter(c.text("interpolation", "bicubic"));
@@ -154,8 +156,9 @@ Preprocessing parse_timm_preprocessing(const JsonObject& c) {
 
 HubConfig parse_timm(const JsonObject& c) {
   HubConfig config{.layout = &nn::layout_named("timm")};
-  config.preprocessing = parse_timm_preprocessing(c.object("pretrained_cfg"));
-  const auto* const labels = c.object("pretrained_cfg").find("label_names");
+  const JsonObject pretrained = c.object("pretrained_cfg");
+  config.preprocessing = parse_timm_preprocessing(pretrained);
+  const auto* const labels = pretrained.find("label_names");
   if (labels && labels->is_array() && int64_t(labels->size()) <= kMostClasses)
     for (const auto& label : *labels)
       if (label.is_string()) config.classes.push_back(label.get<std::string>());

@@ -33,7 +33,7 @@ bool keeps_proportions(std::string_view processor, const nn::Layout& layout) {
 
 /// The side of a square given as a number or as {"height", "width"}.
 int64_t square_side(const JsonObject& c, const char* key) {
-  if (const json* value = c.find(key); value->is_number()) return c.integer(key, 1, kLargestSide);
+  if (const json* value = c.find(key); value && value->is_number()) return c.integer(key, 1, kLargestSide);
   const JsonObject size = c.object(key);
   const int64_t height = size.integer("height", 1, kLargestSide), width = size.integer("width", 1, kLargestSide);
   check<IoError>(height == width, "json", "{}: '{}' is {} x {}; pictures must become squares", c.file(), c.path(key),
