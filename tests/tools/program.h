@@ -4,6 +4,7 @@
 #include "tests/support/temporary_folder.h"
 #include "tests/support/text_file.h"
 
+#include <doctest/doctest.h>
 #include <sys/wait.h>
 
 #include <cstdlib>
@@ -27,6 +28,18 @@ inline Output run(const TemporaryFolder& folder, const std::string& program, con
                               " >" + file("stdout.txt") + " 2>" + file("stderr.txt") + " </dev/null";
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_text(file("stdout.txt")), read_text(file("stderr.txt"))};
+}
+
+inline Output vitrail_program(const TemporaryFolder& folder, const std::string& arguments) {
+  return run(folder, "vitrail", arguments);
+}
+
+/// The program ended with that code and said text, wherever.
+inline void check_says(const Output& output, int code, const std::string& text) {
+  CAPTURE(output.out);
+  CAPTURE(output.err);
+  CHECK(output.code == code);
+  CHECK((output.out + output.err).find(text) != std::string::npos);
 }
 
 }  // namespace vitrail::test

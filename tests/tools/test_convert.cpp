@@ -9,22 +9,9 @@
 #include <filesystem>
 
 using namespace vitrail;
+using test::check_says;
 using test::Output;
-
-namespace {
-
-Output vitrail_program(const test::TemporaryFolder& folder, const std::string& arguments) {
-  return test::run(folder, "vitrail", arguments);
-}
-
-void check_says(const Output& output, int code, const std::string& text) {
-  CAPTURE(output.out);
-  CAPTURE(output.err);
-  CHECK(output.code == code);
-  CHECK((output.out + output.err).find(text) != std::string::npos);
-}
-
-}  // namespace
+using test::vitrail_program;
 
 TEST_CASE("vitrail init and convert: from one layout to the next and back again") {
   const test::TemporaryFolder folder;

@@ -11,30 +11,18 @@
 #include <algorithm>
 
 using namespace vitrail;
+using test::check_says;
 using test::kDigits;
 using test::kRecipes;
 using test::Output;
-
-namespace {
-
-Output vitrail_program(const test::TemporaryFolder& folder, const std::string& arguments) {
-  return test::run(folder, "vitrail", arguments);
-}
-
-void check_says(const Output& output, int code, const std::string& text) {
-  CAPTURE(output.out);
-  CAPTURE(output.err);
-  CHECK(output.code == code);
-  CHECK((output.out + output.err).find(text) != std::string::npos);
-}
-
-}  // namespace
+using test::vitrail_program;
 
 TEST_CASE("vitrail explains itself, each command with an example") {
   const test::TemporaryFolder folder;
   check_says(vitrail_program(folder, "--help"), 0, "preview");
-  for (const std::string command : {"pack", "preview", "eval", "summary", "export", "plot", "knn", "linear",
-                                    "attention", "pca", "neighbours", "map", "tokenizer"})
+  for (const std::string command : {"pack",   "preview",   "eval",     "summary",    "export", "plot",      "knn",
+                                    "linear", "attention", "pca",      "neighbours", "map",    "tokenizer", "convert",
+                                    "init",   "zero-shot", "features", "similarity", "search", "retrieval"})
     check_says(vitrail_program(folder, command + " --help"), 0, "Example: vitrail " + command);
   check_says(vitrail_program(folder, ""), 2, "required");
   check_says(vitrail_program(folder, "sumary vit_tiny"), 2, "no command 'sumary'; did you mean 'summary'?");
