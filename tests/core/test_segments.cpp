@@ -74,6 +74,7 @@ TEST_CASE("what large tensors leave serves tensors of other sizes, without waste
     const Tensor first = zeros({5 << 18});  // 5 MiB
     CHECK(memory::live_bytes() - live < (5 << 20) + 3 * kUnit);
     std::vector<Tensor> others;
+    others.reserve(8);
     for (int i = 0; i < 8; ++i) others.push_back(zeros({1 << 19}));
   }
   const int64_t before = memory::system_allocations();
