@@ -52,4 +52,24 @@ Var linear(const Var& x, const Var& weight, const Var& bias, std::optional<DType
                 });
 }
 
+Var weight_norm_linear(const Var& x, const Var& v, const Var& g) {
+  const DType type = compute_type(x);
+  const Tensor direction = v.value_as(type), norm = core::l2_norm(v.value());  // [out, in], [out]
+  const Tensor scale = core::div(g.value(), norm.unsqueeze(1)).reshape({-1});  // [out]
+  const auto result = type == DType::bf16 ? std::optional(DType::f32) : std::nullopt;
+  Tensor y = core::mul(core::linear(x.value_as(type), direction, {}, result), scale);  // [..., out]
+  count_macs(y.numel() * direction.size(1));
+  return record("weight_norm_linear", std::move(y), {x, v, g},
+                [input = Saved(x, type), direction, v = v.value(), g = g.value(), norm, scale, type,
+                 x_type = x.dtype()](const Tensor& dy, Sink& dx) {
+                  if (dx.wants(0))
+                    dx.add(0, core::linear_backward_input(core::mul(dy, scale).to(type), direction, x_type));
+                  if (!dx.wants(1) && !dx.wants(2)) return;
+                  Tensor dv = core::linear_backward_weight(dy.to(type), input.get());  // by W: [out, in]
+                  Tensor dg = core::weight_norm_backward_(dv, v, g, norm);
+                  dx.add(1, std::move(dv));
+                  dx.add(2, std::move(dg));  // [out, 1]
+                });
+}
+
 }  // namespace vitrail::ag

@@ -1,17 +1,14 @@
-// bench_step: the time of one training step (or forward pass) of a model on random images, beside the rate that the
-// machine reaches on one large product in the same run.
+// bench_step: the time of one training step of a method (or of a model's forward pass) on random inputs, beside the
+// rate that the machine reaches on one large product in the same run.
 
-#include "autograd/ops.h"
 #include "autograd/profile.h"
 #include "autograd/scope.h"
+#include "bench/methods.h"
 #include "core/dnnl/matmul.h"
 #include "core/error.h"
 #include "core/parallel.h"
 #include "core/rng.h"
-#include "optim/adamw.h"
-#include "optim/param_groups.h"
 #include "recipes/build_data.h"
-#include "recipes/build_model.h"
 #include "recipes/environment.h"
 #include "recipes/exit_code.h"
 #include "recipes/supervised.h"
@@ -32,26 +29,39 @@ namespace {
 
 using namespace vitrail;
 
-struct Options {
-  recipes::ModelConfig model;
-  int64_t img_size = 224, batch = 16;
+struct Options : bench::Options {
   std::string dtype = "f32";
   int threads = 0;
   int steps = 7;
-  bool forward_only = false, json = false, ops = false;
+  bool json = false, ops = false;
 };
 
-/// Sets model, image size, batch size and type as a recipe has them.
+/// Sets method, model, image size, batch size and type as a recipe has them.
 void read_recipe(const std::string& file, Options& o) {
   const auto settings = recipes::read_settings(file);
   const auto sections = settings->sections();
-  const auto* supervised = dynamic_cast<const recipes::SupervisedConfig*>(settings.get());
-  check<ConfigError>(supervised != nullptr, "bench_step", "{} is a recipe of {}; it takes those of supervised", file,
-                     settings->recipe);
-  o.model = supervised->model;
+  if (const auto* supervised = dynamic_cast<const recipes::SupervisedConfig*>(settings.get())) {
+    o.model = supervised->model;
+  } else if (const auto* dino = dynamic_cast<const recipes::DinoConfig*>(settings.get())) {
+    o.model = dino->model;
+    o.dino = *dino;
+  } else {
+    fail<ConfigError>("bench_step", "{} is a recipe of {}; it takes those of supervised and dino", file,
+                      settings->recipe);
+  }
+  o.method = settings->recipe;
   o.img_size = sections.data.img_size;
   o.batch = sections.batch_size;
   o.dtype = settings->precision;
+}
+
+/// What DINO and CLIP were published with.
+void set_published(Options& o) {
+  if (o.method == "dino") {
+    o.model.drop_path_rate = 0.1;
+    o.model.pos_interp = "scale_offset";
+  }
+  if (o.method == "clip") o.model.arch = "ViT-B-32";
 }
 
 double seconds_of(const std::function<void()>& fn) {
@@ -102,29 +112,15 @@ void run(const Options& o) {
   check<ConfigError>(dtype == DType::f32 || dtype == DType::bf16, "bench_step", "--dtype is f32 or bf16, not {}",
                      dtype);
   if (o.threads > 0) set_num_threads(o.threads);
-  constexpr int64_t kClasses = 1000;
-  const auto model = recipes::build_model(nn::Scope(0), o.model, o.img_size, kClasses);
-  optim::AdamW optimizer(optim::decay_groups(model->parameters()));
-  Rng rng(0, "images");
-  const Tensor images = rng.normal({o.batch, 3, o.img_size, o.img_size}, 0, 1);
-  Tensor labels = zeros({o.batch}, DType::i64);
-  for (int64_t& label : labels.span<int64_t>()) label = rng.below(kClasses);
-
+  const bench::Step made = bench::make_step(o);
   const ag::Autocast autocast(dtype);
-  const int64_t flops = o.batch * recipes::model_card(*model, o.img_size).flops_per_image;
   const auto step = [&] {
-    if (o.forward_only) return void(model->logits(images));
-    const ag::RandomScope random(0, 0);
-    ag::Tape tape;
-    tape.backward(cross_entropy(model->logits(images), labels));
-    optimizer.step(1e-4, 0.05);
-    if (ag::Profile* profile = ag::Profile::current()) profile->lap("optimizer", 0, 7 * 4 * model->parameter_count());
-    optimizer.zero_grad();
+    made.run();
+    if (ag::Profile* profile = ag::Profile::current()) profile->lap("update of the weights", 0, made.update_bytes);
   };
-  if (!o.forward_only) model->train();
-  const double seconds = median_seconds(std::max(o.steps, 5), step);
+  const double seconds = median_seconds(std::max(o.steps, 3), step);
   const double rss = recipes::peak_rss_mb();
-  const double gflops = double(flops) * (o.forward_only ? 1 : 3) / seconds / 1e9;
+  const double gflops = double(made.flops) / seconds / 1e9;
   const double peak = dtype == DType::bf16 ? peak_gflops<bf16>() : peak_gflops<float>();
 
   if (o.ops) {
@@ -134,24 +130,26 @@ void run(const Options& o) {
     print_ops(profile, kSteps, peak);
   }
   if (!o.json) {
-    std::printf("%s, %lld images, %s: %.1f ms, %.1f images/s, %.1f GFLOP/s of %.1f (%.0f%%), %.0f MB\n",
-                o.model.arch.c_str(), static_cast<long long>(o.batch), o.dtype.c_str(), 1e3 * seconds,
+    std::printf("%s, %s, %lld images, %s: %.1f ms, %.1f images/s, %.1f GFLOP/s of %.1f (%.0f%%), %.0f MB\n",
+                o.method.c_str(), o.model.arch.c_str(), static_cast<long long>(o.batch), o.dtype.c_str(), 1e3 * seconds,
                 double(o.batch) / seconds, gflops, peak, 100 * gflops / peak, rss);
     return;
   }
-  const nlohmann::ordered_json result{{"model", o.model.arch},
-                                      {"img_size", o.img_size},
-                                      {"batch", o.batch},
-                                      {"dtype", o.dtype},
-                                      {"threads", num_threads()},
-                                      {"forward_only", o.forward_only},
-                                      {"checkpoint", o.model.checkpoint},
-                                      {"ms", 1e3 * seconds},
-                                      {"images_per_s", double(o.batch) / seconds},
-                                      {"gflops", gflops},
-                                      {"peak_gflops", peak},
-                                      {"share_of_peak", gflops / peak},
-                                      {"peak_rss_mb", rss}};
+  nlohmann::ordered_json result{{"method", o.method},
+                                {"model", o.model.arch},
+                                {"img_size", o.img_size},
+                                {"batch", o.batch},
+                                {"dtype", o.dtype},
+                                {"threads", num_threads()},
+                                {"forward_only", o.forward_only},
+                                {"checkpoint", o.model.checkpoint},
+                                {"ms", 1e3 * seconds},
+                                {"images_per_s", double(o.batch) / seconds},
+                                {"gflops", gflops},
+                                {"peak_gflops", peak},
+                                {"share_of_peak", gflops / peak},
+                                {"peak_rss_mb", rss}};
+  if (o.method == "clip") result["tokens"] = o.tokens;
   std::printf("%s\n", result.dump().c_str());
 }
 
@@ -159,12 +157,16 @@ int bench_step(int argc, char** argv) {
   spin_briefly(argv);
   Options o;
   std::string recipe, dtype;
+  std::optional<std::string> arch;
   std::optional<int64_t> img_size, batch;
   CLI::App app{"Times one training step on random images.", "bench_step"};
-  auto* from_recipe =
-      app.add_option("--recipe", recipe, "recipe file: model, image size, batch size and type are those that it says");
+  auto* from_recipe = app.add_option(
+      "--recipe", recipe, "recipe file: method, model, image size, batch size and type are those that it says");
   for (CLI::Option* option :
-       {app.add_option("--model", o.model.arch, "vit_small, resnet50, ... (vitrail summary --help)"),
+       {app.add_option("--method", o.method, "what a step is")
+            ->check(CLI::IsMember(bench::methods()))
+            ->capture_default_str(),
+        app.add_option("--model", arch, "vit_small, resnet50, ... (vitrail summary --help); of clip: ViT-B-32, ..."),
         app.add_option("--embed-dim", o.model.embed_dim, "instead of the model's")->check(CLI::PositiveNumber),
         app.add_option("--depth", o.model.depth, "instead of the model's")->check(CLI::PositiveNumber),
         app.add_option("--num-heads", o.model.num_heads, "instead of the model's")->check(CLI::PositiveNumber),
@@ -173,19 +175,28 @@ int bench_step(int argc, char** argv) {
     option->excludes(from_recipe);
   app.add_option("--img-size", img_size, "pixels; 224 if not given")->check(CLI::PositiveNumber);
   app.add_option("--batch", batch, "images a step; 16 if not given")->check(CLI::PositiveNumber);
+  app.add_option("--tokens", o.tokens, "clip: length of a caption; behind it zeros fill the context")
+      ->capture_default_str();
   app.add_option("--dtype", dtype, "f32 or bf16; f32 if not given");
   app.add_option("--threads", o.threads, "compute threads; 0: all");
-  app.add_option("--steps", o.steps, "timed steps, at least 5")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--steps", o.steps, "timed steps, at least 3")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_flag("--forward-only", o.forward_only, "no backward, no optimizer");
   app.add_flag("--ops", o.ops, "print also where the time goes, operation by operation");
   app.add_flag("--json", o.json, "print one JSON object");
-  app.footer("Example: bench_step --model vit_base --batch 8 --dtype bf16 --json");
+  app.footer(
+      "Examples: bench_step --model vit_base --batch 8 --dtype bf16 --json\n"
+      "          bench_step --recipe recipes/dino.yaml --batch 4 --ops\n"
+      "          bench_step --method clip --batch 16 --tokens 12");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? recipes::kDone : recipes::kBadRecipe;
   }
-  if (!recipe.empty()) read_recipe(recipe, o);
+  if (recipe.empty())
+    set_published(o);
+  else
+    read_recipe(recipe, o);
+  o.model.arch = arch.value_or(o.model.arch);
   o.img_size = img_size.value_or(o.img_size);
   o.batch = batch.value_or(o.batch);
   if (!dtype.empty()) o.dtype = dtype;

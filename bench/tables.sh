@@ -1,7 +1,8 @@
 #!/bin/bash
 # The tables of docs/performance.md: a training step, the forward pass, memory, a second thread and the start, each beside
 # oneDNN's best product of the same run, and beside PyTorch where python3-torch is installed. The two sides run in turn,
-# ROUNDS times (1), and the fastest of each counts. Five minutes a round; have nothing else running.
+# ROUNDS times (1), of STEPS steps each (5), and the fastest of each counts. Ten minutes a round; have nothing else running.
+# "bench/tables.sh dino clip captions" is the table of DINO and CLIP alone. RAW=FILE keeps what the programs print.
 # bench/peer_onnxruntime.js says how to add ONNX Runtime.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,13 +18,17 @@ fastest() { # two results, of which the first may be empty
   if [ -z "$1" ] || awk "BEGIN { exit !($(field "$2" ms) < $(field "$1" ms)) }"; then echo "$2"; else echo "$1"; fi
 }
 
+kept() { # a command, of which RAW keeps what it prints
+  "$@" --steps "${STEPS:-5}" | tee -a "${RAW:-/dev/null}"
+}
+
 row() { # name, type, arguments: a line of the table
   local name=$1 dtype=$2 ours='' theirs='' line
   shift 2
   for ((round = 0; round < ${ROUNDS:-1}; round++)); do
-    ours=$(fastest "$ours" "$("$bench" "$@" --dtype "$dtype" --json)")
+    ours=$(fastest "$ours" "$(kept "$bench" "$@" --dtype "$dtype" --json)")
     # PyTorch has no checkpointing here: it is compared without.
-    if has_torch; then theirs=$(fastest "$theirs" "$("${peer[@]}" "${@/--checkpoint/--json}" --dtype "$dtype")"); fi
+    if has_torch; then theirs=$(fastest "$theirs" "$(kept "${peer[@]}" "${@/--checkpoint/--json}" --dtype "$dtype")"); fi
   done
   line="| $name | $dtype | $(round "$(field "$ours" ms)") | $(round "$(field "$ours" gflops)") |"
   line+=" $(awk "BEGIN { printf \"%.0f\", 100 * $(field "$ours" share_of_peak) }")% | $(round "$(field "$ours" peak_rss_mb)") MB |"
@@ -33,6 +38,23 @@ row() { # name, type, arguments: a line of the table
   fi
   echo "$line"
 }
+
+methods() { # dino, clip, captions: rows of the table of methods
+  echo '| step | type | ms | GFLOP/s | of the peak | memory | PyTorch, ms | times as fast | memory, of PyTorch |'
+  echo '| --- | --- | --- | --- | --- | --- | --- | --- | --- |'
+  local part dtype
+  for part in "$@"; do
+    for dtype in f32 bf16; do
+      case $part in
+        dino) row 'DINO, ViT-S/16, 2 x 224 and 8 x 96, 4 images' $dtype --method dino --batch 4 ;;
+        clip) row 'CLIP, ViT-B/32, 16 pairs, captions of 77' $dtype --method clip --batch 16 ;;
+        captions) row 'CLIP, ViT-B/32, 16 pairs, captions of 12' $dtype --method clip --batch 16 --tokens 12 ;;
+        *) echo "$0 $part: parts are dino, clip and captions" >&2 && exit 2 ;;
+      esac
+    done
+  done
+}
+if [ $# -gt 0 ]; then methods "$@" && exit; fi
 
 echo '| model | type | ms | GFLOP/s | of the peak | memory | PyTorch, ms | times as fast | memory, of PyTorch |'
 echo '| --- | --- | --- | --- | --- | --- | --- | --- | --- |'
@@ -47,6 +69,8 @@ row 'ViT-S/16, forward only, batch 16' f32 --model vit_small --batch 16 --forwar
 row 'ViT-S/16, forward only, batch 1' f32 --model vit_small --batch 1 --forward-only
 row 'ViT-S/16, batch 16, one thread' f32 --model vit_small --batch 16 --threads 1
 row 'ViT-S/16, batch 16, one thread' bf16 --model vit_small --batch 16 --threads 1
+echo
+methods dino clip captions
 echo
 echo 'seconds to the first finished step of vit_digits.yaml:'
 bench/first_step.sh

@@ -1,9 +1,9 @@
 #include "core/memory.h"
 
 #include "core/error.h"
+#include "core/segments.h"
 
 #include <pthread.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <bit>
@@ -17,21 +17,31 @@ namespace vitrail {
 struct alignas(64) Storage::Block {
   std::atomic<int64_t> handles{1};
   int64_t bytes = 0;     // asked for
-  int64_t capacity = 0;  // of the size class, without this header
+  int64_t capacity = 0;  // without this header
   const char* owner = "";
 };
 
 namespace {
 
-constexpr int64_t kHugePage = int64_t{2} << 20;
+constexpr int64_t kHeader = 64;                  // in front of the bytes: a Block
+constexpr int64_t kLarge = int64_t{256} << 10;   // with its header: such blocks are cut from segments
+// The least that is asked for at once: memory that nobody has touched costs nothing.
+constexpr int64_t kSegment = int64_t{256} << 20;
 thread_local const char* current_owner = "other";
 
-/// Eight classes an octave: at most an eighth of a block is waste.
-int64_t size_class(int64_t bytes) {
+int64_t rounded_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+/// Of a block that holds bytes, without its header. Small ones have eight classes an octave: at most an eighth is
+/// waste.
+int64_t capacity_for(int64_t bytes) {
   bytes = std::clamp<int64_t>(bytes, 64, int64_t{1} << 60);  // more is refused by the system
   const int64_t step = std::max<int64_t>(64, int64_t(std::bit_floor(uint64_t(bytes))) / 8);
-  return (bytes + step - 1) / step * step;
+  const int64_t size_class = rounded_up(bytes, step);
+  if (size_class + kHeader < kLarge) return size_class;
+  return std::max(rounded_up(bytes + kHeader, Segments::kUnit), kLarge) - kHeader;
 }
+
+bool is_large(int64_t capacity) { return capacity + kHeader >= kLarge; }
 
 std::string mebibytes(int64_t bytes) { return std::to_string((bytes + (1 << 19)) >> 20) + " MiB"; }
 
@@ -50,17 +60,14 @@ class Pool {
   }
 
   Storage::Block* allocate(int64_t bytes) {
-    const int64_t capacity = size_class(bytes);
+    static_assert(sizeof(Storage::Block) == kHeader);
+    const int64_t capacity = capacity_for(bytes);
     std::lock_guard lock(mutex_);
-    auto& free = cache_[capacity];
-    Storage::Block* block = nullptr;
-    if (!free.empty()) {
-      block = free.back();
-      free.pop_back();
-    } else {
-      block = from_system(capacity, bytes);
-    }
+    void* const memory = is_large(capacity) ? large(capacity + kHeader) : small(capacity);
+    if (memory == nullptr) fail<OutOfMemory>("memory", "{}", breakdown(bytes));
+    auto* const block = new (memory) Storage::Block;
     block->bytes = bytes;
+    block->capacity = capacity;
     block->owner = current_owner;
     live_ += capacity;
     owners_[block->owner] += capacity;
@@ -72,8 +79,11 @@ class Pool {
     std::lock_guard lock(mutex_);
     live_ -= block->capacity;
     owners_[block->owner] -= block->capacity;
-    block->handles.store(1, std::memory_order_relaxed);
-    cache_[block->capacity].push_back(block);
+    auto* const memory = reinterpret_cast<std::byte*>(block);
+    if (is_large(block->capacity))
+      segments_.give_back(memory, block->capacity + kHeader);
+    else
+      cache_[block->capacity].push_back(memory);
   }
 
   void release_cached() {
@@ -91,41 +101,57 @@ class Pool {
   std::map<std::string_view, int64_t> owners_;
 
  private:
-  Storage::Block* from_system(int64_t capacity, int64_t asked) {
-    const int64_t total = capacity + int64_t(sizeof(Storage::Block));
-    if (limit_ > 0 && reserved_ + total > limit_) release_cached_locked();
-    void* memory = nullptr;
-    if (limit_ == 0 || reserved_ + total <= limit_) {
-      memory = aligned(total);
-      if (memory == nullptr) {
-        release_cached_locked();
-        memory = aligned(total);
-      }
+  /// Null if the system refuses, or the limit.
+  std::byte* small(int64_t capacity) {
+    auto& free = cache_[capacity];
+    if (!free.empty()) {
+      std::byte* const memory = free.back();
+      free.pop_back();
+      return memory;
     }
-    if (memory == nullptr) fail<OutOfMemory>("memory", "{}", breakdown(asked));
-    reserved_ += total;
-    ++system_allocations_;
-    auto* block = new (memory) Storage::Block;
-    block->capacity = capacity;
-    return block;
+    const int64_t total = capacity + kHeader;
+    const auto from_system = [&]() -> std::byte* {
+      void* memory = nullptr;
+      if (!allowed(total) || posix_memalign(&memory, 64, size_t(total)) != 0) return nullptr;
+      count(total);
+      return static_cast<std::byte*>(memory);
+    };
+    if (std::byte* const memory = from_system()) return memory;
+    release_cached_locked();
+    return from_system();
   }
 
-  static void* aligned(int64_t bytes) {
-    const bool huge = bytes >= kHugePage;
-    void* memory = nullptr;
-    if (posix_memalign(&memory, size_t(huge ? kHugePage : 64), size_t(bytes)) != 0) return nullptr;
-    if (huge) madvise(memory, size_t(bytes), MADV_HUGEPAGE);
-    return memory;
+  /// The same.
+  std::byte* large(int64_t total) {
+    const int64_t least = rounded_up(total, Segments::kHugePage);
+    const auto grow = [&](int64_t bytes) {
+      if (!allowed(bytes) || !segments_.grow(bytes)) return false;
+      count(bytes);
+      return true;
+    };
+    if (std::byte* const memory = segments_.take(total)) return memory;
+    if (!grow(std::max(least, kSegment)) && !grow(least)) {
+      release_cached_locked();
+      grow(least);
+    }
+    return segments_.take(total);
+  }
+
+  bool allowed(int64_t bytes) const { return limit_ == 0 || reserved_ + bytes <= limit_; }
+  void count(int64_t bytes) {
+    reserved_ += bytes;
+    ++system_allocations_;
   }
 
   void release_cached_locked() {
     for (auto& [capacity, free] : cache_) {
-      for (Storage::Block* block : free) {
-        reserved_ -= capacity + int64_t(sizeof(Storage::Block));
-        std::free(block);
+      for (std::byte* memory : free) {
+        reserved_ -= capacity + kHeader;
+        std::free(memory);
       }
       free.clear();
     }
+    reserved_ -= segments_.release();
   }
 
   std::string breakdown(int64_t asked) const {
@@ -142,7 +168,8 @@ class Pool {
   }
 
   std::mutex mutex_;
-  std::map<int64_t, std::vector<Storage::Block*>> cache_;
+  std::map<int64_t, std::vector<std::byte*>> cache_;  // small free blocks by capacity
+  Segments segments_;
 };
 
 Storage::Storage(int64_t bytes) : block_(Pool::instance().allocate(bytes)) {}

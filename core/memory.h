@@ -1,5 +1,5 @@
-// The tensor pool: 64-byte aligned blocks, cached by size class when freed, so that a training loop in its steady state
-// asks nothing of the system. Counts what is live, owner by owner.
+// The tensor pool: 64-byte aligned blocks that are kept when freed (large ones merge with free neighbours), so that a
+// training loop in its steady state asks nothing of the system. Counts what is live, owner by owner.
 #pragma once
 
 #include <atomic>

@@ -257,6 +257,39 @@ L2NormOut l2_normalize(const Tensor& x, double eps) {
   return out;
 }
 
+Tensor l2_norm(const Tensor& x) {
+  const int64_t n = last_size("l2_norm", x);
+  Tensor norm = Tensor::empty(x.shape().without(-1), compute_dtype(x.dtype()));
+  dispatch_compute(x.dtype(), "l2_norm", [&](auto c) {
+    using C = decltype(c);
+    for_each_row<C, 1, 0>({x}, {}, [&](int64_t row, auto& in, auto&) {
+      norm.data<C>()[row] = C(std::sqrt(simd::table<C>().dot(in[0], in[0], n)));
+    });
+  });
+  return norm;
+}
+
+Tensor weight_norm_backward_(Tensor& dw, const Tensor& v, const Tensor& g, const Tensor& norm) {
+  check<ShapeError>(v.rank() == 2 && dw.shape() == v.shape() && dw.dtype() == v.dtype() && dw.is_contiguous(),
+                    "weight_norm_backward_", "dw is {} {}, v is {} {}; needs two dense matrices of one type",
+                    dw.dtype(), dw.shape(), v.dtype(), v.shape());
+  const int64_t n = v.size(1);
+  check_statistics("weight_norm_backward_", "norm", norm, {v.size(0)});
+  const Tensor lengths = channel_values("weight_norm_backward_", "g", g.reshape({-1}), v.size(0), v.dtype());
+  Tensor dg = Tensor::empty(g.shape(), compute_dtype(v.dtype()));
+  dispatch_compute(v.dtype(), "weight_norm_backward_", [&](auto c) {
+    using C = decltype(c);
+    const auto norms = norm.span<C>();
+    for_each_row<C, 2, 1>({dw, v}, {dw}, [&](int64_t row, auto& in, auto& to) {
+      const double length = norms[size_t(row)], along = simd::table<C>().dot(in[0], in[1], n) / length;
+      const double scale = double(lengths.data<C>()[row]) / length;
+      simd::table<C>().blend(in[0], C(scale), in[1], C(-scale * along / length), 0, to[0], n);
+      dg.data<C>()[row] = C(along);
+    });
+  });
+  return dg;
+}
+
 Tensor l2_normalize_backward(const Tensor& dy, const Tensor& y, const Tensor& norm, double eps) {
   const int64_t n = last_size("l2_normalize_backward", y);
   check<ShapeError>(dy.shape() == y.shape(), "l2_normalize_backward", "dy is {}, y is {}", dy.shape(), y.shape());

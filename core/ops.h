@@ -131,6 +131,12 @@ struct L2NormOut {
 };
 L2NormOut l2_normalize(const Tensor& x, double eps = 1e-12);
 Tensor l2_normalize_backward(const Tensor& dy, const Tensor& y, const Tensor& norm, double eps = 1e-12);
+/// |x|_2 over the last axis: [..., C] -> [...] (f32 for bf16 x).
+Tensor l2_norm(const Tensor& x);
+/// For w = g v / norm, row by row, with norm = |v|: dw becomes dv, and dg is returned.
+/// Shape:  dw, v [out, in], both dense and of one type; g [out, 1], norm [out] -> [out, 1].
+/// Source: Salimans and Kingma 2016 (arXiv:1602.07868), eq. 3.
+Tensor weight_norm_backward_(Tensor& dw, const Tensor& v, const Tensor& g, const Tensor& norm);
 
 // ---- attention.cpp ------------------------------------------------------------------------------------------------
 struct AttentionOptions {

@@ -14,7 +14,7 @@ struct WeightNormLinear final : Module<WeightNormLinear> {
         weight_g(sub("weight_g"), {out, 1}, init::ones()),
         weight_v(sub("weight_v"), {out, in}, init::kaiming_uniform()) {}
 
-  Var forward(const Var& x) { return linear(x, l2_normalize(weight_v, 0) * Var(weight_g), {}, DType::f32); }
+  Var forward(const Var& x) { return weight_norm_linear(x, weight_v, weight_g); }
 
   Param weight_g, weight_v;
 };

@@ -17,6 +17,7 @@
 
 #include <cmath>
 #include <map>
+#include <memory>
 #include <numeric>
 
 namespace vitrail::recipes {
@@ -68,11 +69,10 @@ struct Dino final : Recipe {
   explicit Dino(const DinoConfig& c)
       : config(c),
         pictures(c),
-        dino(nn::Scope(uint64_t(c.seed)), maker(c.model, c.data.img_size),
-             maker(without_drops(c.model), c.data.img_size), options_of(c)),
+        step_(c.build_step()),
+        dino(*step_),
         watch(c.head.out_dim, kStepsBeforeWarning),
         plan_(make_plan()) {
-    dino.set_optimizer(build_optimizer(dino.param_groups(), optimizer_of(c.optim), optim::LarsRule::dino));
     const double steps = double(plan_.epochs * plan_.steps_per_epoch);
     teacher_momentum = {.base = c.teacher.momentum, .final = 1, .steps = steps};
     teacher_temp = {.base = c.teacher.temp,
@@ -225,7 +225,8 @@ struct Dino final : Recipe {
 
   const DinoConfig config;
   DinoData pictures;
-  DinoStep dino;
+  const std::unique_ptr<DinoStep> step_;
+  DinoStep& dino;
   CollapseWatch watch;
   Plan plan_;
   optim::CosineSchedule teacher_momentum;
@@ -317,6 +318,13 @@ void DinoConfig::describe(Fields& f) {
 
 RecipeConfig::Sections DinoConfig::sections() const {
   return {data, train.batch_size, {{"teacher/backbone.", true}, {"student/backbone.", false}}, false};
+}
+
+std::unique_ptr<DinoStep> DinoConfig::build_step() const {
+  auto step = std::make_unique<DinoStep>(nn::Scope(uint64_t(seed)), maker(model, data.img_size),
+                                         maker(without_drops(model), data.img_size), options_of(*this));
+  step->set_optimizer(build_optimizer(step->param_groups(), optimizer_of(optim), optim::LarsRule::dino));
+  return step;
 }
 
 std::unique_ptr<Recipe> DinoConfig::build() const { return std::make_unique<Dino>(*this); }

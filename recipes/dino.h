@@ -11,6 +11,8 @@
 
 namespace vitrail::recipes {
 
+class DinoStep;
+
 struct DinoConfig final : RecipeConfig {
   ModelConfig model;
   /// The keys that are not about one view of a picture.
@@ -87,6 +89,8 @@ struct DinoConfig final : RecipeConfig {
     return build_model(scope, model, data.img_size, num_classes);
   }
   std::unique_ptr<Recipe> build() const override;
+  /// Student, teacher and optimizer, without data.
+  std::unique_ptr<DinoStep> build_step() const;
 };
 
 }  // namespace vitrail::recipes

@@ -21,6 +21,7 @@ DinoStep::DinoStep(const nn::Scope& scope, const nn::MakeBackbone& make_student,
 std::vector<optim::ParamGroup> DinoStep::param_groups() { return optim::decay_groups(student.parameters(), {}); }
 
 DinoStep::Result DinoStep::operator()(std::span<const Tensor> crops, const At& at, const DinoAt& now) {
+  optimizer_->zero_grad();  // first: what the step before left need not lie beside this one's activations
   student.train();
   teacher.train();  // as the reference code: its batch statistics, if it has any, are its own
   Result result;
@@ -28,13 +29,14 @@ DinoStep::Result DinoStep::operator()(std::span<const Tensor> crops, const At& a
   result.teacher_features = teacher.features(crops.first(1)).value();              // [2 B, D]
   result.teacher_scores = teacher.head(result.teacher_features).value();           // [2 B, K]
   result.teacher_probs = center.targets(result.teacher_scores, now.teacher_temp);  // [2 B, K]
+  // The bf16 copies of its weights are of no use to the next step: an update, even of nothing, drops them.
+  for (ag::Parameter* p : teacher.parameters()) p->update([](Tensor&) {});
   {
     ag::Tape tape;
-    const ag::Var scores = student(crops);  // [V B, K]
-    const ag::Var loss = nn::dino_loss(scores, result.teacher_probs, options.views, kGlobalViews, options.student_temp);
+    const ag::Var loss = nn::dino_loss(student(crops), result.teacher_probs, options.views, kGlobalViews,
+                                       options.student_temp);  // of scores [V B, K]
     result.loss = loss.value().item();
     check_finite("loss", result.loss, at);
-    optimizer_->zero_grad();
     tape.backward(loss);
   }
   const auto parameters = student.parameters();

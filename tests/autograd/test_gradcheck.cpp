@@ -159,6 +159,13 @@ const std::vector<GradCase>& cases() {
          return Shapes{{dim(rng), dim(rng), in}, {out, in}, {out}};
        },
        [](const Vars& v) { return linear(v[0], v[1], v[2]) + linear(v[0], v[1], Var()); }},
+      {"weight_norm_linear",
+       {{{2, 3}, {4, 3}, {4, 1}}, {{0, 3}, {2, 3}, {2, 1}}, {{2}, {1, 2}, {1, 1}}},
+       [](Rng& rng) {
+         const int64_t in = 1 + dim(rng), out = dim(rng);
+         return Shapes{{dim(rng), dim(rng), in}, {out, in}, {out, 1}};
+       },
+       [](const Vars& v) { return weight_norm_linear(v[0], v[1], v[2]); }},
 
       {"conv2d",
        {{{1, 1, 1, 1}, {1, 1, 1, 1}, {1}}, {{2, 3, 5, 4}, {2, 3, 3, 3}, {2}}},

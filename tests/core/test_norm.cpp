@@ -132,6 +132,28 @@ TEST_CASE("normalisation equals its definition, and its gradient central differe
         1e-8);
 }
 
+TEST_CASE("weight normalisation's gradient is that of its definition, in every type") {
+  Rng rng(4, "weight norm");
+  const test::KernelCase c{"weight_norm_backward_",
+                           [](const Tensors& t) {
+                             Tensor dw = t[0].clone();
+                             const Tensor dg = weight_norm_backward_(dw, t[1], t[2], l2_norm(t[1]));
+                             return Tensors{dw, dg, l2_norm(t[1])};
+                           },
+                           1e-5, 2e-2};
+  for (const Shape& shape : {Shape{1, 2}, Shape{0, 5}, Shape{7, 17}, Shape{300, 256}})
+    test::check_case(c, {rng.normal(shape, 0, 1, DType::f64), rng.normal(shape, 0, 1, DType::f64),
+                         rng.uniform({shape[0], 1}, 0.5, 1.5, DType::f64)});
+
+  const Tensor v = rng.normal({3, 6}, 0, 1, DType::f64), g = rng.uniform({3, 1}, 0.5, 1.5, DType::f64);
+  const Tensor dw = rng.normal({3, 6}, 0, 1, DType::f64);
+  const Tensors got = c.run({dw, v, g});
+  const auto of_v = [&](const Tensor& t) { return mul(l2_normalize(t).y, g); };
+  CHECK(test::max_difference(got[0], numeric_gradient(v, dw, of_v)) < 1e-8);
+  CHECK(test::max_difference(got[1], sum(mul(dw, l2_normalize(v).y), {1}, true)) < 1e-13);
+  CHECK(test::max_difference(got[2], l2_normalize(v).norm) == 0);
+}
+
 TEST_CASE("layer_norm reads f32 and writes bf16") {
   const Inputs in(Shape{5, 96});
   const Tensor x = in.x.to(DType::f32), weight = in.weight.to(DType::f32), bias = in.bias.to(DType::f32);
@@ -164,6 +186,9 @@ TEST_CASE("normalisation says what does not fit") {
                        doctest::Contains("[B, C, H, W] or [B, C]"), ShapeError);
   CHECK_THROWS_WITH_AS(batch_norm_train(zeros({0, 3}), ones({3}), zeros({3}), kEps),
                        doctest::Contains("no elements to average"), ShapeError);
+  Tensor dw = zeros({2, 3});
+  CHECK_THROWS_WITH_AS(weight_norm_backward_(dw, zeros({3, 2}), ones({3, 1}), ones({3})),
+                       doctest::Contains("dw is f32 [2, 3], v is f32 [3, 2]"), ShapeError);
   CHECK_THROWS_WITH_AS(rms_norm_backward(zeros({3, 2}), x, ones({3}), ones({2})),
                        doctest::Contains("dy is [3, 2], x is [2, 3]"), ShapeError);
 }

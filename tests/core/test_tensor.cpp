@@ -84,6 +84,7 @@ TEST_CASE("the pool reuses what was freed and counts by owner") {
 }
 
 TEST_CASE("running out of memory names who holds it") {
+  memory::release_cached();
   memory::set_limit(memory::reserved_bytes() + (8 << 20));
   CHECK_THROWS_WITH_AS(zeros({64 << 20}), doctest::Contains("asked for 256 MiB"), OutOfMemory);
   memory::set_limit(0);

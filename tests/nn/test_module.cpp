@@ -1,9 +1,11 @@
+#include "autograd/scope.h"
 #include "nn/dropout.h"
 #include "nn/linear.h"
 #include "nn/mlp.h"
 #include "nn/module.h"
 #include "nn/norm.h"
 #include "nn/state_io.h"
+#include "nn/weight_norm.h"
 #include "tests/support/close.h"
 
 #include <doctest/doctest.h>
@@ -125,6 +127,34 @@ TEST_CASE("dropout keeps the mean and does nothing in evaluation") {
     const double first = rows.select(0, i).select(0, 0).select(0, 0).item();
     CHECK((first == 0 || first == 2));
     CHECK(rows.select(0, i).to_vector() == std::vector<double>(6, first));
+  }
+}
+
+TEST_CASE("a weight-normalised layer is a linear layer with its directions scaled to their lengths") {
+  for (const DType dtype : {DType::f64, DType::bf16}) {
+    CAPTURE(dtype);
+    const DType master = dtype == DType::f64 ? DType::f64 : DType::f32;
+    const double tolerance = dtype == DType::f64 ? 1e-12 : 2e-2;
+    const ag::Autocast autocast(dtype);
+    WeightNormLinear layer(Scope(1, master), 32, 50);
+    Rng rng(1, "lengths");
+    layer.weight_g.update([&](Tensor& g) { g.copy_(rng.uniform(g.shape(), 0.5, 1.5, master)); });
+    const Tensor x = rng.normal({6, 32}, 0, 1, master), dy = rng.normal({6, 50}, 0, 1, master);
+    const auto run = [&](bool composed) {
+      layer.zero_grad();
+      ag::Tape tape;
+      const Var input = tape.input(x);
+      const Var w = l2_normalize(layer.weight_v, 0) * Var(layer.weight_g);
+      const Var y = composed ? linear(input, w, {}, DType::f32) : layer(input);
+      CHECK(y.dtype() == master);
+      tape.backward(y, dy);
+      return std::vector<Tensor>{y.value(), tape.grad(input), layer.weight_v.grad(), layer.weight_g.grad()};
+    };
+    const auto fused = run(false), composed = run(true);
+    for (size_t i = 0; i < fused.size(); ++i) {
+      CAPTURE(i);
+      CHECK(test::relative_error(fused[i], composed[i]) < tolerance);
+    }
   }
 }
 

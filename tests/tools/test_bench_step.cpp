@@ -30,6 +30,31 @@ TEST_CASE("bench_step times the model of its options, or of a recipe") {
   CHECK(from_recipe["dtype"] == "f32");
 }
 
+TEST_CASE("bench_step times the steps of DINO and CLIP") {
+  const test::TemporaryFolder folder;
+  const auto json = [&](const std::string& arguments) {
+    const test::Output output = test::run(folder, "bench_step", arguments + " --json");
+    CAPTURE(output.err);
+    REQUIRE(output.code == 0);
+    return nlohmann::json::parse(output.out);
+  };
+  const auto dino = json("--recipe " + test::kRecipes + "dino_emoji.yaml --batch 2");
+  CHECK(dino["method"] == "dino");
+  CHECK(dino["model"] == "vit_tiny");
+  CHECK(dino["img_size"] == 48);
+  CHECK(dino["ms"].get<double>() > 0);
+
+  const std::string tiny = "--method clip --depth 1 --embed-dim 32 --num-heads 2 --img-size 32 --batch 2 ";
+  const auto full = json(tiny), captions = json(tiny + "--tokens 12 --dtype bf16");
+  CHECK(full["model"] == "ViT-B-32");
+  CHECK(full["tokens"] == 77);
+  CHECK(captions["tokens"] == 12);
+  const auto operations = [](const nlohmann::json& step) {
+    return step["gflops"].get<double>() * step["ms"].get<double>();
+  };
+  CHECK(operations(captions) < operations(full));
+}
+
 TEST_CASE("bench_step says what is wrong with its arguments") {
   const test::TemporaryFolder folder;
   const auto fails = [&](const std::string& arguments, const std::string& text) {
@@ -41,5 +66,10 @@ TEST_CASE("bench_step says what is wrong with its arguments") {
   fails("--model vit_giant", "vit_giant");
   fails("--dtype f64", "f32 or bf16");
   fails("--recipe nowhere.yaml", "nowhere.yaml: no such file");
+  fails("--method moco", "moco");
+  fails("--method clip --model vit_small", "ViT-B-32");
+  fails("--method clip --tokens 78", "--tokens 78 is outside [3, 77]");
+  fails("--method dino --forward-only", "--method supervised");
+  fails("--recipe " + test::kRecipes + "clip.yaml", "clip.yaml is a recipe of clip");
   fails("--recipe " + test::kRecipes + "vit_digits.yaml --depth 2", "--recipe");
 }

@@ -1,0 +1,147 @@
+#include "bench/methods.h"
+
+#include "autograd/ops.h"
+#include "autograd/scope.h"
+#include "core/error.h"
+#include "core/rng.h"
+#include "nn/clip.h"
+#include "nn/contrastive.h"
+#include "nn/summary.h"
+#include "optim/adamw.h"
+#include "optim/param_groups.h"
+#include "recipes/dino_step.h"
+#include "recipes/trained_model.h"
+
+#include <memory>
+#include <utility>
+
+namespace vitrail::bench {
+namespace {
+
+constexpr double kLr = 1e-4, kWeightDecay = 0.05;
+
+Tensor random_images(int64_t count, int64_t side) { return Rng(0, "images").normal({count, 3, side, side}, 0, 1); }
+
+/// AdamW reads weight, gradient and both moments, and writes all but the gradient.
+int64_t adamw_bytes(const nn::ModuleBase& model) { return 7 * 4 * model.parameter_count(); }
+
+int64_t forward_flops(const std::function<void()>& forward) { return 2 * nn::summarize(forward).front().macs; }
+
+Step supervised_step(const Options& o) {
+  constexpr int64_t kClasses = 1000;
+  const std::shared_ptr<nn::Backbone> model = recipes::build_model(nn::Scope(0), o.model, o.img_size, kClasses);
+  const int64_t flops = o.batch * recipes::model_card(*model, o.img_size).flops_per_image;
+  const Tensor images = random_images(o.batch, o.img_size);
+  if (o.forward_only) return {[=] { model->logits(images); }, flops};
+
+  Rng rng(0, "labels");
+  Tensor labels = zeros({o.batch}, DType::i64);
+  for (int64_t& label : labels.span<int64_t>()) label = rng.below(kClasses);
+  const auto optimizer = std::make_shared<optim::AdamW>(optim::decay_groups(model->parameters()));
+  model->train();
+  const auto run = [=] {
+    const ag::RandomScope random(0, 0);
+    ag::Tape tape;
+    tape.backward(cross_entropy(model->logits(images), labels));
+    optimizer->step(kLr, kWeightDecay);
+    optimizer->zero_grad();
+  };
+  return {run, 3 * flops, adamw_bytes(*model)};
+}
+
+/// As the recipe does it once the prototypes are no longer frozen.
+Step dino_step(const Options& o) {
+  recipes::DinoConfig config = o.dino;
+  config.model = o.model;
+  config.data.img_size = o.img_size;
+  const std::shared_ptr<recipes::DinoStep> dino = config.build_step();
+  const auto crops_of = [&](int64_t images) {
+    std::vector<Tensor> crops{random_images(recipes::DinoStep::kGlobalViews * images, o.img_size)};
+    if (config.crops.local_number > 0)
+      crops.push_back(random_images(config.crops.local_number * images, config.crops.local_size));
+    return crops;
+  };
+  const std::vector<Tensor> crops = crops_of(o.batch), of_one = crops_of(1);
+  dino->student.eval();  // without stochastic depth
+  const int64_t student = forward_flops([&] { dino->student(of_one); });
+  const int64_t teacher = forward_flops([&] { dino->teacher(std::span(of_one).first(1)); });
+
+  recipes::At at{.epoch = config.train.freeze_last_layer, .lr = kLr, .weight_decay = kWeightDecay};
+  const auto run = [=]() mutable {
+    const ag::RandomScope random(0, uint64_t(at.step++));
+    (*dino)(crops, at, {});
+  };
+  const int64_t average_bytes = 3 * 4 * dino->student.parameter_count();
+  return {run, o.batch * (3 * student + teacher), adamw_bytes(dino->student) + average_bytes};
+}
+
+/// Start, words and end of text, then zeros, as CLIP's tokenizer gives a caption of so many tokens.
+Tensor random_captions(int64_t count, int64_t tokens, const nn::TextConfig& text) {
+  check<ConfigError>(3 <= tokens && tokens <= text.context_length, "bench_step",
+                     "--tokens {} is outside [3, {}]: a start, a word, an end and no more than the context", tokens,
+                     text.context_length);
+  Rng rng(0, "captions");
+  Tensor ids = zeros({count, text.context_length}, DType::i64);
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t* const row = ids.data<int64_t>() + i * text.context_length;
+    const int64_t start = text.vocab_size - 2, end = text.vocab_size - 1;
+    row[0] = start;
+    for (int64_t t = 1; t + 1 < tokens; ++t) row[t] = 1 + rng.below(start - 1);
+    row[tokens - 1] = end;
+  }
+  return ids;
+}
+
+Step clip_step(const Options& o) {
+  nn::ClipConfig config = nn::clip_variant(o.model.arch);
+  config.vision.img_size = o.img_size;
+  config.vision.patch_size = o.model.patch_size.value_or(config.vision.patch_size);
+  const auto override_tower = [&](auto& tower) {
+    tower.embed_dim = o.model.embed_dim.value_or(tower.embed_dim);
+    tower.depth = o.model.depth.value_or(tower.depth);
+    tower.num_heads = o.model.num_heads.value_or(tower.num_heads);
+  };
+  override_tower(config.vision);
+  override_tower(config.text);
+  const auto model = std::make_shared<nn::Clip>(nn::Scope(0), config);
+  model->visual.checkpoint_blocks = model->text.checkpoint_blocks = o.model.checkpoint;
+
+  const Tensor images = random_images(o.batch, o.img_size), ids = random_captions(o.batch, o.tokens, config.text);
+  const Tensor one_image = images.slice(0, 0, 1), one_text = ids.slice(0, 0, 1).slice(1, 0, o.tokens);
+  const int64_t flops = o.batch * forward_flops([&] { (*model)(one_image, one_text); });
+  const auto optimizer = std::make_shared<optim::AdamW>(optim::decay_groups(model->parameters(), {}),
+                                                        optim::AdamWOptions{.beta2 = 0.98, .eps = 1e-6});
+  const auto run = [=] {
+    const ag::RandomScope random(0, 0);
+    ag::Tape tape;
+    tape.backward(nn::contrastive_loss((*model)(images, ids)));
+    optimizer->step(kLr, kWeightDecay);
+    model->clamp_logit_scale();
+    optimizer->zero_grad();
+  };
+  return {run, 3 * flops, adamw_bytes(*model)};
+}
+
+struct Method {
+  const char* name;
+  Step (*make)(const Options&);
+};
+constexpr Method kMethods[] = {{"supervised", supervised_step}, {"dino", dino_step}, {"clip", clip_step}};
+
+}  // namespace
+
+std::vector<std::string> methods() {
+  std::vector<std::string> names;
+  for (const Method& method : kMethods) names.emplace_back(method.name);
+  return names;
+}
+
+Step make_step(const Options& o) {
+  check<ConfigError>(!o.forward_only || o.method == "supervised", "bench_step",
+                     "--forward-only is for --method supervised, not {}", o.method);
+  for (const Method& method : kMethods)
+    if (method.name == o.method) return method.make(o);
+  fail<ConfigError>("bench_step", "unknown method '{}'", o.method);
+}
+
+}  // namespace vitrail::bench

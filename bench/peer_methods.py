@@ -1,0 +1,320 @@
+"""What peer_torch.py times: a step of each method in plain PyTorch, written as in the code that was published with it.
+
+Each of supervised, dino and clip takes the arguments of peer_torch.py and gives a function that does one step, and the
+multiply-accumulates of a step, in which a backward pass counts like two forward passes.
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+VITS = {
+    "vit_tiny": (192, 12, 3),
+    "vit_small": (384, 12, 6),
+    "vit_base": (768, 12, 12),
+    "vit_large": (1024, 24, 16),
+    "vit_huge": (1280, 32, 16),
+}
+
+
+def half(args):
+    return torch.autocast("cpu", torch.bfloat16, enabled=args.dtype == "bf16")
+
+
+def transformer_macs(dim, depth, tokens):
+    return depth * (12 * tokens * dim**2 + 2 * tokens**2 * dim)
+
+
+# ---- supervised: a vision transformer, as in timm and in DINO's repository -------------------------------------------
+
+
+class DropPath(nn.Module):
+    def __init__(self, p):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x):
+        if self.p == 0 or not self.training:
+            return x
+        keep = 1 - self.p
+        return x.div(keep) * torch.rand(len(x), *(x.dim() - 1) * (1,), dtype=x.dtype).add_(keep).floor_()
+
+
+class Block(nn.Module):
+    def __init__(self, dim, heads, drop_path=0.0):
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(dim, eps=1e-6), nn.LayerNorm(dim, eps=1e-6)
+        self.qkv, self.proj = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+        self.fc1, self.fc2 = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x):
+        b, n, dim = x.shape
+        q, k, v = self.qkv(self.norm1(x)).reshape(b, n, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
+        weights = (q @ k.transpose(-2, -1) * (dim // self.heads) ** -0.5).softmax(-1)
+        x = x + self.drop_path(self.proj((weights @ v).transpose(1, 2).reshape(b, n, dim)))
+        return x + self.drop_path(self.fc2(F.gelu(self.fc1(self.norm2(x)))))
+
+
+class Vit(nn.Module):
+    """classes: 0 for features without a head. For images of another size the positions are resampled."""
+
+    def __init__(self, args, classes, drop_path_rate=0.0):
+        super().__init__()
+        dim, depth, heads = vit_size(args)
+        self.patch_size, self.side = args.patch_size, args.img_size // args.patch_size
+        self.patch = nn.Conv2d(3, dim, args.patch_size, args.patch_size)
+        self.cls = nn.Parameter(torch.zeros(1, 1, dim))
+        self.pos = nn.Parameter(torch.randn(1, self.side**2 + 1, dim) * 0.02)
+        rates = torch.linspace(0, drop_path_rate, depth).tolist()
+        self.blocks = nn.Sequential(*[Block(dim, heads, rate) for rate in rates])
+        self.norm = nn.LayerNorm(dim, eps=1e-6)
+        self.head = nn.Linear(dim, classes) if classes else nn.Identity()
+
+    def positions(self, height, width):
+        h, w = height // self.patch_size, width // self.patch_size
+        if (h, w) == (self.side, self.side):
+            return self.pos
+        grid = self.pos[:, 1:].reshape(1, self.side, self.side, -1).permute(0, 3, 1, 2)
+        scale = ((h + 0.1) / self.side, (w + 0.1) / self.side)
+        grid = F.interpolate(grid, scale_factor=scale, mode="bicubic")
+        return torch.cat([self.pos[:, :1], grid.permute(0, 2, 3, 1).flatten(1, 2)], 1)
+
+    def forward(self, images):
+        x = self.patch(images).flatten(2).transpose(1, 2)
+        x = torch.cat([self.cls.expand(len(x), -1, -1), x], 1) + self.positions(*images.shape[2:])
+        return self.head(self.norm(self.blocks(x))[:, 0])
+
+
+def vit_size(args):
+    dim, depth, heads = VITS[args.model]
+    return args.embed_dim or dim, args.depth or depth, args.num_heads or heads
+
+
+def vit_macs(args, img_size):
+    dim, depth, _ = vit_size(args)
+    patches = (img_size // args.patch_size) ** 2
+    return patches * 3 * args.patch_size**2 * dim + transformer_macs(dim, depth, patches + 1)
+
+
+def supervised(args):
+    model = Vit(args, classes=1000)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.05)
+    images = torch.randn(args.batch, 3, args.img_size, args.img_size)
+    labels = torch.randint(0, 1000, (args.batch,))
+
+    def forward():
+        with torch.no_grad(), half(args):
+            model(images)
+
+    def step():
+        with half(args):
+            loss = F.cross_entropy(model(images).float(), labels)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    macs = args.batch * (vit_macs(args, args.img_size) + vit_size(args)[0] * 1000)
+    return (forward, macs) if args.forward_only else (step, 3 * macs)
+
+
+# ---- dino: as in main_dino.py, utils.py and vision_transformer.py of facebookresearch/dino ---------------------------
+
+OUT_DIM, HIDDEN, BOTTLENECK = 65536, 2048, 256
+LOCAL_NUMBER, LOCAL_SIZE = 8, 96
+
+
+class DinoHead(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        widths = [dim, HIDDEN, HIDDEN, BOTTLENECK]
+        layers = [layer for a, b in zip(widths, widths[1:]) for layer in (nn.Linear(a, b), nn.GELU())]
+        self.mlp = nn.Sequential(*layers[:-1])
+        self.last_layer = nn.utils.weight_norm(nn.Linear(BOTTLENECK, OUT_DIM, bias=False))
+        self.last_layer.weight_g.data.fill_(1)
+        self.last_layer.weight_g.requires_grad = False
+
+    def forward(self, x):
+        return self.last_layer(F.normalize(self.mlp(x), dim=-1))
+
+
+class MultiCrop(nn.Module):
+    """The backbone once for the crops of each size, the head once for all."""
+
+    def __init__(self, backbone, head):
+        super().__init__()
+        self.backbone, self.head = backbone, head
+
+    def forward(self, crops):
+        sizes = torch.unique_consecutive(torch.tensor([crop.shape[-1] for crop in crops]), return_counts=True)[1]
+        ends = torch.cumsum(sizes, 0).tolist()
+        groups = [torch.cat(crops[a:b]) for a, b in zip([0, *ends], ends)]
+        return self.head(torch.cat([self.backbone(group) for group in groups]))
+
+
+class DinoLoss(nn.Module):
+    def __init__(self, crops, student_temp=0.1, teacher_temp=0.04, center_momentum=0.9):
+        super().__init__()
+        self.crops, self.student_temp, self.teacher_temp = crops, student_temp, teacher_temp
+        self.center_momentum = center_momentum
+        self.register_buffer("center", torch.zeros(1, OUT_DIM))
+
+    def forward(self, student_output, teacher_output):
+        student = (student_output / self.student_temp).chunk(self.crops)
+        teacher = F.softmax((teacher_output - self.center) / self.teacher_temp, dim=-1).detach().chunk(2)
+        total, terms = 0, 0
+        for i, q in enumerate(teacher):
+            for v, scores in enumerate(student):
+                if v != i:
+                    total = total + torch.sum(-q * F.log_softmax(scores, dim=-1), dim=-1).mean()
+                    terms += 1
+        with torch.no_grad():
+            batch_center = torch.sum(teacher_output, dim=0, keepdim=True) / len(teacher_output)
+            self.center = self.center * self.center_momentum + batch_center * (1 - self.center_momentum)
+        return total / terms
+
+
+def clip_gradients(model, clip):
+    for p in model.parameters():
+        if p.grad is not None:
+            factor = clip / (p.grad.data.norm(2) + 1e-6)
+            if factor < 1:
+                p.grad.data.mul_(factor)
+
+
+def decay_groups(model):
+    """Weights that are decayed, and vectors, which are not."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return [{"params": [p for p in trained if p.dim() > 1]},
+            {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0}]
+
+
+def dino(args):
+    """The step of every epoch after the first, in which the last layer is frozen."""
+    dim = vit_size(args)[0]
+    student = MultiCrop(Vit(args, 0, drop_path_rate=0.1), DinoHead(dim))
+    teacher = MultiCrop(Vit(args, 0), DinoHead(dim))
+    teacher.load_state_dict(student.state_dict())
+    for p in teacher.parameters():
+        p.requires_grad = False
+    loss_of = DinoLoss(2 + LOCAL_NUMBER)
+    optimizer = torch.optim.AdamW(decay_groups(student), lr=1e-4, weight_decay=0.05)
+    crops = [torch.randn(args.batch, 3, args.img_size, args.img_size) for _ in range(2)]
+    crops += [torch.randn(args.batch, 3, LOCAL_SIZE, LOCAL_SIZE) for _ in range(LOCAL_NUMBER)]
+
+    def step(momentum=0.996):
+        with half(args):
+            teacher_output, student_output = teacher(crops[:2]), student(crops)
+            loss = loss_of(student_output.float(), teacher_output.float())
+        optimizer.zero_grad()
+        if not math.isfinite(loss.item()):
+            raise ValueError(f"loss is {loss.item()}")
+        loss.backward()
+        clip_gradients(student, 3.0)
+        optimizer.step()
+        with torch.no_grad():
+            for q, k in zip(student.parameters(), teacher.parameters()):
+                k.data.mul_(momentum).add_((1 - momentum) * q.detach().data)
+
+    head = dim * HIDDEN + HIDDEN**2 + HIDDEN * BOTTLENECK + BOTTLENECK * OUT_DIM
+    of_global, of_local = vit_macs(args, args.img_size) + head, vit_macs(args, LOCAL_SIZE) + head
+    return step, args.batch * (3 * (2 * of_global + LOCAL_NUMBER * of_local) + 2 * of_global)
+
+
+# ---- clip: as in model.py of openai/CLIP, with plain GELU, trained as by open_clip -----------------------------------
+
+CLIPS = {  # embed_dim, depth, heads and patch size of images; embed_dim, depth and heads of texts; width of both
+    "ViT-B-32": ((768, 12, 12, 32), (512, 12, 8), 512),
+    "ViT-B-16": ((768, 12, 12, 16), (512, 12, 8), 512),
+}
+VOCABULARY, CONTEXT = 49408, 77
+
+
+class AttentionBlock(nn.Module):
+    def __init__(self, dim, heads, mask=None):
+        super().__init__()
+        self.attn = nn.MultiheadAttention(dim, heads)
+        self.ln_1, self.ln_2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
+        self.mask = mask
+
+    def forward(self, x):
+        y = self.ln_1(x)
+        x = x + self.attn(y, y, y, need_weights=False, attn_mask=self.mask)[0]
+        return x + self.mlp(self.ln_2(x))
+
+
+class Clip(nn.Module):
+    def __init__(self, args):
+        super().__init__()
+        (dim, depth, heads, patch), (text_dim, text_depth, text_heads), out = CLIPS[args.model]
+        tokens = (args.img_size // patch) ** 2 + 1
+        self.conv1 = nn.Conv2d(3, dim, patch, patch, bias=False)
+        self.class_embedding = nn.Parameter(dim**-0.5 * torch.randn(dim))
+        self.image_positions = nn.Parameter(dim**-0.5 * torch.randn(tokens, dim))
+        self.ln_pre, self.ln_post = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.image_blocks = nn.Sequential(*[AttentionBlock(dim, heads) for _ in range(depth)])
+        self.image_projection = nn.Parameter(dim**-0.5 * torch.randn(dim, out))
+
+        mask = torch.full((CONTEXT, CONTEXT), -math.inf).triu(1)
+        self.token_embedding = nn.Embedding(VOCABULARY, text_dim)
+        nn.init.normal_(self.token_embedding.weight, std=0.02)
+        self.text_positions = nn.Parameter(0.01 * torch.randn(CONTEXT, text_dim))
+        self.text_blocks = nn.Sequential(*[AttentionBlock(text_dim, text_heads, mask) for _ in range(text_depth)])
+        self.ln_final = nn.LayerNorm(text_dim)
+        self.text_projection = nn.Parameter(text_dim**-0.5 * torch.randn(text_dim, out))
+        self.logit_scale = nn.Parameter(torch.ones([]) * math.log(1 / 0.07))
+
+    def encode_image(self, images):
+        x = self.conv1(images).flatten(2).permute(0, 2, 1)
+        x = torch.cat([self.class_embedding.expand(len(x), 1, -1), x], 1) + self.image_positions
+        x = self.image_blocks(self.ln_pre(x).permute(1, 0, 2)).permute(1, 0, 2)  # tokens first inside
+        return self.ln_post(x[:, 0]) @ self.image_projection
+
+    def encode_text(self, ids):
+        x = self.token_embedding(ids) + self.text_positions
+        x = self.ln_final(self.text_blocks(x.permute(1, 0, 2)).permute(1, 0, 2))
+        return x[torch.arange(len(x)), ids.argmax(-1)] @ self.text_projection  # the end of text is the largest id
+
+    def forward(self, images, ids):
+        image, text = F.normalize(self.encode_image(images), dim=-1), F.normalize(self.encode_text(ids), dim=-1)
+        return self.logit_scale.exp() * image.float() @ text.float().t()
+
+
+def captions(count, tokens):
+    """Start, words and end of text, then zeros: ids of the whole context."""
+    start, end = VOCABULARY - 2, VOCABULARY - 1
+    ids = torch.zeros(count, CONTEXT, dtype=torch.long)
+    ids[:, :tokens] = torch.randint(1, start, (count, tokens))
+    ids[:, 0], ids[:, tokens - 1] = start, end
+    return ids
+
+
+def clip(args):
+    model = Clip(args)
+    optimizer = torch.optim.AdamW(decay_groups(model), lr=1e-4, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.05)
+    images, ids = torch.randn(args.batch, 3, args.img_size, args.img_size), captions(args.batch, args.tokens)
+    labels = torch.arange(args.batch)
+
+    def step():
+        optimizer.zero_grad()
+        with half(args):
+            logits = model(images, ids).float()
+            loss = (F.cross_entropy(logits, labels) + F.cross_entropy(logits.t(), labels)) / 2
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            model.logit_scale.clamp_(0, math.log(100))
+
+    (dim, depth, _, patch), (text_dim, text_depth, _), out = CLIPS[args.model]
+    patches = (args.img_size // patch) ** 2
+    image = patches * 3 * patch**2 * dim + transformer_macs(dim, depth, patches + 1) + dim * out
+    # The tokens that a feature depends on; the model computes all of the context.
+    text = transformer_macs(text_dim, text_depth, args.tokens) + text_dim * out
+    return step, 3 * args.batch * (image + text)
+
+
+METHODS = {"supervised": supervised, "dino": dino, "clip": clip}
