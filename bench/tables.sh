@@ -2,7 +2,8 @@
 # The tables of docs/performance.md: a training step, the forward pass, memory, a second thread and the start, each beside
 # oneDNN's best product of the same run, and beside PyTorch where python3-torch is installed. The two sides run in turn,
 # ROUNDS times (1), of STEPS steps each (5), and the fastest of each counts. Ten minutes a round; have nothing else running.
-# "bench/tables.sh dino clip captions" is the table of DINO and CLIP alone. RAW=FILE keeps what the programs print.
+# "bench/tables.sh dino clip captions" is the table of DINO and CLIP alone. RAW=FILE keeps what the programs print;
+# ROWS=PATTERN chooses rows of the first table by name.
 # bench/peer_onnxruntime.js says how to add ONNX Runtime.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -25,6 +26,7 @@ kept() { # a command, of which RAW keeps what it prints
 row() { # name, type, arguments: a line of the table
   local name=$1 dtype=$2 ours='' theirs='' line
   shift 2
+  [[ $name =~ ${ROWS:-.} ]] || return 0
   for ((round = 0; round < ${ROUNDS:-1}; round++)); do
     ours=$(fastest "$ours" "$(kept "$bench" "$@" --dtype "$dtype" --json)")
     # PyTorch has no checkpointing here: it is compared without.

@@ -23,8 +23,8 @@ struct alignas(64) Storage::Block {
 
 namespace {
 
-constexpr int64_t kHeader = 64;                  // in front of the bytes: a Block
-constexpr int64_t kLarge = int64_t{256} << 10;   // with its header: such blocks are cut from segments
+constexpr int64_t kHeader = 64;                 // in front of the bytes: a Block
+constexpr int64_t kLarge = int64_t{256} << 10;  // with its header: such blocks are cut from segments
 // The least that is asked for at once: memory that nobody has touched costs nothing.
 constexpr int64_t kSegment = int64_t{256} << 20;
 thread_local const char* current_owner = "other";

@@ -58,6 +58,7 @@ void DataConfig::describe(Fields& f) {
   describe_source(f);
   describe_augmentation(f);
   describe_pixels(f);
+  describe_reading(f);
 }
 
 void DataConfig::describe_source(Fields& f) {
@@ -66,7 +67,6 @@ void DataConfig::describe_source(Fields& f) {
   f("val_split", val_split, "the part to evaluate on");
   f("subset", subset, "share of the training pictures of each class that is used", positive().up_to(1));
   f("subset_seed", subset_seed, "which ones: the same for every seed of training", at_least(0));
-  f("img_size", img_size, "side of the pictures the model sees", at_least(1));
 }
 
 void DataConfig::describe_augmentation(Fields& f) {
@@ -88,10 +88,14 @@ void DataConfig::describe_augmentation(Fields& f) {
 }
 
 void DataConfig::describe_pixels(Fields& f) {
+  f("img_size", img_size, "side of the pictures the model sees", at_least(1));
   f("eval_crop", eval_crop, "random_resized: share of the shorter side kept in evaluation", between(0.1, 1));
   f("interpolation", interpolation, "of resizing", one_of({"nearest", "bilinear", "bicubic"}));
   f("mean", mean, "subtracted from red, green, blue in 0..1", Limits{}.of(3));
   f("std", std, "then divided by", positive().of(3));
+}
+
+void DataConfig::describe_reading(Fields& f) {
   f("workers", workers, "threads that prepare pictures; results do not depend on it", at_least(1));
   f("prefetch", prefetch, "batches prepared ahead", at_least(1));
   f("on_error", on_error, "a broken picture ends the run, or is skipped and listed in bad_files.tsv",
@@ -124,6 +128,7 @@ int64_t eval_shorter_side(const DataConfig& c) {
 }
 
 data::ImageTransform eval_transform(const DataConfig& c) {
+  if (c.published) return c.published->transform();
   data::Pipeline steps;
   steps.add(data::ResizeCenterCrop(eval_shorter_side(c), c.img_size, data::parse_filter(c.interpolation)));
   return {std::move(steps), normalize(c)};

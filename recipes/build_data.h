@@ -4,6 +4,7 @@
 #include "../data/augment/image_transform.h"
 #include "../data/loader.h"
 #include "fields.h"
+#include "preprocessing.h"
 
 #include <memory>
 #include <optional>
@@ -35,12 +36,16 @@ struct DataConfig {
   int64_t prefetch = 4;
   std::string on_error = "fail";
   double max_bad = 0.01;
+  /// No key: a published model's own way, which evaluations then go instead of what the keys say.
+  std::optional<Preprocessing> published;
 
   void describe(Fields& f);
-  /// The same in parts: where pictures come from, what makes a training picture of one, how pixels become numbers.
+  /// The same in parts: where pictures come from, what makes a training picture of one, how pixels become numbers, and
+  /// how files are read.
   void describe_source(Fields& f);
   void describe_augmentation(Fields& f);
   void describe_pixels(Fields& f);
+  void describe_reading(Fields& f);
 };
 
 /// What a training picture goes through, and what a validation picture does.

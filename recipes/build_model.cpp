@@ -41,6 +41,8 @@ std::unique_ptr<nn::Backbone> build_vit(const nn::Scope& scope, const ModelConfi
   vit.drop_path_rate = config.drop_path_rate;
   vit.layerscale_init = config.layerscale_init;
   vit.distilled = config.distilled;
+  vit.num_registers = config.num_registers;
+  if (config.ffn == "swiglu") vit.ffn = nn::Ffn::swiglu;
   vit.pos_interp = parse_pos_interp(config.pos_interp);
   if (config.global_pool == "avg") {
     check<ConfigError>(!config.distilled, "model.distilled", "needs global_pool: token: the heads read the two tokens");
@@ -57,10 +59,10 @@ std::unique_ptr<nn::Backbone> build_vit(const nn::Scope& scope, const ModelConfi
 std::unique_ptr<nn::Backbone> build_resnet(const nn::Scope& scope, const ModelConfig& config, int64_t num_classes) {
   const bool vit_only = config.patch_size || config.embed_dim || config.depth || config.num_heads || config.mlp_ratio ||
                         config.drop_rate != 0 || config.drop_path_rate != 0 || config.layerscale_init != 0 ||
-                        config.checkpoint || config.distilled;
+                        config.checkpoint || config.distilled || config.num_registers != 0 || config.ffn != "mlp";
   check<ConfigError>(!vit_only, "model",
                      "{} takes none of patch_size, embed_dim, depth, num_heads, mlp_ratio, drop_rate, drop_path_rate, "
-                     "layerscale_init, checkpoint, distilled: those are for vision transformers",
+                     "layerscale_init, checkpoint, distilled, num_registers, ffn: those are for vision transformers",
                      config.arch);
   nn::ResNetConfig resnet = nn::resnet_variant(config.arch);
   resnet.num_classes = num_classes;
@@ -89,6 +91,8 @@ void ModelConfig::describe(Fields& f) {
   f("global_pool", global_pool, "what the head of a ViT sees: class token or mean of the patches",
     one_of({"token", "avg"}));
   f("distilled", distilled, "ViT: a distillation token with a head of its own, as DeiT");
+  f("num_registers", num_registers, "ViT: tokens that belong to no patch and that nothing reads", at_least(0));
+  f("ffn", ffn, "ViT: feed-forward part of a block; swiglu: as DINOv2's giant", one_of({"mlp", "swiglu"}));
   f("pos_interp", pos_interp, "ViT: how positions are resampled for another image size; size: as DeiT",
     one_of(pos_interp_names()));
   f("small_images", small_images, "ResNet: stem for pictures of about 32x32 pixels");

@@ -21,6 +21,8 @@ struct ModelConfig {
   double layerscale_init = 0;
   std::string global_pool = "token";
   bool distilled = false;
+  int64_t num_registers = 0;
+  std::string ffn = "mlp";
   std::string pos_interp = "size";
   bool small_images = false;
   bool checkpoint = false;

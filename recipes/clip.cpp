@@ -225,9 +225,9 @@ void ClipConfig::Pairs::describe(Fields& f) {
   f("train_split", train_split, "the part to train on");
   f("val_split", val_split, "the part to evaluate on");
   f("captions", captions, "kinds of captions to train on, where the table has a column 'kind'; empty: all");
-  f("img_size", img_size, "side of the pictures the model sees", at_least(1));
   describe_augmentation(f);
   describe_pixels(f);
+  describe_reading(f);
 }
 
 ClipConfig::Optim::Optim() {

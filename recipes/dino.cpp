@@ -240,6 +240,7 @@ struct Dino final : Recipe {
 void DinoConfig::Pictures::describe(Fields& f) {
   describe_source(f);
   describe_pixels(f);
+  describe_reading(f);
 }
 
 void DinoConfig::Crops::describe(Fields& f) {

@@ -8,7 +8,7 @@ namespace vitrail::recipes {
 void DistillationConfig::describe(Fields& f) {
   f("kind", kind, "learn from a teacher: its probabilities (soft), its decisions (hard), not at all (none)",
     one_of({"none", "soft", "hard"}));
-  f("teacher", teacher, "soft, hard: checkpoint or folder of a run with the same classes");
+  f("teacher", teacher, "soft, hard: run, checkpoint or published model with the same classes");
   f("alpha", alpha, "share of the teacher in the loss; the rest is the labels'", between(0, 1));
   f("tau", tau, "soft: temperature of both probabilities", positive());
   f("norm", norm,

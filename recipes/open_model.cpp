@@ -40,7 +40,7 @@ OpenModel open_published(const std::filesystem::path& path) {
     return opened;
   }
   std::optional<data::Tokenizer> tokenizer;
-  if (published.vocabulary) tokenizer.emplace(data::Vocabulary::read(*published.vocabulary));
+  if (published.vocabulary) tokenizer.emplace(*std::move(published.vocabulary));
   set_clip(opened, build_clip(published), std::move(tokenizer));
   return opened;
 }

@@ -1,5 +1,6 @@
 #include "recipes/preprocessing.h"
 
+#include "core/rng.h"
 #include "data/augment/resize_exact.h"
 #include "recipes/build_data.h"
 #include "recipes/json_object.h"
@@ -51,6 +52,16 @@ data::ImageTransform Preprocessing::transform() const {
   return {std::move(steps), data::Normalize(mean, std)};
 }
 
+Tensor Preprocessing::batch(std::span<const data::Image> images) const {
+  const int64_t side = img_size();
+  const data::ImageTransform as_input = transform();
+  Tensor result = Tensor::empty({int64_t(images.size()), 3, side, side});
+  Rng unused(0, "preprocessing");  // there is nothing random in it
+  for (size_t i = 0; i < images.size(); ++i)
+    as_input(images[i], unused, result.select(0, int64_t(i)).span<float>());
+  return result;
+}
+
 std::string Preprocessing::text() const {
   std::string steps;
   if (resize == Resize::shorter) steps = fmt::format("shorter side to {} ({}), ", size, data::to_string(filter));
@@ -84,6 +95,7 @@ Preprocessing published_preprocessing(const nn::Layout& layout, int64_t img_size
 }
 
 Preprocessing recipe_preprocessing(const DataConfig& config) {
+  if (config.published) return *config.published;
   Preprocessing p;
   p.crop = config.img_size;
   p.size = eval_shorter_side(config);

@@ -1,11 +1,13 @@
 // Preprocessing: what a picture goes through before a published model sees it.
 #pragma once
 
+#include "../core/tensor.h"
 #include "../data/augment/center_crop.h"
 #include "../data/augment/image_transform.h"
 #include "../nn/layouts/layout.h"
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -26,6 +28,9 @@ struct Preprocessing {
   /// The side of the square that the model gets.
   int64_t img_size() const { return crop > 0 ? crop : size; }
   data::ImageTransform transform() const;
+  /// The pictures as the model takes them: f32 [B, 3, img_size(), img_size()].
+  /// Throws ShapeError if one does not come out at that size.
+  Tensor batch(std::span<const data::Image> images) const;
   /// "shorter side to 256 (bicubic), the central 224x224, mean 0.485 0.456 0.406, std ..."
   std::string text() const;
   bool operator==(const Preprocessing&) const = default;

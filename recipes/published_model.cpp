@@ -5,6 +5,7 @@
 #include "core/safetensors.h"
 #include "recipes/hub_config.h"
 #include "recipes/model_metadata.h"
+#include "recipes/recipe.h"
 
 #include <algorithm>
 #include <array>
@@ -183,7 +184,7 @@ PublishedModel read_published_model(const fs::path& path, const PublishedOptions
   if (config) model.classes = config->classes;
   if (int64_t(model.classes.size()) != model.vision().num_classes || model.is_clip()) model.classes.clear();
   const fs::path folder = model.source.parent_path();
-  if (model.is_clip() && fs::exists(folder / "merges.txt")) model.vocabulary = folder;
+  if (model.is_clip() && fs::exists(folder / "merges.txt")) model.vocabulary = data::Vocabulary::read(folder);
   return model;
 }
 
@@ -203,6 +204,14 @@ std::unique_ptr<nn::Clip> build_clip(const PublishedModel& model) {
   nn::load_state(*clip, model.weights, *model.layout, model.source.string());
   clip->eval();
   return clip;
+}
+
+std::unique_ptr<nn::VisionTransformer> build_vision(const PublishedModel& model) {
+  if (!model.is_clip()) return build_vit(model);
+  auto tower = std::make_unique<nn::VisionTransformer>(nn::Scope().without_values(), model.vision());
+  nn::load_state(*tower, without_prefix(model.weights, "visual."), model.source.string());
+  tower->eval();
+  return tower;
 }
 
 }  // namespace vitrail::recipes

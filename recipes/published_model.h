@@ -1,6 +1,7 @@
 // Published models: weights in the layouts of other programs, alone in a file or in a folder that says what they are.
 #pragma once
 
+#include "../data/text/vocabulary.h"
 #include "../nn/layouts/architecture.h"
 #include "preprocessing.h"
 
@@ -22,7 +23,7 @@ struct PublishedModel {
   TensorMap weights;  // under our names
   Preprocessing preprocessing;
   std::vector<std::string> classes;                 // what a classifier's outputs are called; empty: unknown
-  std::optional<std::filesystem::path> vocabulary;  // of CLIP, for data::Vocabulary::read
+  std::optional<data::Vocabulary> vocabulary;       // of a CLIP
   std::vector<std::string> notes;                   // what was left out or had to be assumed
 
   bool is_clip() const { return std::holds_alternative<nn::ClipConfig>(architecture); }
@@ -50,6 +51,8 @@ PublishedModel read_published_model(const std::filesystem::path& path, const Pub
 /// Throws: ConfigError if it is a model of the other kind; IoError listing what does not fit under the file's names.
 std::unique_ptr<nn::VisionTransformer> build_vit(const PublishedModel& model);
 std::unique_ptr<nn::Clip> build_clip(const PublishedModel& model);
+/// The same of either kind, of a CLIP the image tower.
+std::unique_ptr<nn::VisionTransformer> build_vision(const PublishedModel& model);
 
 /// The file of the weights that path stands for; nothing if it is neither such a file nor a folder with one, but maybe
 /// a run. Throws ConfigError for PyTorch's own files, saying how to convert them.

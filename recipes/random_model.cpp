@@ -1,7 +1,6 @@
 #include "recipes/random_model.h"
 
 #include "core/error.h"
-#include "data/text/vocabulary.h"
 #include "nn/state_io.h"
 #include "recipes/suggest.h"
 
@@ -79,15 +78,17 @@ PublishedModel image_model(const Entry& entry, const RandomModelOptions& options
 PublishedModel clip_model(std::string_view name, std::string_view variant, const RandomModelOptions& options) {
   check<ConfigError>(options.num_classes == 0, "init", "{} has no classifier", name);
   nn::ClipConfig config = nn::clip_variant(variant);
-  if (options.vocabulary) config.text.vocab_size = data::Vocabulary::read(*options.vocabulary).size();
-  const nn::Clip model(nn::Scope(options.seed), config);
   PublishedModel published;
+  if (options.vocabulary) {
+    published.vocabulary = data::Vocabulary::read(*options.vocabulary);
+    config.text.vocab_size = published.vocabulary->size();
+  }
+  const nn::Clip model(nn::Scope(options.seed), config);
   published.source = name;
   published.layout = &nn::layout_named("hf_clip");
   published.architecture = config;
   published.weights = nn::state(model);
   published.preprocessing = published_preprocessing(*published.layout, config.vision.img_size);
-  published.vocabulary = options.vocabulary;
   return published;
 }
 

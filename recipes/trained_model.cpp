@@ -7,6 +7,7 @@
 #include "recipes/checkpoint.h"
 #include "recipes/config.h"
 #include "recipes/published_model.h"
+#include "recipes/published_settings.h"
 
 namespace vitrail::recipes {
 namespace {
@@ -39,6 +40,17 @@ Weights weights_of(const OpenedRun& run) {
   for (const auto& [prefix, averaged] : run.settings->sections().weights)
     if (TensorMap map = without_prefix(run.state, prefix); !map.empty()) return {std::move(map), averaged};
   fail<IoError>("checkpoint", "{} holds no model", run.checkpoint.string());
+}
+
+TrainedModel of_published(const fs::path& path, const std::vector<std::string>& changes) {
+  const PublishedModel published = read_published_model(path);
+  TrainedModel trained;
+  trained.checkpoint = published.source;
+  trained.settings = std::make_unique<PublishedSettings>(published);
+  Config config(*trained.settings);
+  for (const std::string& change : changes) config.set(change);
+  trained.model = build_vision(published);
+  return trained;
 }
 
 }  // namespace
@@ -75,7 +87,7 @@ StartWeights read_weights(const fs::path& path) {
 }
 
 TrainedModel load_trained_model(const fs::path& path, const std::vector<std::string>& changes) {
-  return to_model(open_run(path, changes));
+  return published_weights(path) ? of_published(path, changes) : to_model(open_run(path, changes));
 }
 
 TrainedModel to_model(OpenedRun run) {

@@ -27,16 +27,17 @@ struct OpenedRun {
 /// Throws: ConfigError if path is neither, or for changes that do not fit; IoError for a damaged checkpoint.
 OpenedRun open_run(const std::filesystem::path& path, const std::vector<std::string>& changes = {});
 
-/// A model as a run left it.
+/// A model as a run left it, or as it was published.
 struct TrainedModel {
   std::filesystem::path checkpoint;
-  std::unique_ptr<RecipeConfig> settings;  // the run's recipe, changed
+  std::unique_ptr<RecipeConfig> settings;  // the run's recipe or PublishedSettings, changed
   std::unique_ptr<nn::Backbone> model;     // in evaluation mode
   bool averaged = false;                   // the weights are the run's moving averages
 };
 
-/// The averaged weights are taken where the run kept them.
-/// Throws as open_run; IoError for a checkpoint that holds other weights than its recipe says.
+/// path: as for open_run, or a published model, see read_published_model. The averaged weights are taken where a run
+/// kept them, of a CLIP the image tower.
+/// Throws as open_run and read_published_model; IoError for a checkpoint that holds other weights than its recipe says.
 TrainedModel load_trained_model(const std::filesystem::path& path, const std::vector<std::string>& changes = {});
 TrainedModel to_model(OpenedRun run);
 

@@ -3,7 +3,6 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/safetensors.h"
-#include "data/text/vocabulary.h"
 #include "recipes/hub_config.h"
 #include "recipes/model_metadata.h"
 
@@ -97,12 +96,9 @@ WrittenModel write_model(const PublishedModel& model, std::string_view name, con
                        clip ? to_config_json(*clip) : to_config_json(model.vision(), layout, model.classes));
     texts.emplace_back("preprocessor_config.json", to_preprocessor_json(model.preprocessing, layout));
   }
-  std::optional<data::Vocabulary> vocabulary;
-  if (clip && model.vocabulary) {
-    vocabulary = data::Vocabulary::read(*model.vocabulary);
-    check<ConfigError>(vocabulary->size() == clip->text.vocab_size, "vocabulary", "{} has {} symbols, the model {}",
-                       model.vocabulary->string(), vocabulary->size(), clip->text.vocab_size);
-  }
+  if (clip && model.vocabulary)
+    check<ConfigError>(model.vocabulary->size() == clip->text.vocab_size, "vocabulary",
+                       "it has {} symbols, the model {}", model.vocabulary->size(), clip->text.vocab_size);
 
   std::error_code error;
   fs::create_directories(out, error);
@@ -114,8 +110,8 @@ WrittenModel write_model(const PublishedModel& model, std::string_view name, con
     durable_write(out / text_name, text);
     written.files.push_back(out / text_name);
   }
-  if (vocabulary) write_tokenizer(*vocabulary, clip->text.context_length, out, written.files);
-  if (clip && !vocabulary && hf) written.notes.emplace_back("no tokenizer is written: no vocabulary is known");
+  if (clip && model.vocabulary) write_tokenizer(*model.vocabulary, clip->text.context_length, out, written.files);
+  if (clip && !model.vocabulary && hf) written.notes.emplace_back("no tokenizer is written: no vocabulary is known");
   return written;
 }
 

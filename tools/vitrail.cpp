@@ -51,6 +51,7 @@ int vitrail_program(int argc, char** argv) {
   tools::add_pca(app);
   tools::add_neighbours(app);
   tools::add_map(app);
+  tools::add_completion(app);
   check_command(app, argc, argv);
   try {
     app.parse(argc, argv);

@@ -23,3 +23,22 @@ cmake -S "$work/examples" -B "$work/build" -DCMAKE_PREFIX_PATH="$work/prefix" -D
   -DCMAKE_CXX_FLAGS="-Wall -Wextra -Werror" >/dev/null
 cmake --build "$work/build" -j 2
 ctest --test-dir "$work/build" --output-on-failure
+
+# The examples that want a published model get one of random weights, and must find what the commands find.
+vitrail=$work/prefix/bin/vitrail assets=$source/recipes/assets/emoji_captions
+cd "$work"
+tar -xzf "$assets/val.tar.gz" # drawings, twemoji/*.png
+set -- $(find twemoji -name '*.png' | sort | head -n 3)
+"$vitrail" tokenizer "$assets/captions.val.tsv" --size 600 -o vocab >/dev/null
+"$vitrail" init --arch clip_vit_b32 --vocab vocab -o clip >/dev/null
+"$vitrail" init --arch dino_vit_s16 -o dino.safetensors --layout dino >/dev/null
+same() { # pattern, two outputs: the same figures, in whatever order
+  [ "$(grep -oE "$1" "$2" | sort)" = "$(grep -oE "$1" "$3" | sort)" ] && [ -s "$2" ] && return
+  echo "examples and vitrail differ:" && cat "$2" "$3" && exit 1
+}
+build/zero_shot clip "$1" 'a flag' 'a button' 'two people' >example.txt
+"$vitrail" zero-shot -m clip "$1" --labels 'a flag' 'a button' 'two people' >command.txt
+same '[0-9]+\.[0-9]{2}%' example.txt command.txt
+build/features dino.safetensors "$@" >example.txt
+"$vitrail" similarity -m dino.safetensors "$@" >command.txt
+same '[01]\.[0-9]{3}' example.txt command.txt

@@ -15,6 +15,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <string>
@@ -470,6 +471,15 @@ TEST_CASE("preprocessing: the two rules of the central crop differ where they sh
   p = {.resize = Preprocessing::Resize::shorter, .size = 64, .crop = 48};
   CHECK(p.transform().augmented(image, rng) ==
         data::center_crop(data::resize(image, {64, 85}, data::Filter::bicubic), 48));
+
+  const Tensor batch = p.batch(std::vector{image, small});
+  CHECK(batch.shape() == Shape{2, 3, 48, 48});
+  Tensor second = Tensor::empty({3, 48, 48});
+  p.transform()(small, rng, second.span<float>());
+  CHECK(std::ranges::equal(batch.select(0, 1).span<float>(), second.span<float>()));
+  p.resize = Preprocessing::Resize::none;
+  p.crop = 0;
+  CHECK_THROWS_AS(p.batch(std::vector{image}), ShapeError);  // 224 x 299, where 64 x 64 are expected
 }
 
 TEST_CASE("random models: the same for a seed, by every name, and written as folders") {

@@ -1,10 +1,12 @@
 #include "core/safetensors.h"
+#include "data/image.h"
 #include "nn/layouts/layout.h"
 #include "nn/state_io.h"
 #include "tests/support/close.h"
 #include "tests/tools/program.h"
 
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 #include <filesystem>
 
@@ -62,4 +64,22 @@ TEST_CASE("vitrail convert: a run becomes a folder of Hugging Face, with its pre
   const TensorMap through = safetensors::Reader(folder.path() / "timm.safetensors").read_all();
   REQUIRE(exported.size() == through.size());
   for (const auto& item : exported) CHECK(test::max_difference(item.second, through.at(item.first)) == 0);
+
+  // What takes a run takes the folder too, and sees the same model.
+  const auto evaluated = [&](const std::string& model) {
+    const Output output = vitrail_program(folder, "eval " + model + " --confusion '' --json");
+    CAPTURE(output.err);
+    REQUIRE(output.code == 0);
+    return nlohmann::json::parse(output.out);
+  };
+  const auto run = evaluated("run"), published = evaluated("model " + test::kDigits);
+  CHECK(double(published["loss"]) == doctest::Approx(double(run["loss"])).epsilon(1e-6));
+  CHECK(published["classes"] == run["classes"]);
+  check_says(vitrail_program(folder, "knn model " + test::kDigits + " -k 5 --baselines"), 0, "untrained");
+  check_says(vitrail_program(folder, "knn model -k 5"), 2, "data.root");
+  check_says(vitrail_program(folder, "knn model data.eval_crop=1"), 2, "data.eval_crop");
+  check_says(vitrail_program(folder, "summary model"), 0, "blocks.0.mlp");
+  data::write_png(folder.path() / "grey.png", data::Image(40, 30));
+  check_says(vitrail_program(folder, "attention model grey.png"), 0, "attention.png: 1 pictures");
+  check_says(vitrail_program(folder, "pca timm.safetensors grey.png"), 0, "pca.png: 1 pictures");
 }

@@ -22,11 +22,34 @@ TEST_CASE("vitrail explains itself, each command with an example") {
   check_says(vitrail_program(folder, "--help"), 0, "preview");
   for (const std::string command : {"pack",   "preview",   "eval",     "summary",    "export", "plot",      "knn",
                                     "linear", "attention", "pca",      "neighbours", "map",    "tokenizer", "convert",
-                                    "init",   "zero-shot", "features", "similarity", "search", "retrieval"})
+                                    "init",   "zero-shot", "features", "similarity", "search", "retrieval",
+                                    "completion"})
     check_says(vitrail_program(folder, command + " --help"), 0, "Example: vitrail " + command);
   check_says(vitrail_program(folder, ""), 2, "required");
   check_says(vitrail_program(folder, "sumary vit_tiny"), 2, "no command 'sumary'; did you mean 'summary'?");
   check_says(vitrail_program(folder, "summary vit_tiny --clases 3"), 2, "--clases");
+}
+
+TEST_CASE("vitrail completion: shells complete commands, options and files") {
+  const test::TemporaryFolder folder;
+  test::write_text(folder.path() / "complete.sh", R"(. ./vitrail.bash
+COMP_WORDS=(vitrail "$@") COMP_CWORD=$#
+_vitrail
+echo "${COMPREPLY[@]}"
+)");
+  check_says(vitrail_program(folder, "completion bash >vitrail.bash"), 0, "");
+  const auto completed = [&](const std::string& words) {
+    std::system(("cd " + folder.path().string() + " && bash complete.sh " + words + " >found.txt 2>&1").c_str());
+    return test::read_text(folder.path() / "found.txt");
+  };
+  CHECK(completed("sim") == "similarity\n");
+  CHECK(completed("s") == "summary similarity search\n");
+  CHECK(completed("zero-shot --lab") == "--labels\n");
+  CHECK(completed("pack some/fi") == "\n");  // the shell's own: names of files
+  check_says(vitrail_program(folder, "completion fish"), 0,
+             "complete -c vitrail -n '__fish_seen_subcommand_from init' -l arch");
+  check_says(vitrail_program(folder, "completion zsh"), 0, "bashcompinit");
+  check_says(vitrail_program(folder, "completion csh"), 2, "csh");
 }
 
 TEST_CASE("vitrail summary shows published models and recipes") {

@@ -17,7 +17,8 @@ std::string quoted(const std::string& text) {
 void ModelArguments::add_to(CLI::App& command, const std::string& what_data) {
   command
       .add_option("checkpoint", checkpoint,
-                  "checkpoint, or folder of a run (its best.h5, else last.h5); averaged weights if it has them")
+                  "folder of a run (its best.h5, else last.h5; averaged weights if it has them), its checkpoint, or a "
+                  "published model: its folder, or a .safetensors file")
       ->required();
   command.add_option("data", rest, what_data + "; key=value, in place of what the recipe says");
 }

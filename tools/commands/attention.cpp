@@ -26,13 +26,14 @@ struct Options : PictureArguments {
 void attention(const Options& o) {
   const TrainedModel trained = load_trained_model(o.checkpoint);
   nn::VisionTransformer& model = transformer_of(trained, "attention");
-  const int64_t size = o.side(model);
+  const DataConfig& config = trained.settings->sections().data;
+  const int64_t size = o.side(config);
   const std::vector<Picture> pictures = read_pictures(o.pictures, o.count);
   std::vector<data::Image> cells;
   std::vector<std::string> captions;
   for (const Picture& picture : pictures) {
     const data::Image image = fit_to_patches(picture.image, size, model.config.patch_size);
-    const auto maps = class_attention(model, to_input(image, trained.settings->sections().data));
+    const auto maps = class_attention(model, to_input(image, config));
     const data::Image shown = enlarged(image, kShown);
     // Two rows: the maps of the heads beside the picture, below them the part that holds most of their attention.
     for (const bool masked : {false, true}) {
@@ -62,7 +63,8 @@ void add_attention(CLI::App& app) {
   command->add_option("--mass", o->mass, "share of the attention that the masks keep")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
-  command->footer("Example: vitrail attention runs/dino_cifar10-2025-01-31-1 photos/ -o attention.png");
+  command->footer("Example: vitrail attention runs/dino_cifar10-2025-01-31-1 photos/ -o attention.png\n"
+                  "         vitrail attention dino-vits16/ photos/");
   command->callback([o] { attention(*o); });
 }
 

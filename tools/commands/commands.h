@@ -25,5 +25,7 @@ void add_attention(CLI::App& app);
 void add_pca(CLI::App& app);
 void add_neighbours(CLI::App& app);
 void add_map(CLI::App& app);
+/// The last one: it completes those that were added before.
+void add_completion(CLI::App& app);
 
 }  // namespace vitrail::tools

@@ -2,6 +2,7 @@
 #include "core/error.h"
 #include "nn/state_io.h"
 #include "recipes/build_data.h"
+#include "recipes/clip_model.h"
 #include "recipes/trained_model.h"
 #include "recipes/write_model.h"
 #include "tools/commands/commands.h"
@@ -13,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace vitrail::tools {
 namespace {
@@ -24,9 +26,23 @@ struct Options {
   nn::Unwritten unwritten;
 };
 
+PublishedModel of_clip(const TrainedClip& trained) {
+  const ClipConfig& settings = *trained.settings;
+  PublishedModel model;
+  model.source = trained.checkpoint;
+  model.layout = &nn::layout_named("open_clip");
+  model.vocabulary = trained.tokenizer.vocabulary();
+  model.architecture = clip_config(settings.clip(), settings.data.img_size, model.vocabulary->size());
+  model.weights = nn::state(*trained.model);
+  model.preprocessing = recipe_preprocessing(settings.data);
+  return model;
+}
+
 /// The model of a run of ours.
-PublishedModel of_checkpoint(const std::string& path) {
-  const TrainedModel trained = load_trained_model(path);
+PublishedModel of_run(const std::string& path) {
+  OpenedRun run = open_run(path);
+  if (dynamic_cast<const ClipConfig*>(run.settings.get()) != nullptr) return of_clip(to_clip(std::move(run)));
+  const TrainedModel trained = to_model(std::move(run));
   const auto* vit = dynamic_cast<const nn::VisionTransformer*>(trained.model.get());
   check<ConfigError>(vit, "convert",
                      "{} is a ResNet; layouts are for vision transformers, vitrail export writes its weights",
@@ -42,7 +58,7 @@ PublishedModel of_checkpoint(const std::string& path) {
 }
 
 PublishedModel read(const Options& o) {
-  if (!published_weights(o.in)) return of_checkpoint(o.in);
+  if (!published_weights(o.in)) return of_run(o.in);
   PublishedOptions options{.layout = nullptr, .unwritten = o.unwritten};
   if (!o.from.empty()) options.layout = &nn::layout_named(o.from);
   PublishedModel model = read_published_model(o.in, options);

@@ -39,14 +39,15 @@ std::vector<uint8_t> to_bytes(const Tensor& x) {
 void pca(const PictureArguments& o) {
   const TrainedModel trained = load_trained_model(o.checkpoint);
   nn::VisionTransformer& model = transformer_of(trained, "pca");
-  const int64_t size = o.side(model), patch = model.config.patch_size;
+  const DataConfig& config = trained.settings->sections().data;
+  const int64_t size = o.side(config), patch = model.config.patch_size;
   std::vector<data::Image> images;
   std::vector<std::string> names;
   std::vector<Tensor> features;  // [patches, D]
   for (const Picture& picture : read_pictures(o.pictures, o.count)) {
     images.push_back(fit_to_patches(picture.image, size, patch));
     names.push_back(picture.name);
-    const Tensor tokens = model.forward_tokens(to_input(images.back(), trained.settings->sections().data)).value();
+    const Tensor tokens = model.forward_tokens(to_input(images.back(), config)).value();
     features.push_back(tokens.select(0, 0).slice(0, model.prefix_tokens(), tokens.size(1)));
   }
   const Tensor all = core::concat(features, 0);

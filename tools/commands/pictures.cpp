@@ -12,10 +12,10 @@ namespace vitrail::tools {
 namespace fs = std::filesystem;
 
 void PictureArguments::add_to(CLI::App& command) {
-  command.add_option("checkpoint", checkpoint, "checkpoint, or folder of a run")->required();
+  command.add_option("checkpoint", checkpoint, "folder of a run or its checkpoint, a published model's folder, or a .safetensors file")->required();
   command.add_option("pictures", pictures, "picture, or folder of pictures")->required();
   command.add_option("-o,--out", out, "PNG file to write")->capture_default_str();
-  command.add_option("--size", size, "shorter side that the model sees; 0: twice that of its training")
+  command.add_option("--size", size, "shorter side that the model sees; 0: twice the usual")
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();
   command.add_option("-n,--count", count, "pictures of a folder")->check(CLI::Range(1, 256))->capture_default_str();

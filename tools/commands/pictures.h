@@ -26,7 +26,7 @@ struct PictureArguments {
 
   void add_to(CLI::App& command);
   /// The shorter side that the model sees.
-  int64_t side(const nn::VisionTransformer& model) const { return size > 0 ? size : 2 * model.config.img_size; }
+  int64_t side(const recipes::DataConfig& data) const { return size > 0 ? size : 2 * data.img_size; }
 };
 /// The smallest side of a picture on their sheets.
 inline constexpr int64_t kShown = 240;

@@ -48,11 +48,12 @@ ModelCard card_of_settings(const RecipeConfig& settings, int64_t classes) {
 
 ModelCard card_of(const Options& o) {
   const fs::path path = o.model;
-  if (!fs::exists(path) && path.extension() != ".yaml" && path.extension() != ".h5") {
+  const bool is_recipe = path.extension() == ".yaml" || path.extension() == ".yml";
+  if (!fs::exists(path) && !is_recipe && path.extension() != ".h5") {
     constexpr int64_t kImageNetClasses = 1000;
     return card_of_settings(*settings_of_architecture(o), o.classes.value_or(kImageNetClasses));
   }
-  if (fs::is_directory(path) || path.extension() == ".h5") {
+  if (!is_recipe) {
     const TrainedModel trained = load_trained_model(path, o.changes);
     return model_card(*trained.model, trained.settings->sections().data.img_size);
   }
@@ -76,7 +77,7 @@ void add_summary(CLI::App& app) {
   const auto o = std::make_shared<Options>();
   CLI::App* command =
       app.add_subcommand("summary", "Prints a model layer by layer: output shape, parameters, cost of one picture.");
-  command->add_option("model", o->model, "published model (vit_small), recipe file, checkpoint or folder of a run")
+  command->add_option("model", o->model, "architecture (vit_small), recipe file, run or checkpoint, folder or .safetensors of a published model")
       ->required();
   command->add_option("changes", o->changes, "key=value, in place of what the recipe says");
   command->add_option("--classes", o->classes, "outputs of the classifier, in place of the data's")

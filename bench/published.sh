@@ -1,0 +1,59 @@
+#!/bin/bash
+# Published models in use: seconds from the start of the program to its first answer, and pictures a second after that, by
+# vitrail and by plain PyTorch with Pillow (bench/peer_published.py). Weights are random, files are in the page cache.
+# Usage: bench/published.sh PICTURES VOCABULARY      # a folder of pictures; CLIP's merges
+# The two sides run in turn, ROUNDS times (3), and the fastest of each counts. RAW=FILE keeps all times.
+set -euo pipefail
+if [ $# -ne 2 ]; then
+  sed -n 's/^# Usage: /usage: /p' "$0" >&2
+  exit 2
+fi
+here=$(cd "$(dirname "$0")/.." && pwd)
+vitrail=$here/build/release/bin/vitrail
+peer=(/usr/bin/python3 "$here/bench/peer_published.py")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+pictures=("$1"/*.jpg)
+"$vitrail" init --arch clip_vit_b32 --vocab "$2" -o "$work/clip" >/dev/null
+"$vitrail" init --arch dinov2_vit_b14 -o "$work/dinov2" >/dev/null
+
+seconds() { # name, command...
+  local name=$1 begin end
+  shift
+  begin=$(date +%s%N)
+  "$@" >/dev/null 2>&1
+  end=$(date +%s%N)
+  echo "{\"run\": \"$name\", \"seconds\": $(awk "BEGIN { print ($end - $begin) / 1e9 }")}" | tee -a "$work/runs.jsonl" >>"${RAW:-/dev/null}"
+}
+least() { sed -n "s/.*\"$1\", \"seconds\": \([0-9.]*\).*/\1/p" "$work/runs.jsonl" | sort -g | head -n 1; }
+
+labels=(--labels 'a dog' 'a cat' 'a diagram')
+for ((round = 0; round < ${ROUNDS:-3}; round++)); do
+  seconds 'zero-shot vitrail' "$vitrail" zero-shot -m "$work/clip" "${pictures[0]}" "${labels[@]}"
+  seconds 'zero-shot pytorch' "${peer[@]}" zero-shot "$work/clip" "${pictures[0]}" "${labels[@]}"
+  for model in clip dinov2; do
+    for count in 1 ${#pictures[@]}; do
+      some=("${pictures[@]:0:count}")
+      seconds "$model $count vitrail" "$vitrail" features -m "$work/$model" "${some[@]}" -o "$work/features.npy"
+      seconds "$model $count pytorch" "${peer[@]}" features "$work/$model" "${some[@]}" -o "$work/features.npy"
+    done
+  done
+done
+
+n=${#pictures[@]}
+first() { # what, name
+  awk -v a="$(least "$2 vitrail")" -v b="$(least "$2 pytorch")" -v what="$1" \
+    'BEGIN { printf "| %s | %.2f s | %.2f s | %.1f |\n", what, a, b, b / a }'
+}
+rate() { # what, model
+  awk -v a="$(least "$2 $n vitrail")" -v a1="$(least "$2 1 vitrail")" -v b="$(least "$2 $n pytorch")" \
+    -v b1="$(least "$2 1 pytorch")" -v n="$n" -v what="$1" \
+    'BEGIN { x = (n - 1) / (a - a1); y = (n - 1) / (b - b1); printf "| %s | %.1f | %.1f | %.1f |\n", what, x, y, x / y }'
+}
+echo '| | vitrail | PyTorch | ratio |'
+echo '| --- | --- | --- | --- |'
+first 'CLIP ViT-B/32, zero-shot: the first answer' zero-shot
+first 'CLIP ViT-B/32, features: the first answer' 'clip 1'
+first 'DINOv2 ViT-B/14, features: the first answer' 'dinov2 1'
+rate 'CLIP ViT-B/32, pictures a second' clip
+rate 'DINOv2 ViT-B/14, pictures a second' dinov2
