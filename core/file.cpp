@@ -160,13 +160,20 @@ MappedFile::MappedFile(const fs::path& path) {
   const Descriptor fd("read", path, O_RDONLY);
   const auto size = size_t(size_of_file("read", path, fd));
   if (size == 0) return;
-  void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  void* address = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
   if (address == MAP_FAILED) fail_errno("read", path, "map");
-  bytes_ = {static_cast<const std::byte*>(address), size};
+  bytes_ = {static_cast<std::byte*>(address), size};
+}
+
+void MappedFile::prefetch(int64_t offset, int64_t bytes) const {
+  constexpr auto kPage = int64_t{4096};
+  const int64_t begin = offset / kPage * kPage;
+  // Without effect on kernels that do not know it.
+  ::madvise(bytes_.data() + begin, size_t(offset + bytes - begin), MADV_POPULATE_READ);
 }
 
 MappedFile::~MappedFile() {
-  if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+  if (!bytes_.empty()) ::munmap(bytes_.data(), bytes_.size());
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}

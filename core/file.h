@@ -41,9 +41,13 @@ class MappedFile {
   MappedFile& operator=(MappedFile&& other) noexcept;
 
   std::span<const std::byte> bytes() const { return bytes_; }
+  /// The same, for writing: what is written stays in this mapping, the file remains as it is.
+  std::span<std::byte> private_bytes() { return bytes_; }
+  /// Reads a part at once, where the system would read it page by page as it is touched.
+  void prefetch(int64_t offset, int64_t bytes) const;
 
  private:
-  std::span<const std::byte> bytes_;
+  std::span<std::byte> bytes_;
 };
 
 /// Throws IoError "path: cannot <action>: <the system's reason>", or DiskFull where that is the reason.

@@ -11,6 +11,7 @@
 #include <map>
 #include <mutex>
 #include <string_view>
+#include <utility>
 
 namespace vitrail {
 
@@ -19,6 +20,8 @@ struct alignas(64) Storage::Block {
   int64_t bytes = 0;     // asked for
   int64_t capacity = 0;  // without this header
   const char* owner = "";
+  std::byte* data = nullptr;  // behind this header, unless it is somebody else's
+  std::shared_ptr<const void> lender = nullptr;
 };
 
 namespace {
@@ -69,6 +72,7 @@ class Pool {
     block->bytes = bytes;
     block->capacity = capacity;
     block->owner = current_owner;
+    block->data = reinterpret_cast<std::byte*>(block + 1);
     live_ += capacity;
     owners_[block->owner] += capacity;
     peak_ = std::max(peak_, live_);
@@ -79,11 +83,13 @@ class Pool {
     std::lock_guard lock(mutex_);
     live_ -= block->capacity;
     owners_[block->owner] -= block->capacity;
+    const int64_t capacity = block->capacity;
     auto* const memory = reinterpret_cast<std::byte*>(block);
-    if (is_large(block->capacity))
-      segments_.give_back(memory, block->capacity + kHeader);
+    std::destroy_at(block);
+    if (is_large(capacity))
+      segments_.give_back(memory, capacity + kHeader);
     else
-      cache_[block->capacity].push_back(memory);
+      cache_[capacity].push_back(memory);
   }
 
   void release_cached() {
@@ -173,14 +179,23 @@ class Pool {
 };
 
 Storage::Storage(int64_t bytes) : block_(Pool::instance().allocate(bytes)) {}
-std::byte* Storage::data() const { return block_ ? reinterpret_cast<std::byte*>(block_ + 1) : nullptr; }
+Storage::Storage(std::byte* data, int64_t bytes, std::shared_ptr<const void> owner) : block_(new Block) {
+  block_->bytes = bytes;
+  block_->data = data;
+  block_->lender = std::move(owner);
+}
+std::byte* Storage::data() const { return block_ ? block_->data : nullptr; }
 int64_t Storage::bytes() const { return block_ ? block_->bytes : 0; }
 bool Storage::unique() const { return block_ && block_->handles.load(std::memory_order_acquire) == 1; }
 void Storage::retain() {
   if (block_) block_->handles.fetch_add(1, std::memory_order_relaxed);
 }
 void Storage::release() {
-  if (block_ && block_->handles.fetch_sub(1, std::memory_order_acq_rel) == 1) Pool::instance().give_back(block_);
+  if (!block_ || block_->handles.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (block_->lender)
+    delete block_;
+  else
+    Pool::instance().give_back(block_);
 }
 
 MemoryOwner::MemoryOwner(const char* owner) : outer_(std::exchange(current_owner, owner)) {}

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,9 @@ class Storage {
   Storage() = default;
   /// bytes uninitialised bytes, 64-byte aligned. Throws OutOfMemory with a breakdown by owner.
   explicit Storage(int64_t bytes);
+  /// bytes that somebody else owns, at any address: no part of the pool or of its counts. They are valid while owner
+  /// lives, which the storage sees to.
+  Storage(std::byte* data, int64_t bytes, std::shared_ptr<const void> owner);
   Storage(const Storage& other) : block_(other.block_) { retain(); }
   Storage(Storage&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
   Storage& operator=(Storage other) noexcept {

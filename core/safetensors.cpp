@@ -46,9 +46,14 @@ Tensor converted(const std::byte* from, const Shape& shape) {
   return t;
 }
 
-Tensor copied(const std::byte* from, const Shape& shape, DType dtype) {
+/// Elements at an offset of the file, where they lie unless a processor could not read them there.
+Tensor placed(const std::shared_ptr<MappedFile>& file, int64_t offset, const Shape& shape, DType dtype) {
+  std::byte* const at = file->private_bytes().data() + offset;
+  const int64_t size = size_of(dtype), bytes = shape.numel() * size;
+  file->prefetch(offset, bytes);
+  if (reinterpret_cast<uintptr_t>(at) % uintptr_t(size) == 0) return Tensor::in(Storage(at, bytes, file), shape, dtype);
   Tensor t = Tensor::empty(shape, dtype);
-  if (t.numel() > 0) std::memcpy(t.raw(), from, size_t(t.nbytes()));
+  if (bytes > 0) std::memcpy(t.raw(), at, size_t(bytes));
   return t;
 }
 
@@ -91,8 +96,8 @@ Reader::Reader(const std::filesystem::path& path) : path_(path.string()) {
 }
 
 void Reader::add_file(const std::filesystem::path& path) {
-  files_.emplace_back(path);
-  Header header = parse_header(files_.back().bytes(), path.string());
+  files_.push_back(std::make_shared<MappedFile>(path));
+  Header header = parse_header(files_.back()->bytes(), path.string());
   if (files_.size() == 1) metadata_ = std::move(header.metadata);
   for (auto& [name, entry] : header.tensors) {
     const bool added = tensors_.try_emplace(name, Located{files_.size() - 1, std::move(entry)}).second;
@@ -135,11 +140,12 @@ const Reader::Located& Reader::find(std::string_view name) const {
 
 Tensor Reader::read(std::string_view name) const {
   const Located& at = find(name);
-  const std::byte* data = files_[at.file].bytes().data() + at.entry.begin;
+  const std::shared_ptr<MappedFile>& file = files_[at.file];
   const auto& [dtype, shape, begin, end] = at.entry;
   for (const OwnType& own : kOwnTypes)
-    if (own.name == dtype) return copied(data, shape, own.dtype);
-  if (dtype == "BOOL") return copied(data, shape, DType::u8);
+    if (own.name == dtype) return placed(file, begin, shape, own.dtype);
+  if (dtype == "BOOL") return placed(file, begin, shape, DType::u8);
+  const std::byte* data = file->bytes().data() + begin;
   if (dtype == "F16") return converted<float, F16>(data, shape);
   if (dtype == "I8") return converted<int64_t, int8_t>(data, shape);
   if (dtype == "I16") return converted<int64_t, int16_t>(data, shape);

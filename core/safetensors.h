@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -46,7 +47,8 @@ class Reader {
   const Shape& shape(std::string_view name) const { return find(name).entry.shape; }
   /// The text pairs of the first file.
   const Metadata& metadata() const { return metadata_; }
-  /// F32, BF16, F64, I64 and U8 as they are, BOOL as u8, F16 as f32, other integers as i64.
+  /// F32, BF16, F64, I64 and U8 as they are, BOOL as u8, F16 as f32, other integers as i64. What can stay as it is
+  /// stays in the file, which is mapped: it is read when it is used, and what is written to it is not seen by others.
   /// Throws: IoError for another type, a missing name, or an unsigned number above 2^63 - 1.
   Tensor read(std::string_view name) const;
   TensorMap read_all() const;
@@ -61,7 +63,7 @@ class Reader {
   const Located& find(std::string_view name) const;
 
   std::string path_;
-  std::vector<MappedFile> files_;
+  std::vector<std::shared_ptr<MappedFile>> files_;
   std::map<std::string, Located, std::less<>> tensors_;
   Metadata metadata_;
 };

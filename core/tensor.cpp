@@ -69,6 +69,18 @@ Tensor Tensor::empty(const Shape& shape, DType dtype) {
   return t;
 }
 
+Tensor Tensor::in(Storage storage, const Shape& shape, DType dtype) {
+  Tensor t;
+  t.numel_ = shape.numel();
+  check<ShapeError>(t.numel_ <= storage.bytes() / size_of(dtype), "tensor", "{} bytes are too few for {} of {}",
+                    storage.bytes(), shape, dtype);
+  t.storage_ = std::move(storage);
+  t.shape_ = shape;
+  t.strides_ = dense_strides(shape);
+  t.dtype_ = dtype;
+  return t;
+}
+
 void Tensor::expect(DType dtype) const {
   check<ShapeError>(defined(), "tensor", "has no elements: it is undefined");
   check<ShapeError>(dtype_ == dtype, "tensor", "has elements of type {}, not {}", dtype_, dtype);

@@ -17,6 +17,8 @@ class Tensor {
   Tensor() = default;
   /// Uninitialised elements, dense, from the pool.
   static Tensor empty(const Shape& shape, DType dtype = DType::f32);
+  /// Dense elements that lie in somebody else's memory. Throws ShapeError if storage is too small for them.
+  static Tensor in(Storage storage, const Shape& shape, DType dtype);
 
   bool defined() const { return bool(storage_); }
   const Shape& shape() const { return shape_; }

@@ -61,6 +61,19 @@ LoadReport load_state(ModuleBase& module, const TensorMap& values, const std::st
   return report;
 }
 
+void share_state(ModuleBase& module, const TensorMap& values, const std::string& source) {
+  const LoadReport report = compare(state(module), values);
+  check<IoError>(report.ok(), "load", "{}: does not fit the model{}", source, report);
+  const auto share = [](Tensor& mine, const Tensor& value) {
+    if (value.is_contiguous() && value.dtype() == mine.dtype())
+      mine = value;
+    else
+      mine.copy_(value);
+  };
+  for (Parameter* p : module.parameters()) p->update([&](Tensor& mine) { share(mine, values.at(p->name())); });
+  for (Buffer* b : module.buffers()) share(b->value(), values.at(b->name()));
+}
+
 void copy_state(ModuleBase& to, const ModuleBase& from) {
   const auto of = [](const ModuleBase& module, const std::string& name) {
     return module.name().empty() ? name : name.substr(module.name().size() + 1);

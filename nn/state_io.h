@@ -33,6 +33,10 @@ enum class Strict { yes, no };
 LoadReport load_state(ModuleBase& module, const TensorMap& values, const std::string& source,
                       Strict strict = Strict::yes);
 
+/// load_state, strictly, without copying what the module could hold as it is: dense tensors of its type, which it then
+/// shares with the map. Large models open in the time that it takes to map their file.
+void share_state(ModuleBase& module, const TensorMap& values, const std::string& source);
+
 /// Copies every parameter and buffer of one module to another of the same structure; each may be part of a model.
 void copy_state(ModuleBase& to, const ModuleBase& from);
 

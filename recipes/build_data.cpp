@@ -135,6 +135,7 @@ data::ImageTransform eval_transform(const DataConfig& c) {
 }
 
 std::unique_ptr<data::Dataset> open_labelled(const DataConfig& config, const std::string& split) {
+  check<ConfigError>(!config.root.empty(), "data.root", "names no pictures; data.root=FOLDER does");
   auto part = data::open_dataset(config.root, split);
   check<DataError>(!part->classes().empty(), "data", "{} has no labels in its part '{}'", config.root, split);
   return part;

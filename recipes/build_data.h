@@ -54,8 +54,8 @@ data::ImageTransform eval_transform(const DataConfig& config);
 /// To what the shorter side of a validation picture is brought before its central img_size x img_size is cut out.
 int64_t eval_shorter_side(const DataConfig& config);
 
-/// The labelled part of config.root named split. Throws DataError or IoError as data::open_dataset; DataError if it has
-/// no labels.
+/// The labelled part of config.root named split. Throws ConfigError if root is empty; DataError or IoError as
+/// data::open_dataset; DataError if it has no labels.
 std::unique_ptr<data::Dataset> open_labelled(const DataConfig& config, const std::string& split);
 /// What to train on, as open_training, and what to evaluate on, with the same classes. Throws as open_labelled;
 /// DataError for different classes.

@@ -19,18 +19,21 @@ void set_backbone(OpenModel& opened, const std::shared_ptr<nn::Backbone>& model)
   };
 }
 
-void set_clip(OpenModel& opened, const std::shared_ptr<nn::Clip>& clip, std::optional<data::Tokenizer> tokenizer) {
+/// vocabulary may be empty; it is asked for when the first text is.
+void set_clip(OpenModel& opened, const std::shared_ptr<nn::Clip>& clip,
+              const std::function<data::Vocabulary()>& vocabulary) {
   opened.logit_scale = std::exp(clip->logit_scale.value().item());
   opened.image_features = [features = image_features(*clip), clip](const Tensor& images) { return features(images); };
-  if (!tokenizer) return;
-  const auto words = std::make_shared<data::Tokenizer>(*std::move(tokenizer));
-  opened.text_features = [features = text_features(*clip, *words), clip, words](std::span<const std::string> texts) {
-    return features(texts);
+  if (!vocabulary) return;
+  const auto tokenizer = std::make_shared<std::optional<data::Tokenizer>>();
+  opened.text_features = [clip, vocabulary, tokenizer](std::span<const std::string> texts) {
+    if (!*tokenizer) tokenizer->emplace(vocabulary());
+    return text_features(*clip, **tokenizer)(texts);
   };
 }
 
 OpenModel open_published(const std::filesystem::path& path) {
-  PublishedModel published = read_published_model(path);
+  const PublishedModel published = read_published_model(path);
   OpenModel opened;
   opened.source = published.source;
   opened.preprocessing = published.preprocessing;
@@ -39,9 +42,7 @@ OpenModel open_published(const std::filesystem::path& path) {
     set_backbone(opened, build_vit(published));
     return opened;
   }
-  std::optional<data::Tokenizer> tokenizer;
-  if (published.vocabulary) tokenizer.emplace(*std::move(published.vocabulary));
-  set_clip(opened, build_clip(published), std::move(tokenizer));
+  set_clip(opened, build_clip(published), published.vocabulary);
   return opened;
 }
 
@@ -55,7 +56,7 @@ OpenModel open_model(const std::filesystem::path& path) {
   opened.preprocessing = recipe_preprocessing(run.settings->sections().data);
   if (dynamic_cast<const ClipConfig*>(run.settings.get()) != nullptr) {
     TrainedClip trained = to_clip(std::move(run));
-    set_clip(opened, std::move(trained.model), std::move(trained.tokenizer));
+    set_clip(opened, std::move(trained.model), [words = trained.tokenizer.vocabulary()] { return words; });
   } else {
     set_backbone(opened, to_model(std::move(run)).model);
   }

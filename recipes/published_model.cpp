@@ -184,7 +184,8 @@ PublishedModel read_published_model(const fs::path& path, const PublishedOptions
   if (config) model.classes = config->classes;
   if (int64_t(model.classes.size()) != model.vision().num_classes || model.is_clip()) model.classes.clear();
   const fs::path folder = model.source.parent_path();
-  if (model.is_clip() && fs::exists(folder / "merges.txt")) model.vocabulary = data::Vocabulary::read(folder);
+  if (model.is_clip() && fs::exists(folder / "merges.txt"))
+    model.vocabulary = [folder] { return data::Vocabulary::read(folder); };
   return model;
 }
 
@@ -192,7 +193,7 @@ std::unique_ptr<nn::VisionTransformer> build_vit(const PublishedModel& model) {
   const auto* config = std::get_if<nn::VitConfig>(&model.architecture);
   check<ConfigError>(config, "weights", "{}: is a CLIP, not an image model alone", model.source.string());
   auto vit = std::make_unique<nn::VisionTransformer>(nn::Scope().without_values(), *config);
-  nn::load_state(*vit, model.weights, *model.layout, model.source.string());
+  nn::share_state(*vit, model.weights, *model.layout, model.source.string());
   vit->eval();
   return vit;
 }
@@ -201,7 +202,7 @@ std::unique_ptr<nn::Clip> build_clip(const PublishedModel& model) {
   const auto* config = std::get_if<nn::ClipConfig>(&model.architecture);
   check<ConfigError>(config, "weights", "{}: is an image model, not a CLIP", model.source.string());
   auto clip = std::make_unique<nn::Clip>(nn::Scope().without_values(), *config);
-  nn::load_state(*clip, model.weights, *model.layout, model.source.string());
+  nn::share_state(*clip, model.weights, *model.layout, model.source.string());
   clip->eval();
   return clip;
 }
@@ -209,7 +210,7 @@ std::unique_ptr<nn::Clip> build_clip(const PublishedModel& model) {
 std::unique_ptr<nn::VisionTransformer> build_vision(const PublishedModel& model) {
   if (!model.is_clip()) return build_vit(model);
   auto tower = std::make_unique<nn::VisionTransformer>(nn::Scope().without_values(), model.vision());
-  nn::load_state(*tower, without_prefix(model.weights, "visual."), model.source.string());
+  nn::share_state(*tower, without_prefix(model.weights, "visual."), model.source.string());
   tower->eval();
   return tower;
 }

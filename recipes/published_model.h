@@ -6,6 +6,7 @@
 #include "preprocessing.h"
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,9 +23,9 @@ struct PublishedModel {
   std::variant<nn::VitConfig, nn::ClipConfig> architecture;
   TensorMap weights;  // under our names
   Preprocessing preprocessing;
-  std::vector<std::string> classes;                 // what a classifier's outputs are called; empty: unknown
-  std::optional<data::Vocabulary> vocabulary;       // of a CLIP
-  std::vector<std::string> notes;                   // what was left out or had to be assumed
+  std::vector<std::string> classes;              // what a classifier's outputs are called; empty: unknown
+  std::function<data::Vocabulary()> vocabulary;  // of a CLIP, read when asked for; empty: unknown
+  std::vector<std::string> notes;                // what was left out or had to be assumed
 
   bool is_clip() const { return std::holds_alternative<nn::ClipConfig>(architecture); }
   /// Of the image tower, if it is a CLIP.
@@ -47,7 +48,7 @@ struct PublishedOptions {
 /// safetensors::Reader, parse_config and from_layout, and if config.json and weights do not belong together.
 PublishedModel read_published_model(const std::filesystem::path& path, const PublishedOptions& options = {});
 
-/// The models, in evaluation mode.
+/// The models, in evaluation mode. Weights that need no copy are shared with model.weights.
 /// Throws: ConfigError if it is a model of the other kind; IoError listing what does not fit under the file's names.
 std::unique_ptr<nn::VisionTransformer> build_vit(const PublishedModel& model);
 std::unique_ptr<nn::Clip> build_clip(const PublishedModel& model);

@@ -80,8 +80,9 @@ PublishedModel clip_model(std::string_view name, std::string_view variant, const
   nn::ClipConfig config = nn::clip_variant(variant);
   PublishedModel published;
   if (options.vocabulary) {
-    published.vocabulary = data::Vocabulary::read(*options.vocabulary);
-    config.text.vocab_size = published.vocabulary->size();
+    const data::Vocabulary vocabulary = data::Vocabulary::read(*options.vocabulary);
+    config.text.vocab_size = vocabulary.size();
+    published.vocabulary = [vocabulary] { return vocabulary; };
   }
   const nn::Clip model(nn::Scope(options.seed), config);
   published.source = name;

@@ -96,9 +96,12 @@ WrittenModel write_model(const PublishedModel& model, std::string_view name, con
                        clip ? to_config_json(*clip) : to_config_json(model.vision(), layout, model.classes));
     texts.emplace_back("preprocessor_config.json", to_preprocessor_json(model.preprocessing, layout));
   }
-  if (clip && model.vocabulary)
-    check<ConfigError>(model.vocabulary->size() == clip->text.vocab_size, "vocabulary",
-                       "it has {} symbols, the model {}", model.vocabulary->size(), clip->text.vocab_size);
+  std::optional<data::Vocabulary> vocabulary;
+  if (clip && model.vocabulary) {
+    vocabulary = model.vocabulary();
+    check<ConfigError>(vocabulary->size() == clip->text.vocab_size, "vocabulary", "it has {} symbols, the model {}",
+                       vocabulary->size(), clip->text.vocab_size);
+  }
 
   std::error_code error;
   fs::create_directories(out, error);
@@ -110,8 +113,8 @@ WrittenModel write_model(const PublishedModel& model, std::string_view name, con
     durable_write(out / text_name, text);
     written.files.push_back(out / text_name);
   }
-  if (clip && model.vocabulary) write_tokenizer(*model.vocabulary, clip->text.context_length, out, written.files);
-  if (clip && !model.vocabulary && hf) written.notes.emplace_back("no tokenizer is written: no vocabulary is known");
+  if (vocabulary) write_tokenizer(*vocabulary, clip->text.context_length, out, written.files);
+  if (clip && !vocabulary && hf) written.notes.emplace_back("no tokenizer is written: no vocabulary is known");
   return written;
 }
 

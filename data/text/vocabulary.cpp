@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <functional>
+#include <utility>
 
 namespace vitrail::data {
 namespace {
@@ -56,6 +58,39 @@ std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+/// Calls visit with each name and number of a flat JSON object. A tree of them would take most of the time in which a
+/// vocabulary is read.
+struct IdReader final : nlohmann::json_sax<nlohmann::json> {
+  using Visit = std::function<void(const std::string& symbol, int64_t id)>;
+  explicit IdReader(Visit visit) : visit_(std::move(visit)) {}
+
+  bool key(std::string& name) override {
+    symbol_ = std::move(name);
+    return true;
+  }
+  bool number_integer(int64_t value) override {
+    if (begun_) visit_(symbol_, value);
+    return begun_;
+  }
+  bool number_unsigned(uint64_t value) override { return value <= kMostIds && number_integer(int64_t(value)); }
+  bool start_object(size_t) override { return std::exchange(begun_, true) == false; }
+  bool end_object() override { return true; }
+  bool null() override { return false; }
+  bool boolean(bool) override { return false; }
+  bool number_float(double, const std::string&) override { return false; }
+  bool string(std::string&) override { return false; }
+  bool binary(nlohmann::json::binary_t&) override { return false; }
+  bool start_array(size_t) override { return false; }
+  bool end_array() override { return false; }
+  bool parse_error(size_t, const std::string&, const nlohmann::json::exception&) override { return false; }
+
+ private:
+  static constexpr uint64_t kMostIds = uint64_t{1} << 32;
+  Visit visit_;
+  std::string symbol_;
+  bool begun_ = false;
+};
+
 }  // namespace
 
 Vocabulary::Vocabulary(std::vector<Symbols> merges, const std::string& source) : merges_(std::move(merges)) {
@@ -69,19 +104,21 @@ Vocabulary::Vocabulary(std::vector<Symbols> merges, const std::string& source) :
     }
   constexpr size_t kMostMerges = size_t{1} << 24;
   check<IoError>(merges_.size() <= kMostMerges, "vocabulary", "{}: {} merges are too many", source, merges_.size());
-  for (size_t id = 0; id < symbols_.size(); ++id) ids_[symbols_[id]] = int32_t(id);
+  const size_t bytes = symbols_.size();
+  symbols_.reserve(bytes + merges_.size() + 2);
+  ids_.reserve(bytes + merges_.size());
+  for (size_t id = 0; id < bytes; ++id) ids_[symbols_[id]] = int32_t(id);
   for (const auto& [left, right] : merges_) {
-    for (const std::string& part : {left, right})
-      check<IoError>(ids_.contains(part), "vocabulary", "{}: merge {} joins '{}', which no earlier one makes", source,
-                     symbols_.size() - 511, part);
-    ids_[left + right] = int32_t(symbols_.size());
+    for (const std::string* part : {&left, &right})
+      check<IoError>(ids_.contains(*part), "vocabulary", "{}: merge {} joins '{}', which no earlier one makes", source,
+                     symbols_.size() - bytes + 1, *part);
     symbols_.push_back(left + right);
+    ids_[symbols_.back()] = int32_t(symbols_.size() - 1);
   }
   table_.resize(std::bit_ceil(2 * merges_.size() + 1));
   for (size_t rank = 0; rank < merges_.size(); ++rank) {
     const int32_t left = ids_.at(merges_[rank].first), right = ids_.at(merges_[rank].second);
-    const int32_t id = ids_.at(merges_[rank].first + merges_[rank].second);
-    table_[slot_of(left, right)] = {left, right, {int32_t(rank), id}};
+    table_[slot_of(left, right)] = {left, right, {int32_t(rank), ids_.at(symbols_[bytes + rank])}};
   }
   symbols_.emplace_back(kStartOfText);
   symbols_.emplace_back(kEndOfText);
@@ -108,6 +145,7 @@ Vocabulary Vocabulary::parse(std::span<const std::byte> bytes, const std::string
     ++number;
   }
   std::vector<Symbols> merges;
+  merges.reserve(kClipMerges);
   for (; !text.empty() && merges.size() < most; ++number) {
     const std::string_view line = next_line();
     if (line.empty() && text.empty()) break;
@@ -133,16 +171,25 @@ Vocabulary Vocabulary::read(const fs::path& path) {
 }
 
 void Vocabulary::check_ids(std::string_view json, const std::string& path) const {
-  const auto ids = nlohmann::json::parse(json, nullptr, /*allow_exceptions=*/false);
-  check<IoError>(ids.is_object(), "vocabulary", "{}: is not a JSON object of symbols and ids", path);
-  for (size_t id = 0; id < symbols_.size(); ++id) {
-    const auto found = ids.find(symbols_[id]);
-    const auto known = ids_.find(symbols_[id]);
-    const int64_t expected = known == ids_.end() ? int64_t(id) : known->second;
-    check<IoError>(found != ids.end() && found->is_number_integer() && *found == expected, "vocabulary",
-                   "{}: '{}' has id {}; by merges.txt beside it it has {}", path, symbols_[id],
-                   found == ids.end() ? "none" : found->dump(), expected);
-  }
+  const auto id_of = [&](const std::string& symbol) {
+    if (symbol == kStartOfText) return start_of_text();
+    if (symbol == kEndOfText) return end_of_text();
+    const auto known = ids_.find(symbol);
+    return known == ids_.end() ? -1 : int64_t(known->second);
+  };
+  std::vector<bool> seen(symbols_.size());
+  IdReader reader([&](const std::string& symbol, int64_t id) {
+    const int64_t expected = id_of(symbol);
+    if (expected < 0) return;  // of something else
+    check<IoError>(id == expected, "vocabulary", "{}: '{}' has id {}; by merges.txt beside it it has {}", path, symbol,
+                   id, expected);
+    seen[size_t(expected)] = true;
+  });
+  check<IoError>(nlohmann::json::sax_parse(json, &reader), "vocabulary", "{}: is not a JSON object of symbols and ids",
+                 path);
+  for (const std::string& symbol : symbols_)
+    check<IoError>(seen[size_t(id_of(symbol))], "vocabulary", "{}: '{}' has no id; by merges.txt beside it it has {}",
+                   path, symbol, id_of(symbol));
 }
 
 std::string Vocabulary::merges_text() const {

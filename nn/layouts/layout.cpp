@@ -251,6 +251,11 @@ TensorMap written(const Layout& layout, const TensorMap& ours, const WithoutPlac
 /// What the prefix of the whole stands in front of: not of a classifier, and what else is outside.
 bool is_inside(std::string_view ours) { return !ours.starts_with("head.") && !ours.starts_with("head_dist."); }
 
+void expect_fit(const ModuleBase& module, const TensorMap& values, const Layout& layout, const std::string& source) {
+  const LoadReport report = compare_in_layout(layout, state(module), values);
+  check<IoError>(report.ok(), "load", "{}: does not fit the model{}", source, report);
+}
+
 }  // namespace
 
 std::span<const Layout* const> layouts() { return kLayouts; }
@@ -314,9 +319,13 @@ LoadReport compare_in_layout(const Layout& layout, const TensorMap& mine, const 
   return compare(written(layout, mine, keep), written(layout, values, keep));
 }
 
+void share_state(ModuleBase& module, const TensorMap& values, const Layout& layout, const std::string& source) {
+  expect_fit(module, values, layout, source);
+  share_state(module, values, source);
+}
+
 void load_state(ModuleBase& module, const TensorMap& values, const Layout& layout, const std::string& source) {
-  const LoadReport report = compare_in_layout(layout, state(module), values);
-  check<IoError>(report.ok(), "load", "{}: does not fit the model{}", source, report);
+  expect_fit(module, values, layout, source);
   load_state(module, values, source);
 }
 

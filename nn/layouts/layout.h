@@ -97,7 +97,9 @@ std::string name_in_layout(const Layout& layout, std::string_view ours);
 
 /// nn::compare in the layout's own names and shapes. Both maps are under our names.
 LoadReport compare_in_layout(const Layout& layout, const TensorMap& mine, const TensorMap& values);
-/// load_state that lists what does not fit under the layout's own names.
+/// share_state that lists what does not fit under the layout's own names.
+void share_state(ModuleBase& module, const TensorMap& values, const Layout& layout, const std::string& source);
+/// load_state likewise.
 void load_state(ModuleBase& module, const TensorMap& values, const Layout& layout, const std::string& source);
 
 }  // namespace vitrail::nn

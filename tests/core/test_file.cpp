@@ -151,5 +151,11 @@ TEST_CASE("read_file and MappedFile") {
   durable_write(path, "");
   CHECK(MappedFile(path).bytes().empty());
   CHECK(b.bytes()[0] == std::byte('a'));
+  durable_write(path, "ab");
+  MappedFile mine(path);
+  mine.private_bytes()[0] = std::byte('x');
+  mine.prefetch(1, 1);
+  CHECK(mine.bytes()[0] == std::byte('x'));
+  CHECK(read_file(path, 2) == "ab");
   CHECK_THROWS_WITH_AS(MappedFile(folder.path() / "no"), doctest::Contains("No such file"), IoError);
 }

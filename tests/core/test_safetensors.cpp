@@ -162,6 +162,32 @@ TEST_CASE("safetensors: what is saved is read back, byte for byte as the referen
   CHECK(read_file(path, 100) == with_length(8, "{}      "));
 }
 
+TEST_CASE("safetensors: tensors lie in the mapped file, which nobody writes to, for as long as they live") {
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "model.safetensors";
+  safetensors::save(path, {{"a", arange(4, DType::f32)}});
+  const std::string content = read_file(path, 1 << 20);
+  const int64_t live = memory::live_bytes();
+  Tensor a = safetensors::Reader(path).read("a");
+  CHECK(memory::live_bytes() == live);
+  Tensor view = a.slice(0, 1, 3);
+  a = Tensor();
+  view.fill_(7);
+  CHECK(view.to_vector() == std::vector<double>{7, 7});
+  CHECK(read_file(path, 1 << 20) == content);
+  CHECK(safetensors::Reader(path).read("a").to_vector() == std::vector<double>{0, 1, 2, 3});
+
+  // Where a processor wants numbers at multiples of their size, others are copied.
+  std::string header = "{" + tensor("w", "F32", "[1]", 0, 4) + "}";
+  while (header.size() % 4 != 1) header += ' ';
+  const float value = 2.5;
+  durable_write(path, file_of(header, std::string(reinterpret_cast<const char*>(&value), sizeof(value))));
+  const Tensor w = safetensors::Reader(path).read("w");
+  CHECK(w.item() == 2.5);
+  CHECK(memory::live_bytes() > live);
+  CHECK_THROWS_AS(Tensor::in(Storage(8), {3}, DType::f32), ShapeError);
+}
+
 TEST_CASE("safetensors: other types become ours") {
   const test::TemporaryFolder folder;
   const auto path = folder.path() / "a.safetensors";

@@ -30,7 +30,7 @@ cd "$work"
 tar -xzf "$assets/val.tar.gz" # drawings, twemoji/*.png
 set -- $(find twemoji -name '*.png' | sort | head -n 3)
 "$vitrail" tokenizer "$assets/captions.val.tsv" --size 600 -o vocab >/dev/null
-"$vitrail" init --arch clip_vit_b32 --vocab vocab -o clip >/dev/null
+"$vitrail" init --arch ViT-S-32-alt --vocab vocab -o clip >/dev/null
 "$vitrail" init --arch dino_vit_s16 -o dino.safetensors --layout dino >/dev/null
 same() { # pattern, two outputs: the same figures, in whatever order
   [ "$(grep -oE "$1" "$2" | sort)" = "$(grep -oE "$1" "$3" | sort)" ] && [ -s "$2" ] && return

@@ -85,6 +85,23 @@ TEST_CASE("weights go out and in under their names, strictly") {
   CHECK(b.scale.value().to_vector() == std::vector<double>{7, 7, 7, 7});
 }
 
+TEST_CASE("weights that a module can hold as they are need no copy") {
+  Pair a{Scope(1)}, b{Scope(2)};
+  TensorMap map = state(a);
+  const Tensor transposed = map.at("items.0.weight").clone().transpose(0, 1);
+  map["items.0.weight"] = transposed;
+  map["first.bias"] = map.at("first.bias").to(DType::bf16);
+  share_state(b, map, "file");
+  CHECK(b.first.weight.value().shares_storage(a.first.weight.value()));
+  CHECK(b.scale.value().shares_storage(a.scale.value()));
+  CHECK_FALSE(b.items[0].weight.value().shares_storage(transposed));
+  CHECK(test::max_difference(b.items[0].weight.value(), transposed) == 0);
+  CHECK(b.first.bias->value().dtype() == DType::f32);
+  CHECK(test::max_difference(b.first.bias->value(), map.at("first.bias").to(DType::f32)) == 0);
+  map.erase("scale");
+  CHECK_THROWS_WITH_AS(share_state(b, map, "file"), doctest::Contains("missing: scale"), IoError);
+}
+
 TEST_CASE("a summary lists calls with shapes, parameters and multiply-accumulates") {
   Pair pair{Scope(1)};
   const auto rows = summarize([&] { pair(ones({5, 3})); });

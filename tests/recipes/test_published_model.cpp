@@ -164,10 +164,11 @@ TEST_CASE("published model: a folder of CLIP, with its activation and its tokeni
     CHECK(test::relative_error(text.value(), test::matrix(expected["text_features"])) < kNear);
   };
   save(folder.path(), ours, "hf_clip", config);
-  CHECK_FALSE(read_published_model(folder.path()).vocabulary.has_value());
+  CHECK_FALSE(read_published_model(folder.path()).vocabulary);
   write_text(folder.path() / "merges.txt", "#version: 0.2\na b\n");
   const PublishedModel model = read_published_model(folder.path());
-  CHECK(model.vocabulary == folder.path());
+  REQUIRE(model.vocabulary);
+  CHECK(model.vocabulary().size() == 515);
   check_features(model, "quick_gelu");
   for (const char* tower : {"text_config", "vision_config"}) config[tower]["hidden_act"] = "gelu";
   save(folder.path(), ours, "hf_clip", config);
@@ -177,7 +178,7 @@ TEST_CASE("published model: a folder of CLIP, with its activation and its tokeni
   const TemporaryFolder other;
   for (const char* activation : {"gelu", "quick_gelu"}) {
     PublishedModel changed = read_published_model(folder.path());
-    changed.vocabulary.reset();
+    changed.vocabulary = nullptr;
     auto& architecture = std::get<nn::ClipConfig>(changed.architecture);
     architecture.vision.gelu = architecture.text.gelu =
         std::string(activation) == "gelu" ? ag::Gelu::erf : ag::Gelu::quick;
@@ -505,7 +506,7 @@ TEST_CASE("random models: the same for a seed, by every name, and written as fol
   CHECK(write_model(clip, "hf", folder.path() / "clip").files.size() == 7);
   const PublishedModel back = read_published_model(folder.path() / "clip");
   CHECK(back.notes.empty());
-  CHECK(back.vocabulary == folder.path() / "clip");
+  CHECK(back.vocabulary != nullptr);
   CHECK(back.vision().gelu == ag::Gelu::erf);
   CHECK(equal(back.weights, clip.weights));
   const json special = json::parse(test::read_text(folder.path() / "clip" / "special_tokens_map.json"));

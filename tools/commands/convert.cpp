@@ -31,8 +31,9 @@ PublishedModel of_clip(const TrainedClip& trained) {
   PublishedModel model;
   model.source = trained.checkpoint;
   model.layout = &nn::layout_named("open_clip");
-  model.vocabulary = trained.tokenizer.vocabulary();
-  model.architecture = clip_config(settings.clip(), settings.data.img_size, model.vocabulary->size());
+  const data::Vocabulary& vocabulary = trained.tokenizer.vocabulary();
+  model.vocabulary = [vocabulary] { return vocabulary; };
+  model.architecture = clip_config(settings.clip(), settings.data.img_size, vocabulary.size());
   model.weights = nn::state(*trained.model);
   model.preprocessing = recipe_preprocessing(settings.data);
   return model;
