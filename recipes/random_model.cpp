@@ -80,7 +80,7 @@ PublishedModel clip_model(std::string_view name, std::string_view variant, const
   nn::ClipConfig config = nn::clip_variant(variant);
   PublishedModel published;
   if (options.vocabulary) {
-    const data::Vocabulary vocabulary = data::Vocabulary::read(*options.vocabulary);
+    data::Vocabulary vocabulary = data::Vocabulary::read(*options.vocabulary);
     config.text.vocab_size = vocabulary.size();
     published.vocabulary = [vocabulary] { return vocabulary; };
   }
