@@ -57,8 +57,7 @@ Tensor Preprocessing::batch(std::span<const data::Image> images) const {
   const data::ImageTransform as_input = transform();
   Tensor result = Tensor::empty({int64_t(images.size()), 3, side, side});
   Rng unused(0, "preprocessing");  // there is nothing random in it
-  for (size_t i = 0; i < images.size(); ++i)
-    as_input(images[i], unused, result.select(0, int64_t(i)).span<float>());
+  for (size_t i = 0; i < images.size(); ++i) as_input(images[i], unused, result.select(0, int64_t(i)).span<float>());
   return result;
 }
 

@@ -63,8 +63,9 @@ void add_attention(CLI::App& app) {
   command->add_option("--mass", o->mass, "share of the attention that the masks keep")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
-  command->footer("Example: vitrail attention runs/dino_cifar10-2025-01-31-1 photos/ -o attention.png\n"
-                  "         vitrail attention dino-vits16/ photos/");
+  command->footer(
+      "Example: vitrail attention runs/dino_cifar10-2025-01-31-1 photos/ -o attention.png\n"
+      "         vitrail attention dino-vits16/ photos/");
   command->callback([o] { attention(*o); });
 }
 

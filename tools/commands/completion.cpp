@@ -67,8 +67,8 @@ std::string fish(const CLI::App& app) {
       for (const std::string& name : option->get_snames()) names += " -s " + name;
       for (const std::string& name : option->get_lnames()) names += " -l " + name;
       if (!names.empty())
-        script += fmt::format("complete -c vitrail -n '__fish_seen_subcommand_from {}'{} -d {}\n",
-                              command->get_name(), names, quoted(option->get_description()));
+        script += fmt::format("complete -c vitrail -n '__fish_seen_subcommand_from {}'{} -d {}\n", command->get_name(),
+                              names, quoted(option->get_description()));
     }
   }
   return script;

@@ -12,7 +12,10 @@ namespace vitrail::tools {
 namespace fs = std::filesystem;
 
 void PictureArguments::add_to(CLI::App& command) {
-  command.add_option("checkpoint", checkpoint, "folder of a run or its checkpoint, a published model's folder, or a .safetensors file")->required();
+  command
+      .add_option("checkpoint", checkpoint,
+                  "folder of a run or its checkpoint, a published model's folder, or a .safetensors file")
+      ->required();
   command.add_option("pictures", pictures, "picture, or folder of pictures")->required();
   command.add_option("-o,--out", out, "PNG file to write")->capture_default_str();
   command.add_option("--size", size, "shorter side that the model sees; 0: twice the usual")

@@ -77,7 +77,10 @@ void add_summary(CLI::App& app) {
   const auto o = std::make_shared<Options>();
   CLI::App* command =
       app.add_subcommand("summary", "Prints a model layer by layer: output shape, parameters, cost of one picture.");
-  command->add_option("model", o->model, "architecture (vit_small), recipe file, run or checkpoint, folder or .safetensors of a published model")
+  command
+      ->add_option(
+          "model", o->model,
+          "architecture (vit_small), recipe file, run or checkpoint, folder or .safetensors of a published model")
       ->required();
   command->add_option("changes", o->changes, "key=value, in place of what the recipe says");
   command->add_option("--classes", o->classes, "outputs of the classifier, in place of the data's")
