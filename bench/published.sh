@@ -10,7 +10,7 @@ if [ $# -ne 2 ]; then
 fi
 here=$(cd "$(dirname "$0")/.." && pwd)
 vitrail=$here/build/release/bin/vitrail
-peer=(/usr/bin/python3 "$here/bench/peer_published.py")
+peer=(env "OPENBLAS_CORETYPE=${OPENBLAS_CORETYPE:-SKYLAKEX}" /usr/bin/python3 "$here/bench/peer_published.py")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 pictures=("$1"/*.jpg)
