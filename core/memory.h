@@ -19,7 +19,7 @@ class Storage {
   /// bytes uninitialised bytes, 64-byte aligned. Throws OutOfMemory with a breakdown by owner.
   explicit Storage(int64_t bytes);
   /// bytes that somebody else owns, at any address: no part of the pool or of its counts. They are valid while owner
-  /// lives, which the storage sees to.
+  /// lives, which the storage sees to; there must be one.
   Storage(std::byte* data, int64_t bytes, std::shared_ptr<const void> owner);
   Storage(const Storage& other) : block_(other.block_) { retain(); }
   Storage(Storage&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}

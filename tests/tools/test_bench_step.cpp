@@ -5,14 +5,19 @@
 
 using namespace vitrail;
 
-TEST_CASE("bench_step times the model of its options, or of a recipe") {
+namespace {
+
+nlohmann::json json(const std::string& arguments) {
   const test::TemporaryFolder folder;
-  const auto json = [&](const std::string& arguments) {
-    const test::Output output = test::run(folder, "bench_step", arguments + " --json");
-    CAPTURE(output.err);
-    REQUIRE(output.code == 0);
-    return nlohmann::json::parse(output.out);
-  };
+  const test::Output output = test::run(folder, "bench_step", arguments + " --json");
+  CAPTURE(output.err);
+  REQUIRE(output.code == 0);
+  return nlohmann::json::parse(output.out);
+}
+
+}  // namespace
+
+TEST_CASE("bench_step times the model of its options, or of a recipe") {
   const std::string tiny = "--model vit_tiny --embed-dim 32 --depth 2 --num-heads 2 --img-size 32 --patch-size 8 ";
   const auto step = json(tiny + "--batch 4");
   for (const char* key : {"ms", "images_per_s", "gflops", "peak_gflops", "share_of_peak", "peak_rss_mb"}) {
@@ -31,13 +36,6 @@ TEST_CASE("bench_step times the model of its options, or of a recipe") {
 }
 
 TEST_CASE("bench_step times the steps of DINO and CLIP") {
-  const test::TemporaryFolder folder;
-  const auto json = [&](const std::string& arguments) {
-    const test::Output output = test::run(folder, "bench_step", arguments + " --json");
-    CAPTURE(output.err);
-    REQUIRE(output.code == 0);
-    return nlohmann::json::parse(output.out);
-  };
   const auto dino = json("--recipe " + test::kRecipes + "dino_emoji.yaml --batch 2");
   CHECK(dino["method"] == "dino");
   CHECK(dino["model"] == "vit_tiny");
