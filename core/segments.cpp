@@ -12,8 +12,10 @@ std::byte* Segments::take(int64_t bytes) {
   if (found == by_size_.end()) return nullptr;
   const auto [size, piece] = *found;
   erase(free_.find(piece));
-  if (size > bytes) insert(piece + bytes, size - bytes);
-  return piece;
+  if (size == bytes) return piece;
+  const bool from_end = bytes >= kBig;
+  insert(from_end ? piece : piece + bytes, size - bytes);
+  return from_end ? piece + (size - bytes) : piece;
 }
 
 void Segments::give_back(std::byte* piece, int64_t bytes) {

@@ -15,8 +15,10 @@ class Segments {
  public:
   static constexpr int64_t kUnit = 4096;  // pieces are multiples of this
   static constexpr int64_t kHugePage = int64_t{2} << 20;
+  static constexpr int64_t kBig = int64_t{4} << 20;
 
   /// bytes, a multiple of kUnit, from the smallest free piece that has them; null if none has. Aligned to 64 bytes.
+  /// Big blocks come from a piece's end, others from its beginning: apart from each other, they leave larger gaps.
   std::byte* take(int64_t bytes);
   void give_back(std::byte* piece, int64_t bytes);
 

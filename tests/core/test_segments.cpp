@@ -39,9 +39,23 @@ TEST_CASE("pieces that come back are merged with their neighbours") {
   CHECK(segments.take(kUnit) == nullptr);
 }
 
+TEST_CASE("big blocks are cut from the end of a piece, others from its beginning") {
+  constexpr int64_t big = Segments::kBig, all = 4 * big;
+  Segments segments;
+  REQUIRE(segments.grow(all));
+  std::byte* const small = segments.take(kUnit);
+  std::byte* const first = segments.take(big);
+  std::byte* const second = segments.take(big);
+  CHECK(first == small + all - big);
+  CHECK(second == first - big);
+  CHECK(segments.take(kUnit) == small + kUnit);
+  segments.give_back(second, big);
+  CHECK(segments.take(all - 2 * kUnit - big) == small + 2 * kUnit);  // what is left in the middle is one piece
+}
+
 TEST_CASE("pieces of a random mix of sizes never overlap and leave nothing behind") {
   Segments segments;
-  for (int i = 0; i < 3; ++i) REQUIRE(segments.grow(2 * kHuge));
+  for (int i = 0; i < 3; ++i) REQUIRE(segments.grow(8 * kHuge));
   struct Piece {
     std::byte* at;
     int64_t bytes;
@@ -57,7 +71,7 @@ TEST_CASE("pieces of a random mix of sizes never overlap and leave nothing behin
     pieces.pop_back();
   };
   for (int i = 0; i < 2000; ++i) {
-    const int64_t bytes = kUnit * (1 + rng.below(40));
+    const int64_t bytes = rng.bernoulli(0.1) ? Segments::kBig + kUnit * rng.below(40) : kUnit * (1 + rng.below(40));
     if (std::byte* const at = segments.take(bytes)) {
       pieces.push_back({at, bytes, uint8_t(i)});
       std::memset(at, uint8_t(i), size_t(bytes));
@@ -65,7 +79,7 @@ TEST_CASE("pieces of a random mix of sizes never overlap and leave nothing behin
     if (!pieces.empty() && rng.bernoulli(0.5)) give_back(size_t(rng.below(int64_t(pieces.size()))));
   }
   while (!pieces.empty()) give_back(pieces.size() - 1);
-  CHECK(segments.release() == 6 * kHuge);  // each as a whole, also where two are neighbours
+  CHECK(segments.release() == 24 * kHuge);  // each as a whole, also where two are neighbours
 }
 
 TEST_CASE("what large tensors leave serves tensors of other sizes, without waste") {
