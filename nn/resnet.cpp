@@ -15,8 +15,9 @@ struct Variant {
 const std::vector<Variant>& variants() {
   static const std::vector<Variant> all{
       {"resnet18", {2, 2, 2, 2}, 64, false, false}, {"resnet34", {3, 4, 6, 3}, 64, false, false},
-      {"resnet50", {3, 4, 6, 3}, 64, true, false},  {"resnet20", {3, 3, 3}, 16, false, true},
-      {"resnet32", {5, 5, 5}, 16, false, true},     {"resnet56", {9, 9, 9}, 16, false, true},
+      {"resnet50", {3, 4, 6, 3}, 64, true, false},  {"resnet8", {1, 1, 1}, 16, false, true},
+      {"resnet20", {3, 3, 3}, 16, false, true},     {"resnet32", {5, 5, 5}, 16, false, true},
+      {"resnet56", {9, 9, 9}, 16, false, true},
   };
   return all;
 }

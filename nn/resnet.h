@@ -17,7 +17,7 @@ struct ResNetConfig {
   int64_t num_classes = 1000;  // 0: no head
 };
 
-/// resnet18, resnet34, resnet50, and resnet20, resnet32, resnet56 for 32x32 pixels (width 16, three stages).
+/// resnet18, resnet34, resnet50, and resnet8, resnet20, resnet32, resnet56 for 32x32 pixels (width 16, three stages).
 /// Throws ConfigError listing them for another name.
 ResNetConfig resnet_variant(std::string_view name);
 std::vector<std::string> resnet_variants();

@@ -29,6 +29,8 @@ ag::PosInterp parse_pos_interp(const std::string& text) {
 
 std::unique_ptr<nn::Backbone> build_vit(const nn::Scope& scope, const ModelConfig& config, int64_t img_size,
                                         int64_t num_classes) {
+  check<ConfigError>(!config.width && !config.small_images, "model",
+                     "{} takes neither width nor small_images: those are for ResNets", config.arch);
   nn::VitConfig vit = nn::vit_variant(config.arch);
   vit.img_size = img_size;
   vit.num_classes = num_classes;
@@ -66,6 +68,7 @@ std::unique_ptr<nn::Backbone> build_resnet(const nn::Scope& scope, const ModelCo
                      config.arch);
   nn::ResNetConfig resnet = nn::resnet_variant(config.arch);
   resnet.num_classes = num_classes;
+  resnet.width = config.width.value_or(resnet.width);
   resnet.small_images |= config.small_images;
   return std::make_unique<nn::ResNet>(scope, resnet);
 }
@@ -95,6 +98,7 @@ void ModelConfig::describe(Fields& f) {
   f("ffn", ffn, "ViT: feed-forward part of a block; swiglu: as DINOv2's giant", one_of({"mlp", "swiglu"}));
   f("pos_interp", pos_interp, "ViT: how positions are resampled for another image size; size: as DeiT",
     one_of(pos_interp_names()));
+  f("width", width, "ResNet: channels of the first stage, doubled in each later one; null: as arch says", at_least(1));
   f("small_images", small_images, "ResNet: stem for pictures of about 32x32 pixels");
   f("checkpoint", checkpoint, "ViT: compute blocks again in the backward pass instead of keeping them");
 }

@@ -24,6 +24,7 @@ struct ModelConfig {
   int64_t num_registers = 0;
   std::string ffn = "mlp";
   std::string pos_interp = "size";
+  std::optional<int64_t> width;
   bool small_images = false;
   bool checkpoint = false;
 

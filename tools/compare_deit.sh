@@ -1,10 +1,10 @@
 #!/bin/bash
-# One ViT on a share of CIFAR-10: plain, with augmentation, and with augmentation and a ResNet-20, trained on the same
-# pictures, as its teacher. Prints mean and deviation of the test accuracy over the seeds.
+# One ViT on a share of CIFAR-10: plain, with augmentation, and with augmentation and a ResNet-8, trained on the same
+# pictures, as its teacher. Prints mean and deviation of the test accuracy over the seeds, and the time of a run.
 # Usage: VITRAIL_DATA=/data tools/compare_deit.sh OUT SHARE EPOCHS SEED...
 #        tools/compare_deit.sh runs/deit-5000 0.1 60 0 1 2      # 5,000 pictures, 3 seeds
-#        tools/compare_deit.sh runs/deit-50000 1 24 0 1 2       # all 50,000
-# Runs that are done are not repeated, those that were stopped go on.
+#        tools/compare_deit.sh runs/deit-50000 1 24 0           # all 50,000
+# Runs that are done are not repeated, those that were stopped go on. JOBS=2 trains two at a time, with a thread each.
 set -eu
 if [ $# -lt 4 ]; then
   sed -n 's/^# Usage: /usage: /p' "$0" >&2
@@ -14,6 +14,9 @@ out=$1 share=$2 epochs=$3
 shift 3
 here=$(cd "$(dirname "$0")/.." && pwd)
 train=${TRAIN:-$here/build/release/bin/train}
+jobs=${JOBS:-1}
+if [ "$jobs" -gt 1 ]; then export OMP_NUM_THREADS=1; fi
+mkdir -p "$out"
 
 run() { # folder, recipe, changes...
   local folder=$1 recipe=$2
@@ -23,28 +26,38 @@ run() { # folder, recipe, changes...
     "$train" --resume "$folder"
   else
     "$train" "$here/recipes/$recipe.yaml" out="$folder" data.subset="$share" "$@"
-  fi
+  fi >>"$folder.log" 2>&1
 }
-top1() { sed -n 's/.*"top1": *\([0-9.e-]*\).*/\1/p' "$1/result.json"; }
 
-run "$out/teacher" resnet_cifar10 train.epochs="$epochs" train.eval_every="$epochs"
-model="model.patch_size=8 model.embed_dim=192 model.depth=6 train.epochs=$epochs train.eval_every=$epochs"
-off="model.distilled=false distillation.kind=none"
-plain="data.auto_augment=~ data.random_erasing=0 train.mixup=0 train.cutmix=0"
+arm() { # plain, augmented or distilled, and a seed
+  local changes=(seed="$2" train.epochs="$epochs" train.eval_every=5)
+  if [ "$1" != distilled ]; then changes+=(model.distilled=false distillation.kind=none); fi
+  if [ "$1" = distilled ]; then changes+=(distillation.teacher="$out/teacher"); fi
+  if [ "$1" = plain ]; then changes+=(data.auto_augment=~ data.random_erasing=0 train.mixup=0 train.cutmix=0); fi
+  run "$out/$1-$2" deit_cifar10 "${changes[@]}"
+}
+
+leave() { # waits until no more than that many runs are left; fails if one did
+  while [ "$(jobs -rp | wc -l)" -gt "$1" ]; do wait -n; done
+}
+
+metric() { sed -n "s/.*\"$2\": *\([0-9.e-]*\).*/\1/p" "$1/result.json"; }
+
+run "$out/teacher" resnet_cifar10 model.arch=resnet8 train.batch_size=64 train.epochs="${TEACHER_EPOCHS:-$epochs}" \
+  train.eval_every=5
 for seed in "$@"; do
-  # shellcheck disable=SC2086  # each holds several arguments
-  run "$out/plain-$seed" deit_cifar10 seed="$seed" $model $off $plain
-  # shellcheck disable=SC2086
-  run "$out/augmented-$seed" deit_cifar10 seed="$seed" $model $off
-  # shellcheck disable=SC2086
-  run "$out/distilled-$seed" deit_cifar10 seed="$seed" $model distillation.teacher="$out/teacher"
+  for arm in plain augmented distilled; do
+    leave $((jobs - 1))
+    arm "$arm" "$seed" &
+  done
 done
+leave 0
 
-printf 'teacher    %.2f%%\n' "$(awk "BEGIN { print 100 * $(top1 "$out/teacher") }")"
+printf 'teacher    %.2f%%\n' "$(awk "BEGIN { print 100 * $(metric "$out/teacher" top1) }")"
 for arm in plain augmented distilled; do
-  for seed in "$@"; do top1 "$out/$arm-$seed"; done |
+  for seed in "$@"; do echo "$(metric "$out/$arm-$seed" top1) $(metric "$out/$arm-$seed" seconds)"; done |
     awk -v arm="$arm" '
-      { n++; s += 100 * $1; q += 1e4 * $1 * $1 }
+      { n++; s += 100 * $1; q += 1e4 * $1 * $1; t += $2 }
       END { m = s / n; d = n > 1 ? sqrt((q - n * m * m) / (n - 1)) : 0
-            printf "%-10s %.2f%% +- %.2f (%d seeds)\n", arm, m, d, n }'
+            printf "%-10s %.2f%% +- %.2f (%d runs of %.1f minutes)\n", arm, m, d, n, t / n / 60 }'
 done

@@ -1,0 +1,89 @@
+// bench_recipe: how many pictures a second a recipe trains on as it is, beside the same steps on batches that were made
+// beforehand: what reading and augmenting cost it.
+
+#include "core/error.h"
+#include "recipes/exit_code.h"
+#include "recipes/recipe.h"
+#include "recipes/trained_model.h"
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace vitrail;
+
+struct Options {
+  std::string recipe;
+  std::vector<std::string> changes;
+  int steps = 40, rounds = 5;
+};
+
+/// The first n training batches of a run.
+std::vector<data::Batch> first_batches(recipes::Recipe& recipe, int n) {
+  std::vector<data::Batch> batches;
+  const auto loader = recipe.load({});
+  for (int i = 0; i < n; ++i) {
+    auto batch = loader->next();
+    check<ConfigError>(batch.has_value(), "bench_recipe", "--steps {} is more than the recipe has, {}", n, i);
+    batches.push_back(*std::move(batch));
+  }
+  return batches;
+}
+
+/// Pictures a second through n batches.
+double images_per_second(recipes::Recipe& recipe, int n, const std::function<data::Batch()>& next) {
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < n; ++i) recipe.step(next(), {.lr = recipe.plan().lr(0), .weight_decay = 0});
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return double(n * recipe.plan().batch_size) / seconds;
+}
+
+int bench_recipe(int argc, char** argv) {
+  CLI::App app("Pictures a second of a recipe, and of its steps alone, on batches made beforehand.", "bench_recipe");
+  Options o;
+  app.add_option("recipe", o.recipe, "a recipe file")->required();
+  app.add_option("changes", o.changes, "key=value");
+  app.add_option("--steps", o.steps, "of a round, on either side")->check(CLI::Range(1, 100000))->capture_default_str();
+  app.add_option("--rounds", o.rounds, "in which both sides run in turn; the fastest of each counts")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  app.footer("Example: bench_recipe recipes/deit_cifar10.yaml distillation.teacher=runs/resnet_cifar10");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? recipes::kDone : recipes::kBadRecipe;
+  }
+
+  const auto recipe = recipes::read_settings(o.recipe, o.changes)->build();
+  const std::vector<data::Batch> made = first_batches(*recipe, o.steps);
+  nlohmann::ordered_json out = {
+      {"recipe", o.recipe}, {"changes", o.changes}, {"batch_size", recipe->plan().batch_size}, {"steps", o.steps}};
+  double fastest = 0, fastest_made = 0;
+  for (int round = 0; round < o.rounds; ++round) {
+    size_t i = 0;
+    const double of_made = images_per_second(*recipe, o.steps, [&] { return made[i++]; });
+    // The workers run ahead by a few batches, as at any moment of a training.
+    const auto loader = recipe->load({});
+    const double live = images_per_second(*recipe, o.steps, [&] { return *loader->next(); });
+    out["rounds"].push_back({{"images_per_s", live}, {"made_beforehand_per_s", of_made}});
+    fastest = std::max(fastest, live);
+    fastest_made = std::max(fastest_made, of_made);
+  }
+  out["images_per_s"] = fastest;
+  out["made_beforehand_per_s"] = fastest_made;
+  out["ratio"] = fastest / fastest_made;
+  std::printf("%s\n", out.dump(2).c_str());
+  return recipes::kDone;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return recipes::run_program(bench_recipe, argc, argv); }
