@@ -55,7 +55,7 @@ int bench_recipe(int argc, char** argv) {
   app.add_option("--rounds", o.rounds, "in which both sides run in turn; the fastest of each counts")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  app.footer("Example: bench_recipe recipes/deit_cifar10.yaml distillation.teacher=runs/resnet_cifar10");
+  app.footer("Example: bench_recipe recipes/deit_cifar10.yaml distillation.teacher=runs/resnet8_cifar10");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

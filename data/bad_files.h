@@ -5,10 +5,13 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
 namespace vitrail::data {
+
+class Dataset;
 
 enum class OnError {
   fail,  // a broken picture ends the run
@@ -27,9 +30,10 @@ class BadFiles final {
   explicit BadFiles(OnError policy = OnError::fail, double max_share = 0.01) : policy_(policy), max_share_(max_share) {}
 
   OnError policy() const { return policy_; }
-  /// Notes a broken picture of a set of `pictures`; the same name counts once.
-  /// Throws DataError naming it under OnError::fail, or if the share of broken pictures is now above max_share.
-  void add(const std::string& name, const std::string& reason, int64_t pictures);
+  /// Notes a broken picture of a set, which must outlive this; each counts once.
+  /// Throws DataError naming it under OnError::fail, or if the share of the set's broken pictures is now above
+  /// max_share.
+  void add(const Dataset& set, int64_t index, const std::string& reason);
   /// Each once, by name.
   std::vector<BadFile> list() const;
 
@@ -37,7 +41,8 @@ class BadFiles final {
   OnError policy_;
   double max_share_;
   mutable std::mutex mutex_;
-  std::map<std::string, std::string> reasons_;
+  std::map<std::string, std::string> reasons_;             // by name
+  std::map<const Dataset*, std::set<int64_t>> broken_of_;  // pictures of each set
 };
 
 }  // namespace vitrail::data

@@ -64,23 +64,24 @@ class Loader::Pipeline final {
     check<ConfigError>(options.start.epoch >= 0 && options.start.position >= 0, "loader",
                        "cannot start at picture {} of epoch {}", options.start.position, options.start.epoch);
     consumed_ = opened_ = next_batch_start(options.start);
-    for (int i = 0; i < options.workers; ++i) workers_.emplace_back([this] { work(); });
+    try {
+      for (int i = 0; i < options.workers; ++i) workers_.emplace_back([this] { work(); });
+    } catch (...) {  // the system allows no more threads: those that there are must not wait for ever
+      stop();
+      throw;
+    }
   }
 
-  ~Pipeline() {
-    {
-      const std::scoped_lock lock(mutex_);
-      stopped_ = true;
-    }
-    room_.notify_all();
-  }
+  ~Pipeline() { stop(); }
 
   std::optional<Batch> next() {
     std::unique_lock lock(mutex_);
     if (consumed_.epoch >= options_.epochs) return std::nullopt;
     const auto asked = Clock::now();
-    filled_.wait(lock, [&] { return !window_.empty() && window_.front().left == 0; });
+    const auto ready = [&] { return !window_.empty() && window_.front().left == 0; };
+    filled_.wait(lock, [&] { return ready() || failure_; });
     waited_ += Clock::now() - asked;
+    if (!ready()) std::rethrow_exception(failure_);
     if (window_.front().error) {
       stopped_ = true;  // the batch stays in front: asking again gives the same error
       room_.notify_all();
@@ -129,6 +130,14 @@ class Loader::Pipeline final {
     return none ? LoaderState{where.epoch + 1, 0} : where;
   }
 
+  void stop() {
+    {
+      const std::scoped_lock lock(mutex_);
+      stopped_ = true;
+    }
+    room_.notify_all();
+  }
+
   void work() {
     set_num_threads(1);  // of kernels called on this thread: the workers are the parallelism
     const MemoryOwner owner("loader");
@@ -145,7 +154,15 @@ class Loader::Pipeline final {
     std::unique_lock lock(mutex_);
     room_.wait(lock, [&] { return stopped_ || has_open_batch() || can_open_batch() || no_more_batches(); });
     if (stopped_ || (!has_open_batch() && no_more_batches())) return std::nullopt;
-    if (!has_open_batch()) open_batch();
+    try {
+      if (!has_open_batch()) open_batch();
+    } catch (...) {  // there is no memory for it
+      failure_ = std::current_exception();
+      stopped_ = true;
+      room_.notify_all();
+      filled_.notify_one();
+      return std::nullopt;
+    }
     Slot& slot = window_.back();
     const int64_t begin = slot.taken;
     slot.taken = std::min(begin + kRun, slot.batch.labels.size(0));
@@ -214,7 +231,7 @@ class Loader::Pipeline final {
       try {
         return {at, dataset_.get(at)};
       } catch (const IoError& error) {
-        bad_files_.add(dataset_.name(at), error.what(), n);
+        bad_files_.add(dataset_, at, error.what());
       }
     }
     fail<DataError>("loader", "all {} pictures are broken; the first is {}", n, dataset_.name(0));
@@ -234,6 +251,7 @@ class Loader::Pipeline final {
   Order order_;
   int64_t order_epoch_ = -1;
   bool stopped_ = false;
+  std::exception_ptr failure_;  // of opening a batch
 
   Clock::time_point mark_;
   Clock::duration waited_{};

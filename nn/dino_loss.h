@@ -31,9 +31,8 @@ class DinoCenter final {
 
 /// The mean, over all pairs of a teacher's view and another view of the student, of the batch's cross-entropy between
 /// them at temperature temp.
-/// Shape:  student [V B, K] scores, targets [T B, K] probabilities, 2 <= T <= V, both view by view; the first T views
-/// of
-///         the student are those of the teacher -> scalar.
+/// Shape:  student [V B, K] scores, targets [T B, K] probabilities -> scalar; both view by view, 2 <= T <= V; the
+///         first T views of the student are those of the teacher.
 /// Throws: ShapeError if sizes do not fit.
 /// Source: Caron et al. 2021 (arXiv:2104.14294), eq. 3.
 ag::Var dino_loss(const ag::Var& student, const Tensor& targets, int64_t views, int64_t teacher_views, double temp);

@@ -71,8 +71,7 @@ struct VisionTransformer final : Module<VisionTransformer, Backbone> {
   }
   int64_t num_classes() const override { return config.num_classes; }
 
-  /// All tokens after the final norm: [B, T, C], T = class token, distillation token, registers, patches in this
-  /// order.
+  /// All tokens after the final norm: [B, T, C], in this order: class token, distillation token, registers, patches.
   /// masks u8 [B, N] (or undefined): 1 puts the mask token in place of the patch.
   Var forward_tokens(const Var& images, const Tensor& masks = {});
   /// Tokens before the final norm.

@@ -47,7 +47,9 @@ void update_range(const Scalars<T>& s, int64_t begin, int64_t end, T* p, const T
 AdamW::AdamW(const std::vector<ParamGroup>& groups, const AdamWOptions& options)
     : Optimizer(groups, options.amsgrad ? std::vector<std::string>{"exp_avg", "exp_avg_sq", "max_exp_avg_sq"}
                                         : std::vector<std::string>{"exp_avg", "exp_avg_sq"}),
-      options_(options) {}
+      options_(options) {
+  check_betas(options.beta1, options.beta2);
+}
 
 void AdamW::update(const Update& u) {
   dispatch_weight(u.value.dtype(), [&]<class T>(T) {

@@ -9,7 +9,9 @@
 namespace vitrail::optim {
 
 Lamb::Lamb(const std::vector<ParamGroup>& groups, const LambOptions& options)
-    : Optimizer(groups, {"exp_avg", "exp_avg_sq"}), options_(options) {}
+    : Optimizer(groups, {"exp_avg", "exp_avg_sq"}), options_(options) {
+  check_betas(options.beta1, options.beta2);
+}
 
 void Lamb::begin_step(const std::vector<Slot>& slots) {
   grad_scale_ = 1;

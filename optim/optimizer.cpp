@@ -15,6 +15,11 @@ void expect_like(const char* op, const std::string& name, const Tensor& t, const
 
 }  // namespace
 
+void Optimizer::check_betas(double beta1, double beta2) {
+  for (const double beta : {beta1, beta2})
+    check<ConfigError>(0 <= beta && beta < 1, "optimizer", "a beta is {}; it must be at least 0 and less than 1", beta);
+}
+
 Optimizer::Optimizer(const std::vector<ParamGroup>& groups, std::vector<std::string> moment_names)
     : moment_names_(std::move(moment_names)) {
   std::set<std::string> names;

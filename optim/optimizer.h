@@ -54,6 +54,8 @@ class Optimizer {
     double lr, weight_decay;
   };
 
+  /// Throws ConfigError unless both are at least 0 and less than 1: moments are divided by 1 - beta^t.
+  static void check_betas(double beta1, double beta2);
   /// Throws ConfigError if two parameters have the same name.
   Optimizer(const std::vector<ParamGroup>& groups, std::vector<std::string> moment_names);
   /// Before the updates of a step, for what depends on all gradients.

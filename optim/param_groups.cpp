@@ -1,5 +1,7 @@
 #include "optim/param_groups.h"
 
+#include "core/error.h"
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -38,6 +40,8 @@ std::vector<ParamGroup> layer_decay_groups(std::span<ag::Parameter* const> param
                                            std::span<const std::string_view> no_decay) {
   int64_t depth = 0;
   for (const ag::Parameter* p : parameters) depth = std::max(depth, block_index(p->name()).value_or(-1) + 1);
+  check<ConfigError>(depth > 0 || decay == 1, "layer_decay", "{}: no parameter is of a block, as in 'blocks.0...'",
+                     decay);
 
   std::map<std::pair<double, double>, ParamGroup> groups;  // by scales
   for (ag::Parameter* p : parameters) {

@@ -18,6 +18,7 @@ std::vector<ParamGroup> decay_groups(std::span<ag::Parameter* const> parameters,
                                      std::span<const std::string_view> no_decay = kNoDecay);
 
 /// The same two groups for each layer, with lr_scale = decay^(last - layer_id), where last is the layer of the head.
+/// Throws ConfigError for a decay other than 1 if no parameter is of a block.
 /// Source: timm's layer decay, after Clark et al. 2020 (arXiv:2003.10555).
 std::vector<ParamGroup> layer_decay_groups(std::span<ag::Parameter* const> parameters, double decay,
                                            std::span<const std::string_view> no_decay = kNoDecay);

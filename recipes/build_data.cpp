@@ -31,11 +31,6 @@ data::LoaderOptions loader_options(const DataConfig& config, int64_t seed, int64
   return options;
 }
 
-/// Pictures in an epoch of training on `pictures`.
-int64_t epoch_length(const DataConfig& config, int64_t seed, int64_t pictures) {
-  return data::Sampler(pictures, true, uint64_t(seed), config.repeated_aug).length();
-}
-
 /// Nothing if the section does not ask for it. Geometric operations fill with the mean colour.
 std::optional<data::RandAugment> rand_augment(const DataConfig& c) {
   if (!c.auto_augment) return std::nullopt;
@@ -176,6 +171,10 @@ std::unique_ptr<data::Loader> shuffled_loader(const DataConfig& config, int64_t 
   return std::make_unique<data::Loader>(dataset, train_transform(config), options, bad_files);
 }
 
+int64_t epoch_length(const DataConfig& config, int64_t seed, int64_t pictures) {
+  return data::Sampler(pictures, true, uint64_t(seed), config.repeated_aug).length();
+}
+
 std::unique_ptr<data::Loader> augmented_loader(const DataConfig& config, int64_t seed, const data::Dataset& dataset,
                                                int64_t batch_size, int64_t epochs, data::BadFiles& bad_files) {
   data::LoaderOptions options = loader_options(config, seed, batch_size);
@@ -212,7 +211,9 @@ Preview preview(const DataConfig& config, int64_t seed, int64_t count) {
 }
 
 ImageData::ImageData(const DataConfig& config, int64_t seed)
-    : config_(config), seed_(seed), bad_files_(bad_files_policy(config)), parts_(open_parts(config)) {}
+    : config_(config), seed_(seed), bad_files_(bad_files_policy(config)), parts_(open_parts(config)) {
+  train_transform(config);  // so that values which make none are refused before a run has a folder
+}
 
 int64_t ImageData::epoch_size() const { return epoch_length(config_, seed_, parts_.train->size()); }
 

@@ -76,6 +76,9 @@ std::unique_ptr<data::Loader> shuffled_loader(const DataConfig& config, int64_t 
                                               int64_t batch_size, int64_t epochs, const data::LoaderState& start,
                                               data::BadFiles& bad_files);
 
+/// Pictures in an epoch of shuffled_loader on a data set of so many.
+int64_t epoch_length(const DataConfig& config, int64_t seed, int64_t pictures);
+
 /// All of a data set in order, so many times, augmented anew each time as in training.
 std::unique_ptr<data::Loader> augmented_loader(const DataConfig& config, int64_t seed, const data::Dataset& dataset,
                                                int64_t batch_size, int64_t epochs, data::BadFiles& bad_files);

@@ -9,7 +9,6 @@ namespace {
 
 constexpr int64_t kVersion = 1;
 constexpr const char *kVersionName = "checkpoint_version", *kRecipeName = "recipe";
-constexpr std::string_view kNotePrefix = "note.";
 constexpr int64_t kBytesPerObject = 512;  // about what HDF5 adds for each tensor
 
 /// The name of a tensor that is not finite though it must be; empty if there is none. Numbers of the loop are f64 and
@@ -40,7 +39,6 @@ void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkp
   const auto fill = [&](hdf5::Writer& file) {
     file.attribute("", kVersionName, kVersion);
     file.attribute("", kRecipeName, checkpoint.recipe);
-    for (const auto& [name, text] : checkpoint.notes) file.attribute("", std::string(kNotePrefix) + name, text);
     for (const auto& [name, tensor] : checkpoint.tensors) file.write(name, tensor);
   };
   hdf5::save(path, fill, bytes);
@@ -54,9 +52,6 @@ Checkpoint load_checkpoint(const std::filesystem::path& path) {
                  version, kVersion);
   Checkpoint checkpoint;
   checkpoint.recipe = file.attribute<std::string>("", kRecipeName);
-  for (const std::string& name : file.attribute_names(""))
-    if (name.starts_with(kNotePrefix))
-      checkpoint.notes[name.substr(kNotePrefix.size())] = file.attribute<std::string>("", name);
   read_group(file, "", checkpoint.tensors);
   const std::string bad = find_non_finite(checkpoint.tensors);
   check<IoError>(bad.empty(), "checkpoint", "{}: {} is not finite", path.string(), bad);

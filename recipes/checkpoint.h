@@ -4,16 +4,14 @@
 #include "../core/tensor_map.h"
 
 #include <filesystem>
-#include <map>
 #include <string>
 #include <vector>
 
 namespace vitrail::recipes {
 
 struct Checkpoint {
-  TensorMap tensors;                         // "recipe/model/blocks.0.attn.qkv.weight", "loop/step", ...
-  std::string recipe;                        // the resolved recipe
-  std::map<std::string, std::string> notes;  // what else one may want to know: versions, instruction set
+  TensorMap tensors;   // "recipe/model/blocks.0.attn.qkv.weight", "loop/step", ...
+  std::string recipe;  // the resolved recipe
 };
 
 /// Replaces path durably.

@@ -165,11 +165,13 @@ struct ClipRecipe final : Recipe {
 
   Plan make_plan() const {
     const ClipConfig::Train& t = config.train;
-    const int64_t steps_per_epoch = train.size() / t.batch_size;
-    check<ConfigError>(steps_per_epoch > 0, "train.batch_size", "{} is more than the {} training pictures",
-                       t.batch_size, train.size());
-    check<ConfigError>(config.optim.layer_decay == 1, "optim.layer_decay",
-                       "{}: the layers of two towers have no common order; only 1", config.optim.layer_decay);
+    const int64_t steps_per_epoch = train.epoch_size() / t.batch_size;
+    check<ConfigError>(steps_per_epoch > 0, "train.batch_size", "{} is more than the {} pictures of an epoch",
+                       t.batch_size, train.epoch_size());
+    if (t.loss == "contrastive") {
+      check<ConfigError>(t.batch_size > 1, "train.batch_size", "1: a pair alone has nothing to be told from");
+      check<ConfigError>(!model->logit_bias, "model.logit_bias", "the contrastive loss does not depend on it");
+    }
     const double decay = config.optim.weight_decay;
     return {.name = config.name,
             .seed = uint64_t(config.seed),

@@ -110,7 +110,10 @@ ClipTrainData::ClipTrainData(const ClipConfig& config, data::BadFiles& bad_files
   tokenizer_.emplace(vocabulary(config.towers.text, pairs));
   ids_.emplace(*tokenizer_, pairs.captions, config.towers.text.context_length);
   pictures_ = std::move(pairs.pictures);
+  train_transform(config.data);  // so that values which make none are refused before a run has a folder
 }
+
+int64_t ClipTrainData::epoch_size() const { return epoch_length(config_.data, config_.seed, pictures_->size()); }
 
 std::unique_ptr<data::Loader> ClipTrainData::loader(const data::LoaderState& start) {
   return shuffled_loader(config_.data, config_.seed, *pictures_, config_.train.batch_size, config_.train.epochs, start,

@@ -55,6 +55,8 @@ class ClipTrainData final {
   ClipTrainData(const ClipConfig& config, data::BadFiles& bad_files);
 
   int64_t size() const { return pictures_->size(); }
+  /// Pictures in an epoch.
+  int64_t epoch_size() const;
   const data::Tokenizer& tokenizer() const { return *tokenizer_; }
   /// Augmented pictures in random order: see shuffled_loader.
   std::unique_ptr<data::Loader> loader(const data::LoaderState& start);

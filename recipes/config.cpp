@@ -20,6 +20,11 @@ namespace {
 
 using Kind = YamlNode::Kind;
 
+/// A value of a file needs an environment variable that is not set: an error, unless a change replaces the value.
+struct Missing {
+  std::string message;
+};
+
 /// Sets fields from nodes of one source: a file or one assignment of the command line.
 class Reader {
  public:
@@ -40,8 +45,13 @@ class Reader {
   /// key_node: where the key stands.
   void read(const std::string& key, const YamlNode& key_node, const YamlNode& value) {
     if (Field* field = fields_.find(key)) {
-      read_field(*field, value);
       field->origin = places_ ? fmt::format("{}:{}", source_, value.line) : source_;
+      field->missing.clear();
+      try {
+        read_field(*field, value);
+      } catch (const Missing& missing) {
+        field->missing = missing.message;
+      }
     } else if (fields_.is_section(key)) {
       if (value.kind == Kind::kNull) return;
       if (value.kind != Kind::kMap) fail_at(value, "{} is a section of keys; found {}", key, describe(value));
@@ -52,10 +62,12 @@ class Reader {
   }
 
  private:
+  std::string place(const YamlNode& node) const {
+    return places_ ? fmt::format("{}:{}:{}", source_, node.line, node.column) : source_;
+  }
   template <class... Args>
   [[noreturn]] void fail_at(const YamlNode& node, std::string_view format, const Args&... args) const {
-    const std::string place = places_ ? fmt::format("{}:{}:{}", source_, node.line, node.column) : source_;
-    fail<ConfigError>("config", "{}: {}", place, fmt::format(fmt::runtime(format), args...));
+    fail<ConfigError>("config", "{}: {}", place(node), fmt::format(fmt::runtime(format), args...));
   }
   [[noreturn]] void fail_type(const Field& field, const YamlNode& node, std::string_view hint = "") const {
     fail_at(node, "{} must be {}; found {}{}", field.key, type_name(field), describe(node), hint);
@@ -154,7 +166,12 @@ class Reader {
       value = recipe_dir_.string();
     } else if (name.starts_with("env:")) {
       const char* found = std::getenv(name.c_str() + 4);
-      if (!found) fail_at(node, "{}: the environment variable {} is not set", field.key, name.substr(4));
+      if (!found) {
+        const std::string message =
+            fmt::format("{}: the environment variable {} is not set", field.key, name.substr(4));
+        if (!places_) fail_at(node, "{}", message);
+        throw Missing{fmt::format("{}: {}; set it, or give {}=...", place(node), message, field.key)};
+      }
       value = found;
     } else {
       fail_at(node, "{}: unknown '${{{}}}'; there are ${{env:NAME}} and ${{recipe_dir}}", field.key, name);
@@ -202,13 +219,15 @@ YamlNode parse_value(std::string_view value, const std::string& source) {
 
 }  // namespace
 
-void Config::read(const std::filesystem::path& path) {
+void Config::read(const std::filesystem::path& path, const std::vector<std::string>& changes) {
   recipe_dir_ = path.has_parent_path() ? path.parent_path() : ".";
-  read_text(read_recipe(path), path.string());
+  read_text(read_recipe(path), path.string(), changes);
 }
 
-void Config::read_text(std::string_view text, const std::string& name) {
+void Config::read_text(std::string_view text, const std::string& name, const std::vector<std::string>& changes) {
   Reader(fields_, name, true, recipe_dir_).read_map(parse_recipe(text, name), "");
+  for (const std::string& change : changes) set(change);
+  for (const Field& field : fields_.list()) check<ConfigError>(field.missing.empty(), "config", "{}", field.missing);
 }
 
 void Config::set(std::string_view assignment) {
@@ -277,7 +296,7 @@ std::string recipe_name(std::string_view text, const std::string& name) {
   const YamlNode root = parse_recipe(text, name);
   for (size_t i = 0; i < root.children.size(); ++i)
     if (root.keys[i].text == "recipe" && root.children[i].kind == Kind::kScalar) return root.children[i].text;
-  fail<ConfigError>("config", "{}: no key 'recipe', which names the method, as in 'recipe: vit'", name);
+  fail<ConfigError>("config", "{}: no key 'recipe', which names the method, as in 'recipe: supervised'", name);
 }
 
 }  // namespace vitrail::recipes

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace vitrail::recipes {
 
@@ -15,12 +16,12 @@ namespace vitrail::recipes {
 ///
 ///   DinoConfig dino;
 ///   Config config(dino);
-///   config.read("recipes/dino.yaml");
-///   config.set("optim.lr=1e-4");
+///   config.read("recipes/dino.yaml", {"optim.lr=1e-4"});
 ///
 /// A recipe is one YAML document of at most 64 KiB, 32 levels and 10,000 nodes with aliases expanded. Booleans are true
 /// and false, integers decimal, numbers finite; tags and merge keys are refused. In a string ${env:NAME} stands for the
-/// environment variable and ${recipe_dir} for the folder of the recipe.
+/// environment variable, which must be set unless a change replaces the value, and ${recipe_dir} for the folder of the
+/// recipe.
 /// Throws ConfigError "[config] <file>:<line>:<column>: ..." or "[config] command line: ...".
 class Config {
  public:
@@ -30,10 +31,10 @@ class Config {
     config.describe(fields_);
   }
 
-  /// Throws ConfigError if there is no such file, IoError if it cannot be read.
-  void read(const std::filesystem::path& path);
+  /// Throws ConfigError if there is no such file, IoError if it cannot be read. changes: as for set, in order.
+  void read(const std::filesystem::path& path, const std::vector<std::string>& changes = {});
   /// name stands for the file in messages and origins.
-  void read_text(std::string_view text, const std::string& name);
+  void read_text(std::string_view text, const std::string& name, const std::vector<std::string>& changes = {});
   /// "optim.lr=1e-4", "crops.scale=[0.4, 1.0]", "crops={scale: [0.4, 1.0]}"; "optim.lr=~" goes back to the default.
   /// The value is YAML as inside brackets.
   void set(std::string_view assignment);

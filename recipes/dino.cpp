@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "core/ops.h"
 #include "nn/summary.h"
+#include "nn/vision_transformer.h"
 #include "optim/schedule.h"
 #include "recipes/collapse.h"
 #include "recipes/dino_data.h"
@@ -165,6 +166,10 @@ struct Dino final : Recipe {
     check<ConfigError>(steps_per_epoch > 0, "train.batch_size", "{} is more than the {} training pictures",
                        t.batch_size, pictures.train_size());
     check<ConfigError>(!config.model.distilled, "model.distilled", "DINO reads the class token alone");
+    if (const auto* vit = dynamic_cast<const nn::VisionTransformer*>(dino.student.backbone.get()))
+      check<ConfigError>(config.crops.local_number == 0 || config.crops.local_size % vit->config.patch_size == 0,
+                         "crops.local_size", "{} is no multiple of the patches of {}", config.crops.local_size,
+                         vit->config.patch_size);
     check<ConfigError>(o.warmup_epochs < double(t.epochs), "optim.warmup_epochs",
                        "{} leaves nothing of train.epochs {}", o.warmup_epochs, t.epochs);
     const double steps = double(t.epochs * steps_per_epoch);
@@ -214,11 +219,12 @@ struct Dino final : Recipe {
     };
     const auto untrained =
         build_model(nn::Scope(uint64_t(config.seed)), config.model, config.data.img_size, /*num_classes=*/0);
-    baselines = {{"knn_top1_untrained", score(pooled_features(*untrained))}};
+    std::map<std::string, double> found{{"knn_top1_untrained", score(pooled_features(*untrained))}};
     if (pixels_fit(pictures.train_size(), config.data.img_size))
-      baselines.emplace("knn_top1_pixels", score(pixel_features()));
+      found.emplace("knn_top1_pixels", score(pixel_features()));
     else
       say("no k-NN on pixels: those of all pictures together are too many");
+    baselines = std::move(found);  // all or, if this is stopped before, none
   }
 
   static constexpr int64_t kProbeBlocks = 4;

@@ -38,6 +38,7 @@ data::MultiCrop multi_crop(const DinoConfig& config) {
 }
 
 DinoData::DinoData(const DinoConfig& config) : config_(config), bad_files_(bad_files_policy(config.data)) {
+  multi_crop(config);  // so that values which make none are refused before a run has a folder
   try {
     auto [train, val] = open_parts(config.data);
     train_ = std::move(train);

@@ -2,6 +2,7 @@
 
 #include "core/parallel.h"
 #include "core/simd/table.h"
+#include "recipes/json_text.h"
 
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
@@ -39,7 +40,7 @@ std::string environment_json(const std::string& command) {
       {"system", std::string(system.sysname) + " " + system.release + " " + system.machine},
       {"command", command},
   };
-  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return json_text(json, 2) + "\n";
 }
 
 int64_t rss_bytes() {

@@ -78,7 +78,14 @@ std::string csv_of(const NamedFeatures& f) {
 
 }  // namespace
 
+void check_feature_file(const fs::path& path) {
+  const std::string kind = path.extension().string();
+  check<ConfigError>(kind == ".h5" || kind == ".hdf5" || kind == ".npy" || kind == ".csv", "features",
+                     "{}: the name must end in .h5, .hdf5, .npy or .csv", path.string());
+}
+
 void write_features(const fs::path& path, const NamedFeatures& features) {
+  check_feature_file(path);
   const std::string kind = path.extension().string();
   if (kind == ".h5" || kind == ".hdf5") {
     write_hdf5(path, features);
@@ -86,7 +93,6 @@ void write_features(const fs::path& path, const NamedFeatures& features) {
     durable_write(path, npy_of(features.features));
     durable_write(fs::path(path).replace_extension(".txt"), lines_of(features.names));
   } else {
-    check<ConfigError>(kind == ".csv", "features", "{}: the name must end in .h5, .hdf5, .npy or .csv", path.string());
     durable_write(path, csv_of(features));
   }
 }

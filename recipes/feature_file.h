@@ -15,6 +15,9 @@ struct NamedFeatures {
   std::string model;               // that made them
 };
 
+/// Throws ConfigError if write_features does not know the ending of path: to be asked before hours of work.
+void check_feature_file(const std::filesystem::path& path);
+
 /// Durably, by the ending of path:
 ///   .h5 .hdf5  sealed, with feature f32 [N, D]; name u8, all names one after another, and name_offset i64 [N + 1];
 ///              attribute model

@@ -41,17 +41,19 @@ FeatureOf pixel_features() {
 
 FeatureSet extract_features(const FeatureOf& feature_of, data::Loader& loader, const Tick& tick, int64_t most) {
   std::vector<Tensor> features, labels;
+  std::vector<int64_t> indices;
   for (int64_t rows = 0; rows < most;) {
     const auto batch = loader.next();
     if (!batch) break;
     features.push_back(feature_of(batch->images).to(DType::f32));
     labels.push_back(batch->labels);
+    indices.insert(indices.end(), batch->indices.begin(), batch->indices.end());
     rows += batch->labels.numel();
     tick(int64_t(features.size()), loader.batches_per_epoch());
   }
-  return {core::concat(features, 0), core::concat(labels, 0)};
+  return {core::concat(features, 0), core::concat(labels, 0), std::move(indices)};
 }
 
-FeatureSet normalized(const FeatureSet& set) { return {core::l2_normalize(set.features).y, set.labels}; }
+FeatureSet normalized(const FeatureSet& set) { return {core::l2_normalize(set.features).y, set.labels, set.indices}; }
 
 }  // namespace vitrail::recipes

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <limits>
+#include <vector>
 
 namespace vitrail::recipes {
 
@@ -26,8 +27,9 @@ FeatureOf pixel_features();
 bool pixels_fit(int64_t pictures, int64_t side);
 
 struct FeatureSet {
-  Tensor features;  // f32 [N, D]
-  Tensor labels;    // i64 [N]
+  Tensor features;                    // f32 [N, D]
+  Tensor labels;                      // i64 [N]
+  std::vector<int64_t> indices = {};  // of the pictures in their data set; where one is broken, of the one in its place
 };
 /// The pictures of the loader, in its order, at least `most` of them or all. Throws as the loader, and what tick
 /// throws.

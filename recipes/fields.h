@@ -60,6 +60,7 @@ struct Field {
   Limits limits;
   std::string default_yaml;
   std::string origin = "default";  // or "recipe.yaml:12", "command line"
+  std::string missing = {};        // why the value is not there: it needs an environment variable that is not set
 };
 
 class Fields;

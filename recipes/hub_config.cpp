@@ -1,6 +1,7 @@
 #include "recipes/hub_config.h"
 
 #include "recipes/json_object.h"
+#include "recipes/json_text.h"
 
 #include <algorithm>
 #include <cmath>
@@ -294,7 +295,7 @@ std::string to_config_json(const nn::VitConfig& c, const nn::Layout& layout, con
     json["label2id"] = ids;
   }
   json["torch_dtype"] = "float32";
-  return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  return json_text(json, 2) + "\n";
 }
 
 std::string to_config_json(const nn::ClipConfig& c) {

@@ -13,6 +13,8 @@ namespace {
 /// Test features compared at a time: large enough for the matrix product to run at full speed, small enough for the
 /// similarities to 50,000 others to take some 50 MB.
 constexpr int64_t kBlock = 256;
+/// Of a vote, so that the sum of a row fits into f32.
+constexpr double kMostExponent = 80;
 
 }  // namespace
 
@@ -34,8 +36,10 @@ Tensor knn_votes(const Tensor& train, const Tensor& labels, const Tensor& test, 
     const std::vector<double> similarity = values.to_vector();
     const auto neighbour = indices.span<int64_t>();
     for (size_t i = 0; i < neighbour.size(); ++i) {
-      const int64_t row = begin + int64_t(i) / k;
-      votes[size_t(row * classes + label[size_t(neighbour[i])])] += std::exp(similarity[i] / options.temperature);
+      const size_t in_block = i / size_t(k), row = size_t(begin) + in_block;
+      const double too_large = std::max(0.0, similarity[in_block * size_t(k)] / options.temperature - kMostExponent);
+      votes[row * size_t(classes) + size_t(label[size_t(neighbour[i])])] +=
+          std::exp(similarity[i] / options.temperature - too_large);
     }
   }
   return tensor(votes, {tests, classes}).to(test.dtype());

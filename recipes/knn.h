@@ -11,7 +11,8 @@ struct KnnOptions {
 };
 
 /// For each test feature the votes of its k most similar training features for their classes, each exp(similarity /
-/// temperature), where similarity is the product of the two: features have length 1 (core::l2_normalize).
+/// temperature), where similarity is the product of the two: features have length 1 (core::l2_normalize). At so low a
+/// temperature that they would overflow, all votes of a test feature are scaled down alike.
 /// Shape:  train [N, D], labels i64 [N] in [0, classes), test [M, D] -> [M, classes], of test's type.
 /// Throws: ShapeError if sizes do not fit or a label is no class.
 /// Source: Wu et al. 2018 (arXiv:1805.01978), section 3.4; eval_knn.py of DINO.

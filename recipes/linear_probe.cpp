@@ -1,6 +1,7 @@
 #include "recipes/linear_probe.h"
 
 #include "autograd/ops.h"
+#include "autograd/scope.h"
 #include "core/error.h"
 #include "data/sampler.h"
 #include "nn/linear.h"
@@ -57,6 +58,7 @@ std::vector<LinearProbeResult> linear_probe(const std::vector<FeatureSet>& train
     check<ShapeError>(set.features.shape() == Shape{size, dim}, "linear_probe", "training features are {}, needs {}",
                       set.features.shape(), Shape{size, dim});
 
+  const ag::Autocast full(DType::f32);
   Probes model(nn::Scope(options.seed), dim, classes, options.lr);
   optim::Sgd optimizer(model.param_groups(options.lr), {.momentum = options.momentum});
   const int64_t batch = std::min(options.batch_size, size), steps = (size + batch - 1) / batch;

@@ -7,6 +7,7 @@
 #include "core/memory.h"
 #include "recipes/checkpoint.h"
 #include "recipes/environment.h"
+#include "recipes/json_text.h"
 #include "recipes/metrics_log.h"
 #include "recipes/progress.h"
 #include "recipes/signals.h"
@@ -48,8 +49,10 @@ struct Position {
   Stats metrics;  // of the last evaluation, by name
 };
 
-TensorMap to_map(const Position& p) {
+TensorMap to_map(const Position& p, const Plan& plan) {
   TensorMap map = {{"step", tensor<int64_t>({p.step}, {})},
+                   {"batch_size", tensor<int64_t>({plan.batch_size}, {})},
+                   {"steps_per_epoch", tensor<int64_t>({plan.steps_per_epoch}, {})},
                    {"evaluated", tensor<int64_t>({p.evaluated}, {})},
                    {"log_lines", tensor<int64_t>({p.log_lines}, {})},
                    {"best_score", scalar(p.best_score, DType::f64)}};
@@ -57,12 +60,18 @@ TensorMap to_map(const Position& p) {
   return map;
 }
 
-Position to_position(const TensorMap& map) {
+Position to_position(const TensorMap& map, const Plan& plan) {
   const auto number = [&map](const char* name) -> const Tensor& {
     const auto it = map.find(name);
     check<IoError>(it != map.end(), "checkpoint", "loop/{} is missing", name);
     return it->second;
   };
+  // Steps done say where in the data a run is.
+  const int64_t batch_size = number("batch_size").span<int64_t>()[0];
+  const int64_t steps_per_epoch = number("steps_per_epoch").span<int64_t>()[0];
+  check<ConfigError>(batch_size == plan.batch_size && steps_per_epoch == plan.steps_per_epoch, "train",
+                     "the run has {} steps an epoch, of {} pictures each; a run that goes on cannot have {} of {}",
+                     steps_per_epoch, batch_size, plan.steps_per_epoch, plan.batch_size);
   Position p;
   p.step = number("step").span<int64_t>()[0];
   p.evaluated = number("evaluated").span<int64_t>()[0];
@@ -119,7 +128,7 @@ class Loop {
     const auto [checkpoint, path, problems] = load_newest_checkpoint({folder_.last(), folder_.best()});
     for (const std::string& problem : problems) progress_.message(problem);
     recipe_.load_state(sub_map(checkpoint.tensors, "recipe"));
-    Position position = to_position(sub_map(checkpoint.tensors, "loop"));
+    Position position = to_position(sub_map(checkpoint.tensors, "loop"), plan_);
     progress_.message(fmt::format("going on after step {} of {} ({})", position.step, steps_, path.string()));
     return position;
   }
@@ -140,9 +149,9 @@ class Loop {
     report(stats, at);
     const bool epoch_done = position_.step % plan_.steps_per_epoch == 0;
     const bool asked = Signals::take_checkpoint_request();
-    if (epoch_done ? !evaluation_due()
-                   : asked || (plan_.checkpoint_every > 0 && position_.step % plan_.checkpoint_every == 0))
-      save();
+    const bool due = epoch_done ? !evaluation_due()  // which saves
+                                : plan_.checkpoint_every > 0 && position_.step % plan_.checkpoint_every == 0;
+    if (asked || due) save();
     if (asked) progress_.message(fmt::format("saved {} after step {}", folder_.last().string(), position_.step));
   }
 
@@ -248,7 +257,7 @@ class Loop {
     position_.log_lines = log_.lines();
     Checkpoint checkpoint;
     add_map(checkpoint.tensors, "recipe", recipe_.state());
-    add_map(checkpoint.tensors, "loop", to_map(position_));
+    add_map(checkpoint.tensors, "loop", to_map(position_, plan_));
     checkpoint.recipe = options_.config;
     save_checkpoint(path, checkpoint);
   }
@@ -278,7 +287,7 @@ class Loop {
                                            {"epochs", plan_.epochs},      {"steps", steps_},
                                            {"seconds", clock_.seconds()}, {"peak_rss_mb", peak_rss_mb()},
                                            {"commit", commit()},          {"command", options_.command}};
-    durable_write(folder_ / "result.json", result.dump(2) + "\n");
+    durable_write(folder_ / "result.json", json_text(result, 2) + "\n");
   }
 
   Recipe& recipe_;

@@ -45,7 +45,7 @@ Preprocessing recipe_preprocessing(const DataConfig& config);
 /// published_preprocessing has it. name stands for the file in messages.
 /// Throws IoError for a value of another type, and for steps that are not known here.
 Preprocessing parse_preprocessor(std::string_view json, const std::string& name, const nn::Layout& layout);
-/// The other way round. Throws ConfigError if Hugging Face has no such preprocessing.
+/// The other way round.
 std::string to_preprocessor_json(const Preprocessing& preprocessing, const nn::Layout& layout);
 
 }  // namespace vitrail::recipes

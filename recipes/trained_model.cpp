@@ -58,8 +58,7 @@ TrainedModel of_published(const fs::path& path, const std::vector<std::string>& 
 std::unique_ptr<RecipeConfig> read_settings(const fs::path& recipe, const std::vector<std::string>& changes) {
   auto settings = method_config(recipe_name(recipe));
   Config config(*settings);
-  config.read(recipe);
-  for (const std::string& change : changes) config.set(change);
+  config.read(recipe, changes);
   return settings;
 }
 
@@ -69,8 +68,7 @@ OpenedRun open_run(const fs::path& path, const std::vector<std::string>& changes
   const Checkpoint checkpoint = load_checkpoint(run.checkpoint);
   run.settings = method_config(recipe_name(checkpoint.recipe, run.checkpoint.string()));
   Config config(*run.settings);
-  config.read_text(checkpoint.recipe, run.checkpoint.string());
-  for (const std::string& change : changes) config.set(change);
+  config.read_text(checkpoint.recipe, run.checkpoint.string(), changes);
   run.state = sub_map(checkpoint.tensors, "recipe");
   return run;
 }

@@ -25,9 +25,8 @@ struct PairOptions {
 /// The part of what lies at path named split: "train", "val" or "test". What is recognised, find_pair_parts in
 /// source_parts.h says; "val" and "test" stand for each other, undivided data is "train", as in open_dataset.
 ///
-///   table   rows as for_each_caption reads them. All rows of a picture are captions of one picture; pictures are in
-///   the
-///           order of their first row.
+///   table   rows as for_each_caption reads them. All rows of a picture are its captions; pictures come in the order
+///           of their first rows.
 ///   tar     WebDataset's layout: the text of x/1.jpg is the file x/1.txt of the same archive, trimmed.
 ///   HDF5    a file made by pack from either.
 ///

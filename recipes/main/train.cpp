@@ -64,7 +64,11 @@ std::optional<Arguments> parse(int argc, char** argv, int& exit_code) {
 
 /// A new folder with what is known before the first step, or that of the run to resume.
 RunFolder open_folder(const Arguments& a, const RecipeConfig& settings, const std::string& resolved) {
-  if (!a.resume.empty()) return RunFolder::open(a.resume);
+  if (!a.resume.empty()) {
+    RunFolder folder = RunFolder::open(a.resume);
+    if (!a.changes.empty()) durable_write(folder / "resolved.yaml", resolved);
+    return folder;
+  }
   RunFolder folder = RunFolder::create(settings.out, settings.name);
   durable_write(folder / "recipe.yaml", read_file(a.recipe, kMaxRecipeBytes));
   durable_write(folder / "environment.json", environment_json(a.command));
@@ -81,8 +85,7 @@ int train(int argc, char** argv) {
   const auto settings = method_config(recipe_name(file));
   Config config(*settings);
   if (a->help) return show("\nKeys of " + file.string() + ":\n" + config.help()), kDone;
-  config.read(file);
-  for (const std::string& change : a->changes) config.set(change);
+  config.read(file, a->changes);
   if (settings->name.empty()) settings->name = file.stem();
   const std::string resolved = config.yaml();
   if (a->print_config) return show(resolved), kDone;

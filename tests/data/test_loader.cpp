@@ -1,4 +1,5 @@
 #include "core/error.h"
+#include "core/memory.h"
 #include "data/loader.h"
 
 #include <doctest/doctest.h>
@@ -252,6 +253,30 @@ TEST_CASE("too many broken pictures end the run, one does by default") {
   CHECK_THROWS_WITH_AS(run(Numbers(2, {0, 1}), careless), doctest::Contains("all 2 pictures are broken"), DataError);
 }
 
+TEST_CASE("broken pictures are counted set by set, in one list") {
+  const Numbers large(200, {1, 2}), small(100, {3});
+  BadFiles bad(OnError::skip, 0.01);
+  for (const Dataset* set : {static_cast<const Dataset*>(&large), static_cast<const Dataset*>(&small)}) {
+    Loader loader(*set, pixel_and_noise, options_for(10), bad);
+    CHECK(take_all(loader).indices.size() == size_t(set->size()));  // one in a hundred of either
+  }
+  CHECK(bad.list().size() == 3);
+}
+
+TEST_CASE("a loader that finds no memory for a batch says so, each time it is asked") {
+  const Numbers numbers(64);
+  LoaderOptions options = options_for(8);
+  options.views = {{{3, 2048, 2048}}};
+  options.workers = 3;
+  BadFiles bad;
+  memory::set_limit(memory::reserved_bytes() + (1 << 20));
+  {
+    Loader loader(numbers, pixel_and_noise, options, bad);
+    for (int i = 0; i < 2; ++i) CHECK_THROWS_AS(loader.next(), OutOfMemory);
+  }
+  memory::set_limit(0);
+}
+
 TEST_CASE("what a transform throws reaches the consumer, and the threads end") {
   const Numbers numbers(64);
   LoaderOptions options = options_for(8);
@@ -299,7 +324,10 @@ TEST_CASE("buffers come from the pool again and again") {
   options.epochs = 3;
   BadFiles bad;
   Loader loader(numbers, pixel_and_noise, options, bad);
-  for (int i = 0; i < 10; ++i) loader.next();
+  for (int i = 0; i < 10; ++i) {
+    const auto held = loader.next();
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));  // the workers run as far ahead as they may
+  }
   const int64_t before = memory::system_allocations();
   while (loader.next()) {
   }

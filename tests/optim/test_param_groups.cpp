@@ -1,3 +1,4 @@
+#include "core/error.h"
 #include "optim/param_groups.h"
 #include "tests/optim/parameters.h"
 #include "tests/support/close.h"
@@ -72,6 +73,10 @@ TEST_CASE("layers learn slower towards the input") {
   CHECK(scales.at("patch_embed.proj.weight").lr == std::pow(0.5, 12));
   CHECK(scales.at("blocks.0.norm1.weight").weight_decay == 0);
   CHECK(scales.at("blocks.0.attn.qkv.weight").weight_decay == 1);
+  Parameters convolutions;
+  convolutions.add("layer1.0.conv1.weight", Shape{2, 2});
+  CHECK_THROWS_WITH_AS(layer_decay_groups(convolutions.all(), 0.5), doctest::Contains("no parameter is of a block"),
+                       ConfigError);
 }
 
 TEST_CASE("frozen parameters are in no group") {

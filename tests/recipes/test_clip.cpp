@@ -254,8 +254,11 @@ TEST_CASE("values of clip that do not fit together are refused before training")
       return error.what();
     }
   };
-  CHECK(error_of({"train.batch_size=19"}).find("19 is more than the 18 training pictures") != std::string::npos);
-  CHECK(error_of({"optim.layer_decay=0.9"}).find("optim.layer_decay") != std::string::npos);
+  CHECK(error_of({"train.batch_size=19"}).find("19 is more than the 18 pictures of an epoch") != std::string::npos);
+  CHECK(error_of({"data.auto_augment=rand-x9"}).find("rand-x9") != std::string::npos);
+  CHECK(error_of({"train.batch_size=1", "train.loss=contrastive"}).find("a pair alone") != std::string::npos);
+  CHECK(error_of({"model.logit_bias=1", "train.loss=contrastive"}).find("does not depend on it") != std::string::npos);
+  CHECK(error_of({"optim.layer_decay=0.9"}).find("no parameter is of a block") != std::string::npos);
   CHECK(error_of({"data.captions=[names]"}).find("names") != std::string::npos);
   test::write_text(temp.path() / "other.txt", "cat\ndog\n");
   CHECK(error_of({"zero_shot.names=" + (temp.path() / "other.txt").string()}).find("is one of the 2 names") !=

@@ -99,6 +99,9 @@ TEST_CASE("values of dino that do not fit together are refused before training")
   CHECK_THROWS_WITH_AS(SmallDino({"train.batch_size=500"}), doctest::Contains("more than the 240 training pictures"),
                        ConfigError);
   CHECK_THROWS_WITH_AS(SmallDino({"optim.warmup_epochs=3"}), doctest::Contains("leaves nothing"), ConfigError);
+  CHECK_THROWS_WITH_AS(SmallDino({"crops.local_size=20"}), doctest::Contains("no multiple of the patches of 8"),
+                       ConfigError);
+  CHECK_THROWS_WITH_AS(SmallDino({"crops.color_jitter=[0, 0, 0, 0.9]"}), doctest::Contains("hue"), ConfigError);
   CHECK_THROWS_WITH_AS(SmallDino({"data.crop=pad"}), doctest::Contains("unknown key"), ConfigError);
 }
 

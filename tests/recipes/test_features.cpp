@@ -1,3 +1,4 @@
+#include "autograd/scope.h"
 #include "core/error.h"
 #include "core/ops.h"
 #include "core/rng.h"
@@ -39,6 +40,10 @@ TEST_CASE("votes of the nearest neighbours, by hand") {
   CHECK(test::relative_error(two, tensor<double>({e2, e12, 0, 0, e2 + e16, 0}, {2, 3})) < 1e-6);
   CHECK(knn_votes(train, labels, test, 3, {.k = 99, .temperature = 0.5}).shape() == Shape{2, 3});  // all of them
   CHECK(knn_top1(train, labels, test, tensor<int64_t>({0, 0}, {2}), 3, {.k = 1}) == 0.5);
+  const Tensor cold = knn_votes(train, labels, test, 3, {.k = 3, .temperature = 0.001});  // e^1000 is no number
+  CHECK(cold.to_vector()[0] > cold.to_vector()[1]);
+  CHECK(cold.to_vector()[4] > cold.to_vector()[3]);
+  CHECK(std::isfinite(cold.to_vector()[4]));
   CHECK_THROWS_WITH_AS(knn_votes(train, labels, test, 1, {}), doctest::Contains("label 1 is outside [0, 1)"),
                        ShapeError);
   CHECK_THROWS_AS(knn_votes(train, labels, zeros({2, 3}), 2, {}), ShapeError);
@@ -54,6 +59,11 @@ TEST_CASE("the probe separates what is separable, whatever the features' number"
   CHECK(results[1].top5 == 1);
   const auto alone = linear_probe({train}, test, 3, {.lr = {1}, .epochs = 20, .batch_size = 32}, kNoTick);
   CHECK(alone[0].top1 == 1);  // a rate does not depend on those beside it
+  const FeatureSet close = clusters(40, 5, 3);
+  const LinearProbeOptions slow{.lr = {1e-4}, .epochs = 1, .batch_size = 32};
+  const double exact = linear_probe({close}, test, 3, slow, kNoTick)[0].top1;
+  const ag::Autocast half(DType::bf16);  // of the recipe that it is part of
+  CHECK(linear_probe({close}, test, 3, slow, kNoTick)[0].top1 == exact);
   CHECK_THROWS_AS(linear_probe({}, test, 3, {}, kNoTick), ShapeError);
 }
 

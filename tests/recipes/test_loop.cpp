@@ -21,14 +21,14 @@ namespace {
 class Follow final : public Recipe {
  public:
   Follow() {
-    plan_ = {.name = "follow",
-             .seed = 7,
-             .epochs = 3,
-             .steps_per_epoch = 4,
-             .batch_size = 2,
-             .lr = [](double step) { return 1 / (1 + step); },
-             .weight_decay = [](double) { return 0; },
-             .log_every = 1};
+    planned = {.name = "follow",
+               .seed = 7,
+               .epochs = 3,
+               .steps_per_epoch = 4,
+               .batch_size = 2,
+               .lr = [](double step) { return 1 / (1 + step); },
+               .weight_decay = [](double) { return 0; },
+               .log_every = 1};
     data::PixelArray array;
     array.images = Tensor::empty({9, 1, 1, 1}, DType::u8);
     for (int64_t i = 0; i < 9; ++i) array.images.data<uint8_t>()[i] = uint8_t(20 * i);
@@ -37,7 +37,7 @@ class Follow final : public Recipe {
     pictures_ = data::make_array_dataset(std::move(array));
   }
 
-  const Plan& plan() const override { return plan_; }
+  const Plan& plan() const override { return planned; }
   ModelCard card() override { return {"one weight", 1, 2}; }
   std::unique_ptr<data::Loader> load(const data::LoaderState& start) override {
     const auto transform = [](const data::Image& image, Rng& rng, std::span<float> out) {
@@ -49,7 +49,7 @@ class Follow final : public Recipe {
                                                               .seed = 7,
                                                               .shuffle = true,
                                                               .drop_last = true,
-                                                              .epochs = plan_.epochs,
+                                                              .epochs = planned.epochs,
                                                               .start = start},
                                           bad_files_);
   }
@@ -77,9 +77,9 @@ class Follow final : public Recipe {
   std::function<void()> on_step;
   int64_t broken_step = -1;
   int evaluations = 0;
+  Plan planned;
 
  private:
-  Plan plan_;
   std::unique_ptr<data::Dataset> pictures_;
   data::BadFiles bad_files_;
 };
@@ -88,7 +88,7 @@ struct Run {
   explicit Run(const std::filesystem::path& path) : folder(RunFolder::create(path, "follow")), log(std::tmpfile()) {}
   ~Run() { std::fclose(log); }
   int operator()(Recipe& recipe) {
-    return run_training(recipe, folder, {.command = "train follow.yaml", .config = "recipe: follow\n", .out = log});
+    return run_training(recipe, folder, {.command = command, .config = "recipe: follow\n", .out = log});
   }
   std::string metrics() const {  // without what the clock and the machine say
     const std::regex clock(", \"(time|images_per_s|data_wait|memory_mb)\": [^,}]+");
@@ -96,6 +96,7 @@ struct Run {
   }
   RunFolder folder;
   std::FILE* log;
+  std::string command = "train follow.yaml";
 };
 
 }  // namespace
@@ -171,6 +172,26 @@ TEST_CASE("a run that dies goes on from its last checkpoint, and no step is logg
   CHECK(run(second) == 0);
   CHECK(run.metrics() == whole.metrics());
   CHECK(test::read_text(run.folder.last()) == test::read_text(whole.folder.last()));
+}
+
+TEST_CASE("a run does not go on with other steps in an epoch, nor with other batches") {
+  const test::TemporaryFolder temp;
+  Run run(temp.path() / "run");
+  Follow first;
+  CHECK(run(first) == 0);
+  Follow larger;
+  larger.planned.batch_size = 4;
+  CHECK_THROWS_WITH_AS(run(larger), doctest::Contains("has 4 steps an epoch, of 2 pictures each"), ConfigError);
+}
+
+TEST_CASE("a command line that is no UTF-8 does not cost the result") {
+  const test::TemporaryFolder temp;
+  Run run(temp.path() / "run");
+  run.command = "train caf\xe9.yaml";
+  Follow recipe;
+  CHECK(run(recipe) == 0);
+  const auto result = nlohmann::json::parse(test::read_text(run.folder / "result.json"));
+  CHECK(result["command"].get<std::string>().starts_with("train caf"));
 }
 
 TEST_CASE("SIGUSR1 saves and goes on") {

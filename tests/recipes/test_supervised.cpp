@@ -307,6 +307,7 @@ TEST_CASE("values that do not fit together are refused before training") {
                        doctest::Contains("2 does not divide train.batch_size 119"), ConfigError);
   CHECK_THROWS_WITH_AS(small_digits({"model.arch=resnet20"}), doctest::Contains("those are for vision transformers"),
                        ConfigError);
+  CHECK_THROWS_WITH_AS(small_digits({"data.auto_augment=rand-x9"}), doctest::Contains("rand-x9"), ConfigError);
   CHECK_THROWS_WITH_AS(small_digits({"model.width=8"}), doctest::Contains("those are for ResNets"), ConfigError);
   CHECK_THROWS_WITH_AS(small_digits({"schedule.warmup_epochs=2"}), doctest::Contains("leaves nothing"), ConfigError);
   CHECK_THROWS_WITH_AS(small_digits({"train.mixup=1"}), doctest::Contains("119 is odd"), ConfigError);

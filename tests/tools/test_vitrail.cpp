@@ -183,6 +183,11 @@ TEST_CASE("vitrail eval and export take the averaged weights of a run") {
   const safetensors::Reader weights(folder.path() / "weights.safetensors");
   CHECK(weights.shape("blocks.0.attn.qkv.weight") == Shape{48, 16});
 
+  // What changes when a run goes on is what the run is from then on.
+  CHECK(test::run(folder, "train", "--resume run train.epochs=2").code == 0);
+  CHECK(test::read_text(folder.path() / "run/resolved.yaml").find("epochs: 2") != std::string::npos);
+  CHECK(nlohmann::json::parse(test::read_text(folder.path() / "run/result.json"))["epochs"] == 2);
+
   check_says(vitrail_program(folder, "eval nothing"), 2, "nothing: no such file or folder");
   check_says(vitrail_program(folder, "eval run model.depth=2"), 1, "blocks.1");
   check_says(vitrail_program(folder, "eval run nowhere"), 3, "nowhere does not exist");
@@ -195,6 +200,7 @@ TEST_CASE("vitrail plot draws a number of several runs") {
              "vit_digits: top1 0.9833 after epoch 80");
   const data::Image picture = data::read_image((folder.path() / "top1.png").string());
   CHECK(picture.width() == 800);
+  check_says(vitrail_program(folder, "plot " + results + "vit_digits -m loss --of train"), 0, "after step 1760");
   check_says(vitrail_program(folder, "plot " + results + "vit_digits -m top"), 2, "did you mean 'top1'?");
   check_says(vitrail_program(folder, "plot nowhere"), 2, "nowhere/metrics.jsonl: no such file");
 }

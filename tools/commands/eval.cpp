@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "recipes/build_data.h"
 #include "recipes/evaluate.h"
+#include "recipes/json_text.h"
 #include "recipes/trained_model.h"
 #include "tools/commands/arguments.h"
 #include "tools/commands/commands.h"
@@ -47,7 +48,7 @@ void print_json(const TrainedModel& trained, const DataConfig& data, const std::
                        {"top5", share(c.top5, c.pictures)}});
   }
   result["confusion"] = files;
-  fmt::print("{}\n", result.dump());
+  fmt::print("{}\n", json_text(result));
 }
 
 std::string summary(const Scores& s) {

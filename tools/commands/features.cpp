@@ -21,6 +21,7 @@ struct Options {
 };
 
 void features(const Options& o) {
+  check_feature_file(o.out);
   const NamedPictures pictures = o.arguments.named_pictures();
   const OpenModel model = o.arguments.open();
   TerminalProgress progress;

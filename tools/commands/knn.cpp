@@ -4,6 +4,7 @@
 #include "core/ops.h"
 #include "recipes/evaluate.h"
 #include "recipes/image_retrieval.h"
+#include "recipes/json_text.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/feature_sets.h"
 #include "tools/commands/table.h"
@@ -78,7 +79,7 @@ void knn(const Options& o) {
     auto& list = result["knn"] = nlohmann::ordered_json::array();
     for (const Score& s : scores)
       list.push_back({{"features", s.features}, {"k", s.k}, {"top1", s.top1}, {"top5", s.top5}});
-    fmt::print("{}\n", result.dump());
+    fmt::print("{}\n", json_text(result));
     return;
   }
   std::vector<Row> rows{{"features", "k", "top-1", "top-5"}};

@@ -1,4 +1,5 @@
 // vitrail linear: a linear classifier on a model's frozen features.
+#include "recipes/json_text.h"
 #include "recipes/linear_probe.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/feature_sets.h"
@@ -48,7 +49,7 @@ void linear(const Options& o) {
                                      {"top5", best.top5}};
     auto& list = result["sweep"] = nlohmann::ordered_json::array();
     for (const auto& r : results) list.push_back({{"lr", r.lr}, {"top1", r.top1}, {"top5", r.top5}});
-    fmt::print("{}\n", result.dump());
+    fmt::print("{}\n", json_text(result));
     return;
   }
   std::vector<Row> rows{{"lr", "top-1", "top-5"}};

@@ -35,12 +35,11 @@ struct Part {
   Part(const DataConfig& config, const std::string& split, bool labelled)
       : pictures(data::open_dataset(config.root, split, {.labelled = labelled})) {}
 
-  Tensor features(const TrainedModel& trained, int64_t most, TerminalProgress& progress) const {
+  FeatureSet features(const TrainedModel& trained, int64_t most, TerminalProgress& progress) const {
     const auto sections = trained.settings->sections();
     data::BadFiles bad_files = bad_files_policy(sections.data);
     const auto loader = eval_loader(sections.data, *pictures, sections.batch_size, bad_files);
-    const auto set = extract_features(pooled_features(*trained.model), *loader, progress.tick("features"), most);
-    return core::l2_normalize(set.features).y;
+    return normalized(extract_features(pooled_features(*trained.model), *loader, progress.tick("features"), most));
   }
   std::string caption(int64_t i) const {
     const int64_t label = pictures->label(i);
@@ -70,7 +69,7 @@ void neighbours(const Options& o) {
   const DataConfig& config = trained.settings->sections().data;
   TerminalProgress progress;
   const Part known = open_part(config, config.train_split);
-  const Tensor features = known.features(trained, o.most, progress);
+  const FeatureSet set = known.features(trained, o.most, progress);
 
   std::vector<Picture> queries;
   if (!o.query.empty()) {
@@ -85,18 +84,19 @@ void neighbours(const Options& o) {
   }
   std::vector<data::Image> cells;
   std::vector<std::string> captions;
-  const int64_t k = std::min(o.neighbours, features.size(0));
+  const int64_t k = std::min(o.neighbours, set.features.size(0));
   for (const Picture& query : queries) {
     cells.push_back(query.image);
     captions.push_back(query.name);
-    for (const int64_t index : nearest(features_of(query.image, trained), features, k).span<int64_t>()) {
+    for (const int64_t row : nearest(features_of(query.image, trained), set.features, k).span<int64_t>()) {
+      const int64_t index = set.indices[size_t(row)];
       cells.push_back(known.pictures->get(index).image);
       captions.push_back(known.caption(index));
     }
   }
   data::write_png(o.out, data::contact_sheet(cells, captions, {.columns = 1 + k, .cell = kCell}));
   std::printf("%s: %zu pictures, each with its nearest of %lld\n", o.out.c_str(), queries.size(),
-              static_cast<long long>(features.size(0)));
+              static_cast<long long>(set.features.size(0)));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "data/contact_sheet.h"
 #include "recipes/clip_eval.h"
 #include "recipes/image_retrieval.h"
+#include "recipes/json_text.h"
 #include "tools/commands/arguments.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/table.h"
@@ -76,7 +77,7 @@ void retrieval(const Options& o) {
   if (o.json) {
     nlohmann::ordered_json result = {{"checkpoint", clip.checkpoint.string()}, {"data", clip.settings->data.root}};
     for (const auto& [name, value] : stats) result[name] = value;
-    fmt::print("{}\n", result.dump());
+    fmt::print("{}\n", json_text(result));
   } else {
     std::vector<Row> rows;
     for (const auto& [name, value] : stats)

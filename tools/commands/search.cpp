@@ -5,6 +5,7 @@
 #include "data/contact_sheet.h"
 #include "recipes/feature_file.h"
 #include "recipes/image_retrieval.h"
+#include "recipes/json_text.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/picture_list.h"
 #include "tools/commands/table.h"
@@ -96,7 +97,7 @@ void print(const Options& o, const Queries& queries, const NamedFeatures& index,
     else
       fmt::print("{}\n{}", queries.names[q], to_table(rows));
   }
-  if (o.json) fmt::print("{}\n", result.dump());
+  if (o.json) fmt::print("{}\n", json_text(result));
 }
 
 void search(Options o) {

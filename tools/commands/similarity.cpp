@@ -1,5 +1,6 @@
 // vitrail similarity: how alike pictures are.
 #include "core/ops.h"
+#include "recipes/json_text.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/picture_list.h"
 #include "tools/commands/table.h"
@@ -36,7 +37,7 @@ void similarity(const Options& o) {
     for (size_t i = 0; i < n; ++i)
       rows.push_back(
           std::vector<float>(values.begin() + std::ptrdiff_t(i * n), values.begin() + std::ptrdiff_t((i + 1) * n)));
-    fmt::print("{}\n", result.dump());
+    fmt::print("{}\n", json_text(result));
     return;
   }
   std::vector<Row> rows{{""}};

@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/ops.h"
 #include "data/text/lines.h"
+#include "recipes/json_text.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/picture_list.h"
 #include "tools/commands/table.h"
@@ -69,7 +70,7 @@ void zero_shot(const Options& o) {
     else
       fmt::print("{}\n{}", pictures.names[p], to_table(rows));
   }
-  if (o.json) fmt::print("{}\n", result.dump());
+  if (o.json) fmt::print("{}\n", json_text(result));
 }
 
 }  // namespace
