@@ -97,6 +97,7 @@ class Loop {
         clock_(log_.last_time()) {}
 
   int run() {
+    if (!options_.changed.empty()) durable_write(folder_ / "resolved.yaml", options_.changed);
     auto loader = recipe_.load({epoch(), position_.step % plan_.steps_per_epoch * plan_.batch_size});
     while (position_.step < steps_ || evaluation_due()) {
       if (Signals::stop() != 0) return stop();

@@ -12,7 +12,9 @@ namespace vitrail::recipes {
 struct LoopOptions {
   std::string command;  // for result.json
   std::string config;   // the resolved recipe, kept in checkpoints
-  bool plain = false;   // never a live line
+  /// Of a run that goes on with other values: its new resolved.yaml, written once the checkpoint fits them; else empty.
+  std::string changed = {};
+  bool plain = false;  // never a live line
   std::FILE* out = stdout;
 };
 

@@ -64,11 +64,7 @@ std::optional<Arguments> parse(int argc, char** argv, int& exit_code) {
 
 /// A new folder with what is known before the first step, or that of the run to resume.
 RunFolder open_folder(const Arguments& a, const RecipeConfig& settings, const std::string& resolved) {
-  if (!a.resume.empty()) {
-    RunFolder folder = RunFolder::open(a.resume);
-    if (!a.changes.empty()) durable_write(folder / "resolved.yaml", resolved);
-    return folder;
-  }
+  if (!a.resume.empty()) return RunFolder::open(a.resume);
   RunFolder folder = RunFolder::create(settings.out, settings.name);
   durable_write(folder / "recipe.yaml", read_file(a.recipe, kMaxRecipeBytes));
   durable_write(folder / "environment.json", environment_json(a.command));
@@ -94,7 +90,10 @@ int train(int argc, char** argv) {
   if (a->dry_run) return dry_run(*recipe, stdout), kDone;
   const RunFolder folder = open_folder(*a, *settings, resolved);
   settings->out.clear();  // checkpoints do not depend on where they are
-  return run_training(*recipe, folder, {.command = a->command, .config = config.yaml(false), .plain = a->plain});
+  const bool changed = !a->resume.empty() && !a->changes.empty();
+  return run_training(
+      *recipe, folder,
+      {.command = a->command, .config = config.yaml(false), .changed = changed ? resolved : "", .plain = a->plain});
 }
 
 }  // namespace

@@ -183,7 +183,8 @@ TEST_CASE("vitrail eval and export take the averaged weights of a run") {
   const safetensors::Reader weights(folder.path() / "weights.safetensors");
   CHECK(weights.shape("blocks.0.attn.qkv.weight") == Shape{48, 16});
 
-  // What changes when a run goes on is what the run is from then on.
+  // What changes when a run goes on is what the run is from then on; what it cannot change leaves it alone.
+  check_says(test::run(folder, "train", "--resume run train.batch_size=50"), 2, "steps an epoch");
   CHECK(test::run(folder, "train", "--resume run train.epochs=2").code == 0);
   CHECK(test::read_text(folder.path() / "run/resolved.yaml").find("epochs: 2") != std::string::npos);
   CHECK(nlohmann::json::parse(test::read_text(folder.path() / "run/result.json"))["epochs"] == 2);
