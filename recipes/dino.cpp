@@ -43,6 +43,7 @@ DinoOptions options_of(const DinoConfig& c) {
           .head = {.out_dim = c.head.out_dim,
                    .hidden_dim = c.head.hidden_dim,
                    .bottleneck_dim = c.head.bottleneck_dim,
+                   .use_bn = c.head.use_bn,
                    .norm_last_layer = c.head.norm_last_layer},
           .student_temp = c.train.student_temp,
           .center_momentum = c.teacher.center_momentum,
@@ -270,6 +271,7 @@ void DinoConfig::Head::describe(Fields& f) {
   f("out_dim", out_dim, "prototypes; fewer for small data", at_least(2));
   f("hidden_dim", hidden_dim, "width of the perceptron", at_least(1));
   f("bottleneck_dim", bottleneck_dim, "dimensions of the prototypes", at_least(1));
+  f("use_bn", use_bn, "batch normalisation in the perceptron: for convolutional networks");
   f("norm_last_layer", norm_last_layer, "prototypes keep length 1: more stable; false can be better for small ViTs");
 }
 

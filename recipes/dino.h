@@ -35,6 +35,7 @@ struct DinoConfig final : RecipeConfig {
   } crops;
   struct Head {
     int64_t out_dim = 65536, hidden_dim = 2048, bottleneck_dim = 256;
+    bool use_bn = false;
     bool norm_last_layer = true;
 
     void describe(Fields& f);

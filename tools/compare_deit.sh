@@ -1,9 +1,10 @@
 #!/bin/bash
 # One ViT on a share of CIFAR-10: plain, with augmentation, and with augmentation and a ResNet-8, trained on the same
 # pictures, as its teacher. Prints mean and deviation of the test accuracy over the seeds, and the time of a run.
-# Usage: VITRAIL_DATA=/data tools/compare_deit.sh OUT SHARE EPOCHS SEED...
+# Usage: VITRAIL_DATA=/data tools/compare_deit.sh OUT SHARE EPOCHS SEED... [key=value...]
 #        tools/compare_deit.sh runs/deit-5000 0.1 60 0 1 2      # 5,000 pictures, 3 seeds
 #        tools/compare_deit.sh runs/deit-50000 1 24 0           # all 50,000
+# A key=value changes the ViT's recipe, in all arms.
 # Runs that are done are not repeated, those that were stopped go on. JOBS=2 trains two at a time, with a thread each.
 set -eu
 if [ $# -lt 4 ]; then
@@ -12,6 +13,10 @@ if [ $# -lt 4 ]; then
 fi
 out=$1 share=$2 epochs=$3
 shift 3
+seeds=() extra=()
+for argument in "$@"; do
+  if [[ $argument == *=* ]]; then extra+=("$argument"); else seeds+=("$argument"); fi
+done
 here=$(cd "$(dirname "$0")/.." && pwd)
 train=${TRAIN:-$here/build/release/bin/train}
 jobs=${JOBS:-1}
@@ -30,7 +35,7 @@ run() { # folder, recipe, changes...
 }
 
 arm() { # plain, augmented or distilled, and a seed
-  local changes=(seed="$2" train.epochs="$epochs" train.eval_every=5)
+  local changes=(seed="$2" train.epochs="$epochs" train.eval_every=5 "${extra[@]}")
   if [ "$1" != distilled ]; then changes+=(model.distilled=false distillation.kind=none); fi
   if [ "$1" = distilled ]; then changes+=(distillation.teacher="$out/teacher"); fi
   if [ "$1" = plain ]; then changes+=(data.auto_augment=~ data.random_erasing=0 train.mixup=0 train.cutmix=0); fi
@@ -45,7 +50,7 @@ metric() { sed -n "s/.*\"$2\": *\([0-9.e-]*\).*/\1/p" "$1/result.json"; }
 
 run "$out/teacher" resnet_cifar10 model.arch=resnet8 train.batch_size=64 train.epochs="${TEACHER_EPOCHS:-$epochs}" \
   train.eval_every=5
-for seed in "$@"; do
+for seed in "${seeds[@]}"; do
   for arm in plain augmented distilled; do
     leave $((jobs - 1))
     arm "$arm" "$seed" &
@@ -55,7 +60,7 @@ leave 0
 
 printf 'teacher    %.2f%%\n' "$(awk "BEGIN { print 100 * $(metric "$out/teacher" top1) }")"
 for arm in plain augmented distilled; do
-  for seed in "$@"; do echo "$(metric "$out/$arm-$seed" top1) $(metric "$out/$arm-$seed" seconds)"; done |
+  for seed in "${seeds[@]}"; do echo "$(metric "$out/$arm-$seed" top1) $(metric "$out/$arm-$seed" seconds)"; done |
     awk -v arm="$arm" '
       { n++; s += 100 * $1; q += 1e4 * $1 * $1; t += $2 }
       END { m = s / n; d = n > 1 ? sqrt((q - n * m * m) / (n - 1)) : 0
