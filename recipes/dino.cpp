@@ -24,7 +24,7 @@
 namespace vitrail::recipes {
 namespace {
 
-constexpr int64_t kLeastBatch = 64;                // smaller ones centre badly
+constexpr int64_t kLeastBatch = 32;                // smaller ones centre badly
 constexpr int64_t kMostPrototypesPerPicture = 16;  // more stay unused
 constexpr int64_t kSignPictures = 2048;            // that an evaluation looks for signs of collapse in
 constexpr int64_t kStepsBeforeWarning = 500;       // at first all outputs look the same
