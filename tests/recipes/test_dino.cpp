@@ -47,29 +47,32 @@ void write_pictures(const fs::path& folder) {
   }
 }
 
+/// Trains in one go, in whole, and in two; the same must come of both. Returns it.
+Outcome check_resumes(const RunFolder& whole, const fs::path& other, const std::vector<std::string>& changes) {
+  SmallDino reference(changes), first(changes), second(changes);
+  const Outcome expected = run(*reference.recipe, whole, reference.config.yaml(false));
+  CHECK(expected.code == 0);
+  const RunFolder parts = RunFolder::create(other, "emoji");
+  test::StopAfter stopped(*first.recipe, 7);
+  CHECK(run(stopped, parts, first.config.yaml(false)).code == 130);
+  const Outcome resumed = run(*second.recipe, parts, second.config.yaml(false));
+  CHECK(resumed.last == expected.last);
+  CHECK(resumed.result["metrics"] == expected.result["metrics"]);
+  return expected;
+}
+
 }  // namespace
 
 TEST_CASE("dino goes on bit for bit from the middle of an epoch, and its checkpoint opens as a model") {
   for (const std::string precision : {"f32", "bf16"}) {
     CAPTURE(precision);
-    const std::vector<std::string> changes = {"precision=" + precision};
     const test::TemporaryFolder temp;
     const RunFolder whole = RunFolder::create(temp.path() / "whole", "emoji");
-    SmallDino reference(changes);
-    const Outcome expected = run(*reference.recipe, whole, reference.config.yaml(false));
-    CHECK(expected.code == 0);
+    const Outcome expected = check_resumes(whole, temp.path() / "parts", {"precision=" + precision});
     CHECK(expected.result["steps"] == 9);
     for (const char* name : {"knn_top1", "knn_top1_untrained", "knn_top1_pixels", "linear_top1", "retrieval_map",
                              "t_entropy", "t_kl", "feat_rank", "feat_std"})
       CHECK(expected.result["metrics"].contains(name));
-
-    const RunFolder parts = RunFolder::create(temp.path() / "parts", "emoji");
-    SmallDino first(changes), second(changes);
-    test::StopAfter stopped(*first.recipe, 7);
-    CHECK(run(stopped, parts, first.config.yaml(false)).code == 130);
-    const Outcome resumed = run(*second.recipe, parts, second.config.yaml(false));
-    CHECK(resumed.last == expected.last);
-    CHECK(resumed.result["metrics"] == expected.result["metrics"]);
 
     const TrainedModel trained = load_trained_model(whole.path());
     CHECK(trained.averaged);
@@ -77,6 +80,15 @@ TEST_CASE("dino goes on bit for bit from the middle of an epoch, and its checkpo
     CHECK(trained.model->features(zeros({1, 3, 16, 16})).shape() == Shape{1, 24});
     CHECK(read_weights(whole.path()).tensors.contains("blocks.1.mlp.fc2.bias"));
   }
+}
+
+TEST_CASE("dino of a ResNet, with batch normalisation in the head, goes on bit for bit too") {
+  const test::TemporaryFolder temp;
+  const RunFolder whole = RunFolder::create(temp.path() / "whole", "emoji");
+  check_resumes(whole, temp.path() / "parts",
+                {"model.arch=resnet8", "model.width=4", "model.patch_size=~", "model.embed_dim=~", "model.depth=~",
+                 "model.num_heads=~", "model.mlp_ratio=~", "model.drop_path_rate=0", "head.use_bn=true"});
+  CHECK(load_trained_model(whole.path()).model->feature_dim() == 16);
 }
 
 TEST_CASE("dino trains on a folder of pictures without labels and says that k-NN is left out") {
