@@ -37,6 +37,13 @@ std::unique_ptr<Dataset> subset(std::unique_ptr<Dataset> whole, std::vector<int6
   return std::make_unique<Subset>(std::move(whole), std::move(indices));
 }
 
+std::unique_ptr<Dataset> spread(std::unique_ptr<Dataset> whole, int64_t count) {
+  if (count >= whole->size()) return whole;
+  std::vector<int64_t> indices;
+  for (int64_t i = 0; i < count; ++i) indices.push_back(i * whole->size() / count);
+  return subset(std::move(whole), std::move(indices));
+}
+
 std::unique_ptr<Dataset> stratified_subset(std::unique_ptr<Dataset> whole, double share, uint64_t seed) {
   check<ConfigError>(0 < share && share <= 1, "subset", "the share is {}; it must be above 0 and at most 1", share);
   check<ConfigError>(!whole->classes().empty(), "subset", "the pictures have no classes to take shares of");

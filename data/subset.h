@@ -13,6 +13,10 @@ namespace vitrail::data {
 /// Throws ShapeError if there is no picture at one of them.
 std::unique_ptr<Dataset> subset(std::unique_ptr<Dataset> whole, std::vector<int64_t> indices);
 
+/// count pictures at equal distances, or all if there are no more: files are often sorted by class, and the first ones
+/// are of one class then.
+std::unique_ptr<Dataset> spread(std::unique_ptr<Dataset> whole, int64_t count);
+
 /// A part with the same mix of classes, for experiments with fewer pictures: that share of the pictures of each class,
 /// rounded, but at least one of each class that has any; chosen by the seed and the class alone, and in the order of
 /// the whole. Throws ConfigError unless 0 < share <= 1 and the whole is labelled.

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The drawings of recipes/assets/emoji_captions as an image folder: OUT/train/CATEGORY/VENDOR/CODE.png, the same in val.
 # Usage: tools/emoji_by_category.sh OUT
-#        tools/emoji_by_category.sh runs/drawings && train recipes/dino_clothing.yaml data.root=runs/drawings
+#        tools/emoji_by_category.sh runs/drawings && train recipes/dino_emoji.yaml data.root=runs/drawings
 set -euo pipefail
 [ $# = 1 ] || { sed -n 's/^# Usage: /usage: /p' "$0" >&2; exit 2; }
 assets=$(cd "$(dirname "$0")/../recipes/assets/emoji_captions" && pwd)

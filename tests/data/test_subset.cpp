@@ -60,4 +60,11 @@ TEST_CASE("a stratified subset depends on its seed alone") {
   CHECK_THROWS_AS(of(1.5, 0), ConfigError);
 }
 
+TEST_CASE("pictures spread over the whole") {
+  CHECK(numbers(*spread(numbered(), 4)) == std::vector<int>{0, 7, 14, 21});
+  CHECK(numbers(*spread(numbered(), 27)).back() == 26);
+  CHECK(numbers(*spread(numbered(), 28)) == numbers(*numbered()));
+  CHECK(numbers(*spread(numbered(), 100)) == numbers(*numbered()));
+}
+
 }  // namespace vitrail::data

@@ -1,6 +1,7 @@
 // vitrail map: the features of a labelled set on a plane.
 #include "core/ops.h"
 #include "data/scatter.h"
+#include "data/subset.h"
 #include "recipes/build_data.h"
 #include "recipes/features.h"
 #include "recipes/pca.h"
@@ -28,13 +29,13 @@ struct Options {
 void map(const Options& o) {
   const TrainedModel trained = o.arguments.load();
   const auto sections = trained.settings->sections();
-  const auto part = open_labelled(sections.data, sections.data.val_split);
+  const auto part = data::spread(open_labelled(sections.data, sections.data.val_split), o.count);
   data::BadFiles bad_files = bad_files_policy(sections.data);
   TerminalProgress progress;
   const auto loader = eval_loader(sections.data, *part, sections.batch_size, bad_files);
-  const FeatureSet all = extract_features(pooled_features(*trained.model), *loader, progress.tick("features"), o.count);
-  const int64_t count = std::min(o.count, all.features.size(0));
-  const Tensor features = core::l2_normalize(all.features.slice(0, 0, count)).y;
+  const FeatureSet all = extract_features(pooled_features(*trained.model), *loader, progress.tick("features"));
+  const int64_t count = all.features.size(0);
+  const Tensor features = core::l2_normalize(all.features).y;
   const Tensor places =
       o.method == "pca" ? fit_pca(features, 2).project(features) : tsne(features, o.tsne, progress.tick("t-SNE"));
 

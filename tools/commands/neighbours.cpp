@@ -2,6 +2,7 @@
 #include "core/ops.h"
 #include "data/contact_sheet.h"
 #include "data/open_dataset.h"
+#include "data/subset.h"
 #include "recipes/build_data.h"
 #include "recipes/features.h"
 #include "recipes/image_retrieval.h"
@@ -30,16 +31,16 @@ struct Options {
   int64_t count = 8, neighbours = 7, most = 20000;
 };
 
-/// The first `most` pictures of a part, labelled if it has labels.
+/// Some pictures of a part, labelled if it has labels.
 struct Part {
-  Part(const DataConfig& config, const std::string& split, bool labelled)
-      : pictures(data::open_dataset(config.root, split, {.labelled = labelled})) {}
+  Part(const DataConfig& config, const std::string& split, int64_t most, bool labelled)
+      : pictures(data::spread(data::open_dataset(config.root, split, {.labelled = labelled}), most)) {}
 
-  FeatureSet features(const TrainedModel& trained, int64_t most, TerminalProgress& progress) const {
+  FeatureSet features(const TrainedModel& trained, TerminalProgress& progress) const {
     const auto sections = trained.settings->sections();
     data::BadFiles bad_files = bad_files_policy(sections.data);
     const auto loader = eval_loader(sections.data, *pictures, sections.batch_size, bad_files);
-    return normalized(extract_features(pooled_features(*trained.model), *loader, progress.tick("features"), most));
+    return normalized(extract_features(pooled_features(*trained.model), *loader, progress.tick("features")));
   }
   std::string caption(int64_t i) const {
     const int64_t label = pictures->label(i);
@@ -49,11 +50,11 @@ struct Part {
   std::unique_ptr<data::Dataset> pictures;
 };
 
-Part open_part(const DataConfig& config, const std::string& split) {
+Part open_part(const DataConfig& config, const std::string& split, int64_t most) {
   try {
-    return {config, split, true};
+    return {config, split, most, true};
   } catch (const DataError&) {  // no labels
-    return {config, split, false};
+    return {config, split, most, false};
   }
 }
 
@@ -68,19 +69,16 @@ void neighbours(const Options& o) {
   const TrainedModel trained = o.arguments.load();
   const DataConfig& config = trained.settings->sections().data;
   TerminalProgress progress;
-  const Part known = open_part(config, config.train_split);
-  const FeatureSet set = known.features(trained, o.most, progress);
+  const Part known = open_part(config, config.train_split, o.most);
+  const FeatureSet set = known.features(trained, progress);
 
   std::vector<Picture> queries;
   if (!o.query.empty()) {
     queries = read_pictures(o.query, o.count);
   } else {
-    const Part asked = open_part(config, config.val_split);
-    const int64_t count = std::min(o.count, asked.pictures->size());
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t index = i * asked.pictures->size() / count;  // spread over the part
-      queries.push_back({asked.caption(index), asked.pictures->get(index).image});
-    }
+    const Part asked = open_part(config, config.val_split, o.count);
+    for (int64_t i = 0; i < asked.pictures->size(); ++i)
+      queries.push_back({asked.caption(i), asked.pictures->get(i).image});
   }
   std::vector<data::Image> cells;
   std::vector<std::string> captions;
