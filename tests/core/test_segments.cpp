@@ -51,7 +51,7 @@ TEST_CASE("big blocks are cut from the end of a piece, others from its beginning
   CHECK(segments.take(kUnit) == small + kUnit);
   segments.give_back(second, big);
   CHECK(segments.take(all - 2 * kUnit - big) == small + 2 * kUnit);  // what is left in the middle is one piece
-  segments.give_back(small, all - big);  // all three that lie before the first
+  segments.give_back(small, all - big);                              // with all that lies before the first
   segments.give_back(first, big);
   CHECK(segments.release() == all);
 }
