@@ -50,7 +50,7 @@ void write_pictures(const fs::path& folder) {
 /// Trains in one go, in whole, and in two; the same must come of both. Returns it.
 Outcome check_resumes(const RunFolder& whole, const fs::path& other, const std::vector<std::string>& changes) {
   SmallDino reference(changes), first(changes), second(changes);
-  const Outcome expected = run(*reference.recipe, whole, reference.config.yaml(false));
+  Outcome expected = run(*reference.recipe, whole, reference.config.yaml(false));
   CHECK(expected.code == 0);
   const RunFolder parts = RunFolder::create(other, "emoji");
   test::StopAfter stopped(*first.recipe, 7);
