@@ -1,6 +1,6 @@
-#include "autograd/ops.h"
-#include "autograd/scope.h"
-#include "core/error.h"
+#include "vitrail/autograd/ops.h"
+#include "vitrail/autograd/scope.h"
+#include "vitrail/core/error.h"
 
 namespace vitrail::ag {
 namespace {

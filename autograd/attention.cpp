@@ -1,6 +1,6 @@
-#include "autograd/macs.h"
-#include "autograd/ops.h"
-#include "core/error.h"
+#include "vitrail/autograd/macs.h"
+#include "vitrail/autograd/ops.h"
+#include "vitrail/core/error.h"
 
 namespace vitrail::ag {
 namespace {

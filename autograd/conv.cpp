@@ -1,5 +1,5 @@
-#include "autograd/macs.h"
-#include "autograd/ops.h"
+#include "vitrail/autograd/macs.h"
+#include "vitrail/autograd/ops.h"
 
 namespace vitrail::ag {
 

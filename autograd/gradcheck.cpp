@@ -1,7 +1,7 @@
-#include "autograd/gradcheck.h"
+#include "vitrail/autograd/gradcheck.h"
 
-#include "core/error.h"
-#include "core/rng.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/rng.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,7 +1,7 @@
 // gradcheck: is the tape's gradient of a function the derivative of what it computes? In f64, by central differences.
 #pragma once
 
-#include "tape.h"
+#include "vitrail/autograd/tape.h"
 
 #include <functional>
 #include <string>

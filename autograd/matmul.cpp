@@ -1,6 +1,6 @@
-#include "autograd/macs.h"
-#include "autograd/ops.h"
-#include "autograd/scope.h"
+#include "vitrail/autograd/macs.h"
+#include "vitrail/autograd/ops.h"
+#include "vitrail/autograd/scope.h"
 
 namespace vitrail::ag {
 namespace {

@@ -1,5 +1,5 @@
-#include "autograd/ops.h"
-#include "autograd/scope.h"
+#include "vitrail/autograd/ops.h"
+#include "vitrail/autograd/scope.h"
 
 namespace vitrail::ag {
 namespace {

@@ -2,8 +2,8 @@
 // so modules need no prefix. Shapes, sources and errors are documented with the kernels.
 #pragma once
 
-#include "../core/ops.h"
-#include "tape.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/autograd/tape.h"
 
 #include <functional>
 #include <optional>

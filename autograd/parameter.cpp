@@ -1,6 +1,6 @@
-#include "autograd/parameter.h"
+#include "vitrail/autograd/parameter.h"
 
-#include "core/error.h"
+#include "vitrail/core/error.h"
 
 namespace vitrail::ag {
 

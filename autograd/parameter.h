@@ -1,7 +1,7 @@
 // Parameter: a weight that outlives every tape, and its gradient.
 #pragma once
 
-#include "../core/tensor.h"
+#include "vitrail/core/tensor.h"
 
 #include <string>
 

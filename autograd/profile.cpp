@@ -1,4 +1,4 @@
-#include "autograd/profile.h"
+#include "vitrail/autograd/profile.h"
 
 #include <algorithm>
 #include <utility>

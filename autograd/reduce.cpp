@@ -1,4 +1,4 @@
-#include "autograd/ops.h"
+#include "vitrail/autograd/ops.h"
 
 namespace vitrail::ag {
 namespace {

@@ -1,6 +1,6 @@
-#include "autograd/scope.h"
+#include "vitrail/autograd/scope.h"
 
-#include "core/error.h"
+#include "vitrail/core/error.h"
 
 #include <utility>
 

@@ -2,8 +2,8 @@
 // numbers.
 #pragma once
 
-#include "../core/dtype.h"
-#include "../core/rng.h"
+#include "vitrail/core/dtype.h"
+#include "vitrail/core/rng.h"
 
 #include <cstdint>
 

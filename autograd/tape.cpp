@@ -1,10 +1,10 @@
-#include "autograd/tape.h"
+#include "vitrail/autograd/tape.h"
 
-#include "autograd/macs.h"
-#include "autograd/profile.h"
-#include "autograd/scope.h"
-#include "core/error.h"
-#include "core/ops.h"
+#include "vitrail/autograd/macs.h"
+#include "vitrail/autograd/profile.h"
+#include "vitrail/autograd/scope.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/ops.h"
 
 #include <algorithm>
 #include <atomic>

@@ -1,4 +1,4 @@
-#include "autograd/ops.h"
+#include "vitrail/autograd/ops.h"
 
 namespace vitrail::ag {
 Var reshape(const Var& x, std::initializer_list<int64_t> sizes) {

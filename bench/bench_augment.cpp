@@ -1,14 +1,14 @@
 // bench_augment: how many pictures a second are decoded and made into DINO's views, and what each operation takes.
 // bench/peer_torchvision.py prints the same for torchvision and Pillow.
 
-#include "core/error.h"
-#include "core/file.h"
-#include "data/augment/blur.h"
-#include "data/augment/color.h"
-#include "data/augment/horizontal_flip.h"
-#include "data/augment/multi_crop.h"
-#include "data/augment/tones.h"
-#include "recipes/exit_code.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/io/file.h"
+#include "vitrail/data/augment/blur.h"
+#include "vitrail/data/augment/color.h"
+#include "vitrail/data/augment/horizontal_flip.h"
+#include "vitrail/data/augment/multi_crop.h"
+#include "vitrail/data/augment/tones.h"
+#include "vitrail/recipes/run/exit_code.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>

@@ -1,10 +1,10 @@
 // bench_recipe: how many pictures a second a recipe trains on as it is, beside the same steps on batches that were made
 // beforehand: what reading and augmenting cost it.
 
-#include "core/error.h"
-#include "recipes/exit_code.h"
-#include "recipes/recipe.h"
-#include "recipes/trained_model.h"
+#include "vitrail/core/error.h"
+#include "vitrail/recipes/run/exit_code.h"
+#include "vitrail/recipes/run/recipe.h"
+#include "vitrail/recipes/models/trained_model.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>

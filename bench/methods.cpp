@@ -1,16 +1,16 @@
 #include "bench/methods.h"
 
-#include "autograd/ops.h"
-#include "autograd/scope.h"
-#include "core/error.h"
-#include "core/rng.h"
-#include "nn/clip.h"
-#include "nn/contrastive.h"
-#include "nn/summary.h"
-#include "optim/adamw.h"
-#include "optim/param_groups.h"
-#include "recipes/dino_step.h"
-#include "recipes/trained_model.h"
+#include "vitrail/autograd/ops.h"
+#include "vitrail/autograd/scope.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/nn/models/clip.h"
+#include "vitrail/nn/losses/contrastive.h"
+#include "vitrail/nn/summary.h"
+#include "vitrail/optim/adamw.h"
+#include "vitrail/optim/param_groups.h"
+#include "vitrail/recipes/methods/dino_step.h"
+#include "vitrail/recipes/models/trained_model.h"
 
 #include <memory>
 #include <utility>

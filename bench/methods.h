@@ -1,8 +1,8 @@
 // The training steps that bench_step times: each method's own, on random inputs.
 #pragma once
 
-#include "recipes/build_model.h"
-#include "recipes/dino.h"
+#include "vitrail/recipes/build/build_model.h"
+#include "vitrail/recipes/methods/dino.h"
 
 #include <cstdint>
 #include <functional>

@@ -1,5 +1,5 @@
-#include "core/ops.h"
-#include "core/rows.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/core/kernels/rows.h"
 
 namespace vitrail::core {
 namespace {
@@ -13,7 +13,7 @@ template <class F>
 Tensor map(const char* op, const Tensor& x, F&& pick) {
   Tensor y = Tensor::empty(x.shape(), x.dtype());
   dispatch_compute(x.dtype(), op, [&](auto c) {
-    const auto kernel = pick(simd::table<decltype(c)>());
+    const auto kernel = pick(kernels::table<decltype(c)>());
     for_each_run<decltype(c), 1, 1>({x}, {y}, [&](auto& in, auto& out, int64_t n) { kernel(in[0], out[0], n); });
   });
   return y;
@@ -24,7 +24,7 @@ Tensor map_backward(const char* op, const Tensor& dy, const Tensor& x, F&& pick)
   check_gradient(op, dy, x.shape());
   Tensor dx = Tensor::empty(x.shape(), x.dtype());
   dispatch_compute(x.dtype(), op, [&](auto c) {
-    const auto kernel = pick(simd::table<decltype(c)>());
+    const auto kernel = pick(kernels::table<decltype(c)>());
     for_each_run<decltype(c), 2, 1>({dy, x}, {dx},
                                     [&](auto& in, auto& out, int64_t n) { kernel(in[0], in[1], out[0], n); });
   });
@@ -92,7 +92,7 @@ Tensor swiglu(const Tensor& x) {
   dispatch_compute(x.dtype(), "swiglu", [&](auto c) {
     using C = decltype(c);
     for_each_run<C, 2, 1>({x.slice(-1, 0, width), x.slice(-1, width, 2 * width)}, {y},
-                          [](auto& in, auto& out, int64_t n) { simd::table<C>().swiglu(in[0], in[1], out[0], n); });
+                          [](auto& in, auto& out, int64_t n) { kernels::table<C>().swiglu(in[0], in[1], out[0], n); });
   });
   return y;
 }
@@ -105,7 +105,7 @@ Tensor swiglu_backward(const Tensor& dy, const Tensor& x) {
     using C = decltype(c);
     for_each_run<C, 3, 2>({dy, x.slice(-1, 0, width), x.slice(-1, width, 2 * width)},
                           {dx.slice(-1, 0, width), dx.slice(-1, width, 2 * width)}, [](auto& in, auto& out, int64_t n) {
-                            simd::table<C>().swiglu_backward(in[0], in[1], in[2], out[0], out[1], n);
+                            kernels::table<C>().swiglu_backward(in[0], in[1], in[2], out[0], out[1], n);
                           });
   });
   return dx;

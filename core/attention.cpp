@@ -1,6 +1,6 @@
-#include "core/attention_heads.h"
-#include "core/error.h"
-#include "core/ops.h"
+#include "vitrail/core/kernels/attention_heads.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/ops.h"
 
 namespace vitrail::core {
 namespace {
@@ -11,7 +11,7 @@ constexpr int64_t kTileElements = 1 << 18;
 /// fn(F()) for the type of the factors: bf16 only where the processor multiplies it.
 template <class Fn>
 decltype(auto) dispatch_factor(DType dtype, std::string_view op, Fn&& fn) {
-  if (dtype == DType::bf16 && simd::gemm<bf16>()) return fn(bf16());
+  if (dtype == DType::bf16 && kernels::gemm<bf16>()) return fn(bf16());
   return dispatch_compute(dtype, op, fn);
 }
 
@@ -84,7 +84,7 @@ struct Scores {
   void finish(int64_t i, int64_t visible) const {
     C* const row = computed + i * width;
     std::fill(row + visible, row + width, C(0));
-    if constexpr (!kShared) simd::table<C>().narrow(row, factor + i * width, width);
+    if constexpr (!kShared) kernels::table<C>().narrow(row, factor + i * width, width);
   }
 
   int64_t keys, width;
@@ -98,7 +98,7 @@ template <class F>
 void weigh(const Scores<F>& scores, int64_t n, const Problem& p, int64_t begin, compute_t<F>* lse,
            compute_t<F>* totals) {
   using C = compute_t<F>;
-  const simd::Table<C>& table = simd::table<C>();
+  const kernels::Table<C>& table = kernels::table<C>();
   const C scale = C(p.options.scale);
   const auto row = [&](int64_t i) { return scores.computed + i * scores.width; };
   for (int64_t i = 0; i < n; ++i) lse[i] = table.scaled_max(row(i), scale, p.visible(begin + i));
@@ -191,7 +191,7 @@ void weigh_again(const Scores<F>& scores, int64_t n, const Problem& p, int64_t b
   using C = compute_t<F>;
   for (int64_t i = 0; i < n; ++i) {
     const int64_t visible = p.visible(begin + i);
-    simd::table<C>().softmax_again(&scores.matrix(n)(i, 0), C(p.options.scale), lse[i], visible);
+    kernels::table<C>().softmax_again(&scores.matrix(n)(i, 0), C(p.options.scale), lse[i], visible);
     scores.finish(i, visible);
   }
 }
@@ -201,7 +201,7 @@ void scores_gradient(const Scores<F>& weights, int64_t n, const Problem& p, int6
   for (int64_t i = 0; i < n; ++i) {
     C* const row = &d.matrix(n)(i, 0);
     const int64_t visible = p.visible(begin + i);
-    simd::table<C>().softmax_scaled_backward(row, &weights.matrix(n)(i, 0), C(p.options.scale), row, visible);
+    kernels::table<C>().softmax_scaled_backward(row, &weights.matrix(n)(i, 0), C(p.options.scale), row, visible);
     d.finish(i, visible);
   }
 }

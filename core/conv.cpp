@@ -1,9 +1,9 @@
-#include "core/dnnl/conv.h"
+#include "vitrail/core/dnnl/conv.h"
 
-#include "core/error.h"
-#include "core/ops.h"
-#include "core/reference/conv.h"
-#include "core/rows.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/core/reference/conv.h"
+#include "vitrail/core/kernels/rows.h"
 
 namespace vitrail::core {
 namespace {

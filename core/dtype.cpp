@@ -1,6 +1,6 @@
-#include "core/dtype.h"
+#include "vitrail/core/dtype.h"
 
-#include "core/error.h"
+#include "vitrail/core/error.h"
 
 namespace vitrail {
 

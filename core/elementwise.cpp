@@ -1,5 +1,5 @@
-#include "core/ops.h"
-#include "core/rows.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/core/kernels/rows.h"
 
 namespace vitrail::core {
 namespace {
@@ -14,7 +14,7 @@ Tensor binary(const char* op, const Tensor& a, const Tensor& b, F&& run) {
   check_types(op, a, b);
   Tensor y = Tensor::empty(broadcast(a.shape(), b.shape(), op), a.dtype());
   dispatch_compute(a.dtype(), op, [&](auto c) {
-    const auto& table = simd::table<decltype(c)>();
+    const auto& table = kernels::table<decltype(c)>();
     for_each_run<decltype(c), 2, 1>({a, b}, {y},
                                     [&](auto& in, auto& out, int64_t n) { run(table, in[0], in[1], out[0], n); });
   });
@@ -27,7 +27,7 @@ void binary_(const char* op, Tensor& a, const Tensor& b, F&& run) {
   check<ShapeError>(broadcast(a.shape(), b.shape(), op) == a.shape(), op, "b {} does not broadcast to a {}", b.shape(),
                     a.shape());
   dispatch_compute(a.dtype(), op, [&](auto c) {
-    const auto& table = simd::table<decltype(c)>();
+    const auto& table = kernels::table<decltype(c)>();
     for_each_run<decltype(c), 2, 1>({a, b}, {a},
                                     [&](auto& in, auto& out, int64_t n) { run(table, in[0], in[1], out[0], n); });
   });
@@ -36,7 +36,7 @@ void binary_(const char* op, Tensor& a, const Tensor& b, F&& run) {
 template <class C>
 void affine_into(const Tensor& x, double factor, double offset, const Tensor& y) {
   for_each_run<C, 1, 1>({x}, {y}, [&](auto& in, auto& out, int64_t n) {
-    simd::table<C>().affine(in[0], C(factor), C(offset), out[0], n);
+    kernels::table<C>().affine(in[0], C(factor), C(offset), out[0], n);
   });
 }
 
@@ -74,7 +74,7 @@ Tensor where(const Tensor& mask, const Tensor& a, const Tensor& b) {
   dispatch_compute(a.dtype(), "where", [&](auto c) {
     using C = decltype(c);
     for_each_run<C, 3, 1>({mask, a, b}, {y}, [&](auto& in, auto& out, int64_t n) {
-      simd::table<C>().where(in[0], in[1], in[2], out[0], n);
+      kernels::table<C>().where(in[0], in[1], in[2], out[0], n);
     });
   });
   return y;

@@ -1,5 +1,5 @@
-#include "core/ops.h"
-#include "core/rows.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/core/kernels/rows.h"
 
 #include <numeric>
 
@@ -49,11 +49,11 @@ CrossEntropyOut cross_entropy(const Tensor& logits, const Tensor& labels, const 
   dispatch_compute(logits.dtype(), "cross_entropy", [&](auto c) {
     using C = decltype(c);
     for_each_row<C, 1, 1>({logits}, {out.log_probs}, [&](int64_t row, auto& in, auto& log_probs) {
-      simd::table<C>().log_softmax(in[0], log_probs[0], n);
+      kernels::table<C>().log_softmax(in[0], log_probs[0], n);
       const int64_t label = classes[size_t(row)];
       if (label == options.ignore_index) return;
       double loss = -(1 - options.smoothing) * double(log_probs[0][label]);
-      if (options.smoothing != 0) loss -= options.smoothing / double(n) * simd::table<C>().sum(log_probs[0], n);
+      if (options.smoothing != 0) loss -= options.smoothing / double(n) * kernels::table<C>().sum(log_probs[0], n);
       losses[size_t(row)] = loss;
     });
   });
@@ -73,7 +73,7 @@ Tensor cross_entropy_backward(const Tensor& dloss, const Tensor& log_probs, cons
     for_each_row<C, 1, 1>({log_probs}, {dx}, [&](int64_t row, auto& in, auto& out) {
       const int64_t label = classes[size_t(row)];
       if (label == options.ignore_index) return void(std::fill_n(out[0], n, C(0)));
-      simd::table<C>().exp_affine(in[0], C(factor), C(-factor * options.smoothing / double(n)), out[0], n);
+      kernels::table<C>().exp_affine(in[0], C(factor), C(-factor * options.smoothing / double(n)), out[0], n);
       out[0][label] -= C(factor * (1 - options.smoothing));
     });
   });
@@ -89,8 +89,8 @@ CrossEntropyOut soft_cross_entropy(const Tensor& logits, const Tensor& target) {
   dispatch_compute(logits.dtype(), "soft_cross_entropy", [&](auto c) {
     using C = decltype(c);
     for_each_row<C, 2, 1>({logits, target}, {out.log_probs}, [&](int64_t row, auto& in, auto& log_probs) {
-      simd::table<C>().log_softmax(in[0], log_probs[0], n);
-      losses[size_t(row)] = -simd::table<C>().dot(in[1], log_probs[0], n);
+      kernels::table<C>().log_softmax(in[0], log_probs[0], n);
+      losses[size_t(row)] = -kernels::table<C>().dot(in[1], log_probs[0], n);
     });
   });
   out.loss = scalar(mean_of(losses, logits.size(0)), dtype);
@@ -104,7 +104,7 @@ Tensor soft_cross_entropy_backward(const Tensor& dloss, const Tensor& log_probs,
   const int64_t n = log_probs.size(1);
   dispatch_compute(log_probs.dtype(), "soft_cross_entropy_backward", [&](auto c) {
     using C = decltype(c);
-    const auto& table = simd::table<C>();
+    const auto& table = kernels::table<C>();
     for_each_row<C, 2, 1>({log_probs, target}, {dx}, [&](int64_t, auto& in, auto& out) {
       table.exp_affine(in[0], C(factor * table.sum(in[1], n)), 0, out[0], n);
       table.blend(out[0], 1, in[1], C(-factor), 0, out[0], n);
@@ -120,7 +120,7 @@ Tensor bce_with_logits(const Tensor& logits, const Tensor& target) {
     const int64_t n = Rows<C>(logits).length();
     std::vector<double> losses(size_t(Rows<C>(logits).count()), 0.0);
     for_each_row<C, 2, 0>({logits, target}, {}, [&](int64_t row, auto& in, auto&) {
-      losses[size_t(row)] = simd::table<C>().bce(in[0], in[1], n);
+      losses[size_t(row)] = kernels::table<C>().bce(in[0], in[1], n);
     });
     return scalar(mean_of(losses, logits.numel()), dtype_of<C>());
   });
@@ -133,7 +133,7 @@ Tensor bce_with_logits_backward(const Tensor& dloss, const Tensor& logits, const
   dispatch_compute(logits.dtype(), "bce_with_logits_backward", [&](auto c) {
     using C = decltype(c);
     for_each_run<C, 2, 1>({logits, target}, {dx}, [&](auto& in, auto& out, int64_t n) {
-      simd::table<C>().bce_backward(in[0], in[1], C(factor), out[0], n);
+      kernels::table<C>().bce_backward(in[0], in[1], C(factor), out[0], n);
     });
   });
   return dx;

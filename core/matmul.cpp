@@ -1,7 +1,7 @@
-#include "core/error.h"
-#include "core/multiply.h"
-#include "core/ops.h"
-#include "core/parallel.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/kernels/multiply.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/core/parallel.h"
 
 namespace vitrail::core {
 namespace {

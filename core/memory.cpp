@@ -1,7 +1,7 @@
-#include "core/memory.h"
+#include "vitrail/core/memory.h"
 
-#include "core/error.h"
-#include "core/segments.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/segments.h"
 
 #include <pthread.h>
 

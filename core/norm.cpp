@@ -1,5 +1,5 @@
-#include "core/ops.h"
-#include "core/rows.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/core/kernels/rows.h"
 
 #include <cmath>
 
@@ -82,7 +82,7 @@ void scale_channels(const Rows<C>& x, Rows<C> y, const std::vector<double>& scal
   for_each_channel(x, int64_t(scale.size()), [&](int64_t c, int64_t begin, int64_t end, Buffers<C>& buffers) {
     for (int64_t row = begin; row < end; ++row) {
       C* out = y.place(row, buffers[1]);
-      simd::table<C>().affine(x.read(row, buffers[0]), C(scale[size_t(c)]), C(offset[size_t(c)]), out, x.length());
+      kernels::table<C>().affine(x.read(row, buffers[0]), C(scale[size_t(c)]), C(offset[size_t(c)]), out, x.length());
       y.write(row, out);
     }
   });
@@ -102,7 +102,7 @@ LayerNormOut layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bia
   dispatch_compute(x.dtype(), "layer_norm", [&](auto c) {
     using C = decltype(c);
     for_each_row<C, 1, 1>({x}, {out.y}, [&](int64_t row, auto& in, auto& to) {
-      simd::table<C>().layer_norm(in[0], w.data<C>(), b.data<C>(), C(eps), to[0], out.mean.data<C>() + row,
+      kernels::table<C>().layer_norm(in[0], w.data<C>(), b.data<C>(), C(eps), to[0], out.mean.data<C>() + row,
                                   out.rstd.data<C>() + row, n);
     });
   });
@@ -120,7 +120,7 @@ NormGrads layer_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& w
     using C = decltype(c);
     const auto m = mean.span<C>(), r = rstd.span<C>();
     return backward<C>(dy, x, [&](int64_t row, const C* g, const C* in, C* dx, C* dw, C* db) {
-      simd::table<C>().layer_norm_backward(g, in, w.data<C>(), m[size_t(row)], r[size_t(row)], dx, dw, db, n);
+      kernels::table<C>().layer_norm_backward(g, in, w.data<C>(), m[size_t(row)], r[size_t(row)], dx, dw, db, n);
     });
   });
 }
@@ -133,7 +133,7 @@ LayerNormOut rms_norm(const Tensor& x, const Tensor& weight, double eps) {
   dispatch_compute(x.dtype(), "rms_norm", [&](auto c) {
     using C = decltype(c);
     for_each_row<C, 1, 1>({x}, {out.y}, [&](int64_t row, auto& in, auto& to) {
-      simd::table<C>().rms_norm(in[0], w.data<C>(), C(eps), to[0], out.rstd.data<C>() + row, n);
+      kernels::table<C>().rms_norm(in[0], w.data<C>(), C(eps), to[0], out.rstd.data<C>() + row, n);
     });
   });
   return out;
@@ -148,7 +148,7 @@ NormGrads rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& wei
     using C = decltype(c);
     const auto r = rstd.span<C>();
     NormGrads g = backward<C>(dy, x, [&](int64_t row, const C* dy_row, const C* in, C* dx, C* dw, C*) {
-      simd::table<C>().rms_norm_backward(dy_row, in, w.data<C>(), r[size_t(row)], dx, dw, n);
+      kernels::table<C>().rms_norm_backward(dy_row, in, w.data<C>(), r[size_t(row)], dx, dw, n);
     });
     g.bias = {};
     return g;
@@ -168,10 +168,10 @@ BatchNormOut batch_norm_train(const Tensor& x, const Tensor& weight, const Tenso
     for_each_channel(rows, channels, [&](int64_t c, int64_t begin, int64_t end, Buffers<C>& buffers) {
       double total = 0, squares = 0;
       for (int64_t row = begin; row < end; ++row)
-        total += simd::table<C>().sum(rows.read(row, buffers[0]), rows.length());
+        total += kernels::table<C>().sum(rows.read(row, buffers[0]), rows.length());
       const C mean = C(total / double(count));
       for (int64_t row = begin; row < end; ++row)
-        squares += simd::table<C>().squared_distance(rows.read(row, buffers[0]), mean, rows.length());
+        squares += kernels::table<C>().squared_distance(rows.read(row, buffers[0]), mean, rows.length());
       out.mean.data<C>()[c] = mean;
       out.var.data<C>()[c] = C(squares / double(count));
     });
@@ -214,7 +214,7 @@ NormGrads batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& w
   NormGrads g{Tensor::empty(x.shape(), x.dtype()), Tensor::empty({channels}, dtype), Tensor::empty({channels}, dtype)};
   dispatch_compute(x.dtype(), "batch_norm_backward", [&](auto v) {
     using C = decltype(v);
-    const auto& table = simd::table<C>();
+    const auto& table = kernels::table<C>();
     const Rows<C> rows(in), dy_rows(dy_in);
     Rows<C> dx_rows(by_channel("batch_norm_backward", g.x));
     const auto means = mean.span<C>(), vars = var.span<C>();
@@ -249,8 +249,8 @@ L2NormOut l2_normalize(const Tensor& x, double eps) {
   dispatch_compute(x.dtype(), "l2_normalize", [&](auto c) {
     using C = decltype(c);
     for_each_row<C, 1, 1>({x}, {out.y}, [&](int64_t row, auto& in, auto& to) {
-      const double norm = std::sqrt(simd::table<C>().dot(in[0], in[0], n));
-      simd::table<C>().affine(in[0], C(1 / std::max(norm, eps)), 0, to[0], n);
+      const double norm = std::sqrt(kernels::table<C>().dot(in[0], in[0], n));
+      kernels::table<C>().affine(in[0], C(1 / std::max(norm, eps)), 0, to[0], n);
       out.norm.data<C>()[row] = C(norm);
     });
   });
@@ -263,7 +263,7 @@ Tensor l2_norm(const Tensor& x) {
   dispatch_compute(x.dtype(), "l2_norm", [&](auto c) {
     using C = decltype(c);
     for_each_row<C, 1, 0>({x}, {}, [&](int64_t row, auto& in, auto&) {
-      norm.data<C>()[row] = C(std::sqrt(simd::table<C>().dot(in[0], in[0], n)));
+      norm.data<C>()[row] = C(std::sqrt(kernels::table<C>().dot(in[0], in[0], n)));
     });
   });
   return norm;
@@ -281,9 +281,9 @@ Tensor weight_norm_backward_(Tensor& dw, const Tensor& v, const Tensor& g, const
     using C = decltype(c);
     const auto norms = norm.span<C>();
     for_each_row<C, 2, 1>({dw, v}, {dw}, [&](int64_t row, auto& in, auto& to) {
-      const double length = norms[size_t(row)], along = simd::table<C>().dot(in[0], in[1], n) / length;
+      const double length = norms[size_t(row)], along = kernels::table<C>().dot(in[0], in[1], n) / length;
       const double scale = double(lengths.data<C>()[row]) / length;
-      simd::table<C>().blend(in[0], C(scale), in[1], C(-scale * along / length), 0, to[0], n);
+      kernels::table<C>().blend(in[0], C(scale), in[1], C(-scale * along / length), 0, to[0], n);
       dg.data<C>()[row] = C(along);
     });
   });
@@ -300,9 +300,9 @@ Tensor l2_normalize_backward(const Tensor& dy, const Tensor& y, const Tensor& no
     const auto norms = norm.span<C>();
     for_each_row<C, 2, 1>({dy, y}, {dx}, [&](int64_t row, auto& in, auto& to) {
       const double length = norms[size_t(row)];
-      const double along = length > eps ? simd::table<C>().dot(in[0], in[1], n) : 0;  // below eps y = x / eps
+      const double along = length > eps ? kernels::table<C>().dot(in[0], in[1], n) : 0;  // below eps y = x / eps
       const double scale = 1 / std::max(length, eps);
-      simd::table<C>().blend(in[0], C(scale), in[1], C(-along * scale), 0, to[0], n);
+      kernels::table<C>().blend(in[0], C(scale), in[1], C(-along * scale), 0, to[0], n);
     });
   });
   return dx;

@@ -4,7 +4,7 @@
 // All throw ShapeError naming the op, what was given and what is needed.
 #pragma once
 
-#include "tensor.h"
+#include "vitrail/core/tensor.h"
 
 #include <optional>
 #include <vector>

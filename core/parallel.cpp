@@ -1,4 +1,4 @@
-#include "core/parallel.h"
+#include "vitrail/core/parallel.h"
 
 #include <omp.h>
 #include <unistd.h>

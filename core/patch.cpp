@@ -1,5 +1,5 @@
-#include "core/error.h"
-#include "core/ops.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/ops.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,6 +1,6 @@
-#include "core/error.h"
-#include "core/ops.h"
-#include "core/rows.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/core/kernels/rows.h"
 
 namespace vitrail::core {
 namespace {

@@ -1,5 +1,5 @@
-#include "core/ops.h"
-#include "core/rows.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/core/kernels/rows.h"
 
 #include <algorithm>
 #include <cmath>
@@ -34,7 +34,7 @@ std::vector<double> sum_rows(const Rows<C>& x, int64_t groups, int64_t rows, int
                         const int64_t end = std::min(rows * runs, (part + 1) * runs_per_part);
                         for (int64_t i = part * runs_per_part; i < end; ++i) {
                           const int64_t at = i % runs * kPiece, n = std::min(kPiece, x.length() - at);
-                          *total += simd::table<C>().sum(x.read(group * rows + i / runs, at, n, buffer), n);
+                          *total += kernels::table<C>().sum(x.read(group * rows + i / runs, at, n, buffer), n);
                         }
                       });
 }
@@ -53,7 +53,7 @@ std::vector<double> sum_columns(const Rows<C>& x, int64_t groups, int64_t rows, 
                         Buffers<C> buffer(1, width);
                         const int64_t end = std::min(rows, (part + 1) * rows_per_part);
                         for (int64_t row = part * rows_per_part; row < end; ++row)
-                          simd::table<C>().accumulate(x.read(group * rows + row, buffer[0]), total, width);
+                          kernels::table<C>().accumulate(x.read(group * rows + row, buffer[0]), total, width);
                       });
 }
 
@@ -149,7 +149,7 @@ Tensor map_rows(const char* op, const Tensor& x, F&& pick) {
   check_rows(op, x);
   Tensor y = Tensor::empty(x.shape(), x.dtype());
   dispatch_compute(x.dtype(), op, [&](auto c) {
-    const auto kernel = pick(simd::table<decltype(c)>());
+    const auto kernel = pick(kernels::table<decltype(c)>());
     for_each_row<decltype(c), 1, 1>({x}, {y}, [&](int64_t, auto& in, auto& out) { kernel(in[0], out[0], x.size(-1)); });
   });
   return y;
@@ -161,7 +161,7 @@ Tensor map_rows_backward(const char* op, const Tensor& dy, const Tensor& y, F&& 
   check<ShapeError>(dy.shape() == y.shape(), op, "dy is {}, y is {}", dy.shape(), y.shape());
   Tensor dx = Tensor::empty(y.shape(), y.dtype());
   dispatch_compute(y.dtype(), op, [&](auto c) {
-    const auto kernel = pick(simd::table<decltype(c)>());
+    const auto kernel = pick(kernels::table<decltype(c)>());
     for_each_row<decltype(c), 2, 1>({dy, y}, {dx},
                                     [&](int64_t, auto& in, auto& out) { kernel(in[0], in[1], out[0], y.size(-1)); });
   });
@@ -258,7 +258,7 @@ Tensor log_softmax_backward(const Tensor& dy, const Tensor& y) {
 double norm(const Tensor& x) {
   return dispatch_compute(x.dtype(), "norm", [&](auto c) {
     using C = decltype(c);
-    const auto squares = piece_values<C>(x, [](const C* p, int64_t n) { return simd::table<C>().dot(p, p, n); });
+    const auto squares = piece_values<C>(x, [](const C* p, int64_t n) { return kernels::table<C>().dot(p, p, n); });
     return std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0));
   });
 }
@@ -267,7 +267,7 @@ bool all_finite(const Tensor& x) {
   return dispatch_compute(x.dtype(), "all_finite", [&](auto c) {
     using C = decltype(c);
     const auto finite =
-        piece_values<C>(x, [](const C* p, int64_t n) { return int(simd::table<C>().all_finite(p, n)); });
+        piece_values<C>(x, [](const C* p, int64_t n) { return int(kernels::table<C>().all_finite(p, n)); });
     return std::find(finite.begin(), finite.end(), 0) == finite.end();
   });
 }

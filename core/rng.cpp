@@ -1,7 +1,7 @@
-#include "core/rng.h"
+#include "vitrail/core/rng.h"
 
-#include "core/error.h"
-#include "core/parallel.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/parallel.h"
 
 #include <algorithm>
 #include <cmath>

@@ -2,7 +2,7 @@
 // many numbers were drawn, so results never depend on threads or on the order in which samples are made.
 #pragma once
 
-#include "tensor.h"
+#include "vitrail/core/tensor.h"
 
 #include <array>
 #include <cstdint>

@@ -1,4 +1,4 @@
-#include "core/segments.h"
+#include "vitrail/core/segments.h"
 
 #include <sys/mman.h>
 

@@ -1,6 +1,6 @@
-#include "core/shape.h"
+#include "vitrail/core/shape.h"
 
-#include "core/error.h"
+#include "vitrail/core/error.h"
 
 #include <algorithm>
 

@@ -1,8 +1,8 @@
-#include "core/tensor.h"
+#include "vitrail/core/tensor.h"
 
-#include "core/error.h"
-#include "core/parallel.h"
-#include "core/simd/table.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/parallel.h"
+#include "vitrail/core/kernels/table.h"
 
 #include <cstring>
 #include <utility>
@@ -18,9 +18,9 @@ void copy_dense(To* to, const From* from, int64_t n) {
   if constexpr (std::is_same_v<To, From>)
     std::memcpy(to, from, size_t(n) * sizeof(To));
   else if constexpr (std::is_same_v<To, bf16> && std::is_same_v<From, float>)
-    simd::table<float>().narrow(from, to, n);
+    kernels::table<float>().narrow(from, to, n);
   else if constexpr (std::is_same_v<To, float> && std::is_same_v<From, bf16>)
-    simd::table<float>().widen(from, to, n);
+    kernels::table<float>().widen(from, to, n);
   else
     for (int64_t i = 0; i < n; ++i) to[i] = To(compute_cast<To>(from[i]));
 }

@@ -2,9 +2,9 @@
 // ever copied unless the function's name says so (clone, contiguous, to). It has no history: see autograd/tape.h.
 #pragma once
 
-#include "dtype.h"
-#include "memory.h"
-#include "shape.h"
+#include "vitrail/core/dtype.h"
+#include "vitrail/core/memory.h"
+#include "vitrail/core/shape.h"
 
 #include <span>
 #include <vector>

@@ -2,7 +2,7 @@
 // tensors; names nest with '/' ("model/blocks.0.attn.qkv.weight").
 #pragma once
 
-#include "tensor.h"
+#include "vitrail/core/tensor.h"
 
 #include <map>
 #include <string>

@@ -1,4 +1,4 @@
-#include "nn/attention.h"
+#include "vitrail/nn/attention.h"
 
 #include <algorithm>
 #include <cmath>

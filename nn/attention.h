@@ -1,9 +1,9 @@
 // Multi-head self-attention.
 #pragma once
 
-#include "dropout.h"
-#include "linear.h"
-#include "norm.h"
+#include "vitrail/nn/dropout.h"
+#include "vitrail/nn/linear.h"
+#include "vitrail/nn/norm.h"
 
 namespace vitrail::nn {
 

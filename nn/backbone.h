@@ -1,7 +1,7 @@
 // Backbone: what every image model of ours offers, so that recipes take any of them.
 #pragma once
 
-#include "module.h"
+#include "vitrail/nn/module.h"
 
 namespace vitrail::nn {
 

@@ -1,7 +1,7 @@
 // Conv2d, the convolution layer.
 #pragma once
 
-#include "module.h"
+#include "vitrail/nn/module.h"
 
 namespace vitrail::nn {
 

@@ -1,6 +1,6 @@
-#include "nn/dropout.h"
+#include "vitrail/nn/dropout.h"
 
-#include "autograd/scope.h"
+#include "vitrail/autograd/scope.h"
 
 #include <algorithm>
 #include <numeric>

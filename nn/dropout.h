@@ -1,7 +1,7 @@
 // Layers that do something at random in training and nothing in evaluation.
 #pragma once
 
-#include "module.h"
+#include "vitrail/nn/module.h"
 
 namespace vitrail::nn {
 

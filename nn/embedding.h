@@ -1,7 +1,7 @@
 // Embedding: rows of a learned table.
 #pragma once
 
-#include "module.h"
+#include "vitrail/nn/module.h"
 
 namespace vitrail::nn {
 

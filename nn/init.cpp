@@ -1,6 +1,6 @@
-#include "nn/init.h"
+#include "vitrail/nn/init.h"
 
-#include "core/error.h"
+#include "vitrail/core/error.h"
 
 #include <cmath>
 

@@ -2,8 +2,8 @@
 // values depend on neither construction order nor on what else the model holds.
 #pragma once
 
-#include "../core/rng.h"
-#include "../core/tensor.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/core/tensor.h"
 
 #include <functional>
 

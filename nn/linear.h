@@ -1,7 +1,7 @@
 // Linear: y = x weight' + bias.
 #pragma once
 
-#include "module.h"
+#include "vitrail/nn/module.h"
 
 namespace vitrail::nn {
 

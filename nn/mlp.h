@@ -1,8 +1,8 @@
 // The feed-forward half of a transformer block: Mlp (GELU) and SwiGLU.
 #pragma once
 
-#include "dropout.h"
-#include "linear.h"
+#include "vitrail/nn/dropout.h"
+#include "vitrail/nn/linear.h"
 
 namespace vitrail::nn {
 

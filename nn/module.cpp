@@ -1,4 +1,4 @@
-#include "nn/module.h"
+#include "vitrail/nn/module.h"
 
 #include <algorithm>
 

@@ -2,11 +2,11 @@
 // its own name, so none is left unregistered; names are those of timm's checkpoints.
 #pragma once
 
-#include "../autograd/ops.h"
-#include "../autograd/parameter.h"
-#include "../core/error.h"
-#include "init.h"
-#include "summary.h"
+#include "vitrail/autograd/ops.h"
+#include "vitrail/autograd/parameter.h"
+#include "vitrail/core/error.h"
+#include "vitrail/nn/init.h"
+#include "vitrail/nn/summary.h"
 
 #include <deque>
 #include <optional>

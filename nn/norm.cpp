@@ -1,4 +1,4 @@
-#include "nn/norm.h"
+#include "vitrail/nn/norm.h"
 
 namespace vitrail::nn {
 

@@ -1,7 +1,7 @@
 // Normalisation layers: LayerNorm, RMSNorm, BatchNorm2d, and LayerScale's learned gain.
 #pragma once
 
-#include "module.h"
+#include "vitrail/nn/module.h"
 
 namespace vitrail::nn {
 

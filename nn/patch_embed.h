@@ -1,7 +1,7 @@
 // PatchEmbed: an image as a sequence of embedded patches.
 #pragma once
 
-#include "conv.h"
+#include "vitrail/nn/conv.h"
 
 namespace vitrail::nn {
 

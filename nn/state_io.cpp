@@ -1,4 +1,4 @@
-#include "nn/state_io.h"
+#include "vitrail/nn/state_io.h"
 
 #include <algorithm>
 

@@ -1,8 +1,8 @@
 // A module's weights and buffers as named tensors, out and in.
 #pragma once
 
-#include "../core/tensor_map.h"
-#include "module.h"
+#include "vitrail/core/tensor_map.h"
+#include "vitrail/nn/module.h"
 
 #include <span>
 #include <string>

@@ -1,8 +1,8 @@
-#include "nn/summary.h"
+#include "vitrail/nn/summary.h"
 
-#include "autograd/macs.h"
-#include "autograd/tape.h"
-#include "nn/module.h"
+#include "vitrail/autograd/macs.h"
+#include "vitrail/autograd/tape.h"
+#include "vitrail/nn/module.h"
 
 #include <algorithm>
 #include <cstdio>

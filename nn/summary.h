@@ -1,7 +1,7 @@
 // Summary: what a forward pass showed of a model: layer by layer its output shape, parameters and multiply-accumulates.
 #pragma once
 
-#include "../core/shape.h"
+#include "vitrail/core/shape.h"
 
 #include <cstdint>
 #include <functional>

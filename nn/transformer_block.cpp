@@ -1,4 +1,4 @@
-#include "nn/transformer_block.h"
+#include "vitrail/nn/transformer_block.h"
 
 namespace vitrail::nn {
 

@@ -1,8 +1,8 @@
 // TransformerBlock: attention and feed-forward, each on a normalised copy and added back.
 #pragma once
 
-#include "attention.h"
-#include "mlp.h"
+#include "vitrail/nn/attention.h"
+#include "vitrail/nn/mlp.h"
 
 namespace vitrail::nn {
 

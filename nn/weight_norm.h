@@ -1,7 +1,7 @@
 // WeightNormLinear: a linear layer whose weight is kept as a length and a direction for each output.
 #pragma once
 
-#include "module.h"
+#include "vitrail/nn/module.h"
 
 namespace vitrail::nn {
 

@@ -1,6 +1,6 @@
-#include "optim/adamw.h"
+#include "vitrail/optim/adamw.h"
 
-#include "optim/chunks.h"
+#include "vitrail/optim/chunks.h"
 
 #include <algorithm>
 #include <cmath>

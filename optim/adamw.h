@@ -1,7 +1,7 @@
 // Adam with decoupled weight decay.
 #pragma once
 
-#include "optimizer.h"
+#include "vitrail/optim/optimizer.h"
 
 namespace vitrail::optim {
 

@@ -2,8 +2,8 @@
 // of this folder.
 #pragma once
 
-#include "../core/parallel.h"
-#include "../core/tensor.h"
+#include "vitrail/core/parallel.h"
+#include "vitrail/core/tensor.h"
 
 #include <array>
 #include <vector>

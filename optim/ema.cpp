@@ -1,7 +1,7 @@
-#include "optim/ema.h"
+#include "vitrail/optim/ema.h"
 
-#include "core/error.h"
-#include "optim/chunks.h"
+#include "vitrail/core/error.h"
+#include "vitrail/optim/chunks.h"
 
 #include <algorithm>
 #include <cmath>

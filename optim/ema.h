@@ -1,8 +1,8 @@
 // Exponential moving averages of weights: teachers, and the averaged model that is evaluated.
 #pragma once
 
-#include "../autograd/parameter.h"
-#include "../core/tensor_map.h"
+#include "vitrail/autograd/parameter.h"
+#include "vitrail/core/tensor_map.h"
 
 #include <span>
 

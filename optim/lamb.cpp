@@ -1,7 +1,7 @@
-#include "optim/lamb.h"
+#include "vitrail/optim/lamb.h"
 
-#include "core/ops.h"
-#include "optim/chunks.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/optim/chunks.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,7 +1,7 @@
 // LAMB: Adam's step, scaled for each layer by the size of its weights. For very large batches.
 #pragma once
 
-#include "optimizer.h"
+#include "vitrail/optim/optimizer.h"
 
 namespace vitrail::optim {
 

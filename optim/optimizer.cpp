@@ -1,6 +1,6 @@
-#include "optim/optimizer.h"
+#include "vitrail/optim/optimizer.h"
 
-#include "core/error.h"
+#include "vitrail/core/error.h"
 
 #include <set>
 

@@ -2,8 +2,8 @@
 // parameter, named state. Each kind supplies the update of one parameter.
 #pragma once
 
-#include "../autograd/parameter.h"
-#include "../core/tensor_map.h"
+#include "vitrail/autograd/parameter.h"
+#include "vitrail/core/tensor_map.h"
 
 #include <string>
 #include <vector>

@@ -1,6 +1,6 @@
-#include "optim/param_groups.h"
+#include "vitrail/optim/param_groups.h"
 
-#include "core/error.h"
+#include "vitrail/core/error.h"
 
 #include <algorithm>
 #include <charconv>

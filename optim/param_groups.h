@@ -1,7 +1,7 @@
 // Which parameters are decayed, and how fast each layer learns.
 #pragma once
 
-#include "optimizer.h"
+#include "vitrail/optim/optimizer.h"
 
 #include <span>
 #include <string_view>

@@ -1,7 +1,7 @@
-#include "optim/sgd.h"
+#include "vitrail/optim/sgd.h"
 
-#include "core/error.h"
-#include "optim/chunks.h"
+#include "vitrail/core/error.h"
+#include "vitrail/optim/chunks.h"
 
 #include <cmath>
 

@@ -1,7 +1,7 @@
 // Stochastic gradient descent with momentum, and LARS, which scales it for each layer.
 #pragma once
 
-#include "optimizer.h"
+#include "vitrail/optim/optimizer.h"
 
 namespace vitrail::optim {
 

@@ -1,5 +1,5 @@
 // check_reference: computes the cases of reference files and says how far each is from what the file expects.
-#include "recipes/exit_code.h"
+#include "vitrail/recipes/run/exit_code.h"
 #include "tools/reference/reference_case.h"
 
 #include <CLI/CLI.hpp>

@@ -1,8 +1,8 @@
 // vitrail COMMAND ...: looks at data, uses trained models. See tools/commands/ for the commands.
-#include "core/error.h"
-#include "core/parallel.h"
-#include "recipes/exit_code.h"
-#include "recipes/suggest.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/parallel.h"
+#include "vitrail/recipes/run/exit_code.h"
+#include "vitrail/recipes/config/suggest.h"
 #include "tools/commands/commands.h"
 
 #include <string>

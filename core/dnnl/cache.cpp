@@ -1,9 +1,9 @@
-#include "core/dnnl/cache.h"
+#include "vitrail/core/dnnl/cache.h"
 
-#include "core/dnnl/stats.h"
-#include "core/error.h"
-#include "core/memory.h"
-#include "core/parallel.h"
+#include "vitrail/core/dnnl/stats.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/memory.h"
+#include "vitrail/core/parallel.h"
 
 #include <omp.h>
 

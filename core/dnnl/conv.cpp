@@ -1,7 +1,7 @@
-#include "core/dnnl/conv.h"
+#include "vitrail/core/dnnl/conv.h"
 
-#include "core/dnnl/cache.h"
-#include "core/memory.h"
+#include "vitrail/core/dnnl/cache.h"
+#include "vitrail/core/memory.h"
 
 namespace vitrail::core::dnnl {
 namespace {

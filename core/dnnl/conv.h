@@ -1,7 +1,7 @@
 // 2-d convolution in f32 on oneDNN, which chooses its own layouts; dense NCHW outside.
 #pragma once
 
-#include "../conv_shape.h"
+#include "vitrail/core/conv_shape.h"
 
 namespace vitrail::core::dnnl {
 

@@ -1,7 +1,7 @@
-#include "core/dnnl/matmul.h"
+#include "vitrail/core/dnnl/matmul.h"
 
-#include "core/dnnl/cache.h"
-#include "core/dtype.h"
+#include "vitrail/core/dnnl/cache.h"
+#include "vitrail/core/dtype.h"
 
 namespace vitrail::core::dnnl {
 namespace {

@@ -1,7 +1,7 @@
 // The matrix product on oneDNN.
 #pragma once
 
-#include "../matrix.h"
+#include "vitrail/core/matrix.h"
 
 namespace vitrail::core::dnnl {
 

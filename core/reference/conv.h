@@ -1,8 +1,8 @@
 // The definition of 2-d convolution on dense NCHW arrays, as plain loops; f64 tensors run it and tests compare with it.
 #pragma once
 
-#include "../conv_shape.h"
-#include "../parallel.h"
+#include "vitrail/core/conv_shape.h"
+#include "vitrail/core/parallel.h"
 
 namespace vitrail::reference {
 

@@ -1,8 +1,8 @@
 // The definition of the matrix product, as plain loops; f64 tensors run it and tests compare with it.
 #pragma once
 
-#include "../matrix.h"
-#include "../parallel.h"
+#include "vitrail/core/matrix.h"
+#include "vitrail/core/parallel.h"
 
 namespace vitrail::reference {
 

@@ -1,7 +1,7 @@
-#include "data/augment/affine.h"
+#include "vitrail/data/augment/affine.h"
 
-#include "core/error.h"
-#include "data/exif.h"
+#include "vitrail/core/error.h"
+#include "vitrail/data/image/exif.h"
 
 #include <algorithm>
 #include <cmath>

@@ -2,8 +2,8 @@
 // cubic has a = -1 here and -0.5 in resizing.
 #pragma once
 
-#include "../image.h"
-#include "../resize.h"
+#include "vitrail/data/image/image.h"
+#include "vitrail/data/image/resize.h"
 
 #include <array>
 

@@ -5,8 +5,8 @@
 // takes its image by value: moved in and out, it is never copied. The files beside this one hold one family each.
 #pragma once
 
-#include "../../core/rng.h"
-#include "../image.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/data/image/image.h"
 
 #include <concepts>
 #include <memory>

@@ -1,7 +1,7 @@
-#include "data/augment/blur.h"
+#include "vitrail/data/augment/blur.h"
 
-#include "core/error.h"
-#include "data/augment/color.h"
+#include "vitrail/core/error.h"
+#include "vitrail/data/augment/color.h"
 
 #include <algorithm>
 #include <array>

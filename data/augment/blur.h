@@ -1,8 +1,8 @@
 // Blur and sharpness, equal byte for byte to Pillow's ImageFilter and ImageEnhance.
 #pragma once
 
-#include "../../core/rng.h"
-#include "../image.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/data/image/image.h"
 
 #include <utility>
 

@@ -1,8 +1,8 @@
 // CenterCrop: the middle of an image, by either of the rules for where an odd pixel goes.
 #pragma once
 
-#include "../../core/rng.h"
-#include "../resize.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/data/image/resize.h"
 
 namespace vitrail::data {
 

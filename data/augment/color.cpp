@@ -1,8 +1,8 @@
-#include "data/augment/color.h"
+#include "vitrail/data/augment/color.h"
 
-#include "core/error.h"
-#include "data/augment/hsv.h"
-#include "data/augment/rgb_blocks.h"
+#include "vitrail/core/error.h"
+#include "vitrail/data/augment/hsv.h"
+#include "vitrail/data/augment/rgb_blocks.h"
 
 #include <algorithm>
 #include <utility>

@@ -2,8 +2,8 @@
 // and ColorJitter, which changes the first four at random.
 #pragma once
 
-#include "../../core/rng.h"
-#include "../image.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/data/image/image.h"
 
 #include <algorithm>
 #include <array>

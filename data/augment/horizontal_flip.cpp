@@ -1,4 +1,4 @@
-#include "data/augment/horizontal_flip.h"
+#include "vitrail/data/augment/horizontal_flip.h"
 
 #include <algorithm>
 

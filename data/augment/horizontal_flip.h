@@ -1,8 +1,8 @@
 // HorizontalFlip: left and right exchanged.
 #pragma once
 
-#include "../../core/rng.h"
-#include "../image.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/data/image/image.h"
 
 #include <utility>
 

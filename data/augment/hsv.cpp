@@ -1,4 +1,4 @@
-#include "data/augment/hsv.h"
+#include "vitrail/data/augment/hsv.h"
 
 #include <cmath>
 

@@ -1,7 +1,7 @@
 // Hue, saturation and value in 8 bits each, as Pillow's mode HSV has them. A hue of 255 is a whole turn.
 #pragma once
 
-#include "rgb_blocks.h"
+#include "vitrail/data/augment/rgb_blocks.h"
 
 namespace vitrail::data {
 

@@ -1,9 +1,9 @@
 // The whole way from a decoded image to a model's input: augmentations, normalisation, random erasing.
 #pragma once
 
-#include "augmentation.h"
-#include "normalize.h"
-#include "random_erasing.h"
+#include "vitrail/data/augment/augmentation.h"
+#include "vitrail/data/augment/normalize.h"
+#include "vitrail/data/augment/random_erasing.h"
 
 #include <optional>
 #include <span>

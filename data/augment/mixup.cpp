@@ -1,6 +1,6 @@
-#include "data/augment/mixup.h"
+#include "vitrail/data/augment/mixup.h"
 
-#include "core/error.h"
+#include "vitrail/core/error.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,9 +1,9 @@
 // Mixup and CutMix: each sample of a batch is mixed with another one, its target too.
 #pragma once
 
-#include "../../core/rng.h"
-#include "../../core/tensor.h"
-#include "../resize.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/core/tensor.h"
+#include "vitrail/data/image/resize.h"
 
 #include <string_view>
 #include <vector>

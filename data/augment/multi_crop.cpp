@@ -1,11 +1,11 @@
-#include "data/augment/multi_crop.h"
+#include "vitrail/data/augment/multi_crop.h"
 
-#include "core/error.h"
-#include "data/augment/blur.h"
-#include "data/augment/horizontal_flip.h"
-#include "data/augment/random_apply.h"
-#include "data/augment/random_resized_crop.h"
-#include "data/augment/tones.h"
+#include "vitrail/core/error.h"
+#include "vitrail/data/augment/blur.h"
+#include "vitrail/data/augment/horizontal_flip.h"
+#include "vitrail/data/augment/random_apply.h"
+#include "vitrail/data/augment/random_resized_crop.h"
+#include "vitrail/data/augment/tones.h"
 
 namespace vitrail::data {
 

@@ -1,11 +1,11 @@
 // MultiCrop: the views that DINO makes of a picture, a few large ones and many small ones.
 #pragma once
 
-#include "../loader.h"
-#include "../resize.h"
-#include "augmentation.h"
-#include "color.h"
-#include "normalize.h"
+#include "vitrail/data/load/loader.h"
+#include "vitrail/data/image/resize.h"
+#include "vitrail/data/augment/augmentation.h"
+#include "vitrail/data/augment/color.h"
+#include "vitrail/data/augment/normalize.h"
 
 #include <array>
 #include <span>

@@ -1,6 +1,6 @@
-#include "data/augment/normalize.h"
+#include "vitrail/data/augment/normalize.h"
 
-#include "core/error.h"
+#include "vitrail/core/error.h"
 
 namespace vitrail::data {
 

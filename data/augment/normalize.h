@@ -1,7 +1,7 @@
 // Normalize: from 8-bit pixels to the floats a model takes.
 #pragma once
 
-#include "../image.h"
+#include "vitrail/data/image/image.h"
 
 #include <array>
 #include <span>

@@ -1,9 +1,9 @@
 // PadRandomCrop: the random crop of small images, which are too coarse to be resized.
 #pragma once
 
-#include "../../core/error.h"
-#include "../../core/rng.h"
-#include "../resize.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/data/image/resize.h"
 
 namespace vitrail::data {
 

@@ -1,9 +1,9 @@
-#include "data/augment/policy_ops.h"
+#include "vitrail/data/augment/policy_ops.h"
 
-#include "core/error.h"
-#include "data/augment/blur.h"
-#include "data/augment/color.h"
-#include "data/augment/tones.h"
+#include "vitrail/core/error.h"
+#include "vitrail/data/augment/blur.h"
+#include "vitrail/data/augment/color.h"
+#include "vitrail/data/augment/tones.h"
 
 #include <algorithm>
 #include <array>

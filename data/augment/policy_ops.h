@@ -2,9 +2,9 @@
 // an argument to an image.
 #pragma once
 
-#include "../../core/rng.h"
-#include "../image.h"
-#include "affine.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/data/image/image.h"
+#include "vitrail/data/augment/affine.h"
 
 #include <span>
 #include <string_view>

@@ -1,6 +1,6 @@
-#include "data/augment/rand_augment.h"
+#include "vitrail/data/augment/rand_augment.h"
 
-#include "core/error.h"
+#include "vitrail/core/error.h"
 
 #include <algorithm>
 #include <charconv>

@@ -1,8 +1,8 @@
 // RandAugment: a few operations drawn at random, all of about the same magnitude.
 #pragma once
 
-#include "../../core/rng.h"
-#include "policy_ops.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/data/augment/policy_ops.h"
 
 #include <string_view>
 #include <vector>

@@ -1,7 +1,7 @@
 // RandomApply: an augmentation that happens with a probability.
 #pragma once
 
-#include "augmentation.h"
+#include "vitrail/data/augment/augmentation.h"
 
 #include <optional>
 

@@ -1,6 +1,6 @@
-#include "data/augment/random_erasing.h"
+#include "vitrail/data/augment/random_erasing.h"
 
-#include "core/error.h"
+#include "vitrail/core/error.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,8 +1,8 @@
 // RandomErasing: rectangles of a normalised image replaced by noise.
 #pragma once
 
-#include "../../core/rng.h"
-#include "../resize.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/data/image/resize.h"
 
 #include <span>
 #include <string>

@@ -1,6 +1,6 @@
-#include "data/augment/random_resized_crop.h"
+#include "vitrail/data/augment/random_resized_crop.h"
 
-#include "core/error.h"
+#include "vitrail/core/error.h"
 
 #include <cmath>
 

@@ -1,8 +1,8 @@
 // RandomResizedCrop: a random part of the image in a fixed size, the augmentation that matters most.
 #pragma once
 
-#include "../../core/rng.h"
-#include "../resize.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/data/image/resize.h"
 
 namespace vitrail::data {
 

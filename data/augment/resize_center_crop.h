@@ -1,8 +1,8 @@
 // ResizeCenterCrop: how images are shown to a model that is evaluated.
 #pragma once
 
-#include "../../core/rng.h"
-#include "../resize.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/data/image/resize.h"
 
 namespace vitrail::data {
 

@@ -1,8 +1,8 @@
 // ResizeExact and ResizeShorter: bringing images to size before or without a crop.
 #pragma once
 
-#include "../../core/rng.h"
-#include "../resize.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/data/image/resize.h"
 
 namespace vitrail::data {
 

@@ -1,7 +1,7 @@
 // Images a block of pixels at a time, the channels apart: what loops over pixels need to run in vectors.
 #pragma once
 
-#include "../image.h"
+#include "vitrail/data/image/image.h"
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,6 @@
-#include "data/augment/tones.h"
+#include "vitrail/data/augment/tones.h"
 
-#include "core/error.h"
+#include "vitrail/core/error.h"
 
 #include <algorithm>
 #include <array>

@@ -2,8 +2,8 @@
 // for byte to Pillow's ImageOps.
 #pragma once
 
-#include "../../core/rng.h"
-#include "../image.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/data/image/image.h"
 
 #include <utility>
 

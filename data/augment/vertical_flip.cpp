@@ -1,4 +1,4 @@
-#include "data/augment/vertical_flip.h"
+#include "vitrail/data/augment/vertical_flip.h"
 
 #include <algorithm>
 

@@ -1,8 +1,8 @@
 // VerticalFlip: top and bottom exchanged, for pictures that have no up, such as those from above.
 #pragma once
 
-#include "../../core/rng.h"
-#include "../image.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/data/image/image.h"
 
 #include <utility>
 

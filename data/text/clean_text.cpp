@@ -1,8 +1,8 @@
-#include "data/text/clean_text.h"
+#include "vitrail/data/text/clean_text.h"
 
-#include "data/text/html.h"
-#include "data/text/unicode.h"
-#include "data/text/windows_1252.h"
+#include "vitrail/data/text/html.h"
+#include "vitrail/data/text/unicode.h"
+#include "vitrail/data/text/windows_1252.h"
 
 #include <algorithm>
 

@@ -1,7 +1,7 @@
-#include "data/text/html.h"
+#include "vitrail/data/text/html.h"
 
-#include "data/text/unicode.h"
-#include "data/text/windows_1252.h"
+#include "vitrail/data/text/unicode.h"
+#include "vitrail/data/text/windows_1252.h"
 
 #include <algorithm>
 #include <iterator>
@@ -17,7 +17,7 @@ struct Entity {
 };
 
 constexpr Entity kEntities[] = {
-#include "data/text/html_entities.inc"
+#include "vitrail/data/text/html_entities.inc"
 };
 
 const Entity* find_entity(std::string_view name) {

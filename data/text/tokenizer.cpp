@@ -1,9 +1,9 @@
-#include "data/text/tokenizer.h"
+#include "vitrail/data/text/tokenizer.h"
 
-#include "core/error.h"
-#include "data/text/clean_text.h"
-#include "data/text/unicode.h"
-#include "data/text/words.h"
+#include "vitrail/core/error.h"
+#include "vitrail/data/text/clean_text.h"
+#include "vitrail/data/text/unicode.h"
+#include "vitrail/data/text/words.h"
 
 #include <algorithm>
 #include <functional>

@@ -1,8 +1,8 @@
 // Tokenizer: captions as the numbers that CLIP's text tower reads.
 #pragma once
 
-#include "../../core/tensor.h"
-#include "vocabulary.h"
+#include "vitrail/core/tensor.h"
+#include "vitrail/data/text/vocabulary.h"
 
 #include <span>
 #include <string>

@@ -1,8 +1,8 @@
-#include "data/text/train_vocabulary.h"
+#include "vitrail/data/text/train_vocabulary.h"
 
-#include "core/error.h"
-#include "data/text/clean_text.h"
-#include "data/text/words.h"
+#include "vitrail/core/error.h"
+#include "vitrail/data/text/clean_text.h"
+#include "vitrail/data/text/words.h"
 
 #include <algorithm>
 #include <queue>

@@ -1,7 +1,7 @@
 // Learns a vocabulary from captions of one's own.
 #pragma once
 
-#include "vocabulary.h"
+#include "vitrail/data/text/vocabulary.h"
 
 #include <functional>
 #include <string>

@@ -1,6 +1,6 @@
-#include "data/text/unicode.h"
+#include "vitrail/data/text/unicode.h"
 
-#include "core/error.h"
+#include "vitrail/core/error.h"
 
 #include <utf8proc.h>
 

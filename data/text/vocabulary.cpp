@@ -1,10 +1,10 @@
-#include "data/text/vocabulary.h"
+#include "vitrail/data/text/vocabulary.h"
 
-#include "core/error.h"
-#include "core/file.h"
-#include "data/gzip.h"
-#include "data/text/unicode.h"
-#include "data/text/words.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/io/file.h"
+#include "vitrail/data/io/gzip.h"
+#include "vitrail/data/text/unicode.h"
+#include "vitrail/data/text/words.h"
 
 #include <nlohmann/json.hpp>
 

@@ -1,6 +1,6 @@
-#include "data/text/words.h"
+#include "vitrail/data/text/words.h"
 
-#include "data/text/unicode.h"
+#include "vitrail/data/text/unicode.h"
 
 namespace vitrail::data::detail {
 namespace {

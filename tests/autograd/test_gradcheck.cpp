@@ -1,8 +1,8 @@
-#include "autograd/gradcheck.h"
-#include "autograd/ops.h"
-#include "autograd/scope.h"
-#include "core/error.h"
-#include "core/rng.h"
+#include "vitrail/autograd/gradcheck.h"
+#include "vitrail/autograd/ops.h"
+#include "vitrail/autograd/scope.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/rng.h"
 #include "tests/support/close.h"
 
 #include <doctest/doctest.h>

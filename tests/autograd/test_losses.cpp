@@ -1,5 +1,5 @@
-#include "autograd/ops.h"
-#include "core/error.h"
+#include "vitrail/autograd/ops.h"
+#include "vitrail/core/error.h"
 #include "tests/support/close.h"
 
 #include <doctest/doctest.h>

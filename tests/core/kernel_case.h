@@ -2,9 +2,9 @@
 // and on two.
 #pragma once
 
-#include "core/ops.h"
-#include "core/parallel.h"
-#include "core/rng.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/core/parallel.h"
+#include "vitrail/core/rng.h"
 #include "tests/support/close.h"
 
 #include <functional>

@@ -1,7 +1,7 @@
-#include "core/dnnl/stats.h"
-#include "core/error.h"
-#include "core/ops.h"
-#include "core/rng.h"
+#include "vitrail/core/dnnl/stats.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/core/rng.h"
 #include "tests/support/close.h"
 
 #include <doctest/doctest.h>

@@ -1,5 +1,5 @@
-#include "core/error.h"
-#include "core/simd/table.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/kernels/table.h"
 #include "tests/core/kernel_case.h"
 
 #include <cstdlib>

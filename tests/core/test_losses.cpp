@@ -1,5 +1,5 @@
-#include "core/error.h"
-#include "core/hdf5.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/io/hdf5.h"
 #include "tests/core/kernel_case.h"
 #include "tests/support/reference.h"
 

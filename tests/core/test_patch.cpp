@@ -1,4 +1,4 @@
-#include "core/error.h"
+#include "vitrail/core/error.h"
 #include "tests/core/kernel_case.h"
 #include "tests/support/reference.h"
 

@@ -1,7 +1,7 @@
-#include "core/memory.h"
-#include "core/rng.h"
-#include "core/segments.h"
-#include "core/tensor.h"
+#include "vitrail/core/memory.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/core/segments.h"
+#include "vitrail/core/tensor.h"
 
 #include <doctest/doctest.h>
 

@@ -1,6 +1,6 @@
-#include "core/error.h"
-#include "core/rng.h"
-#include "core/tensor.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/core/tensor.h"
 #include "tests/support/close.h"
 
 #include <doctest/doctest.h>

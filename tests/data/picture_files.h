@@ -1,7 +1,7 @@
 // The small picture files of tests/data/images.
 #pragma once
 
-#include "core/file.h"
+#include "vitrail/core/io/file.h"
 
 #include <cstddef>
 #include <filesystem>

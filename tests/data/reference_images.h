@@ -1,8 +1,8 @@
 // The cases of tests/reference/augment.h5: GROUP/NNN is an expected image, its attributes the parameters.
 #pragma once
 
-#include "core/hdf5.h"
-#include "data/image.h"
+#include "vitrail/core/io/hdf5.h"
+#include "vitrail/data/image/image.h"
 
 #include <optional>
 #include <string>

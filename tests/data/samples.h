@@ -1,7 +1,7 @@
 // Small pictures and archives made by tests.
 #pragma once
 
-#include "data/dataset.h"
+#include "vitrail/data/sources/dataset.h"
 #include "tests/support/text_file.h"
 
 #include <zlib.h>

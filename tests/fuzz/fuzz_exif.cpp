@@ -1,5 +1,5 @@
 // Any bytes have an orientation, as a JPEG and as the TIFF structure inside one.
-#include "data/exif.h"
+#include "vitrail/data/image/exif.h"
 
 #include <cstdlib>
 

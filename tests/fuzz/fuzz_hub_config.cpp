@@ -1,6 +1,6 @@
 // Any text as one of the JSON files of a published model: it is one, or an error; its numbers are within bounds.
-#include "core/error.h"
-#include "recipes/hub_config.h"
+#include "vitrail/core/error.h"
+#include "vitrail/recipes/models/hub_config.h"
 
 #include <cstddef>
 #include <cstdint>

@@ -1,6 +1,6 @@
 // Any bytes as an IDX file, plain or gzipped: an array no larger than the file says, or an IoError.
-#include "core/error.h"
-#include "data/idx.h"
+#include "vitrail/core/error.h"
+#include "vitrail/data/sources/idx.h"
 #include "tests/fuzz/memory_file.h"
 
 #include <cstdlib>

@@ -1,6 +1,6 @@
 // Any text is a recipe or a ConfigError, and what was read prints as a recipe with the same values.
-#include "core/error.h"
-#include "recipes/config.h"
+#include "vitrail/core/error.h"
+#include "vitrail/recipes/config/config.h"
 
 #include <cstddef>
 #include <cstdint>

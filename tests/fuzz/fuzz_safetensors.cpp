@@ -1,6 +1,6 @@
 // Any bytes as a safetensors file: the header is accepted or refused with an IoError, nothing else happens.
-#include "core/error.h"
-#include "core/safetensors.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/io/safetensors.h"
 
 #include <cstdlib>
 

@@ -1,6 +1,6 @@
 // Any bytes as a tar archive: members inside the archive with harmless names, or an IoError.
-#include "core/error.h"
-#include "data/tar.h"
+#include "vitrail/core/error.h"
+#include "vitrail/data/io/tar.h"
 
 #include <algorithm>
 #include <cstdio>

@@ -1,9 +1,9 @@
 // Any bytes as a vocabulary, up to the first 0, and any bytes behind it as a text: the vocabulary is accepted or
 // refused with an IoError, and every text is encoded, with ids that the vocabulary has.
-#include "core/error.h"
-#include "data/text/clean_text.h"
-#include "data/text/tokenizer.h"
-#include "data/text/unicode.h"
+#include "vitrail/core/error.h"
+#include "vitrail/data/text/clean_text.h"
+#include "vitrail/data/text/tokenizer.h"
+#include "vitrail/data/text/unicode.h"
 
 #include <algorithm>
 #include <cstdlib>

@@ -1,8 +1,8 @@
 // A few parameters with gradients, for tests of this folder.
 #pragma once
 
-#include "autograd/parameter.h"
-#include "core/rng.h"
+#include "vitrail/autograd/parameter.h"
+#include "vitrail/core/rng.h"
 
 #include <memory>
 #include <string>

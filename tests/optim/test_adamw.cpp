@@ -1,6 +1,6 @@
-#include "core/error.h"
-#include "core/parallel.h"
-#include "optim/adamw.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/parallel.h"
+#include "vitrail/optim/adamw.h"
 #include "tests/optim/parameters.h"
 #include "tests/support/close.h"
 

@@ -1,5 +1,5 @@
-#include "optim/lamb.h"
-#include "optim/sgd.h"
+#include "vitrail/optim/lamb.h"
+#include "vitrail/optim/sgd.h"
 #include "tests/optim/parameters.h"
 #include "tests/support/close.h"
 

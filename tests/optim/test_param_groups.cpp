@@ -1,5 +1,5 @@
-#include "core/error.h"
-#include "optim/param_groups.h"
+#include "vitrail/core/error.h"
+#include "vitrail/optim/param_groups.h"
 #include "tests/optim/parameters.h"
 #include "tests/support/close.h"
 

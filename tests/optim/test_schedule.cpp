@@ -1,4 +1,4 @@
-#include "optim/schedule.h"
+#include "vitrail/optim/schedule.h"
 
 #include <doctest/doctest.h>
 

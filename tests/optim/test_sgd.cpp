@@ -1,5 +1,5 @@
-#include "core/error.h"
-#include "optim/sgd.h"
+#include "vitrail/core/error.h"
+#include "vitrail/optim/sgd.h"
 #include "tests/optim/parameters.h"
 #include "tests/support/close.h"
 

@@ -1,7 +1,7 @@
 // clip_tiny_golden.json: a tiny CLIP whose weights and inputs are hashes of their places, and what it gives.
 #pragma once
 
-#include "core/tensor_map.h"
+#include "vitrail/core/tensor_map.h"
 
 #include <nlohmann/json.hpp>
 

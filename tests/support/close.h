@@ -1,7 +1,7 @@
 // How tests compare tensors: by the error measure of the reference files, and by plain distance.
 #pragma once
 
-#include "core/tensor.h"
+#include "vitrail/core/tensor.h"
 #include "tools/reference/error_measure.h"
 
 #include <doctest/doctest.h>

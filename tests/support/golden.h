@@ -1,7 +1,7 @@
 // vision_golden.json: small traces of the official vision models whose weights and inputs are formulas.
 #pragma once
 
-#include "nn/module.h"
+#include "vitrail/nn/module.h"
 
 #include <nlohmann/json.hpp>
 

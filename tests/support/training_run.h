@@ -1,7 +1,7 @@
 // Whole training runs, for tests of recipes.
 #pragma once
 
-#include "recipes/loop.h"
+#include "vitrail/recipes/run/loop.h"
 #include "tests/support/text_file.h"
 
 #include <nlohmann/json.hpp>

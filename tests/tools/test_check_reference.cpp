@@ -1,4 +1,4 @@
-#include "core/hdf5.h"
+#include "vitrail/core/io/hdf5.h"
 #include "tests/support/reference.h"
 #include "tests/tools/program.h"
 

@@ -1,4 +1,4 @@
-#include "data/image.h"
+#include "vitrail/data/image/image.h"
 #include "tests/tools/program.h"
 
 #include <doctest/doctest.h>

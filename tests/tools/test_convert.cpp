@@ -1,7 +1,7 @@
-#include "core/safetensors.h"
-#include "data/image.h"
-#include "nn/layouts/layout.h"
-#include "nn/state_io.h"
+#include "vitrail/core/io/safetensors.h"
+#include "vitrail/data/image/image.h"
+#include "vitrail/nn/weights/layout.h"
+#include "vitrail/nn/state_io.h"
 #include "tests/support/close.h"
 #include "tests/tools/program.h"
 

@@ -1,8 +1,8 @@
-#include "core/safetensors.h"
-#include "data/image.h"
-#include "data/open_dataset.h"
-#include "data/text/pairs.h"
-#include "data/text/tokenizer.h"
+#include "vitrail/core/io/safetensors.h"
+#include "vitrail/data/image/image.h"
+#include "vitrail/data/sources/open_dataset.h"
+#include "vitrail/data/sources/pairs.h"
+#include "vitrail/data/text/tokenizer.h"
 #include "tests/tools/program.h"
 
 #include <doctest/doctest.h>

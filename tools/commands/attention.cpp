@@ -1,9 +1,9 @@
 // vitrail attention: what a transformer looks at.
-#include "data/contact_sheet.h"
-#include "recipes/attention_maps.h"
+#include "vitrail/data/draw/contact_sheet.h"
+#include "vitrail/recipes/eval/attention_maps.h"
 #include "tools/commands/arguments.h"
 #include "tools/commands/commands.h"
-#include "tools/commands/pictures.h"
+#include "tools/commands/images.h"
 
 #include <fmt/format.h>
 

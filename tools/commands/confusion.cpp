@@ -1,7 +1,7 @@
 #include "tools/commands/confusion.h"
 
-#include "core/file.h"
-#include "data/matrix_plot.h"
+#include "vitrail/core/io/file.h"
+#include "vitrail/data/draw/matrix_plot.h"
 
 namespace vitrail::tools {
 namespace {

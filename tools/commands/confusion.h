@@ -1,7 +1,7 @@
 // The confusion matrix of an evaluation as files.
 #pragma once
 
-#include "core/tensor.h"
+#include "vitrail/core/tensor.h"
 
 #include <string>
 #include <vector>

@@ -1,10 +1,10 @@
 // vitrail convert: weights from one layout to another.
-#include "core/error.h"
-#include "nn/state_io.h"
-#include "recipes/build_data.h"
-#include "recipes/clip_model.h"
-#include "recipes/trained_model.h"
-#include "recipes/write_model.h"
+#include "vitrail/core/error.h"
+#include "vitrail/nn/state_io.h"
+#include "vitrail/recipes/build/build_data.h"
+#include "vitrail/recipes/methods/clip_model.h"
+#include "vitrail/recipes/models/trained_model.h"
+#include "vitrail/recipes/models/write_model.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/model_text.h"
 

@@ -1,7 +1,7 @@
 // vitrail export: the weights of a checkpoint for other programs.
-#include "core/safetensors.h"
-#include "nn/state_io.h"
-#include "recipes/trained_model.h"
+#include "vitrail/core/io/safetensors.h"
+#include "vitrail/nn/state_io.h"
+#include "vitrail/recipes/models/trained_model.h"
 #include "tools/commands/commands.h"
 
 #include <cstdio>

@@ -1,6 +1,6 @@
 #include "tools/commands/feature_sets.h"
 
-#include "autograd/scope.h"
+#include "vitrail/autograd/scope.h"
 
 namespace vitrail::tools {
 

@@ -1,8 +1,8 @@
 // Features of the labelled parts of a trained model's data, for the commands that evaluate them.
 #pragma once
 
-#include "recipes/build_data.h"
-#include "recipes/features.h"
+#include "vitrail/recipes/build/build_data.h"
+#include "vitrail/recipes/eval/features.h"
 #include "tools/commands/arguments.h"
 
 namespace vitrail::tools {

@@ -1,7 +1,7 @@
 // vitrail features: what a model makes of pictures, as numbers.
-#include "recipes/feature_file.h"
+#include "vitrail/recipes/eval/feature_file.h"
 #include "tools/commands/commands.h"
-#include "tools/commands/picture_list.h"
+#include "tools/commands/image_list.h"
 
 #include <fmt/format.h>
 

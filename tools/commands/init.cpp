@@ -1,6 +1,6 @@
 // vitrail init: a published architecture with random weights, as a folder that other programs open.
-#include "recipes/random_model.h"
-#include "recipes/write_model.h"
+#include "vitrail/recipes/models/random_model.h"
+#include "vitrail/recipes/models/write_model.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/model_text.h"
 

@@ -1,6 +1,6 @@
 // vitrail linear: a linear classifier on a model's frozen features.
-#include "recipes/json_text.h"
-#include "recipes/linear_probe.h"
+#include "vitrail/recipes/config/json_text.h"
+#include "vitrail/recipes/eval/linear_probe.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/feature_sets.h"
 #include "tools/commands/table.h"

@@ -1,11 +1,11 @@
 // vitrail map: the features of a labelled set on a plane.
-#include "core/ops.h"
-#include "data/scatter.h"
-#include "data/subset.h"
-#include "recipes/build_data.h"
-#include "recipes/features.h"
-#include "recipes/pca.h"
-#include "recipes/tsne.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/data/draw/scatter.h"
+#include "vitrail/data/sources/subset.h"
+#include "vitrail/recipes/build/build_data.h"
+#include "vitrail/recipes/eval/features.h"
+#include "vitrail/recipes/eval/pca.h"
+#include "vitrail/recipes/eval/tsne.h"
 #include "tools/commands/arguments.h"
 #include "tools/commands/commands.h"
 

@@ -1,7 +1,7 @@
 // Published models in a few lines of text.
 #pragma once
 
-#include "recipes/write_model.h"
+#include "vitrail/recipes/models/write_model.h"
 
 #include <string>
 

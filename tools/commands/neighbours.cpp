@@ -1,14 +1,14 @@
 // vitrail neighbours: the pictures whose features are nearest to those of others.
-#include "core/ops.h"
-#include "data/contact_sheet.h"
-#include "data/open_dataset.h"
-#include "data/subset.h"
-#include "recipes/build_data.h"
-#include "recipes/features.h"
-#include "recipes/image_retrieval.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/data/draw/contact_sheet.h"
+#include "vitrail/data/sources/open_dataset.h"
+#include "vitrail/data/sources/subset.h"
+#include "vitrail/recipes/build/build_data.h"
+#include "vitrail/recipes/eval/features.h"
+#include "vitrail/recipes/eval/image_retrieval.h"
 #include "tools/commands/arguments.h"
 #include "tools/commands/commands.h"
-#include "tools/commands/pictures.h"
+#include "tools/commands/images.h"
 
 #include <fmt/format.h>
 

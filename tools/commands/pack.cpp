@@ -1,9 +1,9 @@
 // vitrail pack: any data set in one HDF5 file.
-#include "data/pack.h"
+#include "vitrail/data/sources/pack.h"
 
-#include "core/error.h"
-#include "data/open_dataset.h"
-#include "data/text/pairs.h"
+#include "vitrail/core/error.h"
+#include "vitrail/data/sources/open_dataset.h"
+#include "vitrail/data/sources/pairs.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/table.h"
 

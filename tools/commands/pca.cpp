@@ -1,11 +1,11 @@
 // vitrail pca: patch features as colours: what looks alike to a transformer has one colour.
-#include "recipes/pca.h"
+#include "vitrail/recipes/eval/pca.h"
 
-#include "core/ops.h"
-#include "data/contact_sheet.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/data/draw/contact_sheet.h"
 #include "tools/commands/arguments.h"
 #include "tools/commands/commands.h"
-#include "tools/commands/pictures.h"
+#include "tools/commands/images.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,9 +1,9 @@
 // vitrail plot: a number of one or several runs over their epochs, as a picture.
-#include "data/plot.h"
+#include "vitrail/data/draw/plot.h"
 
-#include "core/error.h"
-#include "data/image.h"
-#include "recipes/suggest.h"
+#include "vitrail/core/error.h"
+#include "vitrail/data/image/image.h"
+#include "vitrail/recipes/config/suggest.h"
 #include "tools/commands/commands.h"
 
 #include <nlohmann/json.hpp>

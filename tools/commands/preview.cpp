@@ -1,7 +1,7 @@
 // vitrail preview: what a recipe's augmentations make of its pictures.
-#include "data/contact_sheet.h"
-#include "recipes/build_data.h"
-#include "recipes/trained_model.h"
+#include "vitrail/data/draw/contact_sheet.h"
+#include "vitrail/recipes/build/build_data.h"
+#include "vitrail/recipes/models/trained_model.h"
 #include "tools/commands/commands.h"
 
 #include <algorithm>

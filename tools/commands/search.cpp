@@ -1,13 +1,13 @@
 // vitrail search: the pictures of an index that are nearest to a picture or to a sentence.
-#include "autograd/scope.h"
-#include "core/error.h"
-#include "core/ops.h"
-#include "data/contact_sheet.h"
-#include "recipes/feature_file.h"
-#include "recipes/image_retrieval.h"
-#include "recipes/json_text.h"
+#include "vitrail/autograd/scope.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/data/draw/contact_sheet.h"
+#include "vitrail/recipes/eval/feature_file.h"
+#include "vitrail/recipes/eval/image_retrieval.h"
+#include "vitrail/recipes/config/json_text.h"
 #include "tools/commands/commands.h"
-#include "tools/commands/picture_list.h"
+#include "tools/commands/image_list.h"
 #include "tools/commands/table.h"
 
 #include <fmt/format.h>

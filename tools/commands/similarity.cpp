@@ -1,8 +1,8 @@
 // vitrail similarity: how alike pictures are.
-#include "core/ops.h"
-#include "recipes/json_text.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/recipes/config/json_text.h"
 #include "tools/commands/commands.h"
-#include "tools/commands/picture_list.h"
+#include "tools/commands/image_list.h"
 #include "tools/commands/table.h"
 
 #include <fmt/format.h>

@@ -1,10 +1,10 @@
 // vitrail summary: the layers of a model, and what it costs.
-#include "core/error.h"
-#include "recipes/build_data.h"
-#include "recipes/build_model.h"
-#include "recipes/config.h"
-#include "recipes/suggest.h"
-#include "recipes/trained_model.h"
+#include "vitrail/core/error.h"
+#include "vitrail/recipes/build/build_data.h"
+#include "vitrail/recipes/build/build_model.h"
+#include "vitrail/recipes/config/config.h"
+#include "vitrail/recipes/config/suggest.h"
+#include "vitrail/recipes/models/trained_model.h"
 #include "tools/commands/commands.h"
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // vitrail tokenizer: a vocabulary learned from captions.
-#include "core/error.h"
-#include "data/text/caption_table.h"
-#include "data/text/train_vocabulary.h"
+#include "vitrail/core/error.h"
+#include "vitrail/data/sources/caption_table.h"
+#include "vitrail/data/text/train_vocabulary.h"
 #include "tools/commands/commands.h"
 
 #include <cstdio>

@@ -1,11 +1,11 @@
 // vitrail zero-shot: which of some sentences fits a picture.
-#include "autograd/scope.h"
-#include "core/error.h"
-#include "core/ops.h"
-#include "data/text/lines.h"
-#include "recipes/json_text.h"
+#include "vitrail/autograd/scope.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/data/io/lines.h"
+#include "vitrail/recipes/config/json_text.h"
 #include "tools/commands/commands.h"
-#include "tools/commands/picture_list.h"
+#include "tools/commands/image_list.h"
 #include "tools/commands/table.h"
 
 #include <fmt/format.h>

@@ -1,7 +1,7 @@
 // The hyper-parameters of a case: attributes of its group or dataset.
 #pragma once
 
-#include "core/hdf5.h"
+#include "vitrail/core/io/hdf5.h"
 
 #include <sstream>
 #include <string>

@@ -1,8 +1,8 @@
 #include "tools/reference/crop_statistics.h"
 
-#include "core/error.h"
-#include "core/rng.h"
-#include "data/augment/random_resized_crop.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/data/augment/random_resized_crop.h"
 #include "tools/reference/attributes.h"
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // The error measure of the reference files: the largest difference, relative to the size of the tensor.
 #pragma once
 
-#include "core/tensor.h"
+#include "vitrail/core/tensor.h"
 
 #include <algorithm>
 #include <cmath>

@@ -2,8 +2,8 @@
 // parameters.
 #pragma once
 
-#include "data/image.h"
-#include "data/resize.h"
+#include "vitrail/data/image/image.h"
+#include "vitrail/data/image/resize.h"
 #include "tools/reference/attributes.h"
 #include "tools/reference/error_measure.h"
 #include "tools/reference/reference_case.h"

@@ -1,5 +1,5 @@
-#include "recipes/evaluate.h"
-#include "recipes/knn.h"
+#include "vitrail/recipes/eval/evaluate.h"
+#include "vitrail/recipes/eval/knn.h"
 #include "tools/reference/attributes.h"
 #include "tools/reference/error_measure.h"
 #include "tools/reference/reference_case.h"

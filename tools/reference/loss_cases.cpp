@@ -1,5 +1,5 @@
-#include "autograd/ops.h"
-#include "autograd/tape.h"
+#include "vitrail/autograd/ops.h"
+#include "vitrail/autograd/tape.h"
 #include "tools/reference/attributes.h"
 #include "tools/reference/reference_case.h"
 

@@ -1,5 +1,5 @@
-#include "core/error.h"
-#include "data/augment/rand_augment.h"
+#include "vitrail/core/error.h"
+#include "vitrail/data/augment/rand_augment.h"
 #include "tools/reference/attributes.h"
 #include "tools/reference/error_measure.h"
 #include "tools/reference/reference_case.h"

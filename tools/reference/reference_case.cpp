@@ -1,6 +1,6 @@
 #include "tools/reference/reference_case.h"
 
-#include "core/error.h"
+#include "vitrail/core/error.h"
 #include "tools/reference/error_measure.h"
 
 namespace vitrail::reference {

@@ -3,8 +3,8 @@
 // check_reference use the same functions.
 #pragma once
 
-#include "core/hdf5.h"
-#include "core/tensor_map.h"
+#include "vitrail/core/io/hdf5.h"
+#include "vitrail/core/tensor_map.h"
 
 #include <functional>
 #include <string>

@@ -1,6 +1,6 @@
 #include "tools/reference/trajectory.h"
 
-#include "core/error.h"
+#include "vitrail/core/error.h"
 
 #include <algorithm>
 #include <cmath>

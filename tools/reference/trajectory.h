@@ -1,7 +1,7 @@
 // What a short training run ends with, against what the official code ended with.
 #pragma once
 
-#include "nn/module.h"
+#include "vitrail/nn/module.h"
 #include "tools/reference/reference_case.h"
 
 namespace vitrail::reference {

@@ -1,0 +1,33 @@
+# The libraries that Vitrail is built on. The build includes this file, and so does find_package(vitrail) for a program
+# that links Vitrail's static libraries.
+
+# Makes the imported target for a library that comes without a CMake package, or with one that asks for more than is
+# used. Debian keeps some headers in a subfolder: suffix.
+function(vitrail_imported_library target header suffix)
+  if(TARGET ${target})
+    return()
+  endif()
+  string(MAKE_C_IDENTIFIER ${target} id)
+  find_path(${id}_INCLUDE_DIR ${header} PATH_SUFFIXES "${suffix}")
+  find_library(${id}_LIBRARY NAMES ${ARGN})
+  if(NOT ${id}_INCLUDE_DIR OR NOT ${id}_LIBRARY)
+    set(vitrail_missing "${vitrail_missing} ${target} (${header}, lib${ARGV3})" PARENT_SCOPE)
+    return()
+  endif()
+  add_library(${target} UNKNOWN IMPORTED)
+  set_target_properties(${target} PROPERTIES IMPORTED_LOCATION ${${id}_LIBRARY}
+                                             INTERFACE_INCLUDE_DIRECTORIES ${${id}_INCLUDE_DIR})
+endfunction()
+
+include(CMakeFindDependencyMacro)
+find_dependency(OpenMP COMPONENTS CXX)
+find_dependency(Threads)
+find_dependency(ZLIB)
+find_dependency(fmt)
+find_dependency(yaml-cpp)
+find_dependency(nlohmann_json)
+set(vitrail_missing "")
+vitrail_imported_library(DNNL::dnnl oneapi/dnnl/dnnl.hpp "" dnnl) # Debian's package file also asks for OpenCL
+vitrail_imported_library(HDF5::serial hdf5.h hdf5/serial hdf5_serial hdf5)
+vitrail_imported_library(xxHash::xxhash xxhash.h "" xxhash)
+vitrail_imported_library(utf8proc::utf8proc utf8proc.h "" utf8proc)

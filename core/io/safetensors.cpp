@@ -1,0 +1,192 @@
+#include "vitrail/core/io/safetensors.h"
+
+#include "vitrail/core/error.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <set>
+
+namespace vitrail::safetensors {
+namespace {
+
+static_assert(std::endian::native == std::endian::little);
+
+constexpr int64_t kLargestIndex = 100'000'000;
+
+/// IEEE half precision.
+struct F16 {
+  uint16_t bits;
+  explicit operator float() const {
+    const uint32_t sign = uint32_t(bits & 0x8000u) << 16, exponent = bits >> 10 & 31u, fraction = bits & 0x3ffu;
+    if (exponent == 0) return std::copysign(float(fraction) * 0x1p-24f, std::bit_cast<float>(sign));
+    const uint32_t widened = exponent == 31 ? 255 : exponent + 112;
+    return std::bit_cast<float>(sign | widened << 23 | fraction << 13);
+  }
+};
+
+/// Elements of type From, at any address, as a tensor of type To.
+template <class To, class From>
+Tensor converted(const std::byte* from, const Shape& shape) {
+  Tensor t = Tensor::empty(shape, dtype_of<To>());
+  for (To& out : t.span<To>()) {
+    From value;
+    std::memcpy(&value, from, sizeof(From));
+    from += sizeof(From);
+    if constexpr (std::is_same_v<From, uint64_t>)
+      check<IoError>(value <= uint64_t(std::numeric_limits<int64_t>::max()), "safetensors",
+                     "the number {} does not fit i64", value);
+    out = static_cast<To>(value);
+  }
+  return t;
+}
+
+/// Elements at an offset of the file, where they lie unless a processor could not read them there.
+Tensor placed(const std::shared_ptr<MappedFile>& file, int64_t offset, const Shape& shape, DType dtype) {
+  std::byte* const at = file->private_bytes().data() + offset;
+  const int64_t size = size_of(dtype), bytes = shape.numel() * size;
+  file->prefetch(offset, bytes);
+  if (reinterpret_cast<uintptr_t>(at) % uintptr_t(size) == 0) return Tensor::in(Storage(at, bytes, file), shape, dtype);
+  Tensor t = Tensor::empty(shape, dtype);
+  if (bytes > 0) std::memcpy(t.raw(), at, size_t(bytes));
+  return t;
+}
+
+/// The types we have, in the order in which the reference writer puts tensors.
+struct OwnType {
+  DType dtype;
+  std::string_view name;
+};
+constexpr OwnType kOwnTypes[] = {
+    {DType::i64, "I64"}, {DType::f64, "F64"}, {DType::f32, "F32"}, {DType::bf16, "BF16"}, {DType::u8, "U8"}};
+
+const OwnType& own_type(DType dtype) {
+  return *std::find_if(std::begin(kOwnTypes), std::end(kOwnTypes), [&](auto& t) { return t.dtype == dtype; });
+}
+
+std::string header_of(const std::vector<const TensorMap::value_type*>& order, const Metadata& metadata) {
+  nlohmann::ordered_json header;
+  if (!metadata.empty()) header["__metadata__"] = metadata;
+  int64_t offset = 0;
+  for (const auto* item : order) {
+    const auto& [name, t] = *item;
+    check<IoError>(name != "__metadata__", "safetensors", "a tensor cannot be called {}", name);
+    header[name] = {{"dtype", own_type(t.dtype()).name},
+                    {"shape", std::vector<int64_t>(t.shape().begin(), t.shape().end())},
+                    {"data_offsets", {offset, offset + t.nbytes()}}};
+    offset += t.nbytes();
+  }
+  std::string text = header.is_null() ? "{}" : header.dump();
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  return text;
+}
+
+}  // namespace
+
+Reader::Reader(const std::filesystem::path& path) : path_(path.string()) {
+  if (path.extension() == ".json")
+    add_shards(path);
+  else
+    add_file(path);
+}
+
+void Reader::add_file(const std::filesystem::path& path) {
+  files_.push_back(std::make_shared<MappedFile>(path));
+  Header header = parse_header(files_.back()->bytes(), path.string());
+  if (files_.size() == 1) metadata_ = std::move(header.metadata);
+  for (auto& [name, entry] : header.tensors) {
+    const bool added = tensors_.try_emplace(name, Located{files_.size() - 1, std::move(entry)}).second;
+    check<IoError>(added, "safetensors", "{}: \"{}\" is in another file too", path.string(), name);
+  }
+}
+
+void Reader::add_shards(const std::filesystem::path& index) {
+  const auto broken = [&](const std::string& what) { fail<IoError>("safetensors", "{}: {}", path_, what); };
+  std::map<std::string, std::string> shard_of;
+  try {
+    shard_of = nlohmann::json::parse(read_file(index, kLargestIndex)).at("weight_map").get<decltype(shard_of)>();
+  } catch (const nlohmann::json::exception& e) {
+    broken(e.what());
+  }
+  std::set<std::string> shards;
+  for (const auto& item : shard_of) shards.insert(item.second);
+  for (const std::string& shard : shards) {
+    if (std::filesystem::path(shard).filename() != shard) broken("the shard \"" + shard + "\" is not beside the index");
+    add_file(index.parent_path() / shard);
+  }
+  for (const auto& [name, shard] : shard_of)
+    if (!contains(name)) broken("\"" + name + "\" is not in " + shard);
+  for (const auto& item : tensors_)
+    if (!shard_of.contains(item.first)) broken("\"" + item.first + "\" is in a shard but not in the index");
+}
+
+std::vector<std::string> Reader::names() const {
+  std::vector<std::string> names;
+  for (const auto& item : tensors_) names.push_back(item.first);
+  return names;
+}
+
+const Reader::Located& Reader::find(std::string_view name) const {
+  const auto found = tensors_.find(name);
+  check<IoError>(found != tensors_.end(), "safetensors", "{}: there is no \"{}\" among its {} tensors", path_, name,
+                 tensors_.size());
+  return found->second;
+}
+
+Tensor Reader::read(std::string_view name) const {
+  const Located& at = find(name);
+  const std::shared_ptr<MappedFile>& file = files_[at.file];
+  const auto& [dtype, shape, begin, end] = at.entry;
+  for (const OwnType& own : kOwnTypes)
+    if (own.name == dtype) return placed(file, begin, shape, own.dtype);
+  if (dtype == "BOOL") return placed(file, begin, shape, DType::u8);
+  const std::byte* data = file->bytes().data() + begin;
+  if (dtype == "F16") return converted<float, F16>(data, shape);
+  if (dtype == "I8") return converted<int64_t, int8_t>(data, shape);
+  if (dtype == "I16") return converted<int64_t, int16_t>(data, shape);
+  if (dtype == "U16") return converted<int64_t, uint16_t>(data, shape);
+  if (dtype == "I32") return converted<int64_t, int32_t>(data, shape);
+  if (dtype == "U32") return converted<int64_t, uint32_t>(data, shape);
+  if (dtype == "U64") return converted<int64_t, uint64_t>(data, shape);
+  fail<IoError>("safetensors", "{}: \"{}\" has type {}; BOOL, integers, F16, BF16, F32 and F64 can be read", path_,
+                name, dtype);
+}
+
+TensorMap Reader::read_all() const {
+  TensorMap all;
+  for (const auto& item : tensors_) all[item.first] = read(item.first);
+  return all;
+}
+
+void save(const std::filesystem::path& path, const TensorMap& tensors, const Metadata& metadata) {
+  std::vector<const TensorMap::value_type*> order;
+  int64_t bytes = 0;
+  for (const auto& item : tensors) {
+    order.push_back(&item);
+    bytes += item.second.nbytes();
+  }
+  std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
+    return &own_type(a->second.dtype()) < &own_type(b->second.dtype());
+  });
+  const std::string header = header_of(order, metadata);
+  const auto length = uint64_t(header.size());
+  const auto write = [&](const std::filesystem::path& temporary) {
+    std::ofstream file(temporary, std::ios::binary);
+    file.write(reinterpret_cast<const char*>(&length), sizeof(length));
+    file << header;
+    for (const auto* item : order) {
+      const Tensor dense = item->second.contiguous();
+      file.write(reinterpret_cast<const char*>(dense.raw()), dense.nbytes());
+    }
+    file.close();
+    check<IoError>(bool(file), "safetensors", "{}: cannot write the file", path.string());
+  };
+  durable_write(path, write, int64_t(sizeof(length) + header.size()) + bytes);
+}
+
+}  // namespace vitrail::safetensors

@@ -1,0 +1,185 @@
+#include "vitrail/core/error.h"
+#include "vitrail/core/io/safetensors.h"
+#include "vitrail/core/io/strict_json.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <tuple>
+
+namespace vitrail::safetensors {
+namespace {
+
+using nlohmann::json;
+
+constexpr uint64_t kLengthBytes = 8, kLargestHeader = 100'000'000;
+constexpr size_t kLongestName = 512;
+constexpr int kDeepest = 3;  // {"name": {"shape": [...]}}
+
+struct TypeBits {
+  std::string_view name;
+  uint64_t bits;
+};
+constexpr TypeBits kTypes[] = {
+    {"BOOL", 8},        {"U8", 8},          {"I8", 8},      {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"F8_E8M0", 8},
+    {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"I16", 16},    {"U16", 16},    {"F16", 16},    {"BF16", 16},
+    {"I32", 32},        {"U32", 32},        {"F32", 32},    {"C64", 64},    {"F64", 64},    {"I64", 64},
+    {"U64", 64},        {"F4", 4},          {"F6_E2M3", 6}, {"F6_E3M2", 6},
+};
+
+/// A file's name; broken(rule, ...) is how each check fails.
+struct Source {
+  const std::string& file;
+
+  template <class... Args>
+  [[noreturn]] void broken(std::string_view rule, std::string_view format, const Args&... args) const {
+    fail<IoError>("safetensors", "{}: {}: " + std::string(format), file, rule, args...);
+  }
+  template <class... Args>
+  void require(bool ok, std::string_view rule, std::string_view format, const Args&... args) const {
+    if (!ok) broken(rule, format, args...);
+  }
+};
+
+bool is_utf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const auto byte = [&](size_t at) { return at < text.size() ? uint32_t(static_cast<unsigned char>(text[at])) : 0u; };
+    const uint32_t first = byte(i);
+    const size_t length = first < 0x80 ? 1 : first >> 5 == 6 ? 2 : first >> 4 == 14 ? 3 : first >> 3 == 30 ? 4 : 0;
+    if (length == 0) return false;
+    uint32_t code = length == 1 ? first : first & (0x7fu >> length);
+    for (size_t k = 1; k < length; ++k) {
+      if (byte(i + k) >> 6 != 2) return false;
+      code = code << 6 | (byte(i + k) & 0x3f);
+    }
+    constexpr std::array<uint32_t, 5> kSmallest = {0, 0, 0x80, 0x800, 0x10000};
+    if (code < kSmallest[length] || code > 0x10ffff || code >> 11 == 0x1b)
+      return false;  // overlong, too big, surrogate
+    i += length;
+  }
+  return true;
+}
+
+std::string_view header_text(std::span<const std::byte> file, const Source& source) {
+  source.require(file.size() >= kLengthBytes, "HeaderTooSmall", "the file has {} bytes; it must have at least 8",
+                 file.size());
+  uint64_t length = 0;
+  std::memcpy(&length, file.data(), sizeof(length));
+  source.require(length <= kLargestHeader, "HeaderTooLarge", "the header has {} bytes; at most {} are allowed", length,
+                 kLargestHeader);
+  source.require(length <= file.size() - kLengthBytes, "InvalidHeaderLength",
+                 "the header has {} bytes, but the file only {}", length, file.size());
+  const std::string_view text(reinterpret_cast<const char*>(file.data()) + kLengthBytes, length);
+  source.require(is_utf8(text), "InvalidHeader", "the header is not UTF-8");
+  const size_t start = text.find_first_not_of(" \t\r\n");
+  source.require(start != std::string_view::npos && text[start] == '{', "InvalidHeader",
+                 "the header is no JSON object");
+  return text;
+}
+
+json parse_json(std::string_view text, const Source& source) {
+  return parse_strict_json(text, kDeepest, [&](JsonFault fault, const std::string& what) {
+    source.broken(fault == JsonFault::repeated_name ? "DuplicateName" : "InvalidHeaderDeserialization", "{}",
+                  fault == JsonFault::too_deep ? "the header " + what : what);
+  });
+}
+
+Metadata parse_metadata(const json& value, const Source& source) {
+  source.require(value.is_object(), "InvalidHeaderDeserialization", "__metadata__ is no object");
+  Metadata metadata;
+  for (const auto& [key, text] : value.items()) {
+    source.require(text.is_string(), "InvalidHeaderDeserialization", "__metadata__ of \"{}\" is no string", key);
+    metadata[key] = text.get<std::string>();
+  }
+  return metadata;
+}
+
+std::vector<uint64_t> parse_sizes(const json& tensor, const char* field, const std::string& name,
+                                  const Source& source) {
+  const auto found = tensor.find(field);
+  source.require(found != tensor.end() && found->is_array(), "InvalidHeaderDeserialization", "\"{}\" has no list {}",
+                 name, field);
+  std::vector<uint64_t> sizes;
+  for (const json& size : *found) {
+    source.require(size.is_number_unsigned(), "InvalidHeaderDeserialization",
+                   "{} of \"{}\" must hold whole numbers from 0, not {}", field, name, size.dump());
+    sizes.push_back(size.get<uint64_t>());
+  }
+  return sizes;
+}
+
+/// What the header says of one tensor, offsets still relative to the data.
+struct Described {
+  std::string name;
+  TypeBits type;
+  std::vector<uint64_t> sizes;
+  uint64_t begin, end;
+};
+
+Described parse_tensor(const std::string& name, const json& value, const Source& source) {
+  constexpr std::string_view kRule = "InvalidHeaderDeserialization";
+  source.require(name.size() <= kLongestName, "NameTooLong", "a name has {} bytes; at most {} are read", name.size(),
+                 kLongestName);
+  source.require(value.is_object(), kRule, "\"{}\" is no object", name);
+  const auto dtype = value.find("dtype");
+  source.require(dtype != value.end() && dtype->is_string(), kRule, "\"{}\" has no dtype", name);
+  const auto& type_name = dtype->get_ref<const std::string&>();
+  const auto* type = std::find_if(std::begin(kTypes), std::end(kTypes), [&](auto& t) { return t.name == type_name; });
+  source.require(type != std::end(kTypes), kRule, "\"{}\" has the unknown dtype \"{}\"", name, type_name);
+  const auto sizes = parse_sizes(value, "shape", name, source);
+  source.require(int(sizes.size()) <= kMaxRank, "RankTooLarge", "\"{}\" has rank {}; at most {} is supported", name,
+                 sizes.size(), kMaxRank);
+  const auto offsets = parse_sizes(value, "data_offsets", name, source);
+  source.require(offsets.size() == 2, kRule, "\"{}\" has {} data_offsets, not 2", name, offsets.size());
+  return {name, *type, sizes, offsets[0], offsets[1]};
+}
+
+/// The shape, once the tensor's bytes are known to be as many as it needs.
+Shape checked_shape(const Described& t, const Source& source) {
+  uint64_t bits = 1;
+  bool overflow = false;
+  for (uint64_t size : t.sizes) overflow |= size > uint64_t{INT64_MAX} || __builtin_mul_overflow(bits, size, &bits);
+  overflow |= __builtin_mul_overflow(bits, t.type.bits, &bits);
+  source.require(!overflow, "ValidationOverflow", "the size of \"{}\" does not fit 64 bits", t.name);
+  source.require(bits % 8 == 0, "MisalignedSlice", "\"{}\" has {} bits, no whole number of bytes", t.name, bits);
+  source.require(t.end - t.begin == bits / 8, "TensorInvalidInfo", "\"{}\" has {} bytes; its shape and dtype need {}",
+                 t.name, t.end - t.begin, bits / 8);
+  const std::vector<int64_t> sizes(t.sizes.begin(), t.sizes.end());
+  return Shape(sizes);
+}
+
+}  // namespace
+
+Header parse_header(std::span<const std::byte> file, const std::string& file_name) {
+  const Source source{file_name};
+  const std::string_view text = header_text(file, source);
+  const json root = parse_json(text, source);
+  Header header;
+  std::vector<Described> tensors;
+  for (const auto& [name, value] : root.items()) {
+    if (name != "__metadata__")
+      tensors.push_back(parse_tensor(name, value, source));
+    else if (!value.is_null())
+      header.metadata = parse_metadata(value, source);
+  }
+  std::sort(tensors.begin(), tensors.end(), [](const Described& a, const Described& b) {
+    return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
+  });
+
+  const uint64_t data = kLengthBytes + text.size();
+  uint64_t expected = 0;
+  for (const Described& t : tensors) {
+    source.require(t.begin == expected && t.end >= t.begin, "InvalidOffset",
+                   "\"{}\" is at {} to {}; the tensor before it ends at {}", t.name, t.begin, t.end, expected);
+    const Shape shape = checked_shape(t, source);
+    expected = t.end;
+    source.require(expected <= file.size() - data, "MetadataIncompleteBuffer", "\"{}\" ends at {} of {} data bytes",
+                   t.name, expected, file.size() - data);
+    header.tensors[t.name] = {std::string(t.type.name), shape, int64_t(data + t.begin), int64_t(data + t.end)};
+  }
+  source.require(expected == file.size() - data, "MetadataIncompleteBuffer",
+                 "the file has {} data bytes, its tensors {}", file.size() - data, expected);
+  return header;
+}
+
+}  // namespace vitrail::safetensors

@@ -1,0 +1,65 @@
+// Products of matrices, as the linear layers and attention need them: the second factor is packed, the first one is
+// read in place or packed, and the sums of a tile of the result stay in registers. core/reference/gemm.h has the loops,
+// which are compiled for each instruction set.
+#pragma once
+
+#include "vitrail/core/dtype.h"
+
+#include <cstdint>
+#include <type_traits>
+
+namespace vitrail::kernels {
+
+/// Columns of b are padded to a multiple of kGemmColumns and lie in panels; every multiple of kGemmStrip begins one.
+inline constexpr int64_t kGemmColumns = 16, kGemmStrip = 48;
+
+/// Rows of b that are multiplied at once: bf16 instructions take pairs.
+template <class In>
+inline constexpr int64_t kGemmStep = std::is_same_v<In, bf16> ? 2 : 1;
+
+/// c = a b + bias, or c += a b.
+template <class In, class Out>
+struct GemmTask {
+  int64_t m, n;   // of c, which may have any number of columns
+  int64_t steps;  // ceil(k / kGemmStep)
+  const In* a;    // element (i, k) at a[i * a_row + k / kGemmStep * a_step + k % kGemmStep]
+  int64_t a_row, a_step;
+  const In* b;  // packed
+  Out* c;
+  int64_t c_row;
+  const compute_t<In>* bias;  // as many values as b has columns, padding included; null: none
+  bool add;                   // to c, and no bias
+};
+
+/// Puts k rows of n columns where multiply() wants them.
+template <class In>
+struct PackTask {
+  int64_t k, n;
+  const In* x;  // the rows are dense, or for pack_columns the columns are, x_stride elements from one to the next
+  int64_t x_stride;
+  In* y;              // packed; zeros stand where x has no element
+  int64_t steps;      // ceil(k / kGemmStep)
+  int64_t width = 0;  // 0: as b. Else in panels of that width, element (k, column) of a panel at
+                      // [k / kGemmStep][column][k % kGemmStep]; each is an `a` for that many rows of c
+};
+
+/// What one instruction set has for factors of one type; sums are in compute_t<In>.
+template <class In>
+struct Gemm {
+  void (*multiply)(const GemmTask<In, compute_t<In>>& task);
+  void (*multiply_narrow)(const GemmTask<In, In>& task);  // bf16 results of bf16 factors
+  void (*pack_rows)(const PackTask<In>& task);
+  void (*pack_columns)(const PackTask<In>& task);
+};
+
+/// In is float, bf16 or double. Null for bf16 if the processor has no bf16 instructions.
+template <class In>
+const Gemm<In>* gemm();
+template <>
+const Gemm<float>* gemm<float>();
+template <>
+const Gemm<bf16>* gemm<bf16>();
+template <>
+const Gemm<double>* gemm<double>();
+
+}  // namespace vitrail::kernels

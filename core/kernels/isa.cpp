@@ -1,0 +1,84 @@
+#include "vitrail/core/error.h"
+#include "vitrail/core/kernels/gemm.h"
+#include "vitrail/core/kernels/table.h"
+
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+namespace vitrail::kernels {
+
+#define VITRAIL_DECLARE(isa)     \
+  namespace isa {                \
+  const Table<float>& table();   \
+  const Gemm<float>* gemm_f32(); \
+  const Gemm<bf16>* gemm_bf16(); \
+  }
+VITRAIL_DECLARE(x86_64_v3)
+VITRAIL_DECLARE(x86_64_v4)
+VITRAIL_DECLARE(x86_64_v4_bf16)
+#undef VITRAIL_DECLARE
+
+namespace {
+
+bool has_v4() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd");
+}
+bool has_v3() { return true; }  // what the rest of the library is compiled for
+bool has_v4_bf16() { return has_v4() && __builtin_cpu_supports("avx512bf16"); }
+
+/// What is compiled for one instruction set.
+struct Isa {
+  const char* name;
+  bool (*supported)();
+  const Table<float>& (*table)();
+  const Gemm<float>* (*gemm_f32)();
+  const Gemm<bf16>* (*gemm_bf16)();
+};
+constexpr Isa kIsas[] = {
+    // best first
+    {"x86-64-v4-bf16", has_v4_bf16, x86_64_v4_bf16::table, x86_64_v4_bf16::gemm_f32, x86_64_v4_bf16::gemm_bf16},
+    {"x86-64-v4", has_v4, x86_64_v4::table, x86_64_v4::gemm_f32, x86_64_v4::gemm_bf16},
+    {"x86-64-v3", has_v3, x86_64_v3::table, x86_64_v3::gemm_f32, x86_64_v3::gemm_bf16},
+};
+
+const Isa& choose() {
+  const char* asked = std::getenv("VITRAIL_ISA");
+  std::string names;
+  for (const Isa& isa : kIsas) {
+    if (asked ? asked == std::string_view(isa.name) : isa.supported()) {
+      check<ConfigError>(isa.supported(), "isa", "this machine cannot run VITRAIL_ISA={}", isa.name);
+      return isa;
+    }
+    names += (names.empty() ? "" : ", ") + std::string(isa.name);
+  }
+  fail<ConfigError>("isa", "VITRAIL_ISA is \"{}\", it can be {}", asked, names);
+}
+
+const Isa& chosen() {
+  static const Isa& isa = choose();
+  return isa;
+}
+
+}  // namespace
+
+template <>
+const Table<float>& table<float>() {
+  static const Table<float>& best = chosen().table();
+  return best;
+}
+template <>
+const Gemm<float>* gemm<float>() {
+  static const Gemm<float>* const best = chosen().gemm_f32();
+  return best;
+}
+template <>
+const Gemm<bf16>* gemm<bf16>() {
+  static const Gemm<bf16>* const best = chosen().gemm_bf16();
+  return best;
+}
+
+const char* isa() { return chosen().name; }
+
+}  // namespace vitrail::kernels

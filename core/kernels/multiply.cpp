@@ -1,0 +1,163 @@
+#include "vitrail/core/kernels/multiply.h"
+
+#include "vitrail/core/dnnl/matmul.h"
+#include "vitrail/core/dnnl/stats.h"
+#include "vitrail/core/parallel.h"
+#include "vitrail/core/reference/matmul.h"
+#include "vitrail/core/kernels/gemm.h"
+#include "vitrail/core/tensor.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace vitrail::core {
+namespace {
+
+// Rows of a that stay in the first- and second-level cache while the panels of b pass by.
+constexpr int64_t kBlockRows = 64, kTasksPerThread = 8;
+// Steps for which the packed parts of both factors, and the part of c, stay in the second-level cache.
+constexpr int64_t kBlockSteps = 192;
+
+int64_t rounded_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+int64_t parts(int64_t n, int64_t of) { return (n + of - 1) / of; }
+
+/// x [k, n] packed as PackTask says, with `steps` steps in all.
+template <class In>
+void pack(const Matrix<const In>& x, int64_t steps, int64_t width, In* packed) {
+  const bool by_rows = x.col_stride == 1;
+  const kernels::PackTask<In> task{.k = x.rows,
+                                .n = x.cols,
+                                .x = x.data,
+                                .x_stride = by_rows ? x.row_stride : x.col_stride,
+                                .y = packed,
+                                .steps = steps,
+                                .width = width};
+  by_rows ? kernels::gemm<In>()->pack_rows(task) : kernels::gemm<In>()->pack_columns(task);
+}
+
+template <class T>
+Matrix<T> part(const Matrix<T>& m, int64_t row, int64_t rows, int64_t col, int64_t cols) {
+  return {&m(row, col), std::min(rows, m.rows - row), std::min(cols, m.cols - col), m.row_stride, m.col_stride};
+}
+
+/// The rows of a are read in place: b is packed once, then each task computes some rows and columns of c.
+template <class In, class Out>
+void multiply_rows(const Matrix<const In>& a, const Matrix<const In>& b, const Matrix<Out>& c, const float* bias) {
+  constexpr int64_t kStep = kernels::kGemmStep<In>, kStrip = kernels::kGemmStrip;
+  const int64_t steps = a.cols / kStep, columns = rounded_up(c.cols, kernels::kGemmColumns),
+                strips = parts(c.cols, kStrip);
+  Tensor packed = Tensor::empty({columns * a.cols}, dtype_of<In>()), padded_bias;
+  parallel_for(strips, 1, [&](int64_t strip, int64_t) {
+    const int64_t col = strip * kStrip;
+    pack(part(b, 0, b.rows, col, kStrip), steps, 0, packed.data<In>() + col * a.cols);
+  });
+  if (bias && columns != c.cols) {
+    padded_bias = zeros({columns});
+    std::copy_n(bias, c.cols, padded_bias.data<float>());
+    bias = padded_bias.data<float>();
+  }
+  const int64_t row_blocks = parts(c.rows, kBlockRows);
+  const int64_t splits = std::clamp<int64_t>(kTasksPerThread * num_threads() / row_blocks, 1, strips);
+  const int64_t wide = parts(strips, splits) * kStrip, per_row = parts(c.cols, wide);
+  parallel_for(row_blocks * per_row, 1, [&](int64_t task, int64_t) {
+    const int64_t row = task / per_row * kBlockRows, col = task % per_row * wide;
+    const auto target = part(c, row, kBlockRows, col, wide);
+    const kernels::GemmTask<In, Out> product{.m = target.rows,
+                                          .n = target.cols,
+                                          .steps = steps,
+                                          .a = &a(row, 0),
+                                          .a_row = a.row_stride,
+                                          .a_step = kStep,
+                                          .b = packed.data<In>() + col * a.cols,
+                                          .c = target.data,
+                                          .c_row = target.row_stride,
+                                          .bias = bias ? bias + col : nullptr,
+                                          .add = false};
+    if constexpr (std::is_same_v<Out, float>)
+      kernels::gemm<In>()->multiply(product);
+    else
+      kernels::gemm<In>()->multiply_narrow(product);
+  });
+}
+
+/// The sums are long or the rows of a not dense: each thread computes a rectangle of c, block of steps after block, and
+/// packs what it needs of both factors. The terms of an element are added in one order for any number of threads.
+template <class In>
+void multiply_blocks(const Matrix<const In>& a, const Matrix<const In>& b, const Matrix<float>& c) {
+  constexpr int64_t kStep = kernels::kGemmStep<In>, kDepth = kBlockSteps * kStep;
+  const int64_t row_blocks = parts(c.rows, kBlockRows), strips = parts(c.cols, kernels::kGemmStrip);
+  // A grid of rectangles in which little is packed twice: rows of the grid pack b, columns pack a.
+  int64_t best = std::numeric_limits<int64_t>::max(), high = c.rows, wide = c.cols;
+  for (int64_t rows = 1; rows <= num_threads(); ++rows) {
+    const int64_t cols = parts(num_threads(), rows), packed = rows * c.cols + cols * c.rows;
+    if (packed >= best) continue;
+    best = packed;
+    high = parts(row_blocks, rows) * kBlockRows;
+    wide = parts(strips, cols) * kernels::kGemmStrip;
+  }
+  const int64_t per_row = parts(c.cols, wide), tasks = parts(c.rows, high) * per_row;
+  Tensor packed = Tensor::empty({tasks * (high + wide) * kDepth}, dtype_of<In>());
+  parallel_for(tasks, 1, [&](int64_t task, int64_t) {
+    const int64_t row = task / per_row * high, col = task % per_row * wide;
+    const auto target = part(c, row, high, col, wide);
+    In* const left = packed.data<In>() + task * (high + wide) * kDepth;
+    In* const right = left + high * kDepth;
+    for (int64_t k = 0; k < a.cols; k += kDepth) {
+      const auto a_part = part(a, row, high, k, kDepth), b_part = part(b, k, kDepth, col, wide);
+      const int64_t steps = parts(a_part.cols, kStep);
+      pack(a_part.transposed(), steps, kBlockRows, left);
+      pack(b_part, steps, 0, right);
+      for (int64_t i = 0; i < target.rows; i += kBlockRows)
+        kernels::gemm<In>()->multiply({.m = std::min(kBlockRows, target.rows - i),
+                                    .n = target.cols,
+                                    .steps = steps,
+                                    .a = left + i * steps * kStep,
+                                    .a_row = kStep,
+                                    .a_step = kBlockRows * kStep,
+                                    .b = right,
+                                    .c = &target(i, 0),
+                                    .c_row = target.row_stride,
+                                    .bias = nullptr,
+                                    .add = k > 0});
+    }
+  });
+}
+
+/// bf16 by our own kernel, which keeps less of the factors in motion than oneDNN's for the sizes of transformers. Not
+/// on processors with a matrix unit, which oneDNN knows.
+template <class Out>
+bool multiply_own(const Matrix<const bf16>& a, const Matrix<const bf16>& b, const Matrix<Out>& c, const float* bias) {
+  if (!kernels::gemm<bf16>() || dnnl::native_bf16_tiles()) return false;
+  const bool rows_in_place = a.col_stride == 1 && a.cols % kernels::kGemmStep<bf16> == 0;
+  if (rows_in_place) {
+    multiply_rows(a, b, c, bias);
+    return true;
+  }
+  if constexpr (std::is_same_v<Out, float>) {
+    if (!bias) multiply_blocks(a, b, c);
+    return !bias;
+  }
+  return false;
+}
+
+}  // namespace
+
+template <class In, class Out>
+void multiply(const Matrix<const In>& a, const Matrix<const In>& b, const Matrix<Out>& c, const compute_t<In>* bias) {
+  if constexpr (std::is_same_v<In, double>) {
+    reference::matmul(a, b, c, bias);
+  } else {
+    if constexpr (std::is_same_v<In, bf16>)
+      if (multiply_own(a, b, c, bias)) return;
+    dnnl::matmul(a, b, c, bias);
+  }
+}
+
+template void multiply(const Matrix<const double>&, const Matrix<const double>&, const Matrix<double>&, const double*);
+template void multiply(const Matrix<const float>&, const Matrix<const float>&, const Matrix<float>&, const float*);
+template void multiply(const Matrix<const bf16>&, const Matrix<const bf16>&, const Matrix<bf16>&, const float*);
+template void multiply(const Matrix<const bf16>&, const Matrix<const bf16>&, const Matrix<float>&, const float*);
+
+bool native_bf16() { return kernels::gemm<bf16>() != nullptr || dnnl::native_bf16(); }
+
+}  // namespace vitrail::core

@@ -1,0 +1,67 @@
+#include "vitrail/data/draw/matrix_plot.h"
+
+#include "vitrail/core/error.h"
+#include "vitrail/data/draw/colormap.h"
+#include "vitrail/data/draw/draw.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace vitrail::data {
+namespace {
+
+constexpr int64_t kScale = 2;  // of the font of titles
+constexpr int64_t kMargin = 16, kGap = 4;
+constexpr int64_t kLargestCell = 64;
+constexpr Color kInk{16, 68, 132};
+
+void draw_centred(Image& image, const std::string& text, int64_t top, int64_t left, int64_t cell, Color color) {
+  draw_text(image, text, top + (cell - text_height()) / 2, left + (cell - text_width(text)) / 2, color);
+}
+
+std::string row_name(std::span<const std::string> names, int64_t i) {
+  return std::to_string(i) + " " + names[size_t(i)];
+}
+
+}  // namespace
+
+Image matrix_plot(const MatrixPlot& layout, std::span<const int64_t> counts, std::span<const std::string> names) {
+  const auto n = int64_t(names.size());
+  check<ShapeError>(n > 0 && int64_t(counts.size()) == n * n, "matrix_plot", "{} counts for {} names", counts.size(),
+                    n);
+  const int64_t cell = std::clamp<int64_t>(layout.side / n, 1, kLargestCell);
+  const bool has_names = cell >= text_height() + kGap;
+  int64_t name_width = 0;
+  for (int64_t i = 0; has_names && i < n; ++i) name_width = std::max(name_width, text_width(row_name(names, i)));
+
+  const int64_t line = text_height(kScale) + kMargin / 2, head = has_names ? text_height() + kGap : 0;
+  const int64_t top = kMargin + 2 * line + head, left = kMargin + name_width + kGap;
+  const int64_t wide = std::max(
+      {left + n * cell, left + text_width(layout.column_label, kScale), kMargin + text_width(layout.title, kScale)});
+  Image image(top + n * cell + kMargin + line, wide + kMargin);
+  fill_rectangle(image, 0, 0, image.height(), image.width(), kWhite);
+  draw_text(image, layout.title, kMargin, kMargin, kBlack, kScale);
+  draw_text(image, layout.column_label, kMargin + line, left, kBlack, kScale);
+  draw_text(image, layout.row_label, top + n * cell + kMargin / 2, kMargin, kBlack, kScale);
+  fill_rectangle(image, top - 1, left - 1, n * cell + 2, n * cell + 2, kLightGrey);
+
+  for (int64_t i = 0; i < n; ++i) {
+    const auto row = counts.subspan(size_t(i * n), size_t(n));
+    const double sum = double(std::max<int64_t>(std::accumulate(row.begin(), row.end(), int64_t{0}), 1));
+    const int64_t y = top + i * cell;
+    if (has_names) {
+      draw_text(image, row_name(names, i), y + (cell - text_height()) / 2, kMargin, kBlack);
+      draw_centred(image, std::to_string(i), top - head - (cell - text_height()) / 2, left + i * cell, cell, kBlack);
+    }
+    for (int64_t j = 0; j < n; ++j) {
+      const double share = double(row[size_t(j)]) / sum;
+      fill_rectangle(image, y, left + j * cell, cell, cell, mix(kWhite, kInk, share));
+      const std::string text = std::to_string(row[size_t(j)]);
+      if (has_names && row[size_t(j)] != 0 && text_width(text) + kGap <= cell)
+        draw_centred(image, text, y, left + j * cell, cell, share > 0.5 ? kWhite : kBlack);
+    }
+  }
+  return image;
+}
+
+}  // namespace vitrail::data

@@ -1,0 +1,31 @@
+// Line charts as images: curves of loss and accuracy for the documentation.
+#pragma once
+
+#include "vitrail/data/image/image.h"
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace vitrail::data {
+
+/// One line through (x[i], y[i]); points that are not finite are left out and interrupt it.
+struct Series {
+  std::string name;
+  std::vector<double> x, y;
+};
+
+struct Plot {
+  std::string title = {}, x_label = {}, y_label = {};
+  int64_t width = 800, height = 500;
+};
+
+/// The series in one pair of axes with round ticks, and a legend if they have names.
+/// Throws: ShapeError if x and y of a series differ in length, or no point is finite.
+Image plot(const Plot& layout, std::span<const Series> series);
+
+/// Multiples of 1, 2 or 5 times a power of ten within [low, high], at most `most` of them.
+std::vector<double> round_ticks(double low, double high, int most);
+
+}  // namespace vitrail::data

@@ -1,0 +1,56 @@
+#include "vitrail/data/image/exif.h"
+
+#include "vitrail/data/io/bytes.h"
+#include "vitrail/data/image/jpeg_segments.h"
+
+#include <algorithm>
+
+namespace vitrail::data {
+namespace {
+
+constexpr uint32_t kOrientationTag = 0x0112, kShortType = 3;
+constexpr size_t kEntryBytes = 12;
+
+}  // namespace
+
+int tiff_orientation(std::span<const std::byte> tiff) {
+  const uint32_t mark = read_uint(tiff, 0, 2, ByteOrder::big).value_or(0);
+  if (mark != 0x4949 && mark != 0x4d4d) return 1;  // "II" or "MM"
+  const ByteOrder order = mark == 0x4949 ? ByteOrder::little : ByteOrder::big;
+  if (read_uint(tiff, 2, 2, order) != 42u) return 1;
+
+  const size_t directory = read_uint(tiff, 4, 4, order).value_or(0);
+  const size_t entries = read_uint(tiff, directory, 2, order).value_or(0);
+  for (size_t i = 0; i < entries; ++i) {
+    const size_t entry = directory + 2 + i * kEntryBytes;
+    const auto tag = read_uint(tiff, entry, 2, order);
+    if (!tag) return 1;
+    if (*tag != kOrientationTag) continue;
+    const uint32_t value = read_uint(tiff, entry + 8, 2, order).value_or(1);
+    const bool valid = read_uint(tiff, entry + 2, 2, order) == kShortType && value >= 1 && value <= 8;
+    return valid ? int(value) : 1;
+  }
+  return 1;
+}
+
+int exif_orientation(std::span<const std::byte> file) { return tiff_orientation(jpeg_outline(file).exif); }
+
+Image upright(Image stored, int orientation) {
+  if (orientation <= 1 || orientation > 8) return stored;
+  const bool from_bottom = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
+  const bool from_right = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
+  const bool transposed = swaps_sides(orientation);
+  const int64_t height = stored.height(), width = stored.width();
+
+  Image image = transposed ? Image(width, height) : Image(height, width);
+  for (int64_t y = 0; y < image.height(); ++y) {
+    for (int64_t x = 0; x < image.width(); ++x) {
+      const int64_t row = transposed ? x : y, column = transposed ? y : x;
+      const uint8_t* from = stored.at(from_bottom ? height - 1 - row : row, from_right ? width - 1 - column : column);
+      std::copy_n(from, 3, image.at(y, x));
+    }
+  }
+  return image;
+}
+
+}  // namespace vitrail::data

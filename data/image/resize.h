@@ -1,0 +1,43 @@
+// Resizing and cropping, equal byte for byte to Pillow 9.4's Image.resize and torchvision 0.14's geometry.
+#pragma once
+
+#include "vitrail/data/image/image.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace vitrail::data {
+
+/// Bicubic has a = -0.5. All but nearest widen their support when shrinking (antialiasing).
+enum class Filter { nearest, box, bilinear, hamming, bicubic, lanczos };
+std::string to_string(Filter filter);
+/// Throws ConfigError for another name.
+Filter parse_filter(std::string_view name);
+
+/// A rectangle of an image, in pixels.
+struct Box {
+  int64_t top = 0, left = 0, height = 0, width = 0;
+  bool operator==(const Box&) const = default;
+};
+std::string to_string(const Box& box);
+
+/// The whole image in another size: rows first, then columns, each rounded to 8 bits; weights have 22 fraction bits. A
+/// direction whose size stays is left alone.
+/// Throws: ShapeError for an empty image or size.
+Image resize(const Image& image, ImageSize size, Filter filter);
+/// The pixels of box. Throws ShapeError if it is not inside the image.
+Image crop(const Image& image, const Box& box);
+/// crop, then resize: the filter sees no pixel outside the box. Throws as they do.
+Image resized_crop(const Image& image, const Box& box, ImageSize size, Filter filter);
+
+/// The size whose shorter side is shorter: the longer becomes int(shorter * long / short).
+ImageSize resize_shorter(ImageSize size, int64_t shorter);
+/// Where a centred square of side crop is; offsets round half to even, and are negative where the image is smaller.
+Box center_box(ImageSize size, int64_t crop);
+/// The centred square of side crop, black where the image is smaller.
+Image center_crop(const Image& image, int64_t crop);
+/// The pixels of box, black where it leaves the image.
+Image padded_crop(const Image& image, const Box& box);
+
+}  // namespace vitrail::data

@@ -1,0 +1,202 @@
+#include "vitrail/data/io/tar.h"
+
+#include "vitrail/core/error.h"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <numeric>
+#include <optional>
+#include <string_view>
+
+namespace vitrail::data {
+namespace {
+
+constexpr uint64_t kBlock = 512;
+constexpr uint64_t kLongestName = 4096;              // of a GNU long name
+constexpr uint64_t kLargestPax = uint64_t{1} << 20;  // of a pax header's records
+
+/// A field of fixed width, up to its first NUL.
+std::string_view text_field(std::string_view block, size_t begin, size_t width) {
+  const std::string_view field = block.substr(begin, width);
+  return field.substr(0, field.find('\0'));
+}
+
+/// Octal digits between blanks and NULs; nothing if other characters are there.
+std::optional<uint64_t> octal(std::string_view field) {
+  const size_t begin = field.find_first_not_of(' ');
+  if (begin == std::string_view::npos) return std::nullopt;
+  const size_t end = std::min(field.find_first_of(std::string_view(" \0", 2), begin), field.size());
+  uint64_t value = 0;
+  const auto [stop, error] = std::from_chars(field.data() + begin, field.data() + end, value, 8);
+  if (error != std::errc{} || stop != field.data() + end) return std::nullopt;
+  const bool only_padding = field.find_first_not_of(std::string_view(" \0", 2), end) == std::string_view::npos;
+  return only_padding ? std::optional(value) : std::nullopt;
+}
+
+/// A size: octal, or GNU's base-256 (top bit set, big-endian; negative if the next bit is set too).
+std::optional<uint64_t> number(std::string_view field) {
+  const auto first = static_cast<uint8_t>(field[0]);
+  if ((first & 0x80u) == 0) return octal(field);
+  if (first != 0x80u) return std::nullopt;  // negative, or more than 88 bits
+  uint64_t value = 0;
+  for (char c : field.substr(1)) {
+    if (value >> 56 != 0) return std::nullopt;
+    value = value << 8 | static_cast<uint8_t>(c);
+  }
+  return value;
+}
+
+bool checksum_holds(std::string_view block) {
+  constexpr size_t kBegin = 148, kWidth = 8;
+  uint64_t sum = kWidth * uint64_t{' '};
+  for (size_t i = 0; i < block.size(); ++i)
+    if (i < kBegin || i >= kBegin + kWidth) sum += static_cast<uint8_t>(block[i]);
+  return octal(block.substr(kBegin, kWidth)) == sum;
+}
+
+/// Reads header after header, remembering what pax and GNU headers say about the member that follows.
+class Reader final {
+ public:
+  Reader(std::string_view archive, const std::string& path) : archive_(archive), path_(path) {}
+
+  std::vector<TarMember> read() {
+    while (!at_end_mark()) read_member();
+    check_names();
+    return std::move(members_);
+  }
+
+ private:
+  template <class... Args>
+  void require(bool ok, std::string_view format, const Args&... args) const {
+    if (!ok) [[unlikely]]
+      fail<IoError>("tar", "{} at byte {}: " + std::string(format), path_, at_, args...);
+  }
+
+  bool at_end_mark() const {
+    require(archive_.size() - at_ >= kBlock, "the archive is cut short: it ends without its end mark");
+    return archive_.substr(at_, kBlock).find_first_not_of('\0') == std::string_view::npos;
+  }
+
+  void read_member() {
+    const std::string_view block = archive_.substr(at_, kBlock);
+    require(checksum_holds(block), "not a tar header, or a damaged one: its checksum is wrong");
+    const char type = block[156];
+    std::optional<uint64_t> size = number(block.substr(124, 12));
+    require(size.has_value(), "the member's size is negative or not a number");
+    const bool describes_next = type == 'x' || type == 'g' || type == 'L' || type == 'K';
+    if (!describes_next && pax_size_) size = pax_size_;
+    const uint64_t begin = at_ + kBlock;
+    require(*size <= archive_.size() - begin, "the member's size is {}, but only {} bytes are left", *size,
+            archive_.size() - begin);
+    const std::string_view content = archive_.substr(begin, *size);
+
+    if (type == 'x') {
+      read_pax(content);
+    } else if (type == 'L') {
+      require(*size <= kLongestName, "a name of {} bytes; at most {} are read", *size, kLongestName);
+      next_name_ = content.substr(0, content.find('\0'));
+    } else if (!describes_next) {
+      add_member(block, type, begin, *size);
+    }
+    const uint64_t padded = (*size + kBlock - 1) / kBlock * kBlock;
+    require(padded <= archive_.size() - begin, "the archive is cut short inside a member");
+    at_ = begin + padded;
+  }
+
+  void add_member(std::string_view block, char type, uint64_t begin, uint64_t size) {
+    std::string name = next_name_ ? std::string(*next_name_) : header_name(block);
+    next_name_.reset();
+    pax_size_.reset();
+    require(type != '1' && type != '2', "member '{}' is a link; an archive may hold files and folders only", name);
+    require(type != 'S', "member '{}' is sparse; pack it with tar --format=ustar", name);
+    const bool folder = type == '5' || (!name.empty() && name.back() == '/');
+    require(folder || type == '0' || type == '\0' || type == '7', "member '{}' is of type '{}'; only files are read",
+            name, std::string(1, type));
+    const std::string clean = clean_name(name);
+    if (folder) return;
+    require(!clean.empty(), "a member without a name");
+    members_.push_back({clean, begin, size});
+  }
+
+  static std::string header_name(std::string_view block) {
+    const std::string name(text_field(block, 0, 100));
+    const bool posix = block.substr(257, 6) == std::string_view("ustar\0", 6);
+    const std::string prefix(posix ? text_field(block, 345, 155) : std::string_view{});
+    return prefix.empty() ? name : prefix + "/" + name;
+  }
+
+  /// Without "." and empty parts; refuses what points outside.
+  std::string clean_name(std::string_view name) const {
+    require(name.empty() || name.front() != '/', "member '{}' has an absolute name", name);
+    std::string clean;
+    for (size_t begin = 0; begin < name.size();) {
+      const size_t end = std::min(name.find('/', begin), name.size());
+      const std::string_view part = name.substr(begin, end - begin);
+      require(part != "..", "member '{}' points outside the archive", name);
+      if (!part.empty() && part != ".") {
+        if (!clean.empty()) clean += '/';
+        clean += part;
+      }
+      begin = end + 1;
+    }
+    return clean;
+  }
+
+  /// Records "length key=value\n", where length counts the whole record.
+  void read_pax(std::string_view records) {
+    require(records.size() <= kLargestPax, "a pax header of {} bytes; at most {} are read", records.size(),
+            kLargestPax);
+    while (!records.empty()) {
+      size_t length = 0;
+      const auto [stop, error] = std::from_chars(records.data(), records.data() + records.size(), length);
+      const auto digits = size_t(stop - records.data());
+      require(error == std::errc{} && length > digits + 2 && length <= records.size() && *stop == ' ' &&
+                  records[length - 1] == '\n',
+              "a damaged pax header");
+      const std::string_view record = records.substr(digits + 1, length - digits - 2);
+      const size_t equals = record.find('=');
+      require(equals != std::string_view::npos, "a pax record without '='");
+      apply_pax(record.substr(0, equals), record.substr(equals + 1));
+      records.remove_prefix(length);
+    }
+  }
+
+  void apply_pax(std::string_view key, std::string_view value) {
+    require(!key.starts_with("GNU.sparse"), "a sparse member; pack it with tar --format=ustar");
+    if (key == "path") {
+      require(value.size() <= kLongestName && value.find('\0') == std::string_view::npos, "a damaged name");
+      next_name_ = value;
+    } else if (key == "size") {
+      uint64_t size = 0;
+      const auto [stop, error] = std::from_chars(value.data(), value.data() + value.size(), size);
+      require(error == std::errc{} && stop == value.data() + value.size(), "a pax size that is not a number");
+      pax_size_ = size;
+    }
+  }
+
+  void check_names() const {
+    std::vector<size_t> order(members_.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return members_[a].name < members_[b].name; });
+    for (size_t i = 1; i < order.size(); ++i) {
+      const std::string& name = members_[order[i]].name;
+      check<IoError>(name != members_[order[i - 1]].name, "tar", "{}: member '{}' is there twice", path_, name);
+    }
+  }
+
+  std::string_view archive_;
+  const std::string& path_;
+  uint64_t at_ = 0;
+  std::optional<std::string_view> next_name_;  // from a pax or GNU header
+  std::optional<uint64_t> pax_size_;
+  std::vector<TarMember> members_;
+};
+
+}  // namespace
+
+std::vector<TarMember> read_tar_index(std::span<const std::byte> archive, const std::string& path) {
+  return Reader({reinterpret_cast<const char*>(archive.data()), archive.size()}, path).read();
+}
+
+}  // namespace vitrail::data

@@ -1,0 +1,166 @@
+#include "vitrail/data/sources/caption_table.h"
+
+#include "vitrail/core/error.h"
+#include "vitrail/core/io/file.h"
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+namespace vitrail::data {
+namespace {
+
+constexpr std::string_view kPathNames[] = {"path", "filepath", "image", "file", "filename"};
+constexpr std::string_view kTextNames[] = {"caption", "title", "text", "sentence"};
+constexpr std::string_view kKindNames[] = {"kind"};
+
+/// Rows of a table, one at a time. Fields are parts of the table, or of buffers where quotes were undone.
+class Rows {
+ public:
+  explicit Rows(const MappedFile& table)
+      : rest_(reinterpret_cast<const char*>(table.bytes().data()), table.bytes().size()) {
+    if (rest_.starts_with("\xEF\xBB\xBF")) rest_.remove_prefix(3);
+    comma_ = rest_.substr(0, rest_.find('\n')).find('\t') == rest_.npos;
+  }
+
+  /// Reads the next row that is not empty; false at the end.
+  bool next() {
+    while (!rest_.empty()) {
+      line_ = next_line_;
+      fields_.clear();
+      if (comma_)
+        read_commas();
+      else
+        split_tabs(take_line());
+      if (fields_.size() != 1 || !fields_[0].empty()) return true;
+    }
+    return false;
+  }
+  const std::vector<std::string_view>& fields() const { return fields_; }
+  int64_t line() const { return line_; }
+  /// The row ends within a field in quotes.
+  bool unclosed() const { return unclosed_; }
+  /// The rest of the table as plain lines.
+  std::optional<std::string_view> next_plain() {
+    if (rest_.empty()) return std::nullopt;
+    return take_line();
+  }
+
+ private:
+  std::string_view take_line() {
+    const size_t end = std::min(rest_.find('\n'), rest_.size());
+    std::string_view line = rest_.substr(0, end);
+    rest_.remove_prefix(std::min(end + 1, rest_.size()));
+    ++next_line_;
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    return line;
+  }
+
+  void split_tabs(std::string_view line) {
+    for (size_t begin = 0;;) {
+      const size_t end = std::min(line.find('\t', begin), line.size());
+      fields_.push_back(line.substr(begin, end - begin));
+      if (end == line.size()) return;
+      begin = end + 1;
+    }
+  }
+
+  /// One row of RFC 4180: a field in quotes may hold commas, line breaks and doubled quotes.
+  void read_commas() {
+    size_t count = 0;
+    const auto begin_field = [&] {
+      if (count == unquoted_.size()) unquoted_.emplace_back();
+      unquoted_[count].clear();
+      return &unquoted_[count++];
+    };
+    std::string* field = begin_field();
+    bool quoted = false;
+    size_t i = 0;
+    for (; i < rest_.size(); ++i) {
+      const char c = rest_[i];
+      if (c == '\n') ++next_line_;
+      if (quoted && c == '"' && i + 1 < rest_.size() && rest_[i + 1] == '"') {
+        field->push_back(rest_[++i]);
+      } else if (c == '"' && (quoted || field->empty())) {
+        quoted = !quoted;
+      } else if (c == ',' && !quoted) {
+        field = begin_field();
+      } else if (c == '\n' && !quoted) {
+        break;
+      } else {
+        field->push_back(c);
+      }
+    }
+    unclosed_ = quoted;
+    rest_.remove_prefix(std::min(i + 1, rest_.size()));
+    if (field->ends_with('\r')) field->pop_back();
+    fields_.assign(unquoted_.begin(), unquoted_.begin() + int64_t(count));
+  }
+
+  std::string_view rest_;
+  bool comma_ = false, unclosed_ = false;
+  int64_t line_ = 0, next_line_ = 1;
+  std::vector<std::string_view> fields_;
+  std::vector<std::string> unquoted_;  // kept from row to row for their memory
+};
+
+template <size_t N>
+std::optional<size_t> find_column(const std::vector<std::string_view>& names, const std::string_view (&wanted)[N]) {
+  for (std::string_view name : wanted) {
+    const auto found = std::find(names.begin(), names.end(), name);
+    if (found != names.end()) return size_t(found - names.begin());
+  }
+  return std::nullopt;
+}
+
+std::string joined(const std::vector<std::string_view>& names) {
+  std::string text;
+  for (std::string_view name : names) text += (text.empty() ? "" : ", ") + std::string(name.substr(0, 40));
+  return text;
+}
+
+std::string_view field(const Rows& rows, size_t column, const std::string& path) {
+  check<DataError>(!rows.unclosed(), "captions", "{}:{}: a field begins with \" and has no end", path, rows.line());
+  check<DataError>(column < rows.fields().size(), "captions", "{}:{}: has {} columns, the first line has {} or more",
+                   path, rows.line(), rows.fields().size(), column + 1);
+  return rows.fields()[column];
+}
+
+bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
+
+}  // namespace
+
+void for_each_caption(const std::string& path, const std::function<void(const Caption&)>& visit) {
+  const MappedFile table(path);
+  Rows rows(table);
+  check<DataError>(rows.next(), "captions", "{}: is empty", path);
+  const auto picture = find_column(rows.fields(), kPathNames), text = find_column(rows.fields(), kTextNames);
+  const auto kind = find_column(rows.fields(), kKindNames);
+  check<DataError>(picture && text, "captions",
+                   "{}: the first line must name the columns path and caption (or filepath and title, image and "
+                   "caption); it has {}",
+                   path, joined(rows.fields()));
+  while (rows.next()) {
+    Caption caption;
+    caption.text = field(rows, *text, path);
+    if (is_blank(caption.text)) continue;
+    caption.path = field(rows, *picture, path);
+    if (kind) caption.kind = field(rows, *kind, path);
+    caption.line = rows.line();
+    visit(caption);
+  }
+}
+
+void for_each_text(const std::string& path, const std::function<void(std::string_view)>& visit) {
+  const MappedFile table(path);
+  Rows rows(table);
+  if (!rows.next()) return;
+  if (const auto text = find_column(rows.fields(), kTextNames)) {
+    while (rows.next()) visit(field(rows, *text, path));
+    return;
+  }
+  Rows lines(table);
+  while (const auto line = lines.next_plain()) visit(*line);
+}
+
+}  // namespace vitrail::data

@@ -1,0 +1,69 @@
+#include "vitrail/data/sources/open_dataset.h"
+
+#include "vitrail/core/error.h"
+#include "vitrail/data/sources/cifar.h"
+#include "vitrail/data/sources/hdf5_dataset.h"
+#include "vitrail/data/sources/idx.h"
+#include "vitrail/data/sources/image_folder.h"
+#include "vitrail/data/sources/source_parts.h"
+#include "vitrail/data/sources/tar_shards.h"
+#include "vitrail/data/io/lines.h"
+
+#include <algorithm>
+#include <filesystem>
+
+namespace vitrail::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The lines of the first of the well-known lists of class names beside the data; none if there is no list.
+std::vector<std::string> listed_classes(const std::string& path) {
+  const fs::path folder = fs::is_directory(path) ? fs::path(path) : fs::path(path).parent_path();
+  for (const char* name : {"classes.txt", "batches.meta.txt", "fine_label_names.txt"})
+    if (fs::is_regular_file(folder / name)) return read_lines(folder / name);
+  return {};
+}
+
+const SourcePart* find_split(const std::vector<SourcePart>& parts, std::string_view split) {
+  const auto found = std::find_if(parts.begin(), parts.end(), [&](const SourcePart& p) { return p.split == split; });
+  return found == parts.end() ? nullptr : &*found;
+}
+
+std::unique_ptr<Dataset> open_part(const SourcePart& part, std::string_view split, const SourceOptions& options) {
+  switch (part.kind) {
+    case SourceKind::cifar10:
+      return open_cifar(part.paths, CifarKind::cifar10, options);
+    case SourceKind::cifar100:
+      return open_cifar(part.paths, CifarKind::cifar100, options);
+    case SourceKind::tar:
+      return open_tar_shards(part.paths, options);
+    case SourceKind::idx:
+      return open_idx(part.paths[0], part.paths.size() > 1 ? part.paths[1] : std::string(), options);
+    case SourceKind::hdf5:
+      return open_hdf5(part.paths[0], has_parts_inside(part) ? split : "", options);
+    case SourceKind::folder:
+      return open_image_folder(part.paths[0], options);
+    case SourceKind::table:  // of find_pair_parts only
+      break;
+  }
+  __builtin_unreachable();
+}
+
+}  // namespace
+
+std::unique_ptr<Dataset> open_dataset(const std::string& path, std::string_view split, const SourceOptions& options) {
+  const std::vector<SourcePart> parts = find_parts(path);
+  const SourcePart& part = pick_part(parts, split, path);
+  SourceOptions chosen = options;
+  if (chosen.classes.empty()) chosen.classes = listed_classes(path);
+  const SourcePart* train = find_split(parts, "train");
+  const bool named_by_folders = part.kind == SourceKind::tar || part.kind == SourceKind::folder;
+  if (chosen.labelled && chosen.classes.empty() && named_by_folders && train != nullptr && train != &part)
+    chosen.classes = open_part(*train, "train", chosen)->classes();
+  return open_part(part, split, chosen);
+}
+
+std::vector<std::string> dataset_splits(const std::string& path) { return splits_of(find_parts(path)); }
+
+}  // namespace vitrail::data

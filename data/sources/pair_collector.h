@@ -1,0 +1,31 @@
+// Puts Pairs together, caption by caption.
+#pragma once
+
+#include "vitrail/data/sources/pairs.h"
+
+#include <functional>
+#include <map>
+
+namespace vitrail::data {
+
+class PairCollector final {
+ public:
+  explicit PairCollector(const PairOptions& options) : wanted_(options.kinds) {}
+
+  /// Whether captions of that kind are to be added; "" is no kind. To be asked of every caption.
+  bool wants(std::string_view kind);
+  /// A caption of the picture of that number: one known, or the next.
+  void add(int64_t picture, std::string_view text, std::string_view kind);
+  /// The number of pictures added.
+  int64_t size() const { return int64_t(pairs_.captions.size()); }
+
+  /// Throws DataError naming source if there are no captions, or none of a wanted kind.
+  Pairs finish(std::unique_ptr<Dataset> pictures, const std::string& source);
+
+ private:
+  std::vector<std::string> wanted_;
+  std::map<std::string, int64_t, std::less<>> seen_;  // kinds, with their index among pairs_.kinds; -1 if not wanted
+  Pairs pairs_;
+};
+
+}  // namespace vitrail::data

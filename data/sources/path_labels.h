@@ -1,0 +1,27 @@
+// Labels from paths: the class of a picture is the first folder of its path ("cat/0042.jpg" is a cat).
+#pragma once
+
+#include "vitrail/data/sources/dataset.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vitrail::data {
+
+struct PathLabels {
+  int64_t of(int64_t index) const { return labels.empty() ? kNoLabel : labels.at(size_t(index)); }
+
+  std::vector<std::string> classes;
+  std::vector<int64_t> labels;  // one a path; none if unlabelled
+};
+
+/// Whether the name ends in .jpg, .jpeg, .png or .bmp, in either case.
+bool is_picture_name(std::string_view name);
+
+/// Classes and labels of relative paths. Unlabelled if options say so or if no path has a folder.
+/// Throws DataError naming source if only some paths have one, or if a folder is not among options.classes.
+PathLabels labels_from_paths(const std::vector<std::string_view>& paths, const SourceOptions& options,
+                             const std::string& source);
+
+}  // namespace vitrail::data

@@ -1,0 +1,353 @@
+#include "vitrail/data/sources/source_parts.h"
+
+#include "vitrail/core/error.h"
+#include "vitrail/data/sources/path_labels.h"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <map>
+#include <set>
+
+namespace vitrail::data {
+namespace {
+
+namespace fs = std::filesystem;
+using Names = std::vector<std::string>;
+
+bool ends_with_any(std::string_view name, std::initializer_list<std::string_view> endings) {
+  return std::any_of(endings.begin(), endings.end(), [&](std::string_view end) { return name.ends_with(end); });
+}
+bool is_hdf5_name(std::string_view name) { return ends_with_any(name, {".h5", ".hdf5"}); }
+bool is_tar_name(std::string_view name) { return ends_with_any(name, {".tar", ".tar.gz", ".tgz"}); }
+
+std::string replaced(std::string text, std::string_view from, std::string_view to) {
+  const size_t at = text.rfind(from);
+  return at == std::string::npos ? text : text.replace(at, from.size(), to);
+}
+
+/// "digits8-train-images-idx3-ubyte.gz" in three: {"digits8", "train", the labels' file name}.
+struct IdxName {
+  std::string prefix, split, labels;
+};
+
+std::optional<IdxName> idx_images(const std::string& name) {
+  const bool dash = name.find("images-idx3-ubyte") != std::string::npos;
+  const bool dot = name.find("images.idx3-ubyte") != std::string::npos;
+  if (!dash && !dot) return std::nullopt;
+  const std::string stem = name.substr(0, name.rfind("images"));  // "digits8-train-"
+  for (const std::string_view word : {"train-", "test-", "t10k-", "val-"}) {
+    if (!stem.ends_with(word)) continue;
+    std::string prefix = stem.substr(0, stem.size() - word.size());
+    if (prefix.ends_with('-')) prefix.pop_back();
+    const std::string labels = replaced(replaced(name, "images", "labels"), "idx3", "idx1");
+    return IdxName{prefix, split_of(word), labels};
+  }
+  return std::nullopt;
+}
+
+/// A folder's entries by name, sorted by bytes, hidden ones left out.
+class Listing final {
+ public:
+  explicit Listing(const fs::path& folder) : folder_(folder) {
+    std::error_code error;
+    for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+      const std::string name = it->path().filename().string();
+      if (name.front() == '.') continue;
+      std::error_code unknown;
+      (it->is_directory(unknown) ? folders : files).push_back(name);
+    }
+    check<IoError>(!error, "dataset", "cannot list folder {}: {}", folder.string(), error.message());
+    std::sort(files.begin(), files.end());
+    std::sort(folders.begin(), folders.end());
+  }
+
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  bool has(const std::string& name) const { return std::binary_search(files.begin(), files.end(), name); }
+  template <class Accepts>
+  Names matching(Accepts&& accepts) const {
+    Names out;
+    std::copy_if(files.begin(), files.end(), std::back_inserter(out), accepts);
+    return out;
+  }
+
+  Names files, folders;
+
+ private:
+  fs::path folder_;
+};
+
+using Parts = std::vector<SourcePart>;
+
+Parts cifar_parts(const Listing& listing) {
+  const Names train =
+      listing.matching([](const std::string& n) { return n.starts_with("data_batch_") && n.ends_with(".bin"); });
+  Parts parts;
+  if (!train.empty()) {
+    SourcePart& part = parts.emplace_back(SourcePart{"train", SourceKind::cifar10, {}});
+    for (const std::string& name : train) part.paths.push_back(listing.path(name));
+  }
+  if (listing.has("test_batch.bin")) parts.push_back({"test", SourceKind::cifar10, {listing.path("test_batch.bin")}});
+  if (!parts.empty()) return parts;
+  for (const std::string split : {"train", "test"})
+    if (listing.has(split + ".bin")) parts.push_back({split, SourceKind::cifar100, {listing.path(split + ".bin")}});
+  return parts;
+}
+
+/// Files of one kind: a part for each split that `split` finds in the names, or one undivided part if it finds none.
+Parts parts_by_name(const Listing& listing, const Names& names, SourceKind kind,
+                    std::string (*split)(std::string_view) = split_of) {
+  std::map<std::string, SourcePart> by_split;
+  for (const std::string& name : names) by_split[split(name)].paths.push_back(listing.path(name));
+  if (by_split.size() > 1) by_split.erase("");  // other files beside train and test
+  Parts parts;
+  for (auto& [name, part] : by_split) parts.push_back({name, kind, std::move(part.paths)});
+  return parts;
+}
+
+std::string joined(const Names& names) {
+  constexpr size_t kShown = 6;
+  std::string out;
+  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) out += (i > 0 ? ", " : "") + names[i];
+  return names.size() > kShown ? out + ", ..." : out;
+}
+
+Parts hdf5_parts(const Listing& listing, const std::string& path) {
+  Parts parts = parts_by_name(listing, listing.matching(is_hdf5_name), SourceKind::hdf5);
+  for (const SourcePart& part : parts)
+    check<DataError>(part.paths.size() == 1, "dataset", "{} holds several HDF5 files, name one of them: {}", path,
+                     joined(part.paths));
+  return parts;
+}
+
+/// prefix: of the files wanted; without one, there may be one only.
+Parts idx_parts(const Listing& listing, const std::string& path, const std::optional<std::string>& prefix) {
+  Parts parts;
+  std::set<std::string> prefixes;
+  for (const std::string& name : listing.files) {
+    const std::optional<IdxName> idx = idx_images(name);
+    if (!idx || (prefix && idx->prefix != *prefix)) continue;
+    prefixes.insert(idx->prefix);
+    parts.push_back({idx->split, SourceKind::idx, {listing.path(name)}});
+    if (listing.has(idx->labels)) parts.back().paths.push_back(listing.path(idx->labels));
+  }
+  check<DataError>(prefixes.size() <= 1, "dataset", "{} holds several IDX sets, name one as in {}/{}: {}", path, path,
+                   prefixes.empty() ? std::string() : *prefixes.rbegin(), joined({prefixes.begin(), prefixes.end()}));
+  return parts;
+}
+
+Parts tar_parts(const Listing& listing) {
+  return parts_by_name(listing, listing.matching(is_tar_name), SourceKind::tar);
+}
+
+Parts folder_parts(const Listing& listing) {
+  Parts parts;
+  for (const std::string& name : listing.folders) {
+    const std::string split = split_of(name);
+    if (split.empty()) continue;
+    const Listing inside(listing.path(name));
+    SourcePart part{split, SourceKind::folder, {listing.path(name)}};
+    const Names archives = inside.matching(is_tar_name);
+    if (!archives.empty()) {
+      part = {split, SourceKind::tar, {}};
+      for (const std::string& archive : archives) part.paths.push_back(inside.path(archive));
+    }
+    parts.push_back(std::move(part));
+  }
+  return parts;
+}
+
+constexpr std::string_view kAccepted =
+    "accepted are class folders, pictures, train/ val/ test/ folders, .tar and .tar.gz archives, CIFAR .bin files, "
+    "IDX files and .h5 files";
+
+Parts parts_of_folder(const std::string& path) {
+  const Listing listing{path};
+  Parts parts = cifar_parts(listing);
+  if (parts.empty()) parts = hdf5_parts(listing, path);
+  if (parts.empty()) parts = tar_parts(listing);
+  if (parts.empty()) parts = idx_parts(listing, path, std::nullopt);
+  if (parts.empty()) parts = folder_parts(listing);
+  if (!parts.empty()) return parts;
+  const bool pictures = std::any_of(listing.files.begin(), listing.files.end(), is_picture_name);
+  check<DataError>(pictures || !listing.folders.empty(), "dataset", "{} holds {} files and no data set: {}; {}", path,
+                   listing.files.size(), listing.files.empty() ? std::string("it is empty") : joined(listing.files),
+                   kAccepted);
+  return {{"", SourceKind::folder, {path}}};
+}
+
+Parts parts_of_file(const std::string& path) {
+  const fs::path file(path);
+  const std::string name = file.filename().string();
+  if (is_hdf5_name(name)) return {{"", SourceKind::hdf5, {path}}};
+  if (is_tar_name(name)) return {{"", SourceKind::tar, {path}}};
+  if (const std::optional<IdxName> idx = idx_images(name)) {
+    SourcePart part{"", SourceKind::idx, {path}};
+    if (const fs::path labels = file.parent_path() / idx->labels; fs::exists(labels))
+      part.paths.push_back(labels.string());
+    return {part};
+  }
+  if (name.ends_with(".bin")) {
+    constexpr uintmax_t kCifar10 = 3073, kCifar100 = 3074;
+    const uintmax_t size = fs::file_size(file);
+    if (size % kCifar10 == 0) return {{"", SourceKind::cifar10, {path}}};
+    if (size % kCifar100 == 0) return {{"", SourceKind::cifar100, {path}}};
+  }
+  fail<DataError>("dataset", "{} is a file of no known kind; {}", path, kAccepted);
+}
+
+// ---- pictures with captions -----------------------------------------------------------------------------------------
+
+constexpr std::string_view kPairsAccepted =
+    "pictures with captions are read from tables (captions.train.tsv, train.csv, captions.tsv, ...) with archives or "
+    "pictures beside them, .tar and .tar.gz archives with a .txt for each picture, and .h5 files made by vitrail pack";
+
+bool is_table_name(std::string_view name) { return ends_with_any(name, {".tsv", ".csv"}); }
+
+std::string_view without_ending(std::string_view name) { return name.substr(0, name.rfind('.')); }
+
+/// "train" of train.tsv, captions.train.tsv and mine.train.tsv.
+std::string split_of_table(std::string_view name) {
+  const std::string_view stem = without_ending(name);
+  return split_of(stem.substr(stem.rfind('.') + 1));
+}
+
+/// Other tables may lie beside those of captions: no more than the split may follow in the name.
+bool is_caption_table(const std::string& name) {
+  if (name == "captions.txt") return true;
+  std::string_view stem = without_ending(name);
+  if (!is_table_name(name) || stem == "captions") return is_table_name(name);
+  if (stem.starts_with("captions.")) stem.remove_prefix(std::string_view("captions.").size());
+  return stem == "train" || stem == "val" || stem == "valid" || stem == "validation" || stem == "test";
+}
+
+std::string split_of_archive(std::string_view name) {
+  if (name.starts_with("images.")) name.remove_prefix(std::string_view("images.").size());
+  return split_of(name);
+}
+
+/// Adds the archives that may hold the pictures of the table.
+void add_archives(SourcePart& table, const Listing& listing) {
+  const Names names = listing.matching(is_tar_name);
+  Names splits;
+  splits.reserve(names.size());
+  for (const std::string& name : names) splits.push_back(split_of_archive(name));
+  const std::optional<std::string> serving = serving_split(splits, table.split);
+  for (size_t i = 0; i < names.size(); ++i)
+    if (!serving || splits[i] == *serving) table.paths.push_back(listing.path(names[i]));
+}
+
+Parts table_parts(const Listing& listing, const std::string& path) {
+  Parts parts = parts_by_name(listing, listing.matching(is_caption_table), SourceKind::table, split_of_table);
+  for (SourcePart& part : parts) {
+    check<DataError>(part.paths.size() == 1, "pairs", "{} holds several tables of one part, name one of them: {}", path,
+                     joined(part.paths));
+    add_archives(part, listing);
+  }
+  return parts;
+}
+
+Parts pair_parts_of_folder(const std::string& path) {
+  const Listing listing{path};
+  Parts parts = table_parts(listing, path);
+  if (parts.empty()) parts = hdf5_parts(listing, path);
+  if (parts.empty()) parts = tar_parts(listing);
+  if (parts.empty()) {
+    parts = folder_parts(listing);
+    std::erase_if(parts, [](const SourcePart& part) { return part.kind != SourceKind::tar; });
+  }
+  check<DataError>(!parts.empty(), "pairs", "{} holds no captions that are known: {}; {}", path,
+                   listing.files.empty() ? std::string("no files") : joined(listing.files), kPairsAccepted);
+  return parts;
+}
+
+Parts pair_parts_of_file(const std::string& path) {
+  const fs::path file(path);
+  const std::string name = file.filename().string();
+  if (is_hdf5_name(name)) return {{"", SourceKind::hdf5, {path}}};
+  if (is_tar_name(name)) return {{"", SourceKind::tar, {path}}};
+  check<DataError>(is_table_name(name) || name.ends_with(".txt"), "pairs", "{} is a file of no known kind; {}", path,
+                   kPairsAccepted);
+  SourcePart part{split_of_table(name), SourceKind::table, {path}};
+  add_archives(part, Listing(file.has_parent_path() ? file.parent_path() : fs::path(".")));
+  return {std::move(part)};
+}
+
+}  // namespace
+
+std::string to_string(SourceKind kind) {
+  constexpr std::array<std::string_view, 7> kNames = {"CIFAR-10", "CIFAR-100",        "HDF5", "tar archives", "IDX",
+                                                      "pictures", "table of captions"};
+  return std::string(kNames[size_t(kind)]);
+}
+
+std::string split_of(std::string_view name) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kWords = {{{"train", "train"},
+                                                                                    {"validation", "val"},
+                                                                                    {"valid", "val"},
+                                                                                    {"val", "val"},
+                                                                                    {"test", "test"},
+                                                                                    {"t10k", "test"}}};
+  for (const auto& [word, split] : kWords) {
+    if (!name.starts_with(word)) continue;
+    const std::string_view rest = name.substr(word.size());
+    const bool letter_follows =
+        !rest.empty() && ((rest[0] >= 'a' && rest[0] <= 'z') || (rest[0] >= 'A' && rest[0] <= 'Z'));
+    if (!letter_follows) return std::string(split);
+  }
+  return {};
+}
+
+std::optional<std::string> serving_split(const std::vector<std::string>& there, std::string_view wanted) {
+  const std::string_view stand_in = wanted == "val" ? "test" : wanted == "test" ? "val" : "";
+  for (const std::string_view split : {wanted, stand_in})
+    if (std::find(there.begin(), there.end(), split) != there.end()) return std::string(split);
+  return std::nullopt;
+}
+
+std::vector<SourcePart> find_parts(const std::string& path) {
+  std::error_code missing;
+  const fs::file_status status = fs::status(path, missing);
+  if (fs::is_directory(status)) return parts_of_folder(path);
+  if (fs::is_regular_file(status)) return parts_of_file(path);
+  const fs::path prefix(path);
+  const fs::path folder = prefix.has_parent_path() ? prefix.parent_path() : fs::path(".");
+  if (!fs::exists(status) && fs::is_directory(folder)) {
+    Parts parts = idx_parts(Listing(folder), path, prefix.filename().string());
+    if (!parts.empty()) return parts;
+  }
+  check<DataError>(fs::exists(status), "dataset", "{} does not exist", path);
+  fail<DataError>("dataset", "{} is neither a file nor a folder; {}", path, kAccepted);
+}
+
+std::vector<SourcePart> find_pair_parts(const std::string& path) {
+  std::error_code missing;
+  const fs::file_status status = fs::status(path, missing);
+  check<DataError>(fs::exists(status), "pairs", "{} does not exist", path);
+  return fs::is_directory(status) ? pair_parts_of_folder(path) : pair_parts_of_file(path);
+}
+
+bool has_parts_inside(const SourcePart& part) { return part.kind == SourceKind::hdf5 && part.split.empty(); }
+
+const SourcePart& pick_part(const std::vector<SourcePart>& parts, std::string_view split, const std::string& path) {
+  if (parts.size() == 1 && has_parts_inside(parts[0])) return parts[0];
+  std::vector<std::string> splits;
+  std::string there;
+  for (const SourcePart& part : parts) {
+    splits.push_back(part.split);
+    there += (there.empty() ? "" : ", ") + (part.split.empty() ? std::string("undivided data") : part.split) + " (" +
+             to_string(part.kind) + ")";
+  }
+  const std::optional<std::string> serving = serving_split(splits, split);
+  check<DataError>(serving.has_value(), "dataset", "{} has no part '{}'; there is: {}", path, split, there);
+  return parts[size_t(std::find(splits.begin(), splits.end(), *serving) - splits.begin())];
+}
+
+std::vector<std::string> splits_of(const std::vector<SourcePart>& parts) {
+  std::vector<std::string> splits;
+  for (const SourcePart& part : parts)
+    if (!has_parts_inside(part)) splits.push_back(part.split.empty() ? "train" : part.split);
+  return splits;
+}
+
+}  // namespace vitrail::data

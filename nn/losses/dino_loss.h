@@ -1,0 +1,40 @@
+// DINO's loss: the student's output for each view against the teacher's for the other views, sharpened and centred.
+#pragma once
+
+#include "vitrail/autograd/ops.h"
+
+namespace vitrail::nn {
+
+/// The running mean of the teacher's scores. Taking it away keeps one prototype from winning everywhere; the low
+/// temperature keeps all from being equal. Starts at 0.
+/// Source: Caron et al. 2021 (arXiv:2104.14294), eq. 4.
+class DinoCenter final {
+ public:
+  explicit DinoCenter(int64_t out_dim, double momentum = 0.9, DType dtype = DType::f32)
+      : value_(zeros({1, out_dim}, dtype)), momentum_(momentum) {}
+
+  /// softmax((scores - center) / temp). Shape: [N, K] -> [N, K].
+  Tensor targets(const Tensor& scores, double temp) const;
+  /// center = momentum center + (1 - momentum) mean of scores over its rows. After targets: a batch is centred by the
+  /// batches before it.
+  void update(const Tensor& scores);
+
+  /// [1, K]. Shares the elements: the next update changes them.
+  const Tensor& value() const { return value_; }
+  /// Takes a copy. Throws ShapeError for another shape.
+  void set(const Tensor& value);
+
+ private:
+  Tensor value_;
+  double momentum_;
+};
+
+/// The mean, over all pairs of a teacher's view and another view of the student, of the batch's cross-entropy between
+/// them at temperature temp.
+/// Shape:  student [V B, K] scores, targets [T B, K] probabilities -> scalar; both view by view, 2 <= T <= V; the
+///         first T views of the student are those of the teacher.
+/// Throws: ShapeError if sizes do not fit.
+/// Source: Caron et al. 2021 (arXiv:2104.14294), eq. 3.
+ag::Var dino_loss(const ag::Var& student, const Tensor& targets, int64_t views, int64_t teacher_views, double temp);
+
+}  // namespace vitrail::nn

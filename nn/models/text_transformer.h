@@ -1,0 +1,42 @@
+// TextTransformer: CLIP's text tower.
+#pragma once
+
+#include "vitrail/nn/embedding.h"
+#include "vitrail/nn/transformer_block.h"
+
+namespace vitrail::nn {
+
+struct TextConfig {
+  int64_t vocab_size = 49408;
+  int64_t context_length = 77;
+  int64_t embed_dim = 512;
+  int64_t depth = 12;
+  int64_t num_heads = 8;
+  int64_t out_dim = 512;
+  double mlp_ratio = 4;
+  ag::Gelu gelu = ag::Gelu::erf;
+  double ln_eps = 1e-5;
+  double layerscale_init = 0;  // 0: no LayerScale
+};
+
+/// A causal transformer whose feature is what the last block gives for the end of text, the largest id (of several the
+/// first). Tokens behind it are seen by nobody, so the batch is cut at its longest text.
+/// Shape:  ids i64 [B, L], L <= context_length -> [B, out_dim], not normalised; f32 under autocast.
+/// Throws: ShapeError for a text that is longer than the context, naming an id outside the vocabulary.
+/// Source: Radford et al. 2021 (arXiv:2103.00020), 2.4; blocks are named as in VisionTransformer.
+struct TextTransformer final : Module<TextTransformer> {
+  TextTransformer(const Scope& scope, const TextConfig& config);
+
+  Var forward(const Tensor& ids);
+
+  TextConfig config;
+  bool checkpoint_blocks = false;  // keep only each block's input and run it again in the sweep
+
+  Embedding token_embedding;
+  Param pos_embed;  // [context_length, C]
+  ModuleList<TransformerBlock> blocks;
+  LayerNorm norm;
+  Linear proj;
+};
+
+}  // namespace vitrail::nn

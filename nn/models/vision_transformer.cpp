@@ -1,0 +1,223 @@
+#include "vitrail/nn/models/vision_transformer.h"
+
+#include <cmath>
+
+namespace vitrail::nn {
+namespace {
+
+struct Variant {
+  const char* name;
+  int64_t embed_dim, depth, num_heads;
+};
+constexpr Variant kVariants[] = {
+    {"vit_tiny", 192, 12, 3},    {"vit_small", 384, 12, 6},  {"vit_base", 768, 12, 12},
+    {"vit_large", 1024, 24, 16}, {"vit_huge", 1280, 32, 16},
+};
+
+const VitConfig& checked(const VitConfig& c) {
+  check<ConfigError>(c.patch_size > 0 && c.img_size > 0 && c.img_size % c.patch_size == 0, "vit",
+                     "img_size {} is not a multiple of patch_size {}", c.img_size, c.patch_size);
+  check<ConfigError>(c.depth > 0, "vit", "depth is {}; it needs at least one block", c.depth);
+  check<ConfigError>(c.class_token || c.pool == Pool::avg, "vit", "pool: token needs class_token: true");
+  check<ConfigError>(c.pool == Pool::avg || !c.fc_norm, "vit", "fc_norm: true needs pool: avg");
+  check<ConfigError>(!c.distilled || (c.class_token && c.pool == Pool::token), "vit",
+                     "distilled: true needs class_token: true and pool: token");
+  return c;
+}
+
+int64_t grid_side(const VitConfig& c) { return c.img_size / c.patch_size; }
+
+int64_t position_rows(const VitConfig& c) {
+  const int64_t patches = grid_side(c) * grid_side(c), read = (c.class_token ? 1 : 0) + (c.distilled ? 1 : 0);
+  switch (c.pos_embed) {
+    case PosEmbed::cls_and_patches:
+      return read + patches;
+    case PosEmbed::patches:
+      return patches;
+    case PosEmbed::all_tokens:
+      return read + c.num_registers + patches;
+  }
+  __builtin_unreachable();
+}
+
+BlockConfig block_config(const VitConfig& c, int64_t i) {
+  BlockConfig block;
+  block.attn = {.dim = c.embed_dim,
+                .num_heads = c.num_heads,
+                .qkv_bias = c.qkv_bias,
+                .qk_norm = c.qk_norm,
+                .proj_drop = c.drop_rate};
+  block.ffn = c.ffn;
+  block.ffn_hidden = c.mlp_hidden;
+  if (c.mlp_hidden == 0)
+    block.ffn_hidden = c.ffn == Ffn::swiglu ? swiglu_hidden(c.embed_dim, c.mlp_ratio)
+                                            : std::llround(c.mlp_ratio * double(c.embed_dim));
+  block.gelu = c.gelu;
+  block.ln_eps = c.ln_eps;
+  block.layerscale_init = c.layerscale_init;
+  block.drop = c.drop_rate;
+  const double share = c.drop_path_uniform ? 1 : c.depth > 1 ? double(i) / double(c.depth - 1) : 0;
+  block.drop_path = c.drop_path_rate * share;
+  return block;
+}
+
+/// A token for every image of the batch: [1, R, C] -> [B, R, C].
+Var for_each_image(Param& token, int64_t batch) { return expand(token, {batch, token.shape()[1], token.shape()[2]}); }
+
+}  // namespace
+
+std::vector<std::string> vit_variants() {
+  std::vector<std::string> names;
+  for (const Variant& v : kVariants) names.emplace_back(v.name);
+  return names;
+}
+
+VitConfig vit_variant(std::string_view name) {
+  for (const Variant& v : kVariants) {
+    if (v.name != name) continue;
+    VitConfig config;
+    config.embed_dim = v.embed_dim;
+    config.depth = v.depth;
+    config.num_heads = v.num_heads;
+    return config;
+  }
+  std::string known;
+  for (const Variant& v : kVariants) known += (known.empty() ? "" : ", ") + std::string(v.name);
+  fail<ConfigError>("vit", "unknown variant '{}'; known are {}", name, known);
+}
+
+VisionTransformer::VisionTransformer(const Scope& scope, const VitConfig& c)
+    : Module(scope),
+      config(checked(c)),
+      pos_embed(sub("pos_embed"), {1, position_rows(c), c.embed_dim}, init::trunc_normal(0.02)),
+      patch_embed(sub("patch_embed"), c.patch_size, c.in_chans, c.embed_dim, !c.pre_norm),
+      pos_drop(sub("pos_drop"), c.drop_rate),
+      patch_drop(sub("patch_drop"), c.patch_drop_rate, prefix_tokens()),
+      blocks(sub("blocks")) {
+  if (c.class_token) cls_token.emplace(sub("cls_token"), Shape{1, 1, c.embed_dim}, init::trunc_normal(0.02));
+  if (c.distilled) dist_token.emplace(sub("dist_token"), Shape{1, 1, c.embed_dim}, init::trunc_normal(0.02));
+  if (c.num_registers > 0)
+    reg_token.emplace(sub("reg_token"), Shape{1, c.num_registers, c.embed_dim}, init::normal(1e-6));
+  if (c.mask_token) mask_token.emplace(sub("mask_token"), Shape{1, c.embed_dim}, init::zeros());
+  if (c.pre_norm) norm_pre.emplace(sub("norm_pre"), c.embed_dim, c.ln_eps);
+  for (int64_t i = 0; i < c.depth; ++i) blocks.add(block_config(c, i));
+  (c.fc_norm ? fc_norm : norm).emplace(sub(c.fc_norm ? "fc_norm" : "norm"), c.embed_dim, c.ln_eps);
+  const LinearConfig to_classes{.bias = c.head_bias};
+  const int64_t head_dim = c.distilled ? c.embed_dim : feature_dim();
+  if (c.num_classes > 0) head.emplace(sub("head"), head_dim, c.num_classes, to_classes);
+  if (c.num_classes > 0 && c.distilled) head_dist.emplace(sub("head_dist"), c.embed_dim, c.num_classes, to_classes);
+}
+
+int64_t VisionTransformer::prefix_positions() const {
+  return position_rows(config) - grid_side(config) * grid_side(config);
+}
+
+Var VisionTransformer::positions(ag::Grid grid) {
+  const int64_t side = grid_side(config);
+  const ag::Grid trained{side, side};
+  if (grid == trained) return pos_embed;
+  const int64_t rows = position_rows(config), prefix = prefix_positions();
+  const Var table = reshape(slice(pos_embed, 1, prefix, rows), {side * side, config.embed_dim});
+  const Var patches = resample_positions(table, trained, grid, config.pos_interp);
+  const Var resampled = reshape(patches, {1, grid.height * grid.width, config.embed_dim});
+  return prefix ? ag::concat({slice(pos_embed, 1, 0, prefix), resampled}, 1) : resampled;
+}
+
+Var VisionTransformer::embed(const Var& images, const Tensor& masks) {
+  check<ShapeError>(images.rank() == 4 && images.size(1) == config.in_chans, "vit",
+                    "needs images [B, {}, H, W], was given {}", config.in_chans, images.shape());
+  const int64_t batch = images.size(0);
+  const ag::Grid grid{images.size(2) / config.patch_size, images.size(3) / config.patch_size};
+  Var x = patch_embed(images);  // [B, N, C]
+  if (masks.defined()) {
+    check<ConfigError>(mask_token.has_value(), "vit", "masks were given to a model without mask_token: true");
+    x = where(masks.unsqueeze(-1), *mask_token, x);
+  }
+
+  const Var pos = positions(grid);
+  if (config.pos_embed == PosEmbed::patches) x = x + pos;
+  std::vector<Var> tokens;
+  if (cls_token) tokens.push_back(for_each_image(*cls_token, batch));
+  if (dist_token) tokens.push_back(for_each_image(*dist_token, batch));
+  if (config.pos_embed == PosEmbed::cls_and_patches) {
+    tokens.push_back(x);
+    x = ag::concat(tokens, 1) + pos;  // [B, 1 + N, C]; distilled: [B, 2 + N, C]
+    const int64_t read = read_tokens();
+    if (reg_token)
+      x = ag::concat({slice(x, 1, 0, read), for_each_image(*reg_token, batch), slice(x, 1, read, x.size(1))}, 1);
+  } else {
+    if (reg_token) tokens.push_back(for_each_image(*reg_token, batch));
+    tokens.push_back(x);
+    x = ag::concat(tokens, 1);  // [B, T, C]
+    if (config.pos_embed == PosEmbed::all_tokens) x = x + pos;
+  }
+  x = patch_drop(pos_drop(x));
+  return norm_pre ? (*norm_pre)(x, x.dtype()) : x;
+}
+
+Var VisionTransformer::run_block(size_t i, const Var& x, std::optional<int64_t> first) {
+  if (!checkpoint_blocks) return blocks[i](x, first);
+  return ag::checkpoint([this, i, first](const Var& input) { return blocks[i](input, first); }, x);
+}
+
+Var VisionTransformer::final_norm(const Var& tokens) { return norm ? (*norm)(tokens) : tokens; }
+
+Var VisionTransformer::forward_blocks(const Var& images, const Tensor& masks) {
+  Var x = embed(images, masks);
+  for (size_t i = 0; i < blocks.size(); ++i) x = run_block(i, x);
+  return x;
+}
+
+Var VisionTransformer::forward_tokens(const Var& images, const Tensor& masks) {
+  return final_norm(forward_blocks(images, masks));
+}
+
+Var VisionTransformer::features(const Var& images) {
+  if (config.pool == Pool::token) {
+    // Nothing reads the other tokens of the last block and the final norm, so they are not computed. Dropout would draw
+    // other numbers for a few tokens than for all.
+    const bool all = summarizing() || config.drop_rate > 0;
+    const int64_t read = read_tokens();
+    Var x = embed(images, {});
+    for (size_t i = 0; i + 1 < blocks.size(); ++i) x = run_block(i, x);
+    x = run_block(blocks.size() - 1, x, all ? std::nullopt : std::optional(read));
+    return reshape(final_norm(slice(x, 1, 0, read)), {x.size(0), feature_dim()});
+  }
+  const Var tokens = forward_tokens(images);
+  const Var pooled = mean(slice(tokens, 1, prefix_tokens(), tokens.size(1)), {1});
+  if (config.pool == Pool::token_and_avg) return ag::concat({select(tokens, 1, 0), pooled}, 1);
+  return fc_norm ? (*fc_norm)(pooled) : pooled;
+}
+
+std::vector<Var> VisionTransformer::heads(const Var& features) {
+  if (!head) return {features};
+  if (!head_dist) return {(*head)(features, DType::f32)};
+  const int64_t dim = config.embed_dim;
+  return {(*head)(slice(features, 1, 0, dim), DType::f32), (*head_dist)(slice(features, 1, dim, 2 * dim), DType::f32)};
+}
+
+Var VisionTransformer::classify(const Var& features) {
+  const std::vector<Var> logits = heads(features);
+  return logits.size() == 2 ? 0.5 * (logits[0] + logits[1]) : logits[0];
+}
+
+std::vector<Var> VisionTransformer::intermediate_layers(const Var& images, int64_t n) {
+  check<ConfigError>(n > 0 && n <= config.depth, "vit", "asked for the last {} of {} blocks", n, config.depth);
+  std::vector<Var> outputs;
+  Var x = embed(images, {});
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    x = run_block(i, x);
+    if (int64_t(i) >= config.depth - n) outputs.push_back(final_norm(x));
+  }
+  return outputs;
+}
+
+Tensor VisionTransformer::last_self_attention(const Var& images) {
+  const ag::NoGrad no_grad;
+  Var x = embed(images, {});
+  for (size_t i = 0; i + 1 < blocks.size(); ++i) x = blocks[i](x);
+  TransformerBlock& last = blocks[blocks.size() - 1];
+  return last.attn.weights(last.norm1(x));
+}
+
+}  // namespace vitrail::nn

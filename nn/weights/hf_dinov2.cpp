@@ -1,0 +1,60 @@
+// Hugging Face's Dinov2 and Dinov2 with registers.
+#include "vitrail/core/ops.h"
+#include "vitrail/nn/weights/table.h"
+
+namespace vitrail::nn {
+namespace {
+
+constexpr Rule kRules[] = {
+    {"cls_token", "embeddings.cls_token"},
+    {"pos_embed", "embeddings.position_embeddings"},
+    {"mask_token", "embeddings.mask_token"},
+    {"reg_token", "embeddings.register_tokens"},
+    {"patch_embed.proj.%", "embeddings.patch_embeddings.projection.%"},
+    {"blocks.*.norm1.%", "encoder.layer.*.norm1.%"},
+    {"blocks.*.attn.qkv.%", "encoder.layer.*.attention.attention.{query,key,value}.%", Form::parts},
+    {"blocks.*.attn.proj.%", "encoder.layer.*.attention.output.dense.%"},
+    {"blocks.*.ls1.gamma", "encoder.layer.*.layer_scale1.lambda1"},
+    {"blocks.*.norm2.%", "encoder.layer.*.norm2.%"},
+    {"blocks.*.mlp.fc1.%", "encoder.layer.*.mlp.weights_in.%", Form::same, Use::swiglu},
+    {"blocks.*.mlp.fc2.%", "encoder.layer.*.mlp.weights_out.%", Form::same, Use::swiglu},
+    {"blocks.*.mlp.fc1.%", "encoder.layer.*.mlp.fc1.%"},
+    {"blocks.*.mlp.fc2.%", "encoder.layer.*.mlp.fc2.%"},
+    {"blocks.*.ls2.gamma", "encoder.layer.*.layer_scale2.lambda1"},
+    {"norm.%", "layernorm.%"},
+    {"head.%", "classifier.%"},
+};
+constexpr std::string_view kInner[] = {"dinov2.", "dinov2_with_registers."};
+
+bool recognises(const NameSet& names) { return names.contains("encoder.layer.0.norm1.weight"); }
+
+/// Their classifier reads the class token and the mean of the patches, side by side.
+void adapt(TensorMap& ours, std::vector<std::string>& notes) {
+  add_mask_token(ours);
+  const auto head = ours.find("head.weight");
+  if (head == ours.end() || !ours.contains("cls_token")) return;
+  Tensor& weight = head->second;
+  if (weight.size(1) != ours.at("cls_token").size(2)) return;
+  weight = core::concat({weight, zeros(weight.shape(), weight.dtype())}, 1);
+  notes.emplace_back(
+      "classifier.weight gets columns of zeros for the mean of the patches, which this model does not read");
+}
+
+std::string_view prefix(const TensorMap& ours) {
+  if (!ours.contains("head.weight")) return "";
+  return ours.contains("reg_token") ? "dinov2_with_registers." : "dinov2.";
+}
+
+}  // namespace
+
+constinit const Layout kHfDinov2Layout{.name = "hf_dinov2",
+                                       .title = "Hugging Face Dinov2",
+                                       .anchor = "embeddings.patch_embeddings.projection.weight",
+                                       .inner = kInner,
+                                       .recognises = recognises,
+                                       .rules = kRules,
+                                       .pos_interp = ag::PosInterp::size,
+                                       .adapt = adapt,
+                                       .written_prefix = prefix};
+
+}  // namespace vitrail::nn

@@ -1,0 +1,65 @@
+// Hugging Face's ViT and DeiT.
+#include "vitrail/nn/weights/table.h"
+
+namespace vitrail::nn {
+namespace {
+
+constexpr std::string_view kAnchor = "embeddings.patch_embeddings.projection.weight";
+
+constexpr Rule kRules[] = {
+    {"cls_token", "embeddings.cls_token"},
+    {"pos_embed", "embeddings.position_embeddings"},
+    {"patch_embed.proj.%", "embeddings.patch_embeddings.projection.%"},
+    {"blocks.*.norm1.%", "encoder.layer.*.layernorm_before.%"},
+    {"blocks.*.attn.qkv.%", "encoder.layer.*.attention.attention.{query,key,value}.%", Form::parts},
+    {"blocks.*.attn.proj.%", "encoder.layer.*.attention.output.dense.%"},
+    {"blocks.*.norm2.%", "encoder.layer.*.layernorm_after.%"},
+    {"blocks.*.mlp.fc1.%", "encoder.layer.*.intermediate.dense.%"},
+    {"blocks.*.mlp.fc2.%", "encoder.layer.*.output.dense.%"},
+    {"norm.%", "layernorm.%"},
+};
+constexpr Rule kVitHead[] = {{"head.%", "classifier.%"}};
+constexpr Rule kDeitHead[] = {
+    {"dist_token", "embeddings.distillation_token"},
+    {"head.%", "cls_classifier.%"},
+    {"head_dist.%", "distillation_classifier.%"},
+};
+constexpr std::string_view kVitInner[] = {"vit."}, kDeitInner[] = {"deit."};
+constexpr Unused kUnused[] = {{"pooler.", "a layer on the class token that no published image model uses"},
+                              {"embeddings.mask_token", "of training by masking"}};
+
+bool is_vit(const NameSet& names) { return names.contains("encoder.layer.0.layernorm_before.weight"); }
+bool is_deit(const NameSet& names) { return names.contains("embeddings.distillation_token") && is_vit(names); }
+
+std::string_view vit_prefix(const TensorMap& ours) { return ours.contains("head.weight") ? "vit." : ""; }
+std::string_view deit_prefix(const TensorMap& ours) { return ours.contains("head.weight") ? "deit." : ""; }
+
+}  // namespace
+
+constinit const Layout kHfVitLayout{.name = "hf_vit",
+                                    .title = "Hugging Face ViT",
+                                    .anchor = kAnchor,
+                                    .inner = kVitInner,
+                                    .recognises = is_vit,
+                                    .rules = kRules,
+                                    .more_rules = kVitHead,
+                                    .unused = kUnused,
+                                    .ln_eps = 1e-12,
+                                    .pos_interp = ag::PosInterp::size,
+                                    .adapt = drop_mask_token,
+                                    .written_prefix = vit_prefix};
+
+constinit const Layout kHfDeitLayout{.name = "hf_deit",
+                                     .title = "Hugging Face DeiT",
+                                     .anchor = kAnchor,
+                                     .inner = kDeitInner,
+                                     .recognises = is_deit,
+                                     .rules = kRules,
+                                     .more_rules = kDeitHead,
+                                     .unused = kUnused,
+                                     .ln_eps = 1e-12,
+                                     .pos_interp = ag::PosInterp::size,
+                                     .adapt = drop_mask_token,
+                                     .written_prefix = deit_prefix};
+
+}  // namespace vitrail::nn

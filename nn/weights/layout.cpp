@@ -1,0 +1,342 @@
+#include "vitrail/nn/weights/layout.h"
+
+#include "vitrail/core/ops.h"
+#include "vitrail/nn/weights/pattern.h"
+#include "vitrail/nn/weights/table.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <optional>
+#include <utility>
+
+namespace vitrail::nn {
+namespace {
+
+constexpr std::array<const Layout*, 10> kLayouts = {
+    &kHfClipLayout, &kOpenClipLayout,    &kOpenaiClipLayout, &kHfDinov2Layout, &kHfDeitLayout,
+    &kHfVitLayout,  &kTorchvisionLayout, &kDinov2Layout,     &kDinoLayout,     &kTimmLayout};
+
+/// What checkpoints of whole runs hold beside the model that is taken.
+constexpr Unused kOthers[] = {{"student.", "of the student"},       {"model.", "of another model"},
+                              {"model_ema.", "of another model"},   {"teacher.", "of the teacher"},
+                              {"optimizer.", "of the optimizer"},   {"dino_loss.", "of the loss"},
+                              {"fp16_scaler.", "of the optimizer"}, {"args.", "settings"}};
+
+std::string joined(const std::vector<std::string>& names) {
+  constexpr size_t kShown = 12;
+  std::string text;
+  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) text += (i ? ", " : "") + names[i];
+  if (names.size() > kShown) text += ", and " + std::to_string(names.size() - kShown) + " more";
+  return text;
+}
+
+// ---- prefixes -------------------------------------------------------------------------------------------------------
+
+/// What stands in front of a file's names: "teacher." of everything, "backbone." behind it of a part.
+struct Prefixes {
+  std::string outer, inner;
+
+  /// Nothing for a name of something else.
+  std::optional<std::string_view> bare(std::string_view name) const {
+    if (!name.starts_with(outer)) return std::nullopt;
+    name.remove_prefix(outer.size());
+    if (name.starts_with(inner)) name.remove_prefix(inner.size());
+    return name;
+  }
+};
+
+std::vector<std::string> names_of(const TensorMap& weights) {
+  std::vector<std::string> names;
+  names.reserve(weights.size());
+  for (const auto& item : weights) names.push_back(item.first);
+  return names;
+}
+
+/// Nothing if the anchor is not among the names. Of several models the teacher counts, else the one named shortest.
+std::optional<Prefixes> prefixes_of(const Layout& layout, const std::vector<std::string>& names) {
+  std::optional<std::string> best;
+  const auto rank = [](const std::string& p) {
+    return std::pair(p.find("teacher") == p.npos && p.find("ema") == p.npos, p.size());
+  };
+  for (const std::string& name : names) {
+    if (!name.ends_with(layout.anchor)) continue;
+    std::string prefix = name.substr(0, name.size() - layout.anchor.size());
+    if (!prefix.empty() && prefix.back() != '.') continue;
+    if (!best || rank(prefix) < rank(*best)) best = std::move(prefix);
+  }
+  if (!best) return std::nullopt;
+  for (const std::string_view inner : layout.inner)
+    if (best->ends_with(inner)) return Prefixes{best->substr(0, best->size() - inner.size()), std::string(inner)};
+  return Prefixes{*best, ""};
+}
+
+// ---- rules ----------------------------------------------------------------------------------------------------------
+
+struct Hit {
+  const Rule* rule = nullptr;
+  NameMatch match;
+};
+
+template <class Accept>
+Hit find_rule(const Layout& layout, std::string_view name, std::string_view Rule::*side, const Accept& accept) {
+  for (const std::span<const Rule> rules : {layout.rules, layout.more_rules})
+    for (const Rule& rule : rules) {
+      if (!accept(rule)) continue;
+      if (const auto match = match_name(rule.*side, name)) return {&rule, *match};
+    }
+  return {};
+}
+
+Hit rule_of_theirs(const Layout& layout, std::string_view name) {
+  return find_rule(layout, name, &Rule::theirs, [](const Rule&) { return true; });
+}
+
+/// swiglu: the model has layers of that kind.
+Hit rule_of_ours(const Layout& layout, std::string_view name, bool swiglu) {
+  return find_rule(layout, name, &Rule::ours,
+                   [&](const Rule& r) { return r.use == Use::both || (r.use == Use::swiglu && swiglu); });
+}
+
+bool has_swiglu(const TensorMap& ours) {
+  const auto fc1 = ours.find("blocks.0.mlp.fc1.weight"), fc2 = ours.find("blocks.0.mlp.fc2.weight");
+  return fc1 != ours.end() && fc2 != ours.end() && fc1->second.rank() == 2 && fc2->second.rank() == 2 &&
+         fc1->second.size(0) == 2 * fc2->second.size(1);
+}
+
+// ---- forms ----------------------------------------------------------------------------------------------------------
+
+/// Undefined if t cannot have come from the form; the shapes are then compared as they are.
+Tensor read_form(Form form, const Tensor& t) {
+  switch (form) {
+    case Form::same:
+    case Form::parts:
+      return t;
+    case Form::transposed:
+      return t.rank() == 2 ? t.transpose(0, 1) : Tensor();
+    case Form::scalar:
+      return t.numel() == 1 ? t.reshape({}) : Tensor();
+    case Form::without_axis:
+      return t.rank() < kMaxRank ? t.unsqueeze(0) : Tensor();
+    case Form::without_axes:
+      return t.rank() < kMaxRank - 1 ? t.unsqueeze(0).unsqueeze(0) : Tensor();
+  }
+  __builtin_unreachable();
+}
+
+Tensor write_form(Form form, const Tensor& t) {
+  switch (form) {
+    case Form::same:
+    case Form::parts:
+    case Form::scalar:
+      return t;
+    case Form::transposed:
+      return t.rank() == 2 ? t.transpose(0, 1) : Tensor();
+    case Form::without_axis:
+      return t.rank() > 0 && t.size(0) == 1 ? t.select(0, 0) : Tensor();
+    case Form::without_axes:
+      return t.rank() > 1 && t.size(0) == 1 && t.size(1) == 1 ? t.select(0, 0).select(0, 0) : Tensor();
+  }
+  __builtin_unreachable();
+}
+
+/// The parts of one weight of ours, as they are found.
+struct Parts {
+  std::vector<std::string> names;  // in the file
+  std::vector<Tensor> tensors;
+
+  bool complete() const {
+    return std::all_of(tensors.begin(), tensors.end(), [&](const Tensor& t) {
+      const Tensor& first = tensors[0];
+      return t.defined() && first.defined() && t.rank() > 0 && t.shape() == first.shape() && t.dtype() == first.dtype();
+    });
+  }
+};
+
+// ---- both ways ------------------------------------------------------------------------------------------------------
+
+const Unused* unused_by(std::span<const Unused> list, std::string_view name) {
+  const auto found = std::find_if(list.begin(), list.end(), [&](auto& u) { return name.starts_with(u.beginning); });
+  return found == list.end() ? nullptr : &*found;
+}
+
+/// One file's weights on the way to our names.
+class Reading {
+ public:
+  Reading(const Layout& layout, const TensorMap& theirs)
+      : layout_(layout), prefixes_(prefixes_of(layout, names_of(theirs)).value_or(Prefixes{})) {
+    for (const auto& [name, t] : theirs) take(name, t);
+    for (auto& [ours, parts] : parts_) put_together(ours, parts);
+    for (const auto& [what, names] : left_out_)
+      result_.notes.push_back(joined(names) + ": left out, " + std::string(what));
+  }
+  Converted result() && { return std::move(result_); }
+
+ private:
+  void take(const std::string& name, const Tensor& t) {
+    const auto bare = prefixes_.bare(name);
+    if (!bare) {
+      const Unused* other = unused_by(kOthers, name);
+      if (other)
+        left_out_[other->what].push_back(name);
+      else
+        keep(name, t);
+      return;
+    }
+    const auto& ends = layout_.buffers;
+    if (std::any_of(ends.begin(), ends.end(), [&](std::string_view end) { return bare->ends_with(end); })) return;
+    if (const Unused* unused = unused_by(layout_.unused, *bare)) {
+      left_out_[unused->what].push_back(name);
+      return;
+    }
+    const auto [rule, match] = rule_of_theirs(layout_, *bare);
+    if (!rule) return keep(std::string(*bare), t);
+    const std::string ours = fill_name(rule->ours, match);
+    if (rule->form == Form::parts) {
+      Parts& parts = parts_[ours];
+      const size_t count = parts_of(rule->theirs);
+      parts.names.resize(count);
+      parts.tensors.resize(count);
+      parts.names[match.part] = *bare;
+      parts.tensors[match.part] = t;
+      return;
+    }
+    const Tensor value = read_form(rule->form, t);
+    value.defined() ? add(ours, value, name) : keep(std::string(*bare), t);
+  }
+
+  void put_together(const std::string& ours, const Parts& parts) {
+    if (parts.complete()) return add(ours, core::concat(parts.tensors, 0), parts.names[0]);
+    for (size_t i = 0; i < parts.names.size(); ++i)
+      if (parts.tensors[i].defined()) keep(parts.names[i], parts.tensors[i]);
+  }
+
+  void add(const std::string& ours, const Tensor& value, const std::string& name) {
+    check<IoError>(result_.weights.emplace(ours, value).second, "load",
+                   "'{}' is there a second time under another name: both are our {}", name, ours);
+  }
+  /// Under its own name, for compare() to list.
+  void keep(const std::string& name, const Tensor& t) { result_.weights.emplace(name, t); }
+
+  const Layout& layout_;
+  Prefixes prefixes_;
+  Converted result_;
+  std::map<std::string, Parts> parts_;
+  std::map<std::string_view, std::vector<std::string>> left_out_;
+};
+
+/// Renames and reshapes; what has no place is passed to without_place.
+template <class WithoutPlace>
+TensorMap written(const Layout& layout, const TensorMap& ours, const WithoutPlace& without_place) {
+  TensorMap theirs;
+  const bool swiglu = has_swiglu(ours);
+  for (const auto& [name, t] : ours) {
+    const auto [rule, match] = rule_of_ours(layout, name, swiglu);
+    const int64_t parts = rule ? int64_t(std::max<size_t>(parts_of(rule->theirs), 1)) : 1;
+    const Tensor value = rule ? write_form(rule->form, t) : Tensor();
+    if (!value.defined() || (parts > 1 && (t.rank() == 0 || t.size(0) % parts != 0))) {
+      without_place(theirs, name, t);
+      continue;
+    }
+    NameMatch m = match;
+    const int64_t rows = parts > 1 ? t.size(0) / parts : 0;
+    for (int64_t i = 0; i < parts; ++i) {
+      m.part = size_t(i);
+      theirs[fill_name(rule->theirs, m)] = parts > 1 ? value.slice(0, i * rows, (i + 1) * rows) : value;
+    }
+  }
+  return theirs;
+}
+
+/// What the prefix of the whole stands in front of: not of a classifier, and what else is outside.
+bool is_inside(std::string_view ours) { return !ours.starts_with("head.") && !ours.starts_with("head_dist."); }
+
+void expect_fit(const ModuleBase& module, const TensorMap& values, const Layout& layout, const std::string& source) {
+  const LoadReport report = compare_in_layout(layout, state(module), values);
+  check<IoError>(report.ok(), "load", "{}: does not fit the model{}", source, report);
+}
+
+}  // namespace
+
+std::span<const Layout* const> layouts() { return kLayouts; }
+
+const Layout& layout_named(std::string_view name) {
+  std::string known;
+  for (const Layout* layout : kLayouts) {
+    if (layout->name == name) return *layout;
+    known += (known.empty() ? "" : ", ") + std::string(layout->name);
+  }
+  fail<ConfigError>("layout", "there is no layout '{}'; there are {}", name, known);
+}
+
+const Layout* find_layout(const std::vector<std::string>& names) {
+  // A Clip under our own names, whose tower would look like one of timm's models with a prefix.
+  if (std::find(names.begin(), names.end(), "visual.patch_embed.proj.weight") != names.end()) return nullptr;
+  for (const Layout* layout : kLayouts) {
+    const auto prefixes = prefixes_of(*layout, names);
+    if (!prefixes) continue;
+    NameSet bare;
+    for (const std::string& name : names)
+      if (const auto inside = prefixes->bare(name)) bare.emplace(*inside);
+    if (layout->recognises(bare)) return layout;
+  }
+  return nullptr;
+}
+
+const Layout& recognise(const std::vector<std::string>& names, const std::string& source) {
+  if (const Layout* layout = find_layout(names)) return *layout;
+  std::string known;
+  for (const Layout* layout : kLayouts) known += (known.empty() ? "" : ", ") + std::string(layout->title);
+  fail<IoError>("load", "{}: its weights have the names of no model known here ({}); they are {}", source, known,
+                names.empty() ? "none" : joined(names));
+}
+
+Converted from_layout(const Layout& layout, const TensorMap& theirs) { return Reading(layout, theirs).result(); }
+
+Converted to_layout(const Layout& layout, const TensorMap& ours) {
+  Converted result;
+  TensorMap adapted = ours;
+  if (layout.adapt) layout.adapt(adapted, result.notes);
+  std::vector<std::string> homeless;
+  const auto refuse = [&](TensorMap&, const std::string& name, const Tensor&) { homeless.push_back(name); };
+  const std::string prefix(layout.written_prefix ? layout.written_prefix(adapted) : "");
+  TensorMap inside, outside;
+  for (const auto& [name, t] : adapted) (is_inside(name) ? inside : outside)[name] = t;
+  for (const auto& [name, t] : written(layout, inside, refuse)) result.weights[prefix + name] = t;
+  result.weights.merge(written(layout, outside, refuse));
+  check<ConfigError>(homeless.empty(), "layout", "models of {} have no place for {}", layout.title, joined(homeless));
+  return result;
+}
+
+std::string name_in_layout(const Layout& layout, std::string_view ours) {
+  auto [rule, match] = rule_of_ours(layout, ours, false);
+  match.part = kAllParts;
+  return rule ? fill_name(rule->theirs, match) : std::string(ours);
+}
+
+LoadReport compare_in_layout(const Layout& layout, const TensorMap& mine, const TensorMap& values) {
+  const auto keep = [](TensorMap& theirs, const std::string& name, const Tensor& t) { theirs[name] = t; };
+  return compare(written(layout, mine, keep), written(layout, values, keep));
+}
+
+void share_state(ModuleBase& module, const TensorMap& values, const Layout& layout, const std::string& source) {
+  expect_fit(module, values, layout, source);
+  share_state(module, values, source);
+}
+
+void load_state(ModuleBase& module, const TensorMap& values, const Layout& layout, const std::string& source) {
+  expect_fit(module, values, layout, source);
+  load_state(module, values, source);
+}
+
+void add_mask_token(TensorMap& ours) {
+  const auto token = ours.find("cls_token");
+  if (token == ours.end() || ours.contains("mask_token")) return;
+  ours["mask_token"] = zeros({1, token->second.size(2)}, token->second.dtype());
+}
+
+void drop_mask_token(TensorMap& ours, std::vector<std::string>& notes) {
+  if (ours.erase("mask_token") > 0) notes.emplace_back("mask_token is left out: it serves training by masking");
+}
+
+}  // namespace vitrail::nn

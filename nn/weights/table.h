@@ -1,0 +1,40 @@
+// The layouts there are, and what several of them share. A new one is a file beside this one, a line here and one in
+// layout.cpp.
+#pragma once
+
+#include "vitrail/nn/weights/layout.h"
+
+namespace vitrail::nn {
+
+extern const Layout kTimmLayout, kDinoLayout, kDinov2Layout, kTorchvisionLayout;
+extern const Layout kHfVitLayout, kHfDeitLayout, kHfDinov2Layout, kHfClipLayout;
+extern const Layout kOpenaiClipLayout, kOpenClipLayout;
+
+/// Names that timm, DINO and DINOv2 share with us.
+inline constexpr Rule kTimmNames[] = {
+    {"cls_token", "cls_token"},
+    {"pos_embed", "pos_embed"},
+    {"patch_embed.proj.%", "patch_embed.proj.%"},
+    {"blocks.*.norm1.%", "blocks.*.norm1.%"},
+    {"blocks.*.attn.qkv.%", "blocks.*.attn.qkv.%"},
+    {"blocks.*.attn.proj.%", "blocks.*.attn.proj.%"},
+    {"blocks.*.ls1.gamma", "blocks.*.ls1.gamma"},
+    {"blocks.*.norm2.%", "blocks.*.norm2.%"},
+    {"blocks.*.mlp.fc1.%", "blocks.*.mlp.fc1.%"},
+    {"blocks.*.mlp.fc2.%", "blocks.*.mlp.fc2.%"},
+    {"blocks.*.ls2.gamma", "blocks.*.ls2.gamma"},
+    {"norm.%", "norm.%"},
+};
+
+/// Whether a name begins so.
+inline bool any_begins(const NameSet& names, std::string_view beginning) {
+  const auto found = names.lower_bound(beginning);
+  return found != names.end() && found->starts_with(beginning);
+}
+
+/// Positions and registers as DINOv2 and Hugging Face always have them: a mask token, of zeros where ours has none.
+void add_mask_token(TensorMap& ours);
+/// Removes the mask token, which only training by masking reads.
+void drop_mask_token(TensorMap& ours, std::vector<std::string>& notes);
+
+}  // namespace vitrail::nn

@@ -1,0 +1,50 @@
+// timm, and DeiT's repository, whose models are timm's.
+#include "vitrail/core/ops.h"
+#include "vitrail/nn/weights/architecture.h"
+#include "vitrail/nn/weights/table.h"
+
+namespace vitrail::nn {
+namespace {
+
+constexpr Rule kRules[] = {
+    {"dist_token", "dist_token"},
+    {"reg_token", "reg_token"},
+    {"norm_pre.%", "norm_pre.%"},
+    {"blocks.*.attn.q_norm.%", "blocks.*.attn.q_norm.%"},
+    {"blocks.*.attn.k_norm.%", "blocks.*.attn.k_norm.%"},
+    {"fc_norm.%", "fc_norm.%"},
+    {"head.%", "head.%"},
+    {"head_dist.%", "head_dist.%"},
+    // DeiT III
+    {"blocks.*.ls1.gamma", "blocks.*.gamma_1", Form::same, Use::reading},
+    {"blocks.*.ls2.gamma", "blocks.*.gamma_2", Form::same, Use::reading},
+    // SwiGLU that is not packed
+    {"blocks.*.mlp.fc1.%", "blocks.*.mlp.{fc1_g,fc1_x}.%", Form::parts, Use::reading},
+};
+
+/// timm has one table of positions for the patches of a DINOv2 with registers; the class token's row is in the token.
+void fold_class_position(TensorMap& ours, std::vector<std::string>& notes) {
+  drop_mask_token(ours, notes);
+  if (!ours.contains("reg_token") || !ours.contains("cls_token") || !ours.contains("pos_embed")) return;
+  Tensor& table = ours.at("pos_embed");
+  const auto positions = position_table(table, 1, ours.at("reg_token").size(1));
+  if (!positions || positions->kind != PosEmbed::cls_and_patches) return;
+  ours.at("cls_token") = core::add(ours.at("cls_token"), table.slice(1, 0, 1).contiguous());
+  table = table.slice(1, 1, table.size(1));
+  notes.emplace_back(
+      "the class token's position is added to cls_token: timm's models with registers have no row for it");
+}
+
+bool always(const NameSet&) { return true; }
+
+}  // namespace
+
+constinit const Layout kTimmLayout{.name = "timm",
+                                   .title = "timm and DeiT",
+                                   .anchor = "patch_embed.proj.weight",
+                                   .recognises = always,
+                                   .rules = kTimmNames,
+                                   .more_rules = kRules,
+                                   .adapt = fold_class_position};
+
+}  // namespace vitrail::nn

@@ -1,0 +1,229 @@
+#include "vitrail/recipes/build/build_data.h"
+
+#include "vitrail/core/error.h"
+#include "vitrail/data/augment/color.h"
+#include "vitrail/data/augment/horizontal_flip.h"
+#include "vitrail/data/augment/pad_random_crop.h"
+#include "vitrail/data/augment/rand_augment.h"
+#include "vitrail/data/augment/random_resized_crop.h"
+#include "vitrail/data/augment/resize_center_crop.h"
+#include "vitrail/data/augment/vertical_flip.h"
+#include "vitrail/data/sources/open_dataset.h"
+#include "vitrail/data/sources/subset.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace vitrail::recipes {
+namespace {
+
+data::Normalize normalize(const DataConfig& c) {
+  return {{c.mean[0], c.mean[1], c.mean[2]}, {c.std[0], c.std[1], c.std[2]}};
+}
+
+data::LoaderOptions loader_options(const DataConfig& config, int64_t seed, int64_t batch_size) {
+  data::LoaderOptions options;
+  options.batch_size = batch_size;
+  options.views = {{{3, config.img_size, config.img_size}}};
+  options.seed = uint64_t(seed);
+  options.workers = int(config.workers);
+  options.prefetch = int(config.prefetch);
+  return options;
+}
+
+/// Nothing if the section does not ask for it. Geometric operations fill with the mean colour.
+std::optional<data::RandAugment> rand_augment(const DataConfig& c) {
+  if (!c.auto_augment) return std::nullopt;
+  data::RandAugment::Config config = data::parse_rand_augment(*c.auto_augment);
+  config.warp.filter = data::parse_filter(c.interpolation);
+  for (size_t i = 0; i < 3; ++i) config.warp.fill[i] = uint8_t(std::clamp(std::lround(255 * c.mean[i]), 0L, 255L));
+  return data::RandAugment(config);
+}
+
+std::optional<data::RandomErasing> random_erasing(const DataConfig& c) {
+  if (c.random_erasing == 0) return std::nullopt;
+  return data::RandomErasing({.probability = c.random_erasing,
+                              .fill = data::parse_erase_fill(c.random_erasing_mode),
+                              .count = int(c.random_erasing_count)});
+}
+
+}  // namespace
+
+void DataConfig::describe(Fields& f) {
+  describe_source(f);
+  describe_augmentation(f);
+  describe_pixels(f);
+  describe_reading(f);
+}
+
+void DataConfig::describe_source(Fields& f) {
+  f("root", root, "where the pictures are: class folders, tar shards, CIFAR, IDX, HDF5");
+  f("train_split", train_split, "the part to train on");
+  f("val_split", val_split, "the part to evaluate on");
+  f("subset", subset, "share of the training pictures of each class that is used", positive().up_to(1));
+  f("subset_seed", subset_seed, "which ones: the same for every seed of training", at_least(0));
+}
+
+void DataConfig::describe_augmentation(Fields& f) {
+  f("crop", crop, "random_resized: a random part of the picture; pad: shifts; none: the whole picture",
+    one_of({"random_resized", "pad", "none"}));
+  f("crop_scale", crop_scale, "random_resized: smallest and largest share of the picture's area", between(0, 1).of(2));
+  f("crop_padding", crop_padding, "pad: pixels of the largest shift", at_least(0));
+  f("hflip", hflip, "probability of exchanging left and right", between(0, 1));
+  f("vflip", vflip, "probability of exchanging top and bottom", between(0, 1));
+  f("auto_augment", auto_augment,
+    "RandAugment as timm writes it, rand-m9-mstd0.5-inc1; color_jitter then does nothing");
+  f("color_jitter", color_jitter, "largest change of brightness, contrast, saturation and hue", between(0, 1).of(4));
+  f("random_erasing", random_erasing, "probability of erasing a rectangle", between(0, 1));
+  f("random_erasing_mode", random_erasing_mode,
+    "what fills it; const: the mean colour; rand: a random colour; pixel: noise", one_of({"const", "rand", "pixel"}));
+  f("random_erasing_count", random_erasing_count, "rectangles, which share the area", at_least(1));
+  f("repeated_aug", repeated_aug, "times a picture comes in a row, augmented anew; an epoch sees fewer pictures then",
+    at_least(1));
+}
+
+void DataConfig::describe_pixels(Fields& f) {
+  f("img_size", img_size, "side of the pictures the model sees", at_least(1));
+  f("eval_crop", eval_crop, "random_resized: share of the shorter side kept in evaluation", between(0.1, 1));
+  f("interpolation", interpolation, "of resizing", one_of({"nearest", "bilinear", "bicubic"}));
+  f("mean", mean, "subtracted from red, green, blue in 0..1", Limits{}.of(3));
+  f("std", std, "then divided by", positive().of(3));
+}
+
+void DataConfig::describe_reading(Fields& f) {
+  f("workers", workers, "threads that prepare pictures; results do not depend on it", at_least(1));
+  f("prefetch", prefetch, "batches prepared ahead", at_least(1));
+  f("on_error", on_error, "a broken picture ends the run, or is skipped and listed in bad_files.tsv",
+    one_of({"fail", "skip"}));
+  f("max_bad", max_bad, "skip: the run ends if a larger share of the pictures is broken", between(0, 1));
+}
+
+data::ImageTransform train_transform(const DataConfig& c) {
+  const data::Filter filter = data::parse_filter(c.interpolation);
+  data::Pipeline steps;
+  if (c.crop == "random_resized")
+    steps.add(data::RandomResizedCrop(
+        {.size = c.img_size, .min_scale = c.crop_scale[0], .max_scale = c.crop_scale[1], .filter = filter}));
+  else if (c.crop == "pad")
+    steps.add(data::PadRandomCrop(c.img_size, c.crop_padding));
+  else
+    steps.add(data::ResizeCenterCrop(c.img_size, c.img_size, filter));
+  if (c.hflip > 0) steps.add(data::HorizontalFlip(c.hflip));
+  if (c.vflip > 0) steps.add(data::VerticalFlip(c.vflip));
+  if (auto augment = rand_augment(c))
+    steps.add(*std::move(augment));
+  else if (*std::max_element(c.color_jitter.begin(), c.color_jitter.end()) > 0)
+    steps.add(data::ColorJitter({c.color_jitter[0], c.color_jitter[1], c.color_jitter[2], c.color_jitter[3]}));
+  return {std::move(steps), normalize(c), random_erasing(c)};
+}
+
+int64_t eval_shorter_side(const DataConfig& c) {
+  const double share = c.crop == "random_resized" ? c.eval_crop : 1;
+  return int64_t(double(c.img_size) / share);
+}
+
+data::ImageTransform eval_transform(const DataConfig& c) {
+  if (c.published) return c.published->transform();
+  data::Pipeline steps;
+  steps.add(data::ResizeCenterCrop(eval_shorter_side(c), c.img_size, data::parse_filter(c.interpolation)));
+  return {std::move(steps), normalize(c)};
+}
+
+std::unique_ptr<data::Dataset> open_labelled(const DataConfig& config, const std::string& split) {
+  check<ConfigError>(!config.root.empty(), "data.root", "names no pictures; data.root=FOLDER does");
+  auto part = data::open_dataset(config.root, split);
+  check<DataError>(!part->classes().empty(), "data", "{} has no labels in its part '{}'", config.root, split);
+  return part;
+}
+
+std::unique_ptr<data::Dataset> open_training(const DataConfig& config) {
+  return data::stratified_subset(open_labelled(config, config.train_split), config.subset,
+                                 uint64_t(config.subset_seed));
+}
+
+LabelledParts open_parts(const DataConfig& config) {
+  LabelledParts parts{open_training(config), open_labelled(config, config.val_split)};
+  check<DataError>(parts.train->classes() == parts.val->classes(), "data",
+                   "the parts '{}' and '{}' of {} have different classes: {} and {}", config.train_split,
+                   config.val_split, config.root, parts.train->classes().size(), parts.val->classes().size());
+  return parts;
+}
+
+data::BadFiles bad_files_policy(const DataConfig& config) {
+  return data::BadFiles(config.on_error == "skip" ? data::OnError::skip : data::OnError::fail, config.max_bad);
+}
+
+std::unique_ptr<data::Loader> eval_loader(const DataConfig& config, const data::Dataset& dataset, int64_t batch_size,
+                                          data::BadFiles& bad_files) {
+  constexpr int64_t kSeed = 0;  // nothing is random
+  return std::make_unique<data::Loader>(dataset, eval_transform(config), loader_options(config, kSeed, batch_size),
+                                        bad_files);
+}
+
+std::unique_ptr<data::Loader> shuffled_loader(const DataConfig& config, int64_t seed, const data::Dataset& dataset,
+                                              int64_t batch_size, int64_t epochs, const data::LoaderState& start,
+                                              data::BadFiles& bad_files) {
+  data::LoaderOptions options = loader_options(config, seed, batch_size);
+  options.shuffle = options.drop_last = true;
+  options.repeats = config.repeated_aug;
+  options.epochs = epochs;
+  options.start = start;
+  return std::make_unique<data::Loader>(dataset, train_transform(config), options, bad_files);
+}
+
+int64_t epoch_length(const DataConfig& config, int64_t seed, int64_t pictures) {
+  return data::Sampler(pictures, true, uint64_t(seed), config.repeated_aug).length();
+}
+
+std::unique_ptr<data::Loader> augmented_loader(const DataConfig& config, int64_t seed, const data::Dataset& dataset,
+                                               int64_t batch_size, int64_t epochs, data::BadFiles& bad_files) {
+  data::LoaderOptions options = loader_options(config, seed, batch_size);
+  options.epochs = epochs;
+  return std::make_unique<data::Loader>(dataset, train_transform(config), options, bad_files);
+}
+
+data::Image to_image(const Tensor& normalized, const DataConfig& config) {
+  data::Image image(normalized.size(1), normalized.size(2));
+  const auto values = normalized.span<float>();
+  const size_t count = values.size() / 3;
+  for (size_t i = 0; i < count; ++i) {
+    for (size_t c = 0; c < 3; ++c) {
+      const double value = double(values[c * count + i]) * config.std[c] + config.mean[c];
+      image.data()[3 * i + c] = uint8_t(std::lround(255 * std::clamp(value, 0.0, 1.0)));
+    }
+  }
+  return image;
+}
+
+Preview preview(const DataConfig& config, int64_t seed, int64_t count) {
+  const auto dataset = open_training(config);
+  data::BadFiles bad_files = bad_files_policy(config);
+  const int64_t shown = std::min(count, epoch_length(config, seed, dataset->size()));
+  const auto batch = shuffled_loader(config, seed, *dataset, shown, 1, {}, bad_files)->next();
+  check<DataError>(batch.has_value(), "preview", "{} has no pictures in its part '{}'", config.root,
+                   config.train_split);
+  Preview result;
+  for (int64_t i = 0; i < shown; ++i) {
+    result.images.push_back(to_image(batch->images.select(0, i), config));
+    result.captions.push_back(dataset->classes().at(size_t(batch->labels.span<int64_t>()[size_t(i)])));
+  }
+  return result;
+}
+
+ImageData::ImageData(const DataConfig& config, int64_t seed)
+    : config_(config), seed_(seed), bad_files_(bad_files_policy(config)), parts_(open_parts(config)) {
+  train_transform(config);  // so that values which make none are refused before a run has a folder
+}
+
+int64_t ImageData::epoch_size() const { return epoch_length(config_, seed_, parts_.train->size()); }
+
+std::unique_ptr<data::Loader> ImageData::train_loader(int64_t batch_size, int64_t epochs,
+                                                      const data::LoaderState& start) {
+  return shuffled_loader(config_, seed_, *parts_.train, batch_size, epochs, start, bad_files_);
+}
+
+std::unique_ptr<data::Loader> ImageData::val_loader(int64_t batch_size) {
+  return eval_loader(config_, *parts_.val, batch_size, bad_files_);
+}
+
+}  // namespace vitrail::recipes

@@ -1,0 +1,172 @@
+#include "vitrail/recipes/build/preprocessing.h"
+
+#include "vitrail/core/rng.h"
+#include "vitrail/data/augment/resize_exact.h"
+#include "vitrail/recipes/build/build_data.h"
+#include "vitrail/recipes/config/json_object.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+namespace vitrail::recipes {
+namespace {
+
+using data::Filter;
+using nlohmann::json;
+
+constexpr int64_t kLargestSide = 1 << 14;
+constexpr data::Normalize::Channels kClipMean = {0.48145466, 0.4578275, 0.40821073},
+                                    kClipStd = {0.26862954, 0.26130258, 0.27577711};
+
+/// PIL.Image's numbers.
+constexpr std::pair<int64_t, Filter> kPillowFilters[] = {{0, Filter::nearest},  {1, Filter::lanczos},
+                                                         {2, Filter::bilinear}, {3, Filter::bicubic},
+                                                         {4, Filter::box},      {5, Filter::hamming}};
+
+/// Processors of these kinds take a single number for the shorter side; the others for both.
+bool keeps_proportions(std::string_view processor, const nn::Layout& layout) {
+  if (processor.empty()) return layout.name == "hf_clip" || layout.name == "hf_dinov2";
+  return processor.starts_with("CLIP") || processor.starts_with("Bit");
+}
+
+/// The side of a square given as a number or as {"height", "width"}.
+int64_t square_side(const JsonObject& c, const char* key) {
+  if (const json* value = c.find(key); value && value->is_number()) return c.integer(key, 1, kLargestSide);
+  const JsonObject size = c.object(key);
+  const int64_t height = size.integer("height", 1, kLargestSide), width = size.integer("width", 1, kLargestSide);
+  check<IoError>(height == width, "json", "{}: '{}' is {} x {}; pictures must become squares", c.file(), c.path(key),
+                 height, width);
+  return height;
+}
+
+}  // namespace
+
+data::ImageTransform Preprocessing::transform() const {
+  data::Pipeline steps;
+  if (resize == Resize::shorter) steps.add(data::ResizeShorter(size, filter));
+  if (resize == Resize::exact) steps.add(data::ResizeExact({size, size}, filter));
+  if (crop > 0) steps.add(data::CenterCrop(crop, crop_offset));
+  return {std::move(steps), data::Normalize(mean, std)};
+}
+
+Tensor Preprocessing::batch(std::span<const data::Image> images) const {
+  const int64_t side = img_size();
+  const data::ImageTransform as_input = transform();
+  Tensor result = Tensor::empty({int64_t(images.size()), 3, side, side});
+  Rng unused(0, "preprocessing");  // there is nothing random in it
+  for (size_t i = 0; i < images.size(); ++i) as_input(images[i], unused, result.select(0, int64_t(i)).span<float>());
+  return result;
+}
+
+std::string Preprocessing::text() const {
+  std::string steps;
+  if (resize == Resize::shorter) steps = fmt::format("shorter side to {} ({}), ", size, data::to_string(filter));
+  if (resize == Resize::exact) steps = fmt::format("to {}x{} ({}), ", size, size, data::to_string(filter));
+  if (crop > 0) steps += fmt::format("the central {}x{}, ", crop, crop);
+  return steps + fmt::format("mean {} {} {}, std {} {} {}", mean[0], mean[1], mean[2], std[0], std[1], std[2]);
+}
+
+Preprocessing published_preprocessing(const nn::Layout& layout, int64_t img_size) {
+  constexpr int64_t kDinov2Trained = 518, kUsual = 224;
+  if (layout.name.ends_with("dinov2") && img_size == kDinov2Trained) img_size = kUsual;
+  Preprocessing p;
+  p.crop = img_size;
+  p.size = img_size * 256 / kUsual;
+  if (layout.name.starts_with("hf_")) p.crop_offset = data::CropOffset::floor;
+  if (layout.family == nn::Family::clip) {
+    p.size = img_size;
+    p.mean = kClipMean;
+    p.std = kClipStd;
+  } else if (layout.name == "torchvision") {
+    p.filter = Filter::bilinear;
+  } else if (layout.name == "hf_vit") {
+    p = {.resize = Preprocessing::Resize::exact, .size = img_size, .filter = Filter::bilinear, .crop = 0};
+    p.crop_offset = data::CropOffset::floor;
+    p.mean = data::kHalfMean;
+    p.std = data::kHalfStd;
+  } else if (layout.name == "hf_deit") {
+    p.resize = Preprocessing::Resize::exact;
+  }
+  return p;
+}
+
+Preprocessing recipe_preprocessing(const DataConfig& config) {
+  if (config.published) return *config.published;
+  Preprocessing p;
+  p.crop = config.img_size;
+  p.size = eval_shorter_side(config);
+  p.filter = data::parse_filter(config.interpolation);
+  std::copy_n(config.mean.begin(), 3, p.mean.begin());
+  std::copy_n(config.std.begin(), 3, p.std.begin());
+  return p;
+}
+
+Preprocessing parse_preprocessor(std::string_view text, const std::string& name, const nn::Layout& layout) {
+  const JsonObject c = JsonObject::parse(text, name);
+  const std::string processor = c.text("image_processor_type", c.text("feature_extractor_type", ""));
+  constexpr int64_t kUsual = 224;
+  Preprocessing p = published_preprocessing(layout, kUsual);
+  if (layout.name == "hf_deit") p.mean = data::kHalfMean, p.std = data::kHalfStd;  // of the class; files have others
+
+  if (c.has("size")) {
+    const json& size = *c.find("size");
+    const bool shorter = size.is_object() ? size.contains("shortest_edge") : keeps_proportions(processor, layout);
+    p.resize = shorter ? Preprocessing::Resize::shorter : Preprocessing::Resize::exact;
+    p.size = shorter && size.is_object() ? c.object("size").integer("shortest_edge", 1, kLargestSide)
+                                         : square_side(c, "size");
+  }
+  const int64_t filter = c.integer("resample", 0, 5, 3);
+  if (c.has("resample"))
+    p.filter = std::find_if(std::begin(kPillowFilters), std::end(kPillowFilters), [&](auto& f) {
+                 return f.first == filter;
+               })->second;
+  if (!c.flag("do_resize", true)) p.resize = Preprocessing::Resize::none;
+  if (c.has("crop_size")) p.crop = square_side(c, "crop_size");
+  if (!c.flag("do_center_crop", p.crop > 0)) p.crop = 0;
+  check<IoError>(p.crop > 0 || p.resize == Preprocessing::Resize::exact, "json",
+                 "{}: pictures keep their proportions and are not cropped; models here take squares: it needs "
+                 "'do_center_crop' or a 'size' with height and width",
+                 name);
+
+  constexpr double kOf255 = 1 / 255.0;
+  const double factor = c.number("rescale_factor", 0, 1, kOf255);
+  check<IoError>(c.flag("do_rescale", true) && std::abs(factor - kOf255) < 1e-9, "json",
+                 "{}: pixels must be divided by 255: 'do_rescale' true, 'rescale_factor' 1/255", name);
+  p.mean = c.triple("image_mean", -256, p.mean);
+  p.std = c.triple("image_std", 0, p.std);
+  if (!c.flag("do_normalize", true)) p.mean = {0, 0, 0}, p.std = {1, 1, 1};
+  return p;
+}
+
+std::string to_preprocessor_json(const Preprocessing& p, const nn::Layout& layout) {
+  const auto* const filter = std::find_if(std::begin(kPillowFilters), std::end(kPillowFilters),
+                                          [&](const auto& f) { return f.second == p.filter; });
+  const bool shorter = p.resize == Preprocessing::Resize::shorter;
+  std::string processor = shorter ? "BitImageProcessor" : p.crop > 0 ? "DeiTImageProcessor" : "ViTImageProcessor";
+  if (layout.name == "hf_clip" && shorter) processor = "CLIPImageProcessor";
+  nlohmann::ordered_json c = {{"image_processor_type", processor},
+                              {"do_convert_rgb", true},
+                              {"do_resize", p.resize != Preprocessing::Resize::none}};
+  if (shorter)
+    c["size"] = {{"shortest_edge", p.size}};
+  else
+    c["size"] = {{"height", p.size}, {"width", p.size}};
+  c["resample"] = filter->first;
+  if (p.crop > 0) {
+    c["do_center_crop"] = true;
+    c["crop_size"] = {{"height", p.crop}, {"width", p.crop}};
+  } else {
+    c["do_center_crop"] = false;
+  }
+  c["do_rescale"] = true;
+  c["rescale_factor"] = 1 / 255.0;
+  c["do_normalize"] = true;
+  c["image_mean"] = p.mean;
+  c["image_std"] = p.std;
+  return c.dump(2) + "\n";
+}
+
+}  // namespace vitrail::recipes

@@ -1,0 +1,166 @@
+#include "vitrail/recipes/methods/clip_data.h"
+
+#include "vitrail/core/error.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/data/sources/open_dataset.h"
+#include "vitrail/data/io/lines.h"
+#include "vitrail/data/text/train_vocabulary.h"
+
+#include <algorithm>
+#include <unordered_map>
+#include <utility>
+
+namespace vitrail::recipes {
+namespace {
+
+data::Vocabulary vocabulary(const ClipModelConfig::Text& text, const data::Pairs& pairs) {
+  if (!text.vocab.empty()) return data::Vocabulary::read(text.vocab);
+  data::VocabularyTrainer trainer;
+  for (const auto& captions : pairs.captions)
+    for (const std::string& caption : captions) trainer.add(caption);
+  return trainer.train(text.vocab_size);
+}
+
+/// "traffic_light" is a folder's way to write "traffic light".
+std::vector<std::string> words_of(std::vector<std::string> names) {
+  for (std::string& name : names) std::replace(name.begin(), name.end(), '_', ' ');
+  return names;
+}
+
+/// Labelled pictures of their own; their classes, if the recipe gives no other names.
+void open_labelled(const ClipConfig::ZeroShot& z, EvalClasses& classes) {
+  classes.own = data::open_dataset(z.root, z.split);
+  classes.pictures = classes.own.get();
+  const auto& folders = classes.own->classes();
+  check<DataError>(!folders.empty(), "zero_shot.root", "{} has no labels in its part '{}'", z.root, z.split);
+  if (classes.names.empty()) classes.names = words_of(folders);
+  check<DataError>(classes.names.size() == folders.size(), "zero_shot.names", "{} has {} names, {} has {} classes",
+                   z.names, classes.names.size(), z.root, folders.size());
+  classes.labels.reserve(size_t(classes.own->size()));
+  for (int64_t i = 0; i < classes.own->size(); ++i) classes.labels.push_back(classes.own->label(i));
+}
+
+/// The pictures of the pairs, each of the class whose name is one of its captions.
+void label_by_captions(const EvalPairs& pairs, const ClipConfig& config, EvalClasses& classes) {
+  classes.pictures = pairs.pictures.get();
+  std::unordered_map<std::string, int64_t> label;
+  for (size_t i = 0; i < classes.names.size(); ++i) label.try_emplace(classes.names[i], int64_t(i));
+  bool any = false;
+  classes.labels.reserve(pairs.texts_of.size());
+  for (const auto& texts : pairs.texts_of) {
+    int64_t& own = classes.labels.emplace_back(data::kNoLabel);
+    for (const int64_t text : texts)
+      if (const auto found = label.find(pairs.texts[size_t(text)]); found != label.end()) own = found->second;
+    any |= own != data::kNoLabel;
+  }
+  check<DataError>(any, "zero_shot.names", "no caption of the part '{}' of {} is one of the {} names in {}",
+                   config.data.val_split, config.data.root, classes.names.size(), config.zero_shot.names);
+}
+
+}  // namespace
+
+CaptionIds::CaptionIds(const data::Tokenizer& tokenizer, const std::vector<std::vector<std::string>>& captions,
+                       int64_t context_length) {
+  first_.reserve(captions.size() + 1);
+  for (const auto& of_picture : captions) {
+    for (const std::string& caption : of_picture) {
+      const std::vector<int64_t> ids = tokenizer.encode(caption);
+      const size_t kept = std::min(ids.size(), size_t(context_length) - 2);
+      ids_.push_back(int32_t(tokenizer.vocabulary().start_of_text()));
+      ids_.insert(ids_.end(), ids.begin(), ids.begin() + std::ptrdiff_t(kept));
+      ids_.push_back(int32_t(tokenizer.vocabulary().end_of_text()));
+      begin_.push_back(int64_t(ids_.size()));
+    }
+    first_.push_back(int64_t(begin_.size()) - 1);
+  }
+}
+
+Tensor CaptionIds::batch(std::span<const int64_t> pictures, std::span<const int64_t> choice) const {
+  const auto caption = [&](size_t i) { return size_t(first_[size_t(pictures[i])] + choice[i]); };
+  int64_t longest = 0;
+  for (size_t i = 0; i < pictures.size(); ++i) longest = std::max(longest, begin_[caption(i) + 1] - begin_[caption(i)]);
+  Tensor ids = zeros({int64_t(pictures.size()), longest}, DType::i64);
+  for (size_t i = 0; i < pictures.size(); ++i)
+    std::copy(ids_.begin() + begin_[caption(i)], ids_.begin() + begin_[caption(i) + 1],
+              ids.data<int64_t>() + int64_t(i) * longest);
+  return ids;
+}
+
+EvalPairs::EvalPairs(data::Pairs pairs) : pictures(std::move(pairs.pictures)) {
+  std::unordered_map<std::string, int64_t> known;
+  texts_of.reserve(pairs.captions.size());
+  for (size_t picture = 0; picture < pairs.captions.size(); ++picture) {
+    auto& own = texts_of.emplace_back();
+    for (std::string& caption : pairs.captions[picture]) {
+      const auto [text, added] = known.try_emplace(caption, int64_t(texts.size()));
+      if (added) {
+        texts.push_back(std::move(caption));
+        pictures_of.emplace_back();
+      }
+      if (std::find(own.begin(), own.end(), text->second) != own.end()) continue;
+      own.push_back(text->second);
+      pictures_of[size_t(text->second)].push_back(int64_t(picture));
+    }
+  }
+}
+
+ClipTrainData::ClipTrainData(const ClipConfig& config, data::BadFiles& bad_files)
+    : config_(config), bad_files_(bad_files) {
+  data::Pairs pairs = data::open_pairs(config.data.root, config.data.train_split, {.kinds = config.data.captions});
+  tokenizer_.emplace(vocabulary(config.towers.text, pairs));
+  ids_.emplace(*tokenizer_, pairs.captions, config.towers.text.context_length);
+  pictures_ = std::move(pairs.pictures);
+  train_transform(config.data);  // so that values which make none are refused before a run has a folder
+}
+
+int64_t ClipTrainData::epoch_size() const { return epoch_length(config_.data, config_.seed, pictures_->size()); }
+
+std::unique_ptr<data::Loader> ClipTrainData::loader(const data::LoaderState& start) {
+  return shuffled_loader(config_.data, config_.seed, *pictures_, config_.train.batch_size, config_.train.epochs, start,
+                         bad_files_);
+}
+
+Tensor ClipTrainData::captions(const data::Batch& batch) const {
+  std::vector<int64_t> choice;
+  choice.reserve(batch.indices.size());
+  for (size_t i = 0; i < batch.indices.size(); ++i) {
+    // By its place in the epoch: a picture that comes again gets a caption of its own.
+    const uint64_t place = Rng::combine(uint64_t(batch.epoch), uint64_t(batch.position) + i);
+    choice.push_back(Rng(uint64_t(config_.seed), "caption", place).below(ids_->count(batch.indices[i])));
+  }
+  return ids_->batch(batch.indices, choice);
+}
+
+ClipEvalData::ClipEvalData(const ClipConfig& config, data::BadFiles& bad_files)
+    : config_(config), bad_files_(bad_files) {
+  open_pairs();
+  open_classes();
+}
+
+void ClipEvalData::open_pairs() {
+  try {
+    pairs_.emplace(data::open_pairs(config_.data.root, config_.data.val_split, {.kinds = config_.eval.captions}));
+  } catch (const DataError& error) {
+    notes_.push_back("no retrieval evaluation: " + std::string(error.what()));
+  }
+}
+
+void ClipEvalData::open_classes() {
+  const ClipConfig::ZeroShot& z = config_.zero_shot;
+  if (z.root.empty() && (z.names.empty() || !pairs_)) return;
+  EvalClasses classes;
+  if (!z.names.empty()) classes.names = data::read_lines(z.names);
+  classes.templates = z.templates.empty() ? std::vector<std::string>{"{}"} : data::read_lines(z.templates);
+  if (z.root.empty())
+    label_by_captions(*pairs_, config_, classes);
+  else
+    open_labelled(z, classes);
+  classes_.emplace(std::move(classes));
+}
+
+std::unique_ptr<data::Loader> ClipEvalData::loader(const data::Dataset& pictures) {
+  constexpr int64_t kMost = 256;  // pictures at a time: batches of training may be larger than memory likes
+  return eval_loader(config_.data, pictures, std::min(config_.train.batch_size, kMost), bad_files_);
+}
+
+}  // namespace vitrail::recipes

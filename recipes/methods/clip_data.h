@@ -1,0 +1,98 @@
+// What CLIP trains on and what it is evaluated on: pictures with their captions, and classes with names.
+#pragma once
+
+#include "vitrail/data/sources/pairs.h"
+#include "vitrail/data/text/tokenizer.h"
+#include "vitrail/recipes/methods/clip.h"
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace vitrail::recipes {
+
+/// All captions of a set as ids, each with start and end of text and at most context_length long.
+class CaptionIds final {
+ public:
+  CaptionIds(const data::Tokenizer& tokenizer, const std::vector<std::vector<std::string>>& captions,
+             int64_t context_length);
+
+  /// How many captions a picture has.
+  int64_t count(int64_t picture) const { return first_[size_t(picture) + 1] - first_[size_t(picture)]; }
+  /// One caption of each picture: i64 [B, L], padded with zeros to the longest. choice[i] is below count(pictures[i]).
+  Tensor batch(std::span<const int64_t> pictures, std::span<const int64_t> choice) const;
+
+ private:
+  std::vector<int32_t> ids_;
+  std::vector<int64_t> begin_{0};  // of each caption, and the end
+  std::vector<int64_t> first_{0};  // caption of each picture, and their number
+};
+
+/// The pairs of an evaluation. Captions that read the same are one.
+struct EvalPairs {
+  std::unique_ptr<data::Dataset> pictures;
+  std::vector<std::string> texts;
+  std::vector<std::vector<int64_t>> texts_of;     // for each picture
+  std::vector<std::vector<int64_t>> pictures_of;  // for each text
+
+  explicit EvalPairs(data::Pairs pairs);
+};
+
+/// Pictures with classes that are given by name.
+struct EvalClasses {
+  const data::Dataset* pictures = nullptr;  // those of the pairs, or `own`
+  std::unique_ptr<data::Dataset> own;
+  std::vector<std::string> names, templates;
+  std::vector<int64_t> labels;  // for each picture; data::kNoLabel: it is not asked
+};
+
+/// The training part, and the vocabulary.
+class ClipTrainData final {
+ public:
+  /// bad_files outlives this. Throws DataError or IoError as data::open_pairs and data::Vocabulary::read.
+  ClipTrainData(const ClipConfig& config, data::BadFiles& bad_files);
+
+  int64_t size() const { return pictures_->size(); }
+  /// Pictures in an epoch.
+  int64_t epoch_size() const;
+  const data::Tokenizer& tokenizer() const { return *tokenizer_; }
+  /// Augmented pictures in random order: see shuffled_loader.
+  std::unique_ptr<data::Loader> loader(const data::LoaderState& start);
+  /// A caption of each picture of a batch, drawn anew each time the picture comes: i64 [B, L].
+  Tensor captions(const data::Batch& batch) const;
+
+ private:
+  const ClipConfig config_;
+  data::BadFiles& bad_files_;
+  std::unique_ptr<data::Dataset> pictures_;
+  std::optional<data::Tokenizer> tokenizer_;
+  std::optional<CaptionIds> ids_;
+};
+
+/// What there is to evaluate on: pairs, classes with names, both or nothing.
+class ClipEvalData final {
+ public:
+  /// bad_files outlives this. Throws DataError or IoError as data::open_dataset. Data without such a part is no error.
+  ClipEvalData(const ClipConfig& config, data::BadFiles& bad_files);
+
+  const std::optional<EvalPairs>& pairs() const { return pairs_; }
+  const std::optional<EvalClasses>& classes() const { return classes_; }
+  /// All pictures once, in order, as a model is evaluated on them.
+  std::unique_ptr<data::Loader> loader(const data::Dataset& pictures);
+  /// Why something is not there.
+  const std::vector<std::string>& notes() const { return notes_; }
+
+ private:
+  void open_pairs();
+  void open_classes();
+
+  const ClipConfig config_;
+  data::BadFiles& bad_files_;
+  std::optional<EvalPairs> pairs_;
+  std::optional<EvalClasses> classes_;
+  std::vector<std::string> notes_;
+};
+
+}  // namespace vitrail::recipes

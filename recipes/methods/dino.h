@@ -1,0 +1,97 @@
+// DINO: a student learns to give the answers of its own average, the teacher, for other views of the same picture.
+// Labels are not needed; where there are some, k-NN on the teacher's features says what has been learned.
+// Source: Caron et al. 2021 (arXiv:2104.14294).
+#pragma once
+
+#include "vitrail/data/augment/multi_crop.h"
+#include "vitrail/recipes/build/build_data.h"
+#include "vitrail/recipes/build/build_model.h"
+#include "vitrail/recipes/build/build_optimizer.h"
+#include "vitrail/recipes/run/recipe.h"
+
+namespace vitrail::recipes {
+
+class DinoStep;
+
+struct DinoConfig final : RecipeConfig {
+  ModelConfig model;
+  /// The keys that are not about one view of a picture.
+  struct Pictures final : DataConfig {
+    void describe(Fields& f);
+  } data;
+  struct Crops {
+    std::vector<double> global_scale{0.4, 1}, local_scale{0.05, 0.4};
+    int64_t local_number = 8;
+    int64_t local_size = 96;
+    double hflip = 0.5;
+    std::vector<double> color_jitter{0.4, 0.4, 0.2, 0.1};
+    double color_jitter_prob = 0.8, gray_prob = 0.2;
+    std::vector<double> global_blur{1, 0.1};
+    double local_blur = 0.5;
+    std::vector<double> blur_sigma{0.1, 2};
+    double solarize_prob = 0.2;
+
+    void describe(Fields& f);
+  } crops;
+  struct Head {
+    int64_t out_dim = 65536, hidden_dim = 2048, bottleneck_dim = 256;
+    bool use_bn = false;
+    bool norm_last_layer = true;
+
+    void describe(Fields& f);
+  } head;
+  struct Teacher {
+    double momentum = 0.996;
+    double temp = 0.04, warmup_temp = 0.04;
+    int64_t warmup_epochs = 0;
+    double center_momentum = 0.9;
+
+    void describe(Fields& f);
+  } teacher;
+  struct Optim {
+    std::string name = "adamw";
+    double lr = 5e-4;
+    std::optional<int64_t> lr_per_images = 256;
+    double min_lr = 1e-6;
+    double warmup_epochs = 10;
+    std::vector<double> weight_decay{0.04, 0.4};
+    std::vector<double> betas{0.9, 0.999};
+    double eps = 1e-8;
+    double momentum = 0.9;
+    double clip_grad = 3;
+
+    void describe(Fields& f);
+  } optim;
+  struct Train {
+    int64_t epochs = 100;
+    int64_t batch_size = 64;
+    double student_temp = 0.1;
+    int64_t freeze_last_layer = 1;
+    int64_t checkpoint_every = 0;
+    int64_t log_every = 10;
+
+    void describe(Fields& f);
+  } train;
+  struct Eval {
+    int64_t every = 1;
+    int64_t knn_k = 20;
+    double knn_temp = 0.07;
+    int64_t linear_epochs = 0;
+    bool baselines = true;
+
+    void describe(Fields& f);
+  } eval;
+
+  void describe(Fields& f) override;
+  Sections sections() const override;
+  /// All views of each picture, one after the other.
+  Preview preview(int64_t count) const override;
+  std::unique_ptr<nn::Backbone> build_backbone(const nn::Scope& scope, int64_t num_classes) const override {
+    return build_model(scope, model, data.img_size, num_classes);
+  }
+  std::unique_ptr<Recipe> build() const override;
+  /// Student, teacher and optimizer, without data.
+  std::unique_ptr<DinoStep> build_step() const;
+};
+
+}  // namespace vitrail::recipes

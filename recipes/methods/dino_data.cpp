@@ -1,0 +1,96 @@
+#include "vitrail/recipes/methods/dino_data.h"
+
+#include "vitrail/core/error.h"
+#include "vitrail/data/sources/open_dataset.h"
+#include "vitrail/recipes/methods/dino_step.h"
+
+#include <algorithm>
+
+namespace vitrail::recipes {
+namespace {
+
+std::array<double, 2> pair_of(const std::vector<double>& v) { return {v[0], v[1]}; }
+data::Normalize::Channels channels_of(const std::vector<double>& v) { return {v[0], v[1], v[2]}; }
+
+}  // namespace
+
+data::MultiCrop multi_crop(const DinoConfig& config) {
+  const DinoConfig::Crops& c = config.crops;
+  return data::MultiCrop({.global_size = config.data.img_size,
+                          .local_size = c.local_size,
+                          .local_count = c.local_number,
+                          .global_scale = pair_of(c.global_scale),
+                          .local_scale = pair_of(c.local_scale),
+                          .filter = data::parse_filter(config.data.interpolation),
+                          .hflip = c.hflip,
+                          .jitter = {.brightness = c.color_jitter[0],
+                                     .contrast = c.color_jitter[1],
+                                     .saturation = c.color_jitter[2],
+                                     .hue = c.color_jitter[3]},
+                          .jitter_probability = c.color_jitter_prob,
+                          .gray_probability = c.gray_prob,
+                          .global_blur = pair_of(c.global_blur),
+                          .local_blur = c.local_blur,
+                          .blur_sigma = pair_of(c.blur_sigma),
+                          .solarize = c.solarize_prob,
+                          .mean = channels_of(config.data.mean),
+                          .std = channels_of(config.data.std)});
+}
+
+DinoData::DinoData(const DinoConfig& config) : config_(config), bad_files_(bad_files_policy(config.data)) {
+  multi_crop(config);  // so that values which make none are refused before a run has a folder
+  try {
+    auto [train, val] = open_parts(config.data);
+    train_ = std::move(train);
+    val_ = std::move(val);
+  } catch (const DataError& error) {
+    why_unlabelled_ = error.what();
+    check<ConfigError>(config.data.subset == 1, "data.subset",
+                       "{} of each class needs a training and a validation part with labels: {}", config.data.subset,
+                       why_unlabelled_);
+    train_ = data::open_dataset(config.data.root, config.data.train_split, {.labelled = false});
+  }
+}
+
+std::unique_ptr<data::Loader> DinoData::train_loader(const data::LoaderState& start, int64_t batch_size) {
+  const data::MultiCrop crops = multi_crop(config_);
+  data::LoaderOptions options;
+  options.batch_size = batch_size;
+  options.views = crops.views();
+  options.seed = uint64_t(config_.seed);
+  options.shuffle = options.drop_last = true;
+  options.epochs = config_.train.epochs;
+  options.start = start;
+  options.workers = int(config_.data.workers);
+  options.prefetch = int(config_.data.prefetch);
+  return std::make_unique<data::Loader>(*train_, data::ViewsTransform(crops), options, bad_files_);
+}
+
+std::unique_ptr<data::Loader> DinoData::plain_train_loader() {
+  return eval_loader(config_.data, *train_, config_.train.batch_size, bad_files_);
+}
+
+std::unique_ptr<data::Loader> DinoData::val_loader() {
+  return eval_loader(config_.data, *val_, config_.train.batch_size, bad_files_);
+}
+
+Preview DinoConfig::preview(int64_t count) const {
+  const int64_t globals = DinoStep::kGlobalViews, views = globals + crops.local_number;
+  DinoData pictures(*this);
+  const int64_t size = std::clamp<int64_t>(count / views, 1, pictures.train_size());
+  const auto batch = pictures.train_loader({}, size)->next();
+  check<DataError>(batch.has_value(), "preview", "{} has no pictures", data.root);
+  Preview shown;
+  for (int64_t i = 0; i < size; ++i) {
+    for (int64_t v = 0; v < views; ++v) {
+      const bool global = v < globals;
+      const int64_t of_size = global ? v : v - globals;  // view of its size
+      const Tensor& images = batch->views[global ? 0 : 1];
+      shown.images.push_back(to_image(images.select(0, of_size * size + i), data));
+      shown.captions.push_back((global ? "global " : "local ") + std::to_string(of_size + 1));
+    }
+  }
+  return shown;
+}
+
+}  // namespace vitrail::recipes

@@ -1,0 +1,40 @@
+// What DINO trains on and what it is evaluated on: any pictures, and the labelled parts of them if there are some.
+#pragma once
+
+#include "vitrail/recipes/methods/dino.h"
+
+#include <memory>
+#include <string>
+
+namespace vitrail::recipes {
+
+/// The views that a training picture is made into.
+data::MultiCrop multi_crop(const DinoConfig& config);
+
+class DinoData final {
+ public:
+  /// Throws DataError or IoError as data::open_dataset. Data without labels, or without a validation part, is no error.
+  explicit DinoData(const DinoConfig& config);
+
+  int64_t train_size() const { return train_->size(); }
+  /// Both parts have labels, of the same classes.
+  bool labelled() const { return val_ != nullptr; }
+  /// Why not.
+  const std::string& why_unlabelled() const { return why_unlabelled_; }
+  int64_t classes() const { return int64_t(train_->classes().size()); }
+
+  /// Views of shuffled pictures, by size: see data::Batch.
+  std::unique_ptr<data::Loader> train_loader(const data::LoaderState& start, int64_t batch_size);
+  /// Pictures as an evaluation sees them: all of the training part, or of the validation part if labelled().
+  std::unique_ptr<data::Loader> plain_train_loader();
+  std::unique_ptr<data::Loader> val_loader();
+  const data::BadFiles& bad_files() const { return bad_files_; }
+
+ private:
+  const DinoConfig config_;
+  data::BadFiles bad_files_;
+  std::unique_ptr<data::Dataset> train_, val_;
+  std::string why_unlabelled_;
+};
+
+}  // namespace vitrail::recipes

@@ -1,0 +1,73 @@
+#include "vitrail/recipes/methods/dino_step.h"
+
+#include "vitrail/core/error.h"
+#include "vitrail/nn/state_io.h"
+#include "vitrail/optim/clip_grad.h"
+#include "vitrail/optim/ema.h"
+#include "vitrail/optim/param_groups.h"
+
+namespace vitrail::recipes {
+
+DinoStep::DinoStep(const nn::Scope& scope, const nn::MakeBackbone& make_student, const nn::MakeBackbone& make_teacher,
+                   const DinoOptions& o)
+    : options(o),
+      student(scope, make_student, o.head),
+      teacher(scope.without_values(), make_teacher, o.head),
+      center(o.head.out_dim, o.center_momentum, scope.dtype()) {
+  nn::copy_state(teacher, student);
+  teacher.freeze();
+}
+
+std::vector<optim::ParamGroup> DinoStep::param_groups() { return optim::decay_groups(student.parameters(), {}); }
+
+DinoStep::Result DinoStep::operator()(std::span<const Tensor> crops, const At& at, const DinoAt& now) {
+  optimizer_->zero_grad();  // first: what the step before left need not lie beside this one's activations
+  student.train();
+  teacher.train();  // as the reference code: its batch statistics, if it has any, are its own
+  Result result;
+  // No tape lives yet, so the teacher's side is recorded nowhere.
+  result.teacher_features = teacher.features(crops.first(1)).value();              // [2 B, D]
+  result.teacher_scores = teacher.head(result.teacher_features).value();           // [2 B, K]
+  result.teacher_probs = center.targets(result.teacher_scores, now.teacher_temp);  // [2 B, K]
+  // The bf16 copies of its weights are of no use to the next step: an update, even of nothing, drops them.
+  for (ag::Parameter* p : teacher.parameters()) p->update([](Tensor&) {});
+  {
+    ag::Tape tape;
+    const ag::Var loss = nn::dino_loss(student(crops), result.teacher_probs, options.views, kGlobalViews,
+                                       options.student_temp);  // of scores [V B, K]
+    result.loss = loss.value().item();
+    check_finite("loss", result.loss, at);
+    tape.backward(loss);
+  }
+  const auto parameters = student.parameters();
+  result.grad_norms = optim::clip_each(parameters, options.clip_grad);
+  for (size_t i = 0; i < parameters.size(); ++i)
+    check_finite("gradient norm of " + parameters[i]->name(), result.grad_norms[i], at);
+  // Without a gradient a parameter is left alone altogether: no decay, no moments, no step counted.
+  if (at.epoch < options.freeze_last_layer) student.head.last_layer.zero_grad();
+  optimizer_->step(at.lr, at.weight_decay);
+
+  optim::ema_update(teacher.parameters(), parameters, now.teacher_momentum);
+  center.update(result.teacher_scores);
+  return result;
+}
+
+TensorMap DinoStep::state() const {
+  TensorMap map;
+  add_map(map, "student", nn::state(student));
+  add_map(map, "teacher", nn::state(teacher));
+  add_map(map, "optimizer", optimizer_->state());
+  map.insert_or_assign("center", center.value());
+  return map;
+}
+
+void DinoStep::load_state(const TensorMap& map) {
+  const auto found = map.find("center");
+  check<IoError>(found != map.end(), "checkpoint", "recipe/center is missing");
+  nn::load_state(student, sub_map(map, "student"), "checkpoint");
+  nn::load_state(teacher, sub_map(map, "teacher"), "checkpoint");
+  optimizer_->load_state(sub_map(map, "optimizer"));
+  center.set(found->second);
+}
+
+}  // namespace vitrail::recipes

@@ -1,0 +1,55 @@
+#include "vitrail/recipes/methods/distillation.h"
+
+#include "vitrail/core/error.h"
+#include "vitrail/recipes/models/trained_model.h"
+
+namespace vitrail::recipes {
+
+void DistillationConfig::describe(Fields& f) {
+  f("kind", kind, "learn from a teacher: its probabilities (soft), its decisions (hard), not at all (none)",
+    one_of({"none", "soft", "hard"}));
+  f("teacher", teacher, "soft, hard: run, checkpoint or published model with the same classes");
+  f("alpha", alpha, "share of the teacher in the loss; the rest is the labels'", between(0, 1));
+  f("tau", tau, "soft: temperature of both probabilities", positive());
+  f("norm", norm,
+    "soft: the divergence is divided by the pictures (batch), or pictures times classes (elements); null: elements "
+    "with compat: deit, else batch",
+    one_of({"batch", "elements"}));
+}
+
+Distillation::Distillation(const DistillationConfig& config, const DataConfig& student, int64_t classes)
+    : config_(config) {
+  check<ConfigError>(!config.teacher.empty(), "distillation.teacher",
+                     "kind {} needs a teacher: distillation.teacher=RUN, the folder or a checkpoint of a run",
+                     config.kind);
+  TrainedModel trained = load_trained_model(config.teacher);
+  teacher_ = std::move(trained.model);
+  check<ConfigError>(teacher_->num_classes() == classes, "distillation.teacher", "{} has {} classes, the data {}",
+                     trained.checkpoint.string(), teacher_->num_classes(), classes);
+  const DataConfig& its = trained.settings->sections().data;
+  if (its.mean == student.mean && its.std == student.std) return;
+  factor_ = Tensor::empty({3, 1, 1});
+  offset_ = Tensor::empty({3, 1, 1});
+  for (size_t c = 0; c < 3; ++c) {
+    factor_.span<float>()[c] = float(student.std[c] / its.std[c]);
+    offset_.span<float>()[c] = float((student.mean[c] - its.mean[c]) / its.std[c]);
+  }
+}
+
+Tensor Distillation::teach(const Tensor& images) {
+  const ag::NoGrad no_grad;
+  if (!factor_.defined()) return teacher_->logits(images).value();
+  return teacher_->logits(core::add(core::mul(images, factor_), offset_)).value();
+}
+
+ag::Var Distillation::distill(const ag::Var& student, const Tensor& teacher) const {
+  if (config_.kind == "hard") return hard_distillation(student, teacher);
+  return soft_distillation(student, teacher, config_.tau,
+                           config_.norm.value_or("batch") == "elements" ? ag::KlNorm::elements : ag::KlNorm::batch);
+}
+
+ag::Var Distillation::total(const ag::Var& base, const ag::Var& distilled) const {
+  return base * (1 - config_.alpha) + distilled * config_.alpha;
+}
+
+}  // namespace vitrail::recipes

@@ -1,0 +1,78 @@
+#include "vitrail/recipes/run/checkpoint.h"
+
+#include "vitrail/core/error.h"
+#include "vitrail/core/io/hdf5.h"
+#include "vitrail/core/ops.h"
+
+namespace vitrail::recipes {
+namespace {
+
+constexpr int64_t kVersion = 1;
+constexpr const char *kVersionName = "checkpoint_version", *kRecipeName = "recipe";
+constexpr int64_t kBytesPerObject = 512;  // about what HDF5 adds for each tensor
+
+/// The name of a tensor that is not finite though it must be; empty if there is none. Numbers of the loop are f64 and
+/// may be infinite, like a best score before the first evaluation.
+std::string find_non_finite(const TensorMap& tensors) {
+  for (const auto& [name, t] : tensors)
+    if ((t.dtype() == DType::f32 || t.dtype() == DType::bf16) && !core::all_finite(t)) return name;
+  return "";
+}
+
+void read_group(const hdf5::Reader& file, const std::string& group, TensorMap& tensors) {
+  for (const std::string& name : file.names(group)) {
+    const std::string path = group.empty() ? name : group + "/" + name;
+    if (file.is_group(path))
+      read_group(file, path, tensors);
+    else
+      tensors.emplace(path, file.read(path));
+  }
+}
+
+}  // namespace
+
+void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint) {
+  const std::string bad = find_non_finite(checkpoint.tensors);
+  check<NumericError>(bad.empty(), "checkpoint", "{}: not written, {} is not finite", path.string(), bad);
+  auto bytes = int64_t(checkpoint.recipe.size());
+  for (const auto& item : checkpoint.tensors) bytes += item.second.nbytes() + kBytesPerObject;
+  const auto fill = [&](hdf5::Writer& file) {
+    file.attribute("", kVersionName, kVersion);
+    file.attribute("", kRecipeName, checkpoint.recipe);
+    for (const auto& [name, tensor] : checkpoint.tensors) file.write(name, tensor);
+  };
+  hdf5::save(path, fill, bytes);
+}
+
+Checkpoint load_checkpoint(const std::filesystem::path& path) {
+  const hdf5::Reader file = hdf5::open_sealed(path);
+  check<IoError>(file.has_attribute("", kVersionName), "checkpoint", "{}: is no checkpoint", path.string());
+  const auto version = file.attribute<int64_t>("", kVersionName);
+  check<IoError>(version == kVersion, "checkpoint", "{}: is of version {}; this program reads {}", path.string(),
+                 version, kVersion);
+  Checkpoint checkpoint;
+  checkpoint.recipe = file.attribute<std::string>("", kRecipeName);
+  read_group(file, "", checkpoint.tensors);
+  const std::string bad = find_non_finite(checkpoint.tensors);
+  check<IoError>(bad.empty(), "checkpoint", "{}: {} is not finite", path.string(), bad);
+  return checkpoint;
+}
+
+Resumed load_newest_checkpoint(const std::vector<std::filesystem::path>& newest_first) {
+  Resumed resumed;
+  std::string all;
+  for (const auto& path : newest_first) {
+    if (!std::filesystem::exists(path)) continue;
+    try {
+      resumed.checkpoint = load_checkpoint(path);
+      resumed.path = path;
+      return resumed;
+    } catch (const IoError& e) {
+      resumed.problems.emplace_back(e.what());
+      all += std::string(all.empty() ? "" : "; ") + e.what();
+    }
+  }
+  fail<IoError>("checkpoint", "no checkpoint can be loaded: {}", all.empty() ? "there is none" : all);
+}
+
+}  // namespace vitrail::recipes

@@ -1,0 +1,117 @@
+#include "vitrail/recipes/run/progress.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+
+namespace vitrail::recipes {
+namespace {
+
+constexpr int kPlainWidth = 1000;
+
+std::string number_text(double v) {
+  if (v == 0 || (std::abs(v) >= 1e-3 && std::abs(v) < 1e6)) return fmt::format("{:#.4g}", v);
+  std::string text = fmt::format("{:.1e}", v);  // 3.1e-04
+  const size_t e = text.find('e');
+  if (e != std::string::npos && text.size() == e + 4 && text[e + 2] == '0') text.erase(e + 2, 1);
+  return text;
+}
+
+std::string bytes_text(int64_t bytes) {
+  const double mega = double(bytes) / (1 << 20);
+  return mega < 1000 ? fmt::format("{:.0f}M", mega) : fmt::format("{:.1f}G", mega / 1024);
+}
+
+struct Field {
+  std::string text;
+  int weight;  // the lightest goes first when the line is too long
+};
+
+std::vector<Field> fields_of(const ProgressView& v) {
+  std::vector<Field> fields = {{fmt::format("epoch {}/{}", v.epoch, v.epochs), 9},
+                               {fmt::format("{} {}/{}", v.phase != nullptr ? v.phase : "step", v.step, v.steps), 8}};
+  if (v.phase != nullptr) return fields;
+  for (const auto& [name, value] : v.stats) {
+    const int weight = name == "loss" ? 7 : name == "acc" ? 5 : name == "lr" ? 3 : 1;
+    fields.push_back({fmt::format("{} {}", name == "grad_norm" ? "gnorm" : name, number_text(value)), weight});
+  }
+  fields.push_back({fmt::format("{:.0f} img/s", v.images_per_s), 4});
+  fields.push_back({fmt::format("data {:.0f}%", 100 * v.data_share), 2});
+  fields.push_back({"mem " + bytes_text(v.memory), 0});
+  fields.push_back({"eta " + clock_text(v.seconds_left), 6});
+  return fields;
+}
+
+bool is_live(std::FILE* out) {
+  const char* term = std::getenv("TERM");
+  return isatty(fileno(out)) == 1 && term != nullptr && std::strcmp(term, "dumb") != 0;
+}
+
+int terminal_width(std::FILE* out) {
+  winsize size{};
+  return ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+}  // namespace
+
+std::string clock_text(double seconds) {
+  if (!(seconds >= 0) || seconds > 1e9) return "--:--";
+  const int64_t s = std::llround(seconds), m = s / 60, h = m / 60;
+  if (h >= 24) return fmt::format("{}d {:02}:{:02}", h / 24, h % 24, m % 60);
+  if (h > 0) return fmt::format("{}:{:02}:{:02}", h, m % 60, s % 60);
+  return fmt::format("{:02}:{:02}", m, s % 60);
+}
+
+void Speed::add(double seconds, double data_seconds) {
+  // A plain mean at first, later one that forgets with a half-life of about 35 steps.
+  const double rate = std::max(1.0 / double(++steps_), 0.02);
+  seconds_ += rate * (seconds - seconds_);
+  data_seconds_ += rate * (data_seconds - data_seconds_);
+}
+
+std::string progress_line(const ProgressView& view, int width) {
+  std::vector<Field> fields = fields_of(view);
+  const auto length = [&] {
+    size_t n = fields.size() - 1;
+    for (const Field& f : fields) n += f.text.size();
+    return n;
+  };
+  while (fields.size() > 1 && length() > size_t(std::max(width, 0)))
+    fields.erase(std::min_element(fields.begin(), fields.end(),
+                                  [](const Field& a, const Field& b) { return a.weight < b.weight; }));
+  std::string line;
+  for (const Field& f : fields) line += (line.empty() ? "" : " ") + f.text;
+  return line.substr(0, size_t(std::max(width, 0)));
+}
+
+Progress::Progress(std::FILE* out, bool plain, double plain_seconds)
+    : out_(out), live_(!plain && is_live(out)), interval_(live_ ? 0.1 : plain_seconds) {}
+
+Progress::~Progress() {
+  if (shown_) std::fputc('\n', out_);
+  std::fflush(out_);
+}
+
+bool Progress::due() const { return Clock::now() >= next_; }
+
+void Progress::update(const ProgressView& view) {
+  if (!due()) return;
+  next_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(interval_));
+  const std::string line = progress_line(view, live_ ? terminal_width(out_) - 1 : kPlainWidth);
+  fmt::print(out_, "{}{}{}", live_ ? "\r" : "", line, live_ ? "\x1b[K" : "\n");
+  std::fflush(out_);
+  shown_ = live_;
+}
+
+void Progress::message(const std::string& text) {
+  fmt::print(out_, "{}{}\n", shown_ ? "\r\x1b[K" : "", text);
+  std::fflush(out_);
+  shown_ = false;
+}
+
+}  // namespace vitrail::recipes

@@ -1,0 +1,69 @@
+// What a person sees while a run goes on: one line that is rewritten on a terminal, a plain line now and then
+// elsewhere. No colours, and no terminal setting is ever changed, so there is nothing to restore however the program
+// ends.
+#pragma once
+
+#include "vitrail/recipes/run/stats.h"
+
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+
+namespace vitrail::recipes {
+
+/// Seconds as "01:12", "2:05:40" or "3d 04:10"; "--:--" if negative or not finite.
+std::string clock_text(double seconds);
+
+/// Smoothed speed of the steps done by this process.
+class Speed {
+ public:
+  /// A step took seconds, of which data_seconds were spent waiting for its batch.
+  void add(double seconds, double data_seconds);
+  double seconds_per_step() const { return steps_ == 0 ? 0 : seconds_; }
+  double data_share() const { return seconds_ > 0 ? data_seconds_ / seconds_ : 0; }
+
+ private:
+  int64_t steps_ = 0;
+  double seconds_ = 0, data_seconds_ = 0;
+};
+
+struct ProgressView {
+  int64_t epoch = 0, epochs = 0;  // the epoch counts from 1 here
+  int64_t step = 0, steps = 0;    // done of this epoch
+  const char* phase = nullptr;    // "eval" replaces the numbers of training, if given
+  Stats stats;                    // of the last step
+  double images_per_s = 0, data_share = 0;
+  int64_t memory = 0;        // bytes
+  double seconds_left = -1;  // unknown if negative
+};
+
+/// "epoch 3/20 step 120/4000 loss 1.812 ... eta 01:12" in at most width characters: the least important parts go first.
+std::string progress_line(const ProgressView& view, int width);
+
+class Progress {
+ public:
+  /// Live if out is a terminal, TERM is not "dumb" and plain is not asked for; else a line every plain_seconds.
+  explicit Progress(std::FILE* out, bool plain = false, double plain_seconds = 10);
+  /// Ends the live line.
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  /// Whether enough time passed for update() to show something.
+  bool due() const;
+  void update(const ProgressView& view);
+  /// A line that stays.
+  void message(const std::string& text);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  std::FILE* out_;
+  bool live_;
+  double interval_;
+  bool shown_ = false;  // a live line is on the screen
+  Clock::time_point next_ = Clock::now();
+};
+
+}  // namespace vitrail::recipes

@@ -1,0 +1,75 @@
+#include "vitrail/recipes/run/run_folder.h"
+
+#include "vitrail/core/error.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace vitrail::recipes {
+namespace fs = std::filesystem;
+namespace {
+
+std::string today() {
+  const time_t now = time(nullptr);
+  tm date{};
+  localtime_r(&now, &date);
+  char text[16];
+  return {text, strftime(text, sizeof text, "%Y-%m-%d", &date)};
+}
+
+/// True if the folder is new.
+bool make(const fs::path& folder) {
+  std::error_code error;
+  const bool made = fs::create_directories(folder, error);
+  check<IoError>(!error, "run folder", "cannot make {}: {}", folder.string(), error.message());
+  return made;
+}
+
+}  // namespace
+
+RunFolder RunFolder::create(const fs::path& out, std::string_view recipe) {
+  fs::path folder = out;
+  if (out.empty()) {
+    const std::string stem = "runs/" + std::string(recipe) + "-" + today() + "-";
+    for (int n = 1; !make(folder = stem + std::to_string(n)); ++n) {
+    }
+  } else {
+    check<ConfigError>(make(out) || fs::is_empty(out), "out",
+                       "{} has files in it and a run is never overwritten: choose another folder, or go on with "
+                       "--resume {}",
+                       out.string(), out.string());
+  }
+  return RunFolder(folder);
+}
+
+RunFolder RunFolder::open(const fs::path& folder) {
+  check<ConfigError>(fs::is_directory(folder), "resume", "{} is not a folder", folder.string());
+  check<ConfigError>(fs::exists(folder / "resolved.yaml"), "resume", "{} is not the folder of a run: no resolved.yaml",
+                     folder.string());
+  return RunFolder(folder);
+}
+
+RunFolder::RunFolder(fs::path path) : path_(std::move(path)) {
+  lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  check<IoError>(lock_ >= 0, "run folder", "cannot open {}: {}", path_.string(), std::strerror(errno));
+  if (flock(lock_, LOCK_EX | LOCK_NB) != 0) {
+    close(lock_);
+    fail<ConfigError>("run folder", "{} is in use by another trainer", path_.string());
+  }
+  make(path_ / "checkpoints");
+}
+
+RunFolder::RunFolder(RunFolder&& other) noexcept
+    : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
+
+RunFolder::~RunFolder() {
+  if (lock_ >= 0) close(lock_);
+}
+
+}  // namespace vitrail::recipes

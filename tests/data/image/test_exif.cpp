@@ -1,0 +1,79 @@
+#include "vitrail/data/image/exif.h"
+#include "vitrail/data/image/jpeg_segments.h"
+#include "tests/data/picture_files.h"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <string>
+
+namespace vitrail::data {
+namespace {
+
+using namespace std::string_literals;
+using test::bytes_of;
+using test::picture_file;
+
+// Byte order, 42, directory at 8, one entry: tag 0x0112, type SHORT, one value.
+const std::string kLittle = "II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"s;
+const std::string kBig = "MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"s;
+
+int orientation(const std::string& tiff) { return tiff_orientation(bytes_of(tiff)); }
+
+std::string changed(std::string tiff, size_t at, char value) {
+  tiff[at] = value;
+  return tiff;
+}
+
+}  // namespace
+
+TEST_CASE("all eight orientations show the same upright picture") {
+  const int colours[3][2][3] = {
+      {{200, 30, 40}, {20, 180, 60}}, {{30, 40, 190}, {220, 220, 220}}, {{10, 10, 10}, {240, 200, 20}}};
+  for (int o = 1; o <= 8; ++o) {
+    CAPTURE(o);
+    const std::string file = picture_file("orientation" + std::to_string(o) + ".jpg");
+    CHECK(exif_orientation(bytes_of(file)) == o);
+    const Image image = decode_image(bytes_of(file));
+    REQUIRE(image.size() == ImageSize{24, 16});
+    for (int y = 0; y < 3; ++y)
+      for (int x = 0; x < 2; ++x)
+        for (int c = 0; c < 3; ++c) CHECK(std::abs(image.at(4 + 8 * y, 4 + 8 * x)[c] - colours[y][x][c]) <= 2);
+  }
+}
+
+TEST_CASE("the orientation is read in both byte orders") {
+  CHECK(orientation(kLittle) == 6);
+  CHECK(orientation(kBig) == 6);
+}
+
+TEST_CASE("what is no orientation is upright") {
+  CHECK(orientation("") == 1);
+  CHECK(orientation(changed(kLittle, 0, 'X')) == 1);     // no byte order
+  CHECK(orientation(changed(kLittle, 2, 43)) == 1);      // not TIFF
+  CHECK(orientation(changed(kLittle, 7, '\xff')) == 1);  // the directory is outside
+  CHECK(orientation(changed(kLittle, 10, 0x13)) == 1);   // another tag, and no more entries
+  CHECK(orientation(changed(kLittle, 12, 4)) == 1);      // not a SHORT
+  CHECK(orientation(changed(kLittle, 18, 0)) == 1);      // not 1 to 8
+  CHECK(orientation(changed(kLittle, 18, 9)) == 1);      //
+  for (size_t length = 0; length < 20; ++length) CHECK(orientation(kLittle.substr(0, length)) == 1);
+  // A directory of 65535 entries, of which none is there.
+  CHECK(orientation(changed(changed(kLittle.substr(0, 10), 8, '\xff'), 9, '\xff')) == 1);
+}
+
+TEST_CASE("the outline of a JPEG finds its end behind thumbnails") {
+  const auto outline = [](const std::string& file) { return jpeg_outline(bytes_of(file)); };
+  CHECK_FALSE(outline("").is_jpeg);
+  CHECK_FALSE(outline("\x89PNG").is_jpeg);
+  CHECK(outline("\xff\xd8\xff\xd9"s).has_end);
+  const std::string with_thumbnail =
+      "\xff\xd8\xff\xe1\x00\x0a"
+      "Exif\0\0\xff\xd9"s;
+  CHECK_FALSE(outline(with_thumbnail).has_end);
+  CHECK(outline(with_thumbnail + "\xff\xd9").has_end);
+  CHECK(outline(with_thumbnail).exif.size() == 2);
+  CHECK_FALSE(outline("\xff\xd8\xff\xe1\xff\xff\xff\xd9"s).has_end);  // a segment longer than the file
+  CHECK(outline("\xff\xd8\xff\xda\x00\x02scan \xff\x00 \xff\xd0 scan\xff\xd9"s).has_end);  // escapes and restarts
+}
+
+}  // namespace vitrail::data

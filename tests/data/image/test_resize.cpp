@@ -1,0 +1,139 @@
+#include "vitrail/core/error.h"
+#include "vitrail/core/io/hdf5.h"
+#include "vitrail/data/image/resize.h"
+#include "tests/data/reference_images.h"
+#include "tests/support/reference.h"
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+namespace vitrail::data {
+namespace {
+
+using test::AugmentFile;
+
+Filter filter_of(const AugmentFile& file, const std::string& path) {
+  return parse_filter(file.reader().attribute<std::string>(path, "resample"));
+}
+
+// The test images of image_resample_vectors.json.
+Image generated(const std::string& name, int64_t height, int64_t width) {
+  Image image(height, width);
+  for (int64_t y = 0; y < height; ++y)
+    for (int64_t x = 0; x < width; ++x)
+      for (int64_t c = 0; c < 3; ++c)
+        image.at(y, x)[c] = name == "synth"
+                                ? uint8_t(7 * x + 13 * y + 29 * c + (x * y / 3 % 97) * (c + 1))
+                                : uint8_t((255 * x / (width - 1) + 255 * y / (height - 1) + 40 * c) / 2 % 256);
+  return image;
+}
+
+}  // namespace
+
+TEST_CASE("resize equals the vectors of Pillow") {
+  const auto path = test::reference_path("image_resample_vectors.json");
+  if (!path) return;
+  const auto cases = nlohmann::json::parse(std::ifstream(*path)).at("resize");
+  for (const auto& c : cases) {
+    const Image source = generated(c.at("src"), c.at("h"), c.at("w"));
+    const ImageSize size{c.at("oh"), c.at("ow")};
+    const std::string filter = c.at("filter");
+    CAPTURE(filter);
+    CAPTURE(to_string(source.size()));
+    CAPTURE(to_string(size));
+    const Image result = resize(source, size, parse_filter(filter));
+    REQUIRE(result.size() == size);
+    int64_t sum = 0;
+    for (const uint8_t v : result.pixels()) sum += v;
+    CHECK(sum == c.at("sum"));
+    if (c.contains("pixels")) {
+      CHECK(std::vector<uint8_t>(result.pixels().begin(), result.pixels().end()) == c.at("pixels"));
+    } else {
+      CHECK(std::vector<uint8_t>(result.data(), result.data() + 12) == c.at("first12"));
+      const uint8_t* center = result.at(size.height / 2, size.width / 2);
+      CHECK(std::vector<uint8_t>(center, center + 3) == c.at("center"));
+    }
+  }
+}
+
+TEST_CASE("resize equals Pillow byte for byte") {
+  const auto file = test::open_augment_file();
+  if (!file) return;
+  for (const std::string& path : file->cases("resize")) {
+    CAPTURE(path);
+    const ImageSize size{file->integer(path, "height"), file->integer(path, "width")};
+    CHECK(resize(file->input(path), size, filter_of(*file, path)) == file->image(path));
+  }
+}
+
+TEST_CASE("resized_crop equals torchvision byte for byte") {
+  const auto file = test::open_augment_file();
+  if (!file) return;
+  for (const std::string& path : file->cases("resized_crop")) {
+    CAPTURE(path);
+    const Box box{file->integer(path, "top"), file->integer(path, "left"), file->integer(path, "height"),
+                  file->integer(path, "width")};
+    const Image input = file->input(path), expected = file->image(path);
+    CHECK(resized_crop(input, box, expected.size(), filter_of(*file, path)) == expected);
+    CHECK(resize(crop(input, box), expected.size(), filter_of(*file, path)) == expected);
+  }
+}
+
+TEST_CASE("shorter side and centre follow torchvision") {
+  const auto file = test::open_augment_file();
+  if (!file) return;
+  const Tensor shorter = file->reader().read("/resize_geometry/resize_shorter");  // w, h, size, new_w, new_h
+  for (int64_t i = 0; i < shorter.size(0); ++i) {
+    const int64_t* row = shorter.data<int64_t>() + i * 5;
+    CAPTURE(i);
+    CHECK(resize_shorter({row[1], row[0]}, row[2]) == ImageSize{row[4], row[3]});
+  }
+  const Tensor center = file->reader().read("/resize_geometry/center_crop");  // w, h, crop, top, left
+  for (int64_t i = 0; i < center.size(0); ++i) {
+    const int64_t* row = center.data<int64_t>() + i * 5;
+    CAPTURE(i);
+    CHECK(center_box({row[1], row[0]}, row[2]) == Box{row[3], row[4], row[2], row[2]});
+  }
+}
+
+TEST_CASE("evaluation crops equal torchvision byte for byte") {
+  const auto file = test::open_augment_file();
+  if (!file) return;
+  for (const char* group : {"eval_resize256_crop224", "eval_small"}) {
+    for (const std::string& path : file->cases(group)) {
+      CAPTURE(path);
+      const Image input = file->input(path);
+      const ImageSize size = resize_shorter(input.size(), file->integer(path, "resize"));
+      const Image resized = resize(input, size, filter_of(*file, path));
+      CHECK(center_crop(resized, file->integer(path, "crop")) == file->image(path));
+    }
+  }
+}
+
+TEST_CASE("crops keep the pixels and pad with black") {
+  const Image image = generated("synth", 4, 5);
+  const Image part = crop(image, {1, 2, 2, 3});
+  CHECK(part.at(0, 0)[1] == image.at(1, 2)[1]);
+  CHECK(part.at(1, 2)[2] == image.at(2, 4)[2]);
+  const Image padded = padded_crop(image, {-1, 3, 3, 4});
+  CHECK(padded.at(0, 0)[2] == 0);
+  CHECK(padded.at(1, 1)[2] == image.at(0, 4)[2]);
+  CHECK(padded.at(1, 2)[2] == 0);
+  CHECK(padded_crop(image, {9, 9, 2, 2}) == Image(2, 2));
+}
+
+TEST_CASE("sizes and boxes that cannot be are errors") {
+  const Image image(4, 5);
+  CHECK_THROWS_WITH_AS(resize(image, {0, 3}, Filter::bicubic), doctest::Contains("from 4 x 5 to 0 x 3"), ShapeError);
+  CHECK_THROWS_AS(resize(Image(), {2, 3}, Filter::nearest), ShapeError);
+  CHECK_THROWS_WITH_AS(crop(image, {1, 1, 4, 4}), doctest::Contains("box 4 x 4 at row 1, column 1 is not inside"),
+                       ShapeError);
+  CHECK_THROWS_WITH_AS(parse_filter("cubic"), doctest::Contains("'cubic' is not one of"), ConfigError);
+  CHECK(to_string(parse_filter("bilinear")) == "bilinear");
+}
+
+}  // namespace vitrail::data

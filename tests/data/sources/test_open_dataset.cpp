@@ -1,0 +1,132 @@
+#include "vitrail/core/error.h"
+#include "vitrail/data/sources/open_dataset.h"
+#include "vitrail/data/sources/source_parts.h"
+#include "tests/data/samples.h"
+#include "tests/support/temporary_folder.h"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+
+namespace vitrail::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string kinds(const std::string& path) {
+  std::string out;
+  for (const SourcePart& part : find_parts(path))
+    out += (out.empty() ? "" : ", ") + (part.split.empty() ? std::string("-") : part.split) + ": " +
+           to_string(part.kind) + " " + std::to_string(part.paths.size());
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a split is known by how a name begins") {
+  CHECK(split_of("train-00001.tar.gz") == "train");
+  CHECK(split_of("train") == "train");
+  CHECK(split_of("validation.tar") == "val");
+  CHECK(split_of("val_2") == "val");
+  CHECK(split_of("t10k-images") == "test");
+  CHECK(split_of("trains") == "");
+  CHECK(split_of("values") == "");
+  CHECK(serving_split({"train", "test"}, "val") == "test");
+  CHECK(serving_split({"train", "val", "test"}, "test") == "test");
+  CHECK(serving_split({""}, "train") == "");
+  CHECK_FALSE(serving_split({"train"}, "val"));
+  CHECK_FALSE(serving_split({""}, "val"));
+}
+
+TEST_CASE("the kind and parts of what lies at a path are found") {
+  const test::TemporaryFolder folder;
+  const auto make = [&](const std::string& root, std::initializer_list<const char*> files) {
+    for (const char* file : files) test::write_file(folder.path() / root / file, "x");
+    return (folder.path() / root).string();
+  };
+  CHECK(kinds(make("shards", {"train-0.tar.gz", "train-1.tar.gz", "test.tar", "classes.txt"})) ==
+        "test: tar archives 1, train: tar archives 2");
+  CHECK(kinds(make("numbered", {"000.tar", "001.tar"})) == "-: tar archives 2");
+  CHECK(kinds(make("cifar10", {"data_batch_1.bin", "data_batch_2.bin", "test_batch.bin", "batches.meta.txt"})) ==
+        "train: CIFAR-10 2, test: CIFAR-10 1");
+  CHECK(kinds(make("cifar100", {"train.bin", "test.bin"})) == "train: CIFAR-100 1, test: CIFAR-100 1");
+  CHECK(kinds(make("mnist", {"train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte",
+                             "t10k-labels-idx1-ubyte"})) == "test: IDX 2, train: IDX 2");
+  CHECK(kinds(make("imagenet", {"train/n01/1.JPEG", "val/n01/2.JPEG"})) == "train: pictures 1, val: pictures 1");
+  CHECK(kinds(make("mixed", {"train/0.tar", "train/1.tar", "test/a/1.jpg"})) ==
+        "test: pictures 1, train: tar archives 2");
+  CHECK(kinds(make("classes", {"cat/1.jpg", "dog/2.jpg"})) == "-: pictures 1");
+  CHECK(kinds(make("flat", {"1.jpg", "2.jpg"})) == "-: pictures 1");
+  CHECK(kinds(make("h5", {"all.h5"})) == "-: HDF5 1");
+  CHECK(kinds(make("h5s", {"train.h5", "val.h5"})) == "train: HDF5 1, val: HDF5 1");
+  CHECK(kinds((folder.path() / "numbered/000.tar").string()) == "-: tar archives 1");
+
+  const std::string two =
+      make("two", {"a-train-images-idx3-ubyte", "b-train-images-idx3-ubyte", "b-test-images-idx3-ubyte"});
+  CHECK_THROWS_WITH_AS(find_parts(two), doctest::Contains("several IDX sets, name one"), DataError);
+  CHECK(kinds(two + "/b") == "test: IDX 1, train: IDX 1");
+  CHECK_THROWS_WITH_AS(find_parts(two + "/c"), doctest::Contains("does not exist"), DataError);
+  CHECK_THROWS_WITH_AS(find_parts(make("h5many", {"a.h5", "b.h5"})), doctest::Contains("name one of them"), DataError);
+  CHECK_THROWS_WITH_AS(find_parts(make("papers", {"a.pdf"})),
+                       doctest::Contains("1 files and no data set: a.pdf; accepted are"), DataError);
+  CHECK_THROWS_WITH_AS(find_parts((folder.path() / "papers/a.pdf").string()), doctest::Contains("of no known kind"),
+                       DataError);
+  fs::create_directories(folder.path() / "empty");
+  CHECK_THROWS_WITH_AS(find_parts((folder.path() / "empty").string()), doctest::Contains("it is empty"), DataError);
+}
+
+TEST_CASE("parts share their labels: from classes.txt, or from the folders of train") {
+  const test::TemporaryFolder folder;
+  const std::string root = folder.path().string();
+  for (const char* file : {"train/ant/1.bmp", "train/bee/2.bmp", "train/cow/3.bmp", "val/cow/4.bmp"})
+    test::write_file(folder.path() / file, test::bmp({1, 2, 3}));
+  CHECK(open_dataset(root, "val")->label(0) == 2);
+  CHECK(open_dataset(root, "test")->size() == 1);
+  test::write_text(folder.path() / "classes.txt", "cow\r\nbee\nant\n");
+  CHECK(open_dataset(root, "val")->label(0) == 0);
+  CHECK(open_dataset(root, "train")->label(0) == 2);
+  CHECK(open_dataset(root, "val", {.labelled = false})->label(0) == kNoLabel);
+  test::write_file(folder.path() / "val/dog/5.bmp", test::bmp({1, 2, 3}));
+  CHECK_THROWS_WITH_AS(open_dataset(root, "val"), doctest::Contains("folder of 'dog/5.bmp' is not one of the 3"),
+                       DataError);
+  fs::remove_all(folder.path() / "val");
+  CHECK_THROWS_WITH_AS(open_dataset(root, "val"), doctest::Contains("no part 'val'; there is: train (pictures)"),
+                       DataError);
+}
+
+TEST_CASE("the digits that ship with the program open by their folder") {
+  const std::string root = VITRAIL_SOURCE_DIR "/recipes/assets/digits8";
+  const auto train = open_dataset(root, "train"), val = open_dataset(root, "val");
+  CHECK(train->size() == 1437);
+  CHECK(val->size() == 360);
+  CHECK(train->classes().size() == 10);
+  CHECK(train->get(0).image.height() == 8);
+}
+
+TEST_CASE("development data opens as its notes say") {
+  const char* data = std::getenv("VITRAIL_DATA");
+  if (data == nullptr) {
+    MESSAGE("not run: set VITRAIL_DATA to the folder that holds cifar10, clothing and digits");
+    return;
+  }
+  const std::string root = data;
+  const auto cifar = open_dataset(root + "/cifar10", "val");
+  CHECK(cifar->size() == 8000);
+  CHECK(cifar->classes()[9] == "truck");
+  CHECK(cifar->get(7).image.width() == 32);
+  CHECK(open_dataset(root + "/clothing", "test")->size() == 341);
+  CHECK(open_dataset(root + "/clothing", "train")->size() == 3068);
+  CHECK(open_dataset(root + "/digits/mnist10k", "train")->size() == 8000);
+  const auto idx = open_dataset(root + "/digits/digits8", "test");
+  for (const char* name : {"digits8_contiguous.h5", "digits8_chunked_gzip.h5"}) {
+    const auto hdf5 = open_dataset(root + "/digits/" + name, "test");
+    REQUIRE(hdf5->size() == idx->size());
+    CHECK(hdf5->classes() == idx->classes());
+    for (int64_t i = 0; i < idx->size(); ++i) {
+      CHECK(hdf5->label(i) == idx->label(i));
+      CHECK(hdf5->get(i).image == idx->get(i).image);
+    }
+  }
+}
+
+}  // namespace vitrail::data

@@ -1,0 +1,64 @@
+#include "vitrail/core/error.h"
+#include "vitrail/recipes/build/build_data.h"
+#include "vitrail/recipes/eval/evaluate.h"
+#include "vitrail/recipes/models/trained_model.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/text_file.h"
+
+#include <doctest/doctest.h>
+
+using namespace vitrail;
+using namespace vitrail::recipes;
+
+TEST_CASE("a label's place among the largest logits") {
+  const Tensor logits = tensor<float>({3, 1, 2, 1, 1, 1, 0, 5, 4}, {3, 3});
+  const Tensor labels = tensor<int64_t>({2, 1, 0}, {3});
+  CHECK(label_places(logits, labels, 1) == std::vector<int64_t>{1, 1, 1});
+  CHECK(label_places(logits, labels, 2) == std::vector<int64_t>{1, 1, 2});
+  CHECK(label_places(logits, labels, 5) == std::vector<int64_t>{1, 1, 2});  // of equal ones the first class comes first
+}
+
+TEST_CASE("scores are shares of all pictures") {
+  Scores scores;
+  scores.loss = 0.5;
+  scores.all = {.pictures = 8, .top1 = 2, .top5 = 6};
+  CHECK(scores.stats() == Stats{{"loss", 0.5}, {"top1", 0.25}, {"top5", 0.75}});
+}
+
+TEST_CASE("the scores of a distilled model's heads follow its own") {
+  Scores scores;
+  scores.all = {.pictures = 4, .top1 = 2, .top5 = 4};
+  scores.heads.resize(2);
+  scores.heads[0].all = {.pictures = 4, .top1 = 1, .top5 = 4};
+  scores.heads[1].all = {.pictures = 4, .top1 = 3, .top5 = 4};
+  const Stats stats = scores.stats();
+  CHECK(stat(stats, "top1") == 0.5);
+  CHECK(stat(stats, "cls_top1") == 0.25);
+  CHECK(stat(stats, "dist_top1") == 0.75);
+  CHECK(stats.size() == 9);
+}
+
+TEST_CASE("a preview has the pictures of the first steps, at most all") {
+  const auto settings = read_settings(VITRAIL_SOURCE_DIR "/recipes/vit_digits.yaml");
+  DataConfig config = settings->sections().data;
+  config.crop = "none";
+  const Preview few = preview(config, 0, 3), all = preview(config, 0, 5000);
+  CHECK(all.images.size() == 1437);
+  REQUIRE(few.images.size() == 3);
+  for (size_t i = 0; i < 3; ++i) {
+    CHECK(few.images[i] == all.images[i]);
+    CHECK(few.captions[i] == all.captions[i]);
+  }
+  const auto dataset = open_labelled(config, "train");
+  int found = 0;  // nothing is cropped or mirrored
+  for (int64_t i = 0; i < dataset->size(); ++i) found += dataset->get(i).image == few.images[0];
+  CHECK(found >= 1);
+}
+
+TEST_CASE("what is no trained model is refused") {
+  const test::TemporaryFolder folder;
+  CHECK_THROWS_WITH_AS(load_trained_model(folder.path()), doctest::Contains("no checkpoints/best.h5 or last.h5"),
+                       ConfigError);
+  test::write_text(folder.path() / "text.h5", "not a checkpoint");
+  CHECK_THROWS_AS(load_trained_model(folder.path() / "text.h5"), IoError);
+}

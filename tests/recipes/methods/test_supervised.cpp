@@ -1,0 +1,380 @@
+#include "vitrail/core/dnnl/stats.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/core/io/safetensors.h"
+#include "vitrail/nn/state_io.h"
+#include "vitrail/recipes/run/checkpoint.h"
+#include "vitrail/recipes/config/config.h"
+#include "vitrail/recipes/run/loop.h"
+#include "vitrail/recipes/methods/supervised.h"
+#include "vitrail/recipes/models/trained_model.h"
+#include "vitrail/recipes/models/write_model.h"
+#include "tests/support/close.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/text_file.h"
+#include "tests/support/training_run.h"
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+#include <signal.h>
+#include <stdlib.h>
+
+using namespace vitrail;
+using namespace vitrail::recipes;
+using test::Outcome;
+using test::run;
+using test::StopAfter;
+namespace fs = std::filesystem;
+
+namespace {
+
+const fs::path kRecipes = fs::path(VITRAIL_SOURCE_DIR) / "recipes";
+
+/// vit_digits.yaml made smaller: 12 steps an epoch.
+std::unique_ptr<Recipe> small_digits(const std::vector<std::string>& changes = {}, SupervisedConfig* kept = nullptr) {
+  SupervisedConfig own;
+  SupervisedConfig& settings = kept == nullptr ? own : *kept;
+  Config config(settings);
+  config.read(kRecipes / "vit_digits.yaml");
+  for (const char* change :
+       {"model.embed_dim=32", "model.depth=2", "train.batch_size=119", "train.epochs=2", "schedule.warmup_epochs=0",
+        "train.log_every=1", "data.crop=none", "optim.lr=2e-3", "model.drop_rate=0.1", "model.drop_path_rate=0.1"})
+    config.set(change);
+  for (const std::string& change : changes) config.set(change);
+  return settings.build();
+}
+
+/// Trains in one go and in two; both must end with the same bytes. Returns the outcome.
+Outcome check_resumes(const std::vector<std::string>& changes, const fs::path& folder, int64_t stop = 17) {
+  Outcome reference = run(*small_digits(changes), RunFolder::create(folder / "whole", "digits"));
+  CHECK(reference.code == 0);
+  const RunFolder parts = RunFolder::create(folder / "parts", "digits");
+  const auto first = small_digits(changes);
+  StopAfter stopped(*first, stop);
+  CHECK(run(stopped, parts).code == 130);
+  const Outcome resumed = run(*small_digits(changes), parts);
+  CHECK(resumed.code == 0);
+  CHECK(resumed.last == reference.last);
+  CHECK(resumed.result["metrics"] == reference.result["metrics"]);
+  return reference;
+}
+
+/// A short run of the small digits, to be a teacher or a start. Returns its folder.
+fs::path trained_digits(const fs::path& folder, const std::vector<std::string>& changes = {}) {
+  SupervisedConfig settings;
+  Config config(settings);
+  const auto recipe = small_digits(changes, &settings);
+  const RunFolder run_folder = RunFolder::create(folder, "digits");
+  std::FILE* log = std::tmpfile();
+  run_training(*recipe, run_folder, {.command = "", .config = config.yaml(false), .out = log});
+  std::fclose(log);
+  return folder;
+}
+
+}  // namespace
+
+TEST_CASE("supervised learns, and goes on bit for bit from the middle of an epoch") {
+  const test::TemporaryFolder temp;  // dropout is on as well
+  const Outcome outcome = check_resumes({"train.ema_decay=0.9", "train.accumulate=7"}, temp.path());
+  CHECK(outcome.result["steps"] == 24);
+  const double top1 = outcome.result["metrics"]["top1"], top5 = outcome.result["metrics"]["top5"];
+  CHECK(top1 > 0.12);
+  CHECK(top5 > top1);
+  CHECK(outcome.result["metrics"].contains("ema_top1"));
+}
+
+TEST_CASE("after two steps nothing is asked of the system and no primitive is built") {
+  for (const std::string precision : {"f32", "bf16"}) {
+    const auto recipe = small_digits({"precision=" + precision, "train.ema_decay=0.9", "optim.clip_grad=1"});
+    std::vector<data::Batch> batches;  // all at once: how far ahead the loader is differs from run to run
+    for (const auto loader = recipe->load({}); batches.size() < 8;) batches.push_back(*loader->next());
+    const auto step = [&](int64_t number) { recipe->step(batches[size_t(number)], {.step = number, .lr = 1e-3}); };
+    step(0);
+    step(1);
+    const int64_t allocations = memory::system_allocations(), primitives = core::dnnl::primitives_built();
+    for (int64_t number = 2; number < 8; ++number) step(number);
+    CHECK(memory::system_allocations() == allocations);
+    CHECK(core::dnnl::primitives_built() == primitives);
+  }
+}
+
+TEST_CASE("mixed batches go on bit for bit") {
+  for (const std::string mode : {"batch", "elem"}) {
+    const test::TemporaryFolder temp;
+    check_resumes({"train.batch_size=118", "train.mixup=0.8", "train.cutmix=1", "train.label_smoothing=0.1",
+                   "train.mixup_mode=" + mode, "train.epochs=1"},
+                  temp.path(), 7);
+  }
+}
+
+TEST_CASE("repeated and augmented pictures go on bit for bit") {
+  const test::TemporaryFolder temp;
+  const Outcome outcome =
+      check_resumes({"data.repeated_aug=3", "data.crop=random_resized", "data.auto_augment=rand-m9-mstd0.5-inc1",
+                     "data.random_erasing=0.5", "train.batch_size=128"},
+                    temp.path(), 13);
+  CHECK(outcome.result["steps"] == 20);  // 1437 pictures are rounded down to a multiple of 256
+}
+
+TEST_CASE("a mixed batch in parts has the gradient of the whole") {
+  const std::vector<std::string> changes = {"train.batch_size=118", "train.cutmix=1", "model.drop_rate=0",
+                                            "model.drop_path_rate=0"};
+  std::vector<std::string> in_parts = changes;
+  in_parts.emplace_back("train.accumulate=2");
+  const auto whole = small_digits(changes), parts = small_digits(in_parts);
+  const auto batch = whole->load({})->next();
+  const Tensor before = batch->images.clone();
+  const Stats a = whole->step(*batch, {}), b = parts->step(*batch, {});
+  CHECK(stat(a, "loss") == doctest::Approx(stat(b, "loss")).epsilon(1e-5));
+  CHECK(stat(a, "grad_norm") == doctest::Approx(stat(b, "grad_norm")).epsilon(1e-4));
+  CHECK(test::max_difference(batch->images, before) == 0);  // a failed step is repeated on the same pictures
+}
+
+TEST_CASE("distilled runs report each head, are judged by the mean, and go on bit for bit") {
+  const test::TemporaryFolder temp;
+  const std::string teacher =
+      trained_digits(
+          temp.path() / "teacher",
+          {"model.arch=resnet20", "model.patch_size=~", "model.embed_dim=~", "model.depth=~", "model.num_heads=~",
+           "model.mlp_ratio=~", "model.drop_rate=0", "model.drop_path_rate=0", "model.global_pool=~", "train.epochs=1"})
+          .string();
+  for (const std::string kind : {"soft", "hard"}) {
+    const Outcome outcome =
+        check_resumes({"model.global_pool=token", "model.distilled=true", "train.epochs=1", "distillation.kind=" + kind,
+                       "distillation.teacher='" + teacher + "'", "distillation.tau=2"},
+                      temp.path() / kind, 7);
+    const auto& metrics = outcome.result["metrics"];
+    for (const char* name : {"top1", "cls_top1", "dist_top1", "cls_loss", "dist_loss"}) CHECK(metrics.contains(name));
+  }
+}
+
+TEST_CASE("compat: deit decays the distillation token, as the published code does") {
+  const test::TemporaryFolder temp;
+  const std::string teacher = trained_digits(temp.path() / "teacher", {"train.epochs=1"}).string();
+  const auto moved = [&](const std::string& compat) {
+    const auto recipe =
+        small_digits({"model.global_pool=token", "model.distilled=true", "model.drop_rate=0", "model.drop_path_rate=0",
+                      "distillation.kind=soft", "distillation.teacher='" + teacher + "'", "distillation.norm=batch",
+                      "compat=" + compat});
+    recipe->step(*recipe->load({})->next(), {.lr = 0.1, .weight_decay = 5});
+    return recipe->state();
+  };
+  const TensorMap fixed = moved("none"), published = moved("deit");
+  CHECK(test::max_difference(fixed.at("model/dist_token"), published.at("model/dist_token")) > 1e-3);
+  CHECK(test::max_difference(fixed.at("model/cls_token"), published.at("model/cls_token")) == 0);
+}
+
+TEST_CASE("the teacher sees the very pictures that the student sees") {
+  const test::TemporaryFolder temp;
+  const std::vector<std::string> plain = {"model.drop_rate=0", "model.drop_path_rate=0", "train.batch_size=118"};
+  std::vector<std::string> once = plain;
+  once.emplace_back("train.epochs=1");
+  const std::string teacher = trained_digits(temp.path() / "teacher", once).string();
+  const auto divergence = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> changes = plain;
+    for (const char* change :
+         {"train.mixup=0.8", "train.cutmix=1", "distillation.kind=soft", "data.crop=random_resized"})
+      changes.emplace_back(change);
+    changes.push_back("distillation.teacher='" + teacher + "'");
+    changes.insert(changes.end(), more.begin(), more.end());
+    const auto student = small_digits(changes);
+    student->begin();
+    return stat(student->step(*student->load({})->next(), {}), "distill_loss");
+  };
+  CHECK(divergence({}) > 1e-3);
+  CHECK(divergence({"init='" + teacher + "'"}) < 1e-6);  // the student is its teacher
+}
+
+TEST_CASE("a teacher of another normalisation sees the same pixels") {
+  const test::TemporaryFolder temp;
+  DistillationConfig config;
+  config.kind = "soft";
+  config.teacher = trained_digits(temp.path() / "teacher", {"train.epochs=1"}).string();
+  const DataConfig its = load_trained_model(config.teacher).settings->sections().data;
+  DataConfig other = its;
+  other.mean = {0.5, 0.4, 0.1};
+  other.std = {0.2, 0.5, 1};
+  const Tensor pixels = Rng(1, "pixels").uniform({4, 3, 8, 8}, 0, 1);
+  const auto normalised = [&pixels](const DataConfig& c) {
+    const Tensor mean = tensor(c.mean, {3, 1, 1}).to(DType::f32), std = tensor(c.std, {3, 1, 1}).to(DType::f32);
+    return core::div(core::sub(pixels, mean), std);
+  };
+  const Tensor a = Distillation(config, its, 10).teach(normalised(its));
+  const Tensor b = Distillation(config, other, 10).teach(normalised(other));
+  CHECK(test::max_difference(a, b) < 1e-4);
+  CHECK_THROWS_WITH_AS(Distillation(config, its, 11), doctest::Contains("has 10 classes, the data 11"), ConfigError);
+}
+
+TEST_CASE("a run starts from the weights of another, of another size too, and says what is new") {
+  const test::TemporaryFolder temp;
+  const std::string start = trained_digits(temp.path() / "start", {"train.epochs=1"}).string();
+  const auto larger = small_digits({"init='" + start + "'", "data.img_size=12", "train.ema_decay=0.9"});
+  const std::vector<std::string> notes = larger->begin();
+  REQUIRE(notes.size() == 2);
+  CHECK(notes[0] == "[init] weights of " + start);
+  CHECK(notes[1].find("resampled from 4x4 to 6x6") != std::string::npos);
+  const TensorMap state = larger->state(), theirs = read_weights(start).tensors;
+  CHECK(test::max_difference(state.at("model/head.weight"), theirs.at("head.weight")) == 0);
+  CHECK(test::max_difference(state.at("ema/head.weight"), theirs.at("head.weight")) == 0);
+
+  safetensors::save(temp.path() / "weights.safetensors", theirs);
+  const auto same = small_digits({"init='" + (temp.path() / "weights.safetensors").string() + "'"});
+  CHECK(same->begin().size() == 1);
+  CHECK(test::max_difference(same->state().at("model/pos_embed"), theirs.at("pos_embed")) == 0);
+  CHECK_THROWS_WITH_AS(small_digits({"init=nowhere.safetensors"})->begin(),
+                       doctest::Contains("nowhere.safetensors: no such file"), ConfigError);
+}
+
+TEST_CASE("a run starts from published weights, whatever their layout") {
+  const test::TemporaryFolder temp;
+  nn::VitConfig config{.img_size = 8, .patch_size = 2, .num_classes = 3, .embed_dim = 32};
+  config.depth = config.num_heads = 2;
+  config.mlp_ratio = 2;
+  const nn::VisionTransformer other(nn::Scope(5), config);
+  PublishedModel published;
+  published.architecture = config;
+  published.weights = nn::state(other);
+  write_model(published, "hf", temp.path() / "model");
+  write_model(published, "torchvision", temp.path() / "tv.safetensors");
+  for (const auto& [name, title] : {std::pair{"model", "Hugging Face ViT"}, {"tv.safetensors", "torchvision"}}) {
+    const std::string path = (temp.path() / name).string();
+    const auto recipe = small_digits({"init='" + path + "'", "model.global_pool=token"});
+    const std::vector<std::string> notes = recipe->begin();
+    REQUIRE(notes.size() == 3);
+    CHECK(notes[0] == "[init] weights of " + path + ", in the layout of " + title);
+    CHECK(notes[1].find("head.bias [10] starts anew") != std::string::npos);
+    const TensorMap state = recipe->state();
+    for (const char* weight : {"blocks.1.attn.qkv.bias", "pos_embed", "norm.weight"})
+      CHECK(test::max_difference(state.at("model/" + std::string(weight)), published.weights.at(weight)) == 0);
+  }
+  const auto deeper =
+      small_digits({"init='" + (temp.path() / "model").string() + "'", "model.global_pool=token", "model.depth=3"});
+  CHECK_THROWS_WITH_AS(deeper->begin(), doctest::Contains("missing: encoder.layer.2.attention.attention.key.bias"),
+                       IoError);
+}
+
+TEST_CASE("compat: deit has the published learning rates") {
+  const auto lr = [](const std::vector<std::string>& more) {
+    std::vector<std::string> changes = {
+        "optim.lr=1e-3",           "train.epochs=300",     "schedule.warmup_epochs=5",
+        "schedule.warmup_lr=1e-6", "schedule.min_lr=1e-5", "schedule.warmup_prefix=false",
+        "schedule.by=epoch"};
+    changes.insert(changes.end(), more.begin(), more.end());
+    const auto plan = small_digits(changes)->plan();
+    return [f = plan.lr, n = double(plan.steps_per_epoch)](double epoch) { return f(epoch * n + n - 1); };
+  };
+  const auto published = lr({"compat=deit"}), fixed = lr({});
+  const std::pair<int, double> expected[] = {{0, 1e-6},
+                                             {1, 1e-6},
+                                             {2, 2.008e-4},
+                                             {3, 4.006e-4},
+                                             {5, 8.002e-4},
+                                             {6, 9.99321619703514e-4},
+                                             {100, 7.569755007964338e-4},
+                                             {299, 1.0108561679951e-5}};
+  for (const auto& [number, rate] : expected) {
+    const auto epoch = number;
+    CAPTURE(epoch);
+    CHECK(published(epoch) == doctest::Approx(rate).epsilon(1e-12));
+    if (epoch > 0) CHECK(fixed(epoch - 1) == doctest::Approx(rate).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("a batch in parts has the gradient of the whole") {
+  const auto whole = small_digits({"model.drop_rate=0", "model.drop_path_rate=0"});
+  const auto parts = small_digits({"model.drop_rate=0", "model.drop_path_rate=0", "train.accumulate=7"});
+  const auto batch = whole->load({})->next();
+  const Stats a = whole->step(*batch, {.lr = 0, .weight_decay = 0}),
+              b = parts->step(*batch, {.lr = 0, .weight_decay = 0});
+  CHECK(stat(a, "loss") == doctest::Approx(stat(b, "loss")).epsilon(1e-5));
+  CHECK(stat(a, "acc") == stat(b, "acc"));
+  CHECK(stat(a, "grad_norm") == doctest::Approx(stat(b, "grad_norm")).epsilon(1e-4));
+}
+
+TEST_CASE("a learning rate beyond reason is stopped and named") {
+  const test::TemporaryFolder temp;
+  const RunFolder folder = RunFolder::create(temp.path() / "run", "digits");
+  const auto recipe = small_digits({"optim.lr=1e38", "optim.name=sgd", "optim.clip_grad=0"});
+  CHECK_THROWS_AS(run(*recipe, folder), NumericError);
+  CHECK_FALSE(fs::exists(folder.last()));
+}
+
+TEST_CASE("values that do not fit together are refused before training") {
+  CHECK_THROWS_WITH_AS(small_digits({"train.batch_size=2000"}),
+                       doctest::Contains("more than the 1437 training pictures"), ConfigError);
+  CHECK_THROWS_WITH_AS(small_digits({"train.accumulate=2"}),
+                       doctest::Contains("2 does not divide train.batch_size 119"), ConfigError);
+  CHECK_THROWS_WITH_AS(small_digits({"model.arch=resnet20"}), doctest::Contains("those are for vision transformers"),
+                       ConfigError);
+  CHECK_THROWS_WITH_AS(small_digits({"data.auto_augment=rand-x9"}), doctest::Contains("rand-x9"), ConfigError);
+  CHECK_THROWS_WITH_AS(small_digits({"model.width=8"}), doctest::Contains("those are for ResNets"), ConfigError);
+  CHECK_THROWS_WITH_AS(small_digits({"schedule.warmup_epochs=2"}), doctest::Contains("leaves nothing"), ConfigError);
+  CHECK_THROWS_WITH_AS(small_digits({"train.mixup=1"}), doctest::Contains("119 is odd"), ConfigError);
+  CHECK_THROWS_WITH_AS(small_digits({"distillation.kind=hard"}), doctest::Contains("kind hard needs a teacher"),
+                       ConfigError);
+  CHECK_THROWS_WITH_AS(small_digits({"model.distilled=true"}), doctest::Contains("needs global_pool: token"),
+                       ConfigError);
+  CHECK_THROWS_WITH_AS(small_digits({"model.distilled=true", "model.global_pool=token"}),
+                       doctest::Contains("needs distillation.kind soft or hard"), ConfigError);
+}
+
+TEST_CASE("the card counts parameters and operations") {
+  const ModelCard card = small_digits()->card();
+  // patch 12 * 32 + 32, positions 16 * 32, two blocks, norm, head
+  const int64_t block = 2 * 64 + (32 * 96 + 96) + (32 * 32 + 32) + (32 * 64 + 64) + (64 * 32 + 32);
+  CHECK(card.parameters == 416 + 512 + 2 * block + 64 + 330);
+  const int64_t tokens = 16, block_macs = tokens * (32 * 96 + 32 * 32 + 2 * 32 * 64) + 2 * tokens * tokens * 32;
+  CHECK(card.flops_per_image == 2 * (tokens * 12 * 32 + 2 * block_macs + 320));
+  CHECK(card.table.find("blocks.0.attn") != std::string::npos);
+}
+
+TEST_CASE("every recipe file is valid") {
+  setenv("VITRAIL_DATA", "/nowhere", 0);
+  int files = 0;
+  for (const auto& entry : fs::directory_iterator(kRecipes)) {
+    if (entry.path().extension() != ".yaml") continue;
+    CAPTURE(entry.path().string());
+    const auto settings = method_config(recipe_name(entry.path()));
+    Config config(*settings);
+    CHECK_NOTHROW(config.read(entry.path()));
+    const std::string text = test::read_text(entry.path());
+    for (const char* part : {"# Run:  ", "# Cost: ", "# Result:"}) CHECK(text.find(part) != std::string::npos);
+    ++files;
+  }
+  CHECK(files >= 5);
+}
+
+TEST_CASE("every method has the keys that all share") {
+  for (const std::string& method : methods()) {
+    const auto settings = method_config(method);
+    Fields fields;
+    settings->describe(fields);
+    for (const char* key : {"out", "seed", "precision", "data.root", "train.epochs", "train.batch_size", "optim.lr"}) {
+      CAPTURE(key);
+      CHECK(fields.find(key) != nullptr);
+    }
+  }
+  CHECK_THROWS_WITH_AS(method_config("supervized"), doctest::Contains("did you mean 'supervised'?"), ConfigError);
+}
+
+TEST_CASE("learning rates") {
+  OptimConfig optim;
+  optim.lr = 1e-3;
+  CHECK(optim.peak_lr(64) == 1e-3);
+  optim.lr_per_images = 256;
+  CHECK(optim.peak_lr(64) == 2.5e-4);
+
+  ScheduleConfig schedule;
+  schedule.warmup_epochs = 1;
+  for (const char* name : {"cosine", "linear", "step", "constant"}) {
+    CAPTURE(name);
+    schedule.name = name;
+    const auto lr = build_schedule(schedule, 0.1, 5, 10);
+    CHECK(lr(0) == doctest::Approx(0.01));
+    CHECK(lr(9) == doctest::Approx(0.1));
+    CHECK(lr(49) <= 0.1);
+  }
+  schedule.name = "cosine";
+  CHECK(build_schedule(schedule, 0.1, 5, 10)(49) < 0.001);
+}

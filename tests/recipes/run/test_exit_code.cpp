@@ -1,0 +1,22 @@
+#include "vitrail/core/error.h"
+#include "vitrail/recipes/run/exit_code.h"
+
+#include <doctest/doctest.h>
+
+#include <new>
+
+using namespace vitrail;
+using namespace vitrail::recipes;
+
+TEST_CASE("exit codes tell whose fault it is") {
+  CHECK(exit_code(ConfigError("x")) == 2);
+  CHECK(exit_code(DataError("x")) == 3);
+  CHECK(exit_code(OutOfMemory("x")) == 4);
+  CHECK(exit_code(std::bad_alloc()) == 4);
+  CHECK(exit_code(DiskFull("x")) == 4);
+  CHECK(exit_code(IoError("x")) == 1);
+  CHECK(exit_code(NumericError("x")) == 1);
+  CHECK(exit_code(std::runtime_error("x")) == 1);
+  CHECK(run_program([](int argc, char**) { return argc; }, 7, nullptr) == 7);
+  CHECK(run_program([](int, char**) -> int { throw ConfigError("expected by a test"); }, 0, nullptr) == 2);
+}

@@ -1,0 +1,91 @@
+#include "tools/commands/image_list.h"
+
+#include "vitrail/autograd/scope.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/data/sources/folder_index.h"
+#include "vitrail/data/sources/image_folder.h"
+#include "vitrail/data/load/loader.h"
+#include "vitrail/data/io/lines.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+
+namespace vitrail::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<std::string> lines_of_input() {
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(std::cin, line);)
+    if (!line.empty()) lines.push_back(line);
+  return lines;
+}
+
+void add(std::vector<std::string>& names, const std::string& path) {
+  check<DataError>(fs::exists(path), "pictures", "{}: no such file or folder", path);
+  if (!fs::is_directory(path)) {
+    names.push_back(path);
+    return;
+  }
+  for (const std::string& file : data::index_folder(path, false).files)
+    names.push_back((fs::path(path) / file).string());
+}
+
+}  // namespace
+
+void FeatureArguments::add_to(CLI::App& command) {
+  command
+      .add_option("-m,--model", model,
+                  "folder of a run or its checkpoint, a published model's folder, or a .safetensors file")
+      ->required();
+  command.add_option("pictures", pictures, "pictures and folders of pictures; - for standard input");
+  command.add_option("--list", list, "file with the name of a picture on each line")->check(CLI::ExistingFile);
+  command.add_option("--precision", precision, "of matrix products: f32 or bf16")
+      ->check(CLI::IsMember({"f32", "bf16"}))
+      ->capture_default_str();
+  command.add_option("--batch", batch, "pictures at a time")->check(CLI::Range(1, 4096))->capture_default_str();
+}
+
+recipes::OpenModel FeatureArguments::open() const {
+  recipes::OpenModel opened = recipes::open_model(model);
+  for (const std::string& note : opened.notes) fmt::print(stderr, "{}: {}\n", model, note);
+  return opened;
+}
+
+NamedPictures FeatureArguments::named_pictures() const {
+  NamedPictures result;
+  for (const std::string& path : pictures) {
+    if (path == "-")
+      for (const std::string& line : lines_of_input()) add(result.names, line);
+    else
+      add(result.names, path);
+  }
+  if (!list.empty())
+    for (const std::string& line : data::read_lines(list)) add(result.names, line);
+  check<DataError>(!result.names.empty(), "pictures",
+                   "none given, or none found: name files or folders, or - or --list");
+  result.dataset = data::make_file_dataset(".", result.names, {});
+  return result;
+}
+
+Tensor features_of(const recipes::OpenModel& model, const data::Dataset& pictures, const FeatureArguments& arguments,
+                   bool normalise, TerminalProgress& progress) {
+  const int64_t side = model.preprocessing.img_size();
+  data::LoaderOptions options;
+  options.batch_size = std::min(arguments.batch, pictures.size());
+  options.views = {{{3, side, side}}};
+  options.workers = 2;
+  data::BadFiles bad_files(data::OnError::fail, 0);
+  data::Loader loader(pictures, model.preprocessing.transform(), options, bad_files);
+  const ag::Autocast precision(parse_dtype(arguments.precision));
+  const auto set = recipes::extract_features(model.image_features, loader, progress.tick("features"));
+  return normalise ? recipes::normalized(set).features : set.features;
+}
+
+}  // namespace vitrail::tools

@@ -1,0 +1,62 @@
+#include "tools/commands/images.h"
+
+#include "vitrail/core/error.h"
+#include "vitrail/data/augment/normalize.h"
+#include "vitrail/data/sources/image_folder.h"
+#include "vitrail/data/image/resize.h"
+
+#include <algorithm>
+
+namespace vitrail::tools {
+
+namespace fs = std::filesystem;
+
+void PictureArguments::add_to(CLI::App& command) {
+  command
+      .add_option("checkpoint", checkpoint,
+                  "folder of a run or its checkpoint, a published model's folder, or a .safetensors file")
+      ->required();
+  command.add_option("pictures", pictures, "picture, or folder of pictures")->required();
+  command.add_option("-o,--out", out, "PNG file to write")->capture_default_str();
+  command.add_option("--size", size, "shorter side that the model sees; 0: twice the usual")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
+  command.add_option("-n,--count", count, "pictures of a folder")->check(CLI::Range(1, 256))->capture_default_str();
+}
+
+std::vector<Picture> read_pictures(const fs::path& path, int64_t most) {
+  check<DataError>(fs::exists(path), "pictures", "{}: no such file or folder", path.string());
+  if (!fs::is_directory(path)) return {{path.filename().string(), data::read_image(path)}};
+  const auto folder = data::open_image_folder(path.string(), {.labelled = false});
+  std::vector<Picture> pictures;
+  for (int64_t i = 0; i < std::min(most, folder->size()); ++i)
+    pictures.push_back({fs::path(folder->name(i)).filename().string(), folder->get(i).image});
+  return pictures;
+}
+
+nn::VisionTransformer& transformer_of(const recipes::TrainedModel& trained, const char* command) {
+  auto* vit = dynamic_cast<nn::VisionTransformer*>(trained.model.get());
+  check<ConfigError>(vit != nullptr, command, "{} holds no vision transformer", trained.checkpoint.string());
+  return *vit;
+}
+
+data::Image fit_to_patches(const data::Image& image, int64_t shorter, int64_t patch_size) {
+  const data::ImageSize size = data::resize_shorter(image.size(), std::max(shorter, patch_size));
+  const data::Image resized = data::resize(image, size, data::Filter::bicubic);
+  const int64_t height = size.height / patch_size * patch_size, width = size.width / patch_size * patch_size;
+  return data::crop(resized, {(size.height - height) / 2, (size.width - width) / 2, height, width});
+}
+
+Tensor to_input(const data::Image& image, const recipes::DataConfig& c) {
+  Tensor input = Tensor::empty({1, 3, image.height(), image.width()});
+  data::Normalize({c.mean[0], c.mean[1], c.mean[2]}, {c.std[0], c.std[1], c.std[2]})(image, input.span<float>());
+  return input;
+}
+
+data::Image enlarged(const data::Image& image, int64_t side) {
+  const int64_t shorter = std::min(image.height(), image.width()), factor = (side + shorter - 1) / shorter;
+  if (factor <= 1) return image;
+  return data::resize(image, {image.height() * factor, image.width() * factor}, data::Filter::nearest);
+}
+
+}  // namespace vitrail::tools
