@@ -2,8 +2,8 @@
 // so modules need no prefix. Shapes, sources and errors are documented with the kernels.
 #pragma once
 
-#include "vitrail/core/ops.h"
 #include "vitrail/autograd/tape.h"
+#include "vitrail/core/ops.h"
 
 #include <functional>
 #include <optional>

@@ -2,8 +2,8 @@
 // from the end, hands each node its output's gradient and destroys both, so that memory falls at every step.
 #pragma once
 
-#include "vitrail/core/tensor.h"
 #include "vitrail/autograd/parameter.h"
+#include "vitrail/core/tensor.h"
 
 #include <functional>
 #include <initializer_list>

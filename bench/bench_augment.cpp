@@ -1,4 +1,4 @@
-// bench_augment: how many pictures a second are decoded and made into DINO's views, and what each operation takes.
+// bench_augment: how many images a second are decoded and made into DINO's views, and what each operation takes.
 // bench/peer_torchvision.py prints the same for torchvision and Pillow.
 
 #include "vitrail/core/error.h"
@@ -43,7 +43,7 @@ double median_ms(double seconds, const std::function<void()>& fn) {
   return times[times.size() / 2];
 }
 
-/// Room for the views of one picture.
+/// Room for the views of one image.
 struct Room {
   explicit Room(const data::MultiCrop& crop) {
     for (const data::Views& views : crop.views())
@@ -54,7 +54,7 @@ struct Room {
   std::vector<std::span<float>> places;
 };
 
-/// Pictures a second through fn(sample, room) on several threads.
+/// Images a second through fn(sample, room) on several threads.
 double images_per_second(int threads, double seconds, const data::MultiCrop& crop,
                          const std::function<void(uint64_t, Room&)>& fn) {
   std::atomic<uint64_t> next = 0;
@@ -71,12 +71,12 @@ double images_per_second(int threads, double seconds, const data::MultiCrop& cro
   return double(next) / seconds_since(start);
 }
 
-nlohmann::ordered_json operations(std::span<const std::byte> file, const data::Image& picture, double seconds) {
+nlohmann::ordered_json operations(std::span<const std::byte> file, const data::Image& image, double seconds) {
   using namespace data;
-  const int64_t height = picture.height(), width = picture.width();
+  const int64_t height = image.height(), width = image.width();
   const Box box{height / 10, width / 10, height * 8 / 10, width * 8 / 10};
   const Box small{height / 10, width / 10, height / 2, width * 4 / 10};
-  Image view = resized_crop(picture, box, {224, 224}, Filter::bicubic);
+  Image view = resized_crop(image, box, {224, 224}, Filter::bicubic);
   const Normalize normalize(kImageNetMean, kImageNetStd);
   std::vector<float> floats(view.pixels().size());
 
@@ -86,8 +86,8 @@ nlohmann::ordered_json operations(std::span<const std::byte> file, const data::I
     time(name, [&] { view = op(std::move(view)); });
   };
   time("decode", [&] { decode_image(file); });
-  time("resized_crop_224", [&] { resized_crop(picture, box, {224, 224}, Filter::bicubic); });
-  time("resized_crop_96", [&] { resized_crop(picture, small, {96, 96}, Filter::bicubic); });
+  time("resized_crop_224", [&] { resized_crop(image, box, {224, 224}, Filter::bicubic); });
+  time("resized_crop_96", [&] { resized_crop(image, small, {96, 96}, Filter::bicubic); });
   on_view("flip", flip_horizontal);
   on_view("brightness", [](Image i) { return adjust_brightness(std::move(i), 1.01); });
   on_view("contrast", [](Image i) { return adjust_contrast(std::move(i), 0.99); });
@@ -107,9 +107,8 @@ struct Options {
 };
 
 int bench_augment(int argc, char** argv) {
-  CLI::App app(
-      "Pictures a second, decoded and made into 2 views of 224 and 8 of 96, and milliseconds of each operation.",
-      "bench_augment");
+  CLI::App app("Images a second, decoded and made into 2 views of 224 and 8 of 96, and milliseconds of each operation.",
+               "bench_augment");
   Options o;
   app.add_option("file", o.file, "a JPEG or PNG")->required();
   app.add_option("--threads", o.threads, "that make views at the same time")
@@ -125,17 +124,17 @@ int bench_augment(int argc, char** argv) {
 
   const std::string bytes = read_file(o.file, int64_t{64} << 20);
   const auto file = std::as_bytes(std::span(bytes));
-  const data::Image picture = data::decode_image(file);
+  const data::Image image = data::decode_image(file);
   const data::MultiCrop crop({});
   nlohmann::ordered_json out = {{"file", o.file},
-                                {"height", picture.height()},
-                                {"width", picture.width()},
+                                {"height", image.height()},
+                                {"width", image.width()},
                                 {"bytes", bytes.size()},
                                 {"threads", o.threads}};
-  out["ms"] = operations(file, picture, o.seconds / 20);
+  out["ms"] = operations(file, image, o.seconds / 20);
   out["augmented_per_s"] = images_per_second(o.threads, o.seconds / 2, crop, [&](uint64_t sample, Room& room) {
     Rng rng(0, "augment", sample);
-    crop(picture, rng, room.places);
+    crop(image, rng, room.places);
   });
   out["images_per_s"] = images_per_second(o.threads, o.seconds / 2, crop, [&](uint64_t sample, Room& room) {
     Rng rng(0, "augment", sample);

@@ -1,10 +1,10 @@
-// bench_recipe: how many pictures a second a recipe trains on as it is, beside the same steps on batches that were made
+// bench_recipe: how many images a second a recipe trains on as it is, beside the same steps on batches that were made
 // beforehand: what reading and augmenting cost it.
 
 #include "vitrail/core/error.h"
+#include "vitrail/recipes/models/trained_model.h"
 #include "vitrail/recipes/run/exit_code.h"
 #include "vitrail/recipes/run/recipe.h"
-#include "vitrail/recipes/models/trained_model.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -38,7 +38,7 @@ std::vector<data::Batch> first_batches(recipes::Recipe& recipe, int n) {
   return batches;
 }
 
-/// Pictures a second through n batches.
+/// Images a second through n batches.
 double images_per_second(recipes::Recipe& recipe, int n, const std::function<data::Batch()>& next) {
   const auto start = std::chrono::steady_clock::now();
   for (int i = 0; i < n; ++i) recipe.step(next(), {.lr = recipe.plan().lr(0), .weight_decay = 0});
@@ -47,7 +47,7 @@ double images_per_second(recipes::Recipe& recipe, int n, const std::function<dat
 }
 
 int bench_recipe(int argc, char** argv) {
-  CLI::App app("Pictures a second of a recipe, and of its steps alone, on batches made beforehand.", "bench_recipe");
+  CLI::App app("Images a second of a recipe, and of its steps alone, on batches made beforehand.", "bench_recipe");
   Options o;
   app.add_option("recipe", o.recipe, "a recipe file")->required();
   app.add_option("changes", o.changes, "key=value");

@@ -1,18 +1,18 @@
 // bench_step: the time of one training step of a method (or of a model's forward pass) on random inputs, beside the
 // rate that the machine reaches on one large product in the same run.
 
+#include "bench/methods.h"
 #include "vitrail/autograd/profile.h"
 #include "vitrail/autograd/scope.h"
-#include "bench/methods.h"
 #include "vitrail/core/dnnl/matmul.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/parallel.h"
 #include "vitrail/core/rng.h"
 #include "vitrail/recipes/build/build_data.h"
-#include "vitrail/recipes/run/environment.h"
-#include "vitrail/recipes/run/exit_code.h"
 #include "vitrail/recipes/methods/supervised.h"
 #include "vitrail/recipes/models/trained_model.h"
+#include "vitrail/recipes/run/environment.h"
+#include "vitrail/recipes/run/exit_code.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>

@@ -64,14 +64,14 @@ class Model:
         weights = (scores if mask is None else scores + mask).softmax(-1)
         return self.linear(names[3], (weights @ v).transpose(1, 2).reshape(b, n, dim))
 
-    def pixels(self, pictures):
+    def pixels(self, images):
         """Shorter side, central square, mean and deviation, as preprocessor_config.json says."""
         p, side = self.preprocessor, self.preprocessor["size"]["shortest_edge"]
         crop = p["crop_size"]["height"]
         mean, std = (np.asarray(p[key], np.float32) for key in ("image_mean", "image_std"))
         batch = []
-        for picture in pictures:
-            image = Image.open(picture).convert("RGB")
+        for image in images:
+            image = Image.open(image).convert("RGB")
             w, h = image.size
             size = (side, int(side * h / w)) if w <= h else (int(side * w / h), side)
             image = image.resize(size, Image.Resampling(p["resample"]))
@@ -174,13 +174,13 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("command", choices=["features", "zero-shot"])
     p.add_argument("model")
-    p.add_argument("pictures", nargs="+")
+    p.add_argument("images", nargs="+")
     p.add_argument("--labels", nargs="+", default=[])
     p.add_argument("-o", "--out")
     p.add_argument("--batch", type=int, default=16)
     args = p.parse_intermixed_args()
     files = []
-    for path in args.pictures:
+    for path in args.images:
         files += sorted(os.path.join(path, f) for f in os.listdir(path)) if os.path.isdir(path) else [path]
 
     torch.set_num_threads(os.cpu_count())

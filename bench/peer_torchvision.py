@@ -2,7 +2,7 @@
 """The measurements of bench_augment with torchvision on Pillow: prints the same keys as one JSON object.
 
 apt install python3-torchvision python3-pil; then /usr/bin/python3 bench/peer_torchvision.py photo.jpg
---make OUT first writes the picture as a JPEG of 500 x 375, quality 90, the usual size in ImageNet, for both to read.
+--make OUT first writes the image as a JPEG of 500 x 375, quality 90, the usual size in ImageNet, for both to read.
 """
 
 import argparse
@@ -52,8 +52,8 @@ def view(size, scale, blur, solarize=False):
 VIEWS = [view(224, (0.4, 1), 1), view(224, (0.4, 1), 0.1, True)] + 8 * [view(96, (0.05, 0.4), 0.5)]
 
 
-def augment(picture):
-    return [view(picture) for view in VIEWS]
+def augment(image):
+    return [view(image) for view in VIEWS]
 
 
 def decode(data):
@@ -78,16 +78,16 @@ def per_second(seconds, fn):
     return count / (time.perf_counter() - start)
 
 
-def operations(data, picture, seconds):
-    w, h = picture.size
+def operations(data, image, seconds):
+    w, h = image.size
     bicubic = transforms.InterpolationMode.BICUBIC
     box, small = (h // 10, w // 10, h * 8 // 10, w * 8 // 10), (h // 10, w // 10, h // 2, w * 4 // 10)
-    crop = F.resized_crop(picture, *box, (224, 224), bicubic)
+    crop = F.resized_crop(image, *box, (224, 224), bicubic)
     normalize = transforms.Compose(VIEWS[0].transforms[-2:])
     calls = {
         "decode": lambda: decode(data),
-        "resized_crop_224": lambda: F.resized_crop(picture, *box, (224, 224), bicubic),
-        "resized_crop_96": lambda: F.resized_crop(picture, *small, (96, 96), bicubic),
+        "resized_crop_224": lambda: F.resized_crop(image, *box, (224, 224), bicubic),
+        "resized_crop_96": lambda: F.resized_crop(image, *small, (96, 96), bicubic),
         "flip": lambda: F.hflip(crop),
         "brightness": lambda: F.adjust_brightness(crop, 1.01),
         "contrast": lambda: F.adjust_contrast(crop, 0.99),
@@ -113,10 +113,10 @@ def main():
         args.file = args.make
     with open(args.file, "rb") as f:
         data = f.read()
-    picture = decode(data)
-    out = {"file": args.file, "height": picture.size[1], "width": picture.size[0], "bytes": len(data), "threads": 1}
-    out["ms"] = operations(data, picture, args.seconds / 20)
-    out["augmented_per_s"] = per_second(args.seconds / 2, lambda: augment(picture))
+    image = decode(data)
+    out = {"file": args.file, "height": image.size[1], "width": image.size[0], "bytes": len(data), "threads": 1}
+    out["ms"] = operations(data, image, args.seconds / 20)
+    out["augmented_per_s"] = per_second(args.seconds / 2, lambda: augment(image))
     out["images_per_s"] = per_second(args.seconds / 2, lambda: augment(decode(data)))
     print(json.dumps(out, indent=2))
 

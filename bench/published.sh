@@ -1,7 +1,7 @@
 #!/bin/bash
-# Published models in use: seconds from the start of the program to its first answer, and pictures a second after that, by
+# Published models in use: seconds from the start of the program to its first answer, and images a second after that, by
 # vitrail and by plain PyTorch with Pillow (bench/peer_published.py). Weights are random, files are in the page cache.
-# Usage: bench/published.sh PICTURES VOCABULARY      # a folder of pictures; CLIP's merges
+# Usage: bench/published.sh PICTURES VOCABULARY      # a folder of images; CLIP's merges
 # The two sides run in turn, ROUNDS times (3), and the fastest of each counts. RAW=FILE keeps all times.
 set -euo pipefail
 if [ $# -ne 2 ]; then
@@ -13,7 +13,7 @@ vitrail=$here/build/release/bin/vitrail
 peer=(env "OPENBLAS_CORETYPE=${OPENBLAS_CORETYPE:-SKYLAKEX}" /usr/bin/python3 "$here/bench/peer_published.py")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-pictures=("$1"/*.jpg)
+images=("$1"/*.jpg)
 "$vitrail" init --arch clip_vit_b32 --vocab "$2" -o "$work/clip" >/dev/null
 "$vitrail" init --arch dinov2_vit_b14 -o "$work/dinov2" >/dev/null
 
@@ -29,18 +29,18 @@ least() { sed -n "s/.*\"$1\", \"seconds\": \([0-9.]*\).*/\1/p" "$work/runs.jsonl
 
 labels=(--labels 'a dog' 'a cat' 'a diagram')
 for ((round = 0; round < ${ROUNDS:-3}; round++)); do
-  seconds 'zero-shot vitrail' "$vitrail" zero-shot -m "$work/clip" "${pictures[0]}" "${labels[@]}"
-  seconds 'zero-shot pytorch' "${peer[@]}" zero-shot "$work/clip" "${pictures[0]}" "${labels[@]}"
+  seconds 'zero-shot vitrail' "$vitrail" zero-shot -m "$work/clip" "${images[0]}" "${labels[@]}"
+  seconds 'zero-shot pytorch' "${peer[@]}" zero-shot "$work/clip" "${images[0]}" "${labels[@]}"
   for model in clip dinov2; do
-    for count in 1 ${#pictures[@]}; do
-      some=("${pictures[@]:0:count}")
+    for count in 1 ${#images[@]}; do
+      some=("${images[@]:0:count}")
       seconds "$model $count vitrail" "$vitrail" features -m "$work/$model" "${some[@]}" -o "$work/features.npy"
       seconds "$model $count pytorch" "${peer[@]}" features "$work/$model" "${some[@]}" -o "$work/features.npy"
     done
   done
 done
 
-n=${#pictures[@]}
+n=${#images[@]}
 first() { # what, name
   awk -v a="$(least "$2 vitrail")" -v b="$(least "$2 pytorch")" -v what="$1" \
     'BEGIN { printf "| %s | %.2f s | %.2f s | %.1f |\n", what, a, b, b / a }'
@@ -55,5 +55,5 @@ echo '| --- | --- | --- | --- |'
 first 'CLIP ViT-B/32, zero-shot: the first answer' zero-shot
 first 'CLIP ViT-B/32, features: the first answer' 'clip 1'
 first 'DINOv2 ViT-B/14, features: the first answer' 'dinov2 1'
-rate 'CLIP ViT-B/32, pictures a second' clip
-rate 'DINOv2 ViT-B/14, pictures a second' dinov2
+rate 'CLIP ViT-B/32, images a second' clip
+rate 'DINOv2 ViT-B/14, images a second' dinov2

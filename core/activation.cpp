@@ -1,5 +1,5 @@
-#include "vitrail/core/ops.h"
 #include "vitrail/core/kernels/rows.h"
+#include "vitrail/core/ops.h"
 
 namespace vitrail::core {
 namespace {

@@ -1,5 +1,5 @@
-#include "vitrail/core/kernels/attention_heads.h"
 #include "vitrail/core/error.h"
+#include "vitrail/core/kernels/attention_heads.h"
 #include "vitrail/core/ops.h"
 
 namespace vitrail::core {

@@ -1,9 +1,9 @@
 #include "vitrail/core/dnnl/conv.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/core/kernels/rows.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/core/reference/conv.h"
-#include "vitrail/core/kernels/rows.h"
 
 namespace vitrail::core {
 namespace {

@@ -1,5 +1,5 @@
-#include "vitrail/core/ops.h"
 #include "vitrail/core/kernels/rows.h"
+#include "vitrail/core/ops.h"
 
 namespace vitrail::core {
 namespace {
@@ -74,7 +74,8 @@ void embedding_backward_(Tensor& table_grad, const Tensor& dy, const Tensor& ids
       for (int64_t i = 0; i < count; ++i) {
         const int64_t row = ids_in_order[size_t(i)], n = end - begin;
         C* to = grad.place(row, begin, buffers[2]);
-        kernels::table<C>().blend(grad.read(row, begin, n, buffers[0]), 1, in.read(i, begin, n, buffers[1]), 1, 0, to, n);
+        kernels::table<C>().blend(grad.read(row, begin, n, buffers[0]), 1, in.read(i, begin, n, buffers[1]), 1, 0, to,
+                                  n);
         grad.write(row, begin, n, to);
       }
     });

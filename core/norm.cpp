@@ -1,5 +1,5 @@
-#include "vitrail/core/ops.h"
 #include "vitrail/core/kernels/rows.h"
+#include "vitrail/core/ops.h"
 
 #include <cmath>
 
@@ -103,7 +103,7 @@ LayerNormOut layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bia
     using C = decltype(c);
     for_each_row<C, 1, 1>({x}, {out.y}, [&](int64_t row, auto& in, auto& to) {
       kernels::table<C>().layer_norm(in[0], w.data<C>(), b.data<C>(), C(eps), to[0], out.mean.data<C>() + row,
-                                  out.rstd.data<C>() + row, n);
+                                     out.rstd.data<C>() + row, n);
     });
   });
   return out;

@@ -1,6 +1,6 @@
 #include "vitrail/core/error.h"
-#include "vitrail/core/ops.h"
 #include "vitrail/core/kernels/rows.h"
+#include "vitrail/core/ops.h"
 
 namespace vitrail::core {
 namespace {

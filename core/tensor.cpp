@@ -1,8 +1,8 @@
 #include "vitrail/core/tensor.h"
 
 #include "vitrail/core/error.h"
-#include "vitrail/core/parallel.h"
 #include "vitrail/core/kernels/table.h"
+#include "vitrail/core/parallel.h"
 
 #include <cstring>
 #include <utility>

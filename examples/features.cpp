@@ -1,4 +1,4 @@
-// How alike are pictures, and which of them resembles the first one most?
+// How alike are images, and which of them resembles the first one most?
 //   features dinov2-base/ query.jpg a.jpg b.jpg c.jpg
 // The model is any ViT: a folder as Hugging Face lays it, a safetensors file, or a run of any recipe.
 #include <vitrail/core/ops.h>
@@ -17,14 +17,14 @@ int main(int argc, char** argv) try {
     return 2;
   }
   const recipes::OpenModel model = recipes::open_model(argv[1]);
-  std::vector<data::Image> pictures;
-  for (int i = 2; i < argc; ++i) pictures.push_back(data::read_image(argv[i]));
+  std::vector<data::Image> images;
+  for (int i = 2; i < argc; ++i) images.push_back(data::read_image(argv[i]));
 
-  const Tensor features = model.image_features(model.preprocessing.batch(pictures));  // the class token's: [N, D]
+  const Tensor features = model.image_features(model.preprocessing.batch(images));  // the class token's: [N, D]
   const Tensor unit = core::l2_normalize(features).y;
   const Tensor cosines = core::matmul(unit, unit, core::Trans::no, core::Trans::yes);
   const auto values = cosines.span<float>();
-  const size_t n = pictures.size();
+  const size_t n = images.size();
   size_t nearest = 1;
   for (size_t i = 0; i < n; ++i) {
     for (size_t j = 0; j < n; ++j) std::printf("%7.3f", double(values[i * n + j]));

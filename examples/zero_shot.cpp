@@ -1,4 +1,4 @@
-// Which sentence fits a picture?
+// Which sentence fits an image?
 //   zero_shot clip-vit-base-patch32/ dog.jpg "a photo of a dog" "a photo of a cat" "a diagram"
 // The model is a CLIP: a folder as Hugging Face lays it, or a run of recipes/clip.yaml.
 #include <vitrail/core/ops.h>
@@ -19,10 +19,10 @@ int main(int argc, char** argv) try {
   }
   const recipes::OpenModel model = recipes::open_model(argv[1]);
   recipes::expect_texts(model, "zero_shot");
-  const std::vector<data::Image> pictures = {data::read_image(argv[2])};
+  const std::vector<data::Image> images = {data::read_image(argv[2])};
   const std::vector<std::string> sentences(argv + 3, argv + argc);
 
-  const Tensor images = core::l2_normalize(model.image_features(model.preprocessing.batch(pictures))).y;
+  const Tensor images = core::l2_normalize(model.image_features(model.preprocessing.batch(images))).y;
   const Tensor texts = core::l2_normalize(model.text_features(sentences)).y;
   const Tensor cosines = core::matmul(images, texts, core::Trans::no, core::Trans::yes);
   const Tensor probabilities = core::softmax(core::mul(cosines, scalar(model.logit_scale)));

@@ -1,6 +1,6 @@
 // check_reference: computes the cases of reference files and says how far each is from what the file expects.
-#include "vitrail/recipes/run/exit_code.h"
 #include "tools/reference/reference_case.h"
+#include "vitrail/recipes/run/exit_code.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>

@@ -1,8 +1,8 @@
 #!/bin/bash
 # One ViT on a share of CIFAR-10: plain, with augmentation, and with augmentation and a ResNet-8, trained on the same
-# pictures, as its teacher. Prints mean and deviation of the test accuracy over the seeds, and the time of a run.
+# images, as its teacher. Prints mean and deviation of the test accuracy over the seeds, and the time of a run.
 # Usage: VITRAIL_DATA=/data tools/compare_deit.sh OUT SHARE EPOCHS SEED... [key=value...]
-#        tools/compare_deit.sh runs/deit-5000 0.1 60 0 1 2      # 5,000 pictures, 3 seeds
+#        tools/compare_deit.sh runs/deit-5000 0.1 60 0 1 2      # 5,000 images, 3 seeds
 #        tools/compare_deit.sh runs/deit-50000 1 24 0           # all 50,000
 # A key=value changes the ViT's recipe, in all arms.
 # Runs that are done are not repeated, those that were stopped go on. JOBS=2 trains two at a time, with a thread each.

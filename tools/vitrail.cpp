@@ -1,9 +1,9 @@
 // vitrail COMMAND ...: looks at data, uses trained models. See tools/commands/ for the commands.
+#include "tools/commands/commands.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/parallel.h"
-#include "vitrail/recipes/run/exit_code.h"
 #include "vitrail/recipes/config/suggest.h"
-#include "tools/commands/commands.h"
+#include "vitrail/recipes/run/exit_code.h"
 
 #include <string>
 #include <vector>

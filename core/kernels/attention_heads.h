@@ -1,10 +1,10 @@
 // Matrices of single heads as factors of products: how attention reads, packs and writes them. Internal to core.
 #pragma once
 
+#include "vitrail/core/kernels/gemm.h"
+#include "vitrail/core/kernels/rows.h"
 #include "vitrail/core/matrix.h"
 #include "vitrail/core/ops.h"
-#include "vitrail/core/kernels/rows.h"
-#include "vitrail/core/kernels/gemm.h"
 
 namespace vitrail::core {
 
@@ -33,16 +33,16 @@ template <class F, class Out>
 void multiply(const Left<F>& a, const F* b, int64_t k, const Matrix<Out>& c, bool add = false) {
   const kernels::Gemm<F>& kernel = *kernels::gemm<F>();
   const kernels::GemmTask<F, Out> task{.m = c.rows,
-                                    .n = c.cols,
-                                    .steps = steps<F>(k),
-                                    .a = a.data,
-                                    .a_row = a.row,
-                                    .a_step = a.step,
-                                    .b = b,
-                                    .c = c.data,
-                                    .c_row = c.row_stride,
-                                    .bias = nullptr,
-                                    .add = add};
+                                       .n = c.cols,
+                                       .steps = steps<F>(k),
+                                       .a = a.data,
+                                       .a_row = a.row,
+                                       .a_step = a.step,
+                                       .b = b,
+                                       .c = c.data,
+                                       .c_row = c.row_stride,
+                                       .bias = nullptr,
+                                       .add = add};
   if constexpr (std::is_same_v<Out, compute_t<F>>)
     kernel.multiply(task);
   else
@@ -67,12 +67,12 @@ Left<F> left_transposed(const Matrix<const F>& x, F* buffer) {
   if (kernels::kGemmStep<F> == 1) return {x.data, 1, x.row_stride};
   const int64_t width = padded(x.cols);
   kernels::gemm<F>()->pack_rows({.k = x.rows,
-                              .n = x.cols,
-                              .x = x.data,
-                              .x_stride = x.row_stride,
-                              .y = buffer,
-                              .steps = steps<F>(x.rows),
-                              .width = width});
+                                 .n = x.cols,
+                                 .x = x.data,
+                                 .x_stride = x.row_stride,
+                                 .y = buffer,
+                                 .steps = steps<F>(x.rows),
+                                 .width = width});
   return {buffer, kernels::kGemmStep<F>, width * kernels::kGemmStep<F>};
 }
 

@@ -1,6 +1,5 @@
-#include "vitrail/core/kernels/loops/table.h"
-
 #include "vitrail/core/kernels/loops/gemm.h"
+#include "vitrail/core/kernels/loops/table.h"
 
 namespace vitrail::kernels {
 

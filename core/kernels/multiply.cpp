@@ -2,9 +2,9 @@
 
 #include "vitrail/core/dnnl/matmul.h"
 #include "vitrail/core/dnnl/stats.h"
+#include "vitrail/core/kernels/gemm.h"
 #include "vitrail/core/parallel.h"
 #include "vitrail/core/reference/matmul.h"
-#include "vitrail/core/kernels/gemm.h"
 #include "vitrail/core/tensor.h"
 
 #include <algorithm>
@@ -26,12 +26,12 @@ template <class In>
 void pack(const Matrix<const In>& x, int64_t steps, int64_t width, In* packed) {
   const bool by_rows = x.col_stride == 1;
   const kernels::PackTask<In> task{.k = x.rows,
-                                .n = x.cols,
-                                .x = x.data,
-                                .x_stride = by_rows ? x.row_stride : x.col_stride,
-                                .y = packed,
-                                .steps = steps,
-                                .width = width};
+                                   .n = x.cols,
+                                   .x = x.data,
+                                   .x_stride = by_rows ? x.row_stride : x.col_stride,
+                                   .y = packed,
+                                   .steps = steps,
+                                   .width = width};
   by_rows ? kernels::gemm<In>()->pack_rows(task) : kernels::gemm<In>()->pack_columns(task);
 }
 
@@ -63,16 +63,16 @@ void multiply_rows(const Matrix<const In>& a, const Matrix<const In>& b, const M
     const int64_t row = task / per_row * kBlockRows, col = task % per_row * wide;
     const auto target = part(c, row, kBlockRows, col, wide);
     const kernels::GemmTask<In, Out> product{.m = target.rows,
-                                          .n = target.cols,
-                                          .steps = steps,
-                                          .a = &a(row, 0),
-                                          .a_row = a.row_stride,
-                                          .a_step = kStep,
-                                          .b = packed.data<In>() + col * a.cols,
-                                          .c = target.data,
-                                          .c_row = target.row_stride,
-                                          .bias = bias ? bias + col : nullptr,
-                                          .add = false};
+                                             .n = target.cols,
+                                             .steps = steps,
+                                             .a = &a(row, 0),
+                                             .a_row = a.row_stride,
+                                             .a_step = kStep,
+                                             .b = packed.data<In>() + col * a.cols,
+                                             .c = target.data,
+                                             .c_row = target.row_stride,
+                                             .bias = bias ? bias + col : nullptr,
+                                             .add = false};
     if constexpr (std::is_same_v<Out, float>)
       kernels::gemm<In>()->multiply(product);
     else
@@ -109,16 +109,16 @@ void multiply_blocks(const Matrix<const In>& a, const Matrix<const In>& b, const
       pack(b_part, steps, 0, right);
       for (int64_t i = 0; i < target.rows; i += kBlockRows)
         kernels::gemm<In>()->multiply({.m = std::min(kBlockRows, target.rows - i),
-                                    .n = target.cols,
-                                    .steps = steps,
-                                    .a = left + i * steps * kStep,
-                                    .a_row = kStep,
-                                    .a_step = kBlockRows * kStep,
-                                    .b = right,
-                                    .c = &target(i, 0),
-                                    .c_row = target.row_stride,
-                                    .bias = nullptr,
-                                    .add = k > 0});
+                                       .n = target.cols,
+                                       .steps = steps,
+                                       .a = left + i * steps * kStep,
+                                       .a_row = kStep,
+                                       .a_step = kBlockRows * kStep,
+                                       .b = right,
+                                       .c = &target(i, 0),
+                                       .c_row = target.row_stride,
+                                       .bias = nullptr,
+                                       .add = k > 0});
     }
   });
 }

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "vitrail/core/error.h"
-#include "vitrail/core/parallel.h"
 #include "vitrail/core/kernels/table.h"
+#include "vitrail/core/parallel.h"
 #include "vitrail/core/tensor.h"
 
 #include <array>

@@ -40,7 +40,7 @@ class Pipeline final {
   }
 
  private:
-  /// The first step reads the picture as it is, so that a crop of it copies nothing.
+  /// The first step reads the image as it is, so that a crop of it copies nothing.
   struct Step {
     virtual ~Step() = default;
     virtual Image of_copy(const Image& image, Rng& rng) const = 0;

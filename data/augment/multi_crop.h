@@ -1,11 +1,11 @@
-// MultiCrop: the views that DINO makes of a picture, a few large ones and many small ones.
+// MultiCrop: the views that DINO makes of an image, a few large ones and many small ones.
 #pragma once
 
-#include "vitrail/data/load/loader.h"
-#include "vitrail/data/image/resize.h"
 #include "vitrail/data/augment/augmentation.h"
 #include "vitrail/data/augment/color.h"
 #include "vitrail/data/augment/normalize.h"
+#include "vitrail/data/image/resize.h"
+#include "vitrail/data/load/loader.h"
 
 #include <array>
 #include <span>
@@ -13,7 +13,7 @@
 
 namespace vitrail::data {
 
-/// Two global views, augmented differently, and local ones; what a Loader with views() calls for each picture.
+/// Two global views, augmented differently, and local ones; what a Loader with views() calls for each image.
 ///
 /// Each is cropped and resized, mirrored by chance, jittered in colour with probability 0.8, grey with 0.2, blurred,
 /// the second global one also solarized, and normalised. Source: Caron et al. 2021 (arXiv:2104.14294), section 3 and
@@ -22,7 +22,7 @@ class MultiCrop final {
  public:
   struct Config {
     int64_t global_size = 224, local_size = 96, local_count = 8;
-    std::array<double, 2> global_scale{0.4, 1}, local_scale{0.05, 0.4};  // shares of the picture's area
+    std::array<double, 2> global_scale{0.4, 1}, local_scale{0.05, 0.4};  // shares of the image's area
     Filter filter = Filter::bicubic;
     double hflip = 0.5;
     ColorJitter::Config jitter{.brightness = 0.4, .contrast = 0.4, .saturation = 0.2, .hue = 0.1};

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "vitrail/core/rng.h"
-#include "vitrail/data/image/image.h"
 #include "vitrail/data/augment/affine.h"
+#include "vitrail/data/image/image.h"
 
 #include <span>
 #include <string_view>

@@ -1,4 +1,4 @@
-// VerticalFlip: top and bottom exchanged, for pictures that have no up, such as those from above.
+// VerticalFlip: top and bottom exchanged, for images that have no up, such as those from above.
 #pragma once
 
 #include "vitrail/core/rng.h"
@@ -8,7 +8,7 @@
 
 namespace vitrail::data {
 
-/// The picture upside down, mirrored.
+/// The image upside down, mirrored.
 Image flip_vertical(Image image);
 
 /// Flips with a probability.

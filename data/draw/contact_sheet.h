@@ -1,4 +1,4 @@
-// A contact sheet: many images on one, in a grid with captions, to look at a data set or at what augmentations make.
+// A contact sheet: many images on one, in a grid with captions, to look at a dataset or at what augmentations make.
 #pragma once
 
 #include "vitrail/data/image/image.h"

@@ -1,4 +1,4 @@
-// Scatter plots as images: a map of features, a dot for each picture in the colour of its class.
+// Scatter plots as images: a map of features, a dot for each image in the colour of its class.
 #pragma once
 
 #include "vitrail/data/image/image.h"

@@ -9,7 +9,7 @@
 
 namespace vitrail::data {
 
-/// How the stored picture is turned or mirrored: 1 (upright) to 8, as TIFF 6.0 numbers them. 1 if the file is no JPEG,
+/// How the stored image is turned or mirrored: 1 (upright) to 8, as TIFF 6.0 numbers them. 1 if the file is no JPEG,
 /// has no EXIF part, or the part is damaged.
 int exif_orientation(std::span<const std::byte> file);
 /// The same for the TIFF structure inside the EXIF segment.
@@ -17,7 +17,7 @@ int tiff_orientation(std::span<const std::byte> tiff);
 
 /// Orientations 5 to 8 exchange height and width.
 inline bool swaps_sides(int orientation) { return orientation >= 5; }
-/// The picture as the photographer saw it.
+/// The image as the photographer saw it.
 Image upright(Image stored, int orientation);
 
 }  // namespace vitrail::data

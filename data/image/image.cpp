@@ -98,8 +98,8 @@ ImageSize stored_size(std::span<const std::byte> file) {
   check<IoError>(stbi_info_from_memory(stb_bytes(file), int(file.size()), &width, &height, &channels), "decode_image",
                  "the header is damaged or promises a side over {}", STBI_MAX_DIMENSIONS);
   const ImageSize size{height, width};
-  check<IoError>(width > 0 && height > 0, "decode_image", "the picture is {}", size);
-  check<IoError>(size.height * size.width <= kMaxPixels, "decode_image", "the picture is {}, more than {} pixels", size,
+  check<IoError>(width > 0 && height > 0, "decode_image", "the image is {}", size);
+  check<IoError>(size.height * size.width <= kMaxPixels, "decode_image", "the image is {}, more than {} pixels", size,
                  kMaxPixels);
   return size;
 }
@@ -129,7 +129,7 @@ Image decode_image(std::span<const std::byte> file) {
       stbi_load_from_memory(stb_bytes(file), int(file.size()), &width, &height, &channels, STBI_rgb), budget_free);
   check<IoError>(pixels != nullptr, "decode_image", "the file is damaged: {}", stbi_failure_reason());
   check<IoError>(width == size.width && height == size.height, "decode_image",
-                 "the header says {}, the picture is {} x {}", size, height, width);
+                 "the header says {}, the image is {} x {}", size, height, width);
 
   Image image(size);
   std::memcpy(image.data(), pixels.get(), image.pixels().size());

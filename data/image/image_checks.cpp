@@ -1,7 +1,7 @@
 #include "vitrail/data/image/image_checks.h"
 
-#include "vitrail/data/io/bytes.h"
 #include "vitrail/data/image/jpeg_segments.h"
+#include "vitrail/data/io/bytes.h"
 
 namespace vitrail::data {
 namespace {

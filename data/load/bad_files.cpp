@@ -7,16 +7,16 @@ namespace vitrail::data {
 
 void BadFiles::add(const Dataset& set, int64_t index, const std::string& reason) {
   const std::string name = set.name(index);
-  const int64_t pictures = set.size();
+  const int64_t images = set.size();
   const std::scoped_lock lock(mutex_);
   reasons_.emplace(name, reason);
   auto& broken = broken_of_[&set];
   broken.insert(index);
-  check<DataError>(policy_ == OnError::skip, "data", "broken picture {}: {}; data.on_error: skip goes on without it",
+  check<DataError>(policy_ == OnError::skip, "data", "broken image {}: {}; data.on_error: skip goes on without it",
                    name, reason);
   // How many are known when the run ends depends on how far the other workers are, so the message counts none.
-  check<DataError>(double(broken.size()) <= max_share_ * double(pictures), "data",
-                   "more of the {} pictures are broken than data.max_bad {} allows; the last is {}: {}", pictures,
+  check<DataError>(double(broken.size()) <= max_share_ * double(images), "data",
+                   "more of the {} images are broken than data.max_bad {} allows; the last is {}: {}", images,
                    max_share_, name, reason);
 }
 

@@ -19,7 +19,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Order = std::shared_ptr<const std::vector<int64_t>>;
 
-/// Pictures that a worker takes at a time, to ask for the lock less often.
+/// Images that a worker takes at a time, to ask for the lock less often.
 constexpr int64_t kRun = 4;
 
 ViewsTransform for_one_view(Transform transform, const LoaderOptions& options) {
@@ -31,7 +31,7 @@ ViewsTransform for_one_view(Transform transform, const LoaderOptions& options) {
   };
 }
 
-/// What a picture's random numbers belong to.
+/// What an image's random numbers belong to.
 uint64_t sample_number(int64_t epoch, int64_t index, int64_t repeat) {
   const uint64_t first = Rng::combine(uint64_t(epoch), uint64_t(index));
   return repeat == 0 ? first : Rng::combine(first, uint64_t(repeat));
@@ -39,7 +39,7 @@ uint64_t sample_number(int64_t epoch, int64_t index, int64_t repeat) {
 
 }  // namespace
 
-/// A window of batches: workers take runs of pictures of the newest batch and open a new batch when it is given out
+/// A window of batches: workers take runs of images of the newest batch and open a new batch when it is given out
 /// whole; the consumer takes the oldest one when it is filled.
 class Loader::Pipeline final {
  public:
@@ -53,16 +53,16 @@ class Loader::Pipeline final {
         opened_(options.start),
         mark_(Clock::now()) {
     check<ConfigError>(options.batch_size > 0, "loader", "batch_size is {}; it must be positive", options.batch_size);
-    check<ConfigError>(!options.views.empty(), "loader", "views is empty; nothing would be made of a picture");
+    check<ConfigError>(!options.views.empty(), "loader", "views is empty; nothing would be made of an image");
     for (const Views& views : options.views)
       check<ConfigError>(views.count > 0, "loader", "{} views of {}; there must be at least one", views.count,
                          views.shape);
     check<ConfigError>(options.workers > 0 && options.prefetch > 0, "loader",
                        "workers is {} and prefetch {}; both must be positive", options.workers, options.prefetch);
-    check<DataError>(batches_per_epoch() > 0, "loader", "{} pictures make no batch of {}", dataset.size(),
+    check<DataError>(batches_per_epoch() > 0, "loader", "{} images make no batch of {}", dataset.size(),
                      options.batch_size);
     check<ConfigError>(options.start.epoch >= 0 && options.start.position >= 0, "loader",
-                       "cannot start at picture {} of epoch {}", options.start.position, options.start.epoch);
+                       "cannot start at image {} of epoch {}", options.start.position, options.start.epoch);
     consumed_ = opened_ = next_batch_start(options.start);
     try {
       for (int i = 0; i < options.workers; ++i) workers_.emplace_back([this] { work(); });
@@ -113,10 +113,10 @@ class Loader::Pipeline final {
   struct Slot {
     Batch batch;
     Order order;
-    int64_t taken = 0;  // pictures given to workers
-    int64_t left = 0;   // pictures not yet filled in
+    int64_t taken = 0;  // images given to workers
+    int64_t left = 0;   // images not yet filled in
     std::exception_ptr error;
-    int64_t error_at = 0;  // the picture that error belongs to
+    int64_t error_at = 0;  // the image that error belongs to
   };
   struct Run {
     Slot* slot;
@@ -193,18 +193,18 @@ class Loader::Pipeline final {
     room_.notify_all();
   }
 
-  /// Where the views of picture i go.
+  /// Where the views of image i go.
   void find_places(Batch& batch, int64_t i, std::vector<std::span<float>>& places) const {
     places.clear();
     for (size_t k = 0; k < batch.views.size(); ++k) {
       const Views& views = options_.views[k];
-      const int64_t numel = views.shape.numel(), pictures = batch.labels.size(0);
+      const int64_t numel = views.shape.numel(), images = batch.labels.size(0);
       float* data = batch.views[k].data<float>();
-      for (int64_t v = 0; v < views.count; ++v) places.emplace_back(data + (v * pictures + i) * numel, size_t(numel));
+      for (int64_t v = 0; v < views.count; ++v) places.emplace_back(data + (v * images + i) * numel, size_t(numel));
     }
   }
 
-  /// Picture i of the batch; an exception is kept for next(), the one of the first picture if there are several. places
+  /// Image i of the batch; an exception is kept for next(), the one of the first image if there are several. places
   /// is the worker's, to be used again.
   void fill(Slot& slot, int64_t i, std::vector<std::span<float>>& places) {
     try {
@@ -223,7 +223,7 @@ class Loader::Pipeline final {
     }
   }
 
-  /// The picture at index, or the first good one after it, in a circle.
+  /// The image at index, or the first good one after it, in a circle.
   std::pair<int64_t, Sample> get_good(int64_t index) const {
     const int64_t n = dataset_.size();
     for (int64_t tried = 0; tried < n; ++tried) {
@@ -234,7 +234,7 @@ class Loader::Pipeline final {
         bad_files_.add(dataset_, at, error.what());
       }
     }
-    fail<DataError>("loader", "all {} pictures are broken; the first is {}", n, dataset_.name(0));
+    fail<DataError>("loader", "all {} images are broken; the first is {}", n, dataset_.name(0));
   }
 
   const Dataset& dataset_;

@@ -34,8 +34,8 @@ class ArrayDataset final : public Dataset {
 
   std::string name(int64_t index) const override {
     for (const PixelArray::Source& source : array_.sources) {
-      if (index < source.pictures) return source.path + "[" + std::to_string(index) + "]";
-      index -= source.pictures;
+      if (index < source.images) return source.path + "[" + std::to_string(index) + "]";
+      index -= source.images;
     }
     return "[" + std::to_string(index) + "]";
   }
@@ -59,14 +59,14 @@ std::unique_ptr<Dataset> make_array_dataset(PixelArray array, const SourceOption
   const std::string path = array.sources.empty() ? std::string("array") : array.sources.front().path;
   const Shape& shape = array.images.shape();
   check<DataError>(shape.rank() == 4 && (shape[3] == 1 || shape[3] == 3 || shape[3] == 4), "dataset",
-                   "{}: pictures are [N, H, W, C] with C 1, 3 or 4; here {}", path, shape);
-  check<DataError>(shape.numel() > 0, "dataset", "{}: no pictures; the array is {}", path, shape);
+                   "{}: images are [N, H, W, C] with C 1, 3 or 4; here {}", path, shape);
+  check<DataError>(shape.numel() > 0, "dataset", "{}: no images; the array is {}", path, shape);
   if (!options.labelled || array.labels.empty()) {
     array.labels.clear();
     array.classes.clear();
     return std::make_unique<ArrayDataset>(std::move(array));
   }
-  check<DataError>(int64_t(array.labels.size()) == shape[0], "dataset", "{}: {} labels for {} pictures", path,
+  check<DataError>(int64_t(array.labels.size()) == shape[0], "dataset", "{}: {} labels for {} images", path,
                    array.labels.size(), shape[0]);
   const auto [least, largest] = std::minmax_element(array.labels.begin(), array.labels.end());
   if (!options.classes.empty()) array.classes = options.classes;

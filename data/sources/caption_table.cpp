@@ -134,9 +134,9 @@ void for_each_caption(const std::string& path, const std::function<void(const Ca
   const MappedFile table(path);
   Rows rows(table);
   check<DataError>(rows.next(), "captions", "{}: is empty", path);
-  const auto picture = find_column(rows.fields(), kPathNames), text = find_column(rows.fields(), kTextNames);
+  const auto image = find_column(rows.fields(), kPathNames), text = find_column(rows.fields(), kTextNames);
   const auto kind = find_column(rows.fields(), kKindNames);
-  check<DataError>(picture && text, "captions",
+  check<DataError>(image && text, "captions",
                    "{}: the first line must name the columns path and caption (or filepath and title, image and "
                    "caption); it has {}",
                    path, joined(rows.fields()));
@@ -144,7 +144,7 @@ void for_each_caption(const std::string& path, const std::function<void(const Ca
     Caption caption;
     caption.text = field(rows, *text, path);
     if (is_blank(caption.text)) continue;
-    caption.path = field(rows, *picture, path);
+    caption.path = field(rows, *image, path);
     if (kind) caption.kind = field(rows, *kind, path);
     caption.line = rows.line();
     visit(caption);

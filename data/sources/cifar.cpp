@@ -22,15 +22,15 @@ std::unique_ptr<Dataset> open_cifar(const std::vector<std::string>& paths, Cifar
 
   std::vector<MappedFile> files;
   PixelArray array;
-  int64_t pictures = 0;
+  int64_t images = 0;
   for (const std::string& path : paths) {
     const auto size = int64_t(files.emplace_back(path).bytes().size());
     check<IoError>(size > 0 && size % record == 0, "cifar", "{}: {} bytes are not a whole number of {}-byte records",
                    path, size, record);
     array.sources.push_back({path, size / record});
-    pictures += size / record;
+    images += size / record;
   }
-  Tensor planes = Tensor::empty({pictures, 3, kSide, kSide}, DType::u8);
+  Tensor planes = Tensor::empty({images, 3, kSide, kSide}, DType::u8);
   uint8_t* to = planes.data<uint8_t>();
   for (const MappedFile& file : files) {
     for (size_t at = 0; at < file.bytes().size(); at += size_t(record), to += kPixels) {
@@ -40,8 +40,8 @@ std::unique_ptr<Dataset> open_cifar(const std::vector<std::string>& paths, Cifar
     }
   }
   for (size_t i = 0; i < array.labels.size(); ++i)
-    check<IoError>(array.labels[i] < classes, "cifar", "{}: picture {} has label {}; labels are below {}",
-                   paths.front(), i, array.labels[i], classes);
+    check<IoError>(array.labels[i] < classes, "cifar", "{}: image {} has label {}; labels are below {}", paths.front(),
+                   i, array.labels[i], classes);
   array.images = planes.permute({0, 2, 3, 1});  // [N, 32, 32, 3]
   for (int64_t i = 0; i < classes; ++i) array.classes.push_back(std::to_string(i));
   return make_array_dataset(std::move(array), options);

@@ -10,7 +10,7 @@ enum class CifarKind {
   cifar100,  // a coarse label, which is passed over, and a fine one
 };
 
-/// The pictures of the files in the order given. Throws IoError if a file is not a whole number of records.
+/// The images of the files in the order given. Throws IoError if a file is not a whole number of records.
 /// Source: Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images"; cs.toronto.edu/~kriz/cifar.html.
 std::unique_ptr<Dataset> open_cifar(const std::vector<std::string>& paths, CifarKind kind,
                                     const SourceOptions& options = {});

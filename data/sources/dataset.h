@@ -1,4 +1,4 @@
-// Dataset: numbered pictures with class labels, wherever they are kept. The sources beside it (folders, tar shards,
+// Dataset: numbered images with class labels, wherever they are kept. The sources beside it (folders, tar shards,
 // CIFAR, IDX, HDF5) each offer one function that makes a Dataset; open_dataset.h finds the right one for a path.
 #pragma once
 
@@ -14,7 +14,7 @@ namespace vitrail::data {
 
 using Bytes = std::vector<std::byte>;
 
-/// The label of every picture of an unlabelled set.
+/// The label of every image of an unlabelled set.
 inline constexpr int64_t kNoLabel = -1;
 
 struct Sample {
@@ -22,7 +22,7 @@ struct Sample {
   int64_t label = kNoLabel;
 };
 
-/// Pictures 0..size()-1, in an order that depends on the data alone.
+/// Images 0..size()-1, in an order that depends on the data alone.
 ///
 /// Thread: every member may be called from several threads at once.
 class Dataset {
@@ -32,13 +32,13 @@ class Dataset {
   virtual int64_t size() const = 0;
   /// Names by label; empty if the set is unlabelled.
   virtual const std::vector<std::string>& classes() const = 0;
-  /// Known without reading the picture.
+  /// Known without reading the image.
   virtual int64_t label(int64_t index) const = 0;
-  /// Throws IoError if the picture cannot be read or decoded.
+  /// Throws IoError if the image cannot be read or decoded.
   virtual Sample get(int64_t index) const = 0;
-  /// Where the picture is kept, for messages: a path, "shard.tar/member", "file.bin[17]".
+  /// Where the image is kept, for messages: a path, "shard.tar/member", "file.bin[17]".
   virtual std::string name(int64_t index) const = 0;
-  /// The picture's file as stored (JPEG, PNG or BMP); empty where the source keeps plain pixels.
+  /// The image's file as stored (JPEG, PNG or BMP); empty where the source keeps plain pixels.
   virtual Bytes encoded(int64_t index) const = 0;
 };
 

@@ -79,12 +79,12 @@ class Scan final {
     if (type == DT_UNKNOWN || type == DT_LNK) type = resolve(name, type);
     if (type == DT_DIR)
       pending_.push_back(std::move(name));
-    else if (type == DT_REG && is_picture_name(name))
+    else if (type == DT_REG && is_image_name(name))
       out_.files.push_back(std::move(name));
   }
 
   /// The type behind a link, or where the file system does not tell. A link that leads nowhere is listed as a file:
-  /// its picture is then known to be broken.
+  /// its image is then known to be broken.
   unsigned char resolve(const std::string& name, unsigned char type) {
     const std::string path = join(root_, name);
     struct stat info {};

@@ -1,4 +1,4 @@
-// The list of picture files below a folder, and its cache on disk.
+// The list of image files below a folder, and its cache on disk.
 #pragma once
 
 #include <cstdint>

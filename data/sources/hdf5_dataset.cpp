@@ -44,7 +44,7 @@ void send_pixels(const Reader& file, const std::string& group, int64_t file_size
   check<IoError>(file.dtype(path) == DType::u8, "dataset", "{} is {}; pixels are u8", path, file.dtype(path));
   const bool grey = shape.rank() == 3;
   if (grey) shape = shape.insert(3, 1);
-  check<IoError>(shape.rank() == 4, "dataset", "{} is {}; pictures are [N, H, W, C] or [N, H, W]", path, shape);
+  check<IoError>(shape.rank() == 4, "dataset", "{} is {}; images are [N, H, W, C] or [N, H, W]", path, shape);
   check<IoError>(shape.numel() / kMostCompressed <= file_size, "dataset", "{} is {}, but the file has {} bytes", path,
                  shape, file_size);
   const auto layout = texts(file, group, "layout");
@@ -145,7 +145,7 @@ PixelArray read_foreign(const std::string& path, std::string_view split, const C
   }
 }
 
-// ---- packed picture files -------------------------------------------------------------------------------------------
+// ---- packed image files -------------------------------------------------------------------------------------------
 
 class PackedFiles final : public Dataset {
  public:

@@ -1,6 +1,6 @@
-// Pictures in HDF5 files: other people's, and those that pack.h makes.
+// Images in HDF5 files: other people's, and those that pack.h makes.
 //
-//   <part>/image   u8 [N, H, W, C] or [N, H, W], pictures of one size, or
+//   <part>/image   u8 [N, H, W, C] or [N, H, W], images of one size, or
 //   <part>/file    u8 [bytes], JPEG, PNG or BMP files one after another, and
 //   <part>/offset  i64 [N + 1], where each begins; the last is the end
 //   <part>/label   integers [N]; left out if unlabelled
@@ -12,7 +12,7 @@
 //
 //   <part>/caption         u8 [bytes], the texts of M captions one after another
 //   <part>/caption_offset  i64 [M + 1], where each begins; the last is the end
-//   <part>/caption_first   i64 [N + 1]: picture i has the captions caption_first[i] to caption_first[i + 1] - 1
+//   <part>/caption_first   i64 [N + 1]: image i has the captions caption_first[i] to caption_first[i + 1] - 1
 //   <part>/caption_kind    i64 [M], a line of the group's attribute caption_kinds, or -1; left out if there are no
 //   kinds
 #pragma once

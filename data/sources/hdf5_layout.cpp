@@ -21,7 +21,7 @@ std::string group_of(const hdf5::Reader& file, const std::string& path, std::str
   if (serving) return *serving;
   std::string names;
   for (const std::string& name : file.names("")) names += " " + name;
-  fail<IoError>("dataset", "{}: no part '{}' with pictures (image, or file and offset); the file holds:{}", path, split,
+  fail<IoError>("dataset", "{}: no part '{}' with images (image, or file and offset); the file holds:{}", path, split,
                 names);
 }
 

@@ -1,4 +1,4 @@
-// Names in HDF5 files of pictures; hdf5_dataset.h says what there is.
+// Names in HDF5 files of images; hdf5_dataset.h says what there is.
 #pragma once
 
 #include "vitrail/core/io/hdf5.h"

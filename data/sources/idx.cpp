@@ -2,8 +2,8 @@
 
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
-#include "vitrail/data/sources/array_dataset.h"
 #include "vitrail/data/io/gzip.h"
+#include "vitrail/data/sources/array_dataset.h"
 
 #include <array>
 #include <cstring>
@@ -54,7 +54,7 @@ std::unique_ptr<Dataset> open_idx(const std::string& images_path, const std::str
                                   const SourceOptions& options) {
   PixelArray array;
   array.images = read_idx(images_path);
-  check<IoError>(array.images.rank() >= 3, "idx", "{} holds {}; pictures are [N, H, W] or [N, H, W, 3]", images_path,
+  check<IoError>(array.images.rank() >= 3, "idx", "{} holds {}; images are [N, H, W] or [N, H, W, 3]", images_path,
                  array.images.shape());
   if (array.images.rank() == 3) array.images = array.images.unsqueeze(3);  // [N, H, W, 1]
   array.sources = {{images_path, array.images.size(0)}};

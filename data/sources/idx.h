@@ -1,4 +1,4 @@
-// IDX, the format of MNIST: a file of pictures and a file of labels, each plain or gzipped.
+// IDX, the format of MNIST: a file of images and a file of labels, each plain or gzipped.
 #pragma once
 
 #include "vitrail/core/tensor.h"
@@ -10,7 +10,7 @@ namespace vitrail::data {
 /// if its sizes are not those of the file.
 Tensor read_idx(const std::string& path);
 
-/// Grey pictures [N, H, W] (or [N, H, W, 3]) and their labels [N]; an empty labels_path means an unlabelled set.
+/// Grey images [N, H, W] (or [N, H, W, 3]) and their labels [N]; an empty labels_path means an unlabelled set.
 std::unique_ptr<Dataset> open_idx(const std::string& images_path, const std::string& labels_path,
                                   const SourceOptions& options = {});
 

@@ -12,9 +12,9 @@ namespace {
 
 constexpr int64_t kLargestFile = int64_t{64} << 20;
 
-class PictureFiles final : public Dataset {
+class ImageFiles final : public Dataset {
  public:
-  PictureFiles(std::string root, std::vector<std::string> files, PathLabels labels)
+  ImageFiles(std::string root, std::vector<std::string> files, PathLabels labels)
       : root_(std::move(root)), files_(std::move(files)), labels_(std::move(labels)) {}
 
   int64_t size() const override { return int64_t(files_.size()); }
@@ -43,7 +43,7 @@ class PictureFiles final : public Dataset {
 }  // namespace
 
 std::unique_ptr<Dataset> make_file_dataset(std::string root, std::vector<std::string> files, PathLabels labels) {
-  return std::make_unique<PictureFiles>(std::move(root), std::move(files), std::move(labels));
+  return std::make_unique<ImageFiles>(std::move(root), std::move(files), std::move(labels));
 }
 
 std::unique_ptr<Dataset> open_image_folder(const std::string& root, const SourceOptions& options) {

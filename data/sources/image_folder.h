@@ -1,4 +1,4 @@
-// Pictures in folders, at any depth. The first folder below the root is the class.
+// Images in folders, at any depth. The first folder below the root is the class.
 #pragma once
 
 #include "vitrail/data/sources/dataset.h"
@@ -11,10 +11,10 @@ namespace vitrail::data {
 ///
 /// The list of a large folder (2,000 files or more) is kept in $XDG_CACHE_HOME/vitrail (~/.cache/vitrail) and used
 /// again while no folder below root has changed; a cache that cannot be read or written is done without.
-/// Throws IoError if a folder cannot be read; DataError if there are no pictures or folders make no classes.
+/// Throws IoError if a folder cannot be read; DataError if there are no images or folders make no classes.
 std::unique_ptr<Dataset> open_image_folder(const std::string& root, const SourceOptions& options = {});
 
-/// The picture files named, relative to root or absolute. They are opened when they are read.
+/// The image files named, relative to root or absolute. They are opened when they are read.
 std::unique_ptr<Dataset> make_file_dataset(std::string root, std::vector<std::string> files, PathLabels labels);
 
 }  // namespace vitrail::data

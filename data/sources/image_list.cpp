@@ -20,9 +20,9 @@ std::string place(const std::string& source, std::string_view nearest) {
   return source + (nearest.empty() ? ", which is empty" : ", where the nearest name is '" + std::string(nearest) + "'");
 }
 
-class ArchivedPictures final : public PictureList {
+class ArchivedImages final : public ImageList {
  public:
-  explicit ArchivedPictures(const std::vector<std::string>& paths) : shards_(paths), members_(shards_.read_index()) {
+  explicit ArchivedImages(const std::vector<std::string>& paths) : shards_(paths), members_(shards_.read_index()) {
     entries_.reserve(members_.size());
     for (size_t i = 0; i < members_.size(); ++i) {
       const auto [entry, fresh] = entries_.try_emplace(members_[i].file.name, Entry{i});
@@ -78,7 +78,7 @@ class ArchivedPictures final : public PictureList {
   std::vector<size_t> chosen_;                           // members, by number
 };
 
-class ListedFiles final : public PictureList {
+class ListedFiles final : public ImageList {
  public:
   explicit ListedFiles(const std::string& folder) : folder_(folder) {}
 
@@ -134,11 +134,11 @@ class ListedFiles final : public PictureList {
 
 }  // namespace
 
-std::unique_ptr<PictureList> list_of_archives(const std::vector<std::string>& paths) {
-  return std::make_unique<ArchivedPictures>(paths);
+std::unique_ptr<ImageList> list_of_archives(const std::vector<std::string>& paths) {
+  return std::make_unique<ArchivedImages>(paths);
 }
 
-std::unique_ptr<PictureList> list_of_files(const std::string& folder) { return std::make_unique<ListedFiles>(folder); }
+std::unique_ptr<ImageList> list_of_files(const std::string& folder) { return std::make_unique<ListedFiles>(folder); }
 
 std::string_view most_like(std::string_view wanted, const std::vector<std::string_view>& names) {
   std::string_view best;

@@ -1,13 +1,13 @@
 #include "vitrail/data/sources/open_dataset.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/data/io/lines.h"
 #include "vitrail/data/sources/cifar.h"
 #include "vitrail/data/sources/hdf5_dataset.h"
 #include "vitrail/data/sources/idx.h"
 #include "vitrail/data/sources/image_folder.h"
 #include "vitrail/data/sources/source_parts.h"
 #include "vitrail/data/sources/tar_shards.h"
-#include "vitrail/data/io/lines.h"
 
 #include <algorithm>
 #include <filesystem>

@@ -17,7 +17,7 @@ Tensor tensor_of(const Bytes& bytes) {
   return out;
 }
 
-/// Picture files one after another. They are read twice: once for their sizes.
+/// Image files one after another. They are read twice: once for their sizes.
 void write_files(hdf5::Writer& writer, const std::string& group, const Dataset& dataset) {
   Tensor offsets = Tensor::empty({dataset.size() + 1}, DType::i64);
   int64_t* offset = offsets.data<int64_t>();
@@ -41,7 +41,7 @@ void write_pixels(hdf5::Writer& writer, const std::string& group, const Dataset&
   for (int64_t i = 0; i < dataset.size(); ++i) {
     const Image image = dataset.get(i).image;
     check<DataError>(image.height() == first.height() && image.width() == first.width(), "pack",
-                     "{} is {} x {}, the first picture {} x {}; pixels are packed at one size", dataset.name(i),
+                     "{} is {} x {}, the first image {} x {}; pixels are packed at one size", dataset.name(i),
                      image.height(), image.width(), first.height(), first.width());
     std::copy_n(image.data(), row.numel(), row.data<uint8_t>());
     writer.write_rows(group + "/image", i, row);
@@ -66,23 +66,23 @@ void write_part(hdf5::Writer& writer, const PackPart& part) {
 }  // namespace
 
 int64_t pack(const std::filesystem::path& path, const std::vector<PackPart>& parts) {
-  int64_t pictures = 0;
+  int64_t images = 0;
   const std::vector<std::string>* classes = nullptr;
   for (const PackPart& part : parts) {
-    pictures += part.dataset->size();
+    images += part.dataset->size();
     check<DataError>(part.pairs == nullptr || int64_t(part.pairs->captions.size()) == part.dataset->size(), "pack",
-                     "part '{}' has {} pictures and captions of {}", part.name, part.dataset->size(),
+                     "part '{}' has {} images and captions of {}", part.name, part.dataset->size(),
                      part.pairs == nullptr ? 0 : part.pairs->captions.size());
     if (part.dataset->classes().empty()) continue;
     check<DataError>(classes == nullptr || *classes == part.dataset->classes(), "pack",
                      "the classes of part '{}' are not those of the parts before it", part.name);
     classes = &part.dataset->classes();
   }
-  check<DataError>(pictures > 0, "pack", "nothing to pack into {}", path.string());
+  check<DataError>(images > 0, "pack", "nothing to pack into {}", path.string());
   hdf5::save(path, [&](hdf5::Writer& writer) {
     for (const PackPart& part : parts) write_part(writer, part);
   });
-  return pictures;
+  return images;
 }
 
 }  // namespace vitrail::data

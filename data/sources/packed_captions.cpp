@@ -94,7 +94,7 @@ void write_captions(hdf5::Writer& writer, const std::string& group, const Pairs&
 
 int64_t for_each_packed_caption(
     const hdf5::Reader& file, const std::string& path, const std::string& group,
-    const std::function<void(int64_t picture, std::string_view text, std::string_view kind)>& visit) {
+    const std::function<void(int64_t image, std::string_view text, std::string_view kind)>& visit) {
   const std::string text = inside(group, "caption");
   const std::vector<int64_t> first = read_cuts(file, path, inside(group, "caption_first"));
   const std::vector<int64_t> offsets = read_cuts(file, path, inside(group, "caption_offset"));
@@ -107,7 +107,7 @@ int64_t for_each_packed_caption(
   const std::vector<std::string> kinds = texts(file, group, "caption_kinds");
   const std::vector<int64_t> kind_of = read_kinds(file, path, inside(group, "caption_kind"), captions, kinds.size());
 
-  int64_t picture = 0;
+  int64_t image = 0;
   for (int64_t begin = 0, end = 0; begin < captions; begin = end) {
     while (end < captions && (end == begin || offsets[size_t(end) + 1] - offsets[size_t(begin)] <= int64_t(kBlock)))
       ++end;
@@ -115,9 +115,9 @@ int64_t for_each_packed_caption(
     const Tensor rows = file.read_rows(text, origin, offsets[size_t(end)]);
     const std::string_view block(reinterpret_cast<const char*>(rows.data<uint8_t>()), size_t(rows.numel()));
     for (int64_t i = begin; i < end; ++i) {
-      while (i == first[size_t(picture) + 1]) ++picture;
+      while (i == first[size_t(image) + 1]) ++image;
       const int64_t kind = kind_of.empty() ? -1 : kind_of[size_t(i)];
-      visit(picture,
+      visit(image,
             block.substr(size_t(offsets[size_t(i)] - origin), size_t(offsets[size_t(i) + 1] - offsets[size_t(i)])),
             kind < 0 ? std::string_view() : std::string_view(kinds[size_t(kind)]));
     }

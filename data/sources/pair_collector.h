@@ -14,13 +14,13 @@ class PairCollector final {
 
   /// Whether captions of that kind are to be added; "" is no kind. To be asked of every caption.
   bool wants(std::string_view kind);
-  /// A caption of the picture of that number: one known, or the next.
-  void add(int64_t picture, std::string_view text, std::string_view kind);
-  /// The number of pictures added.
+  /// A caption of the image of that number: one known, or the next.
+  void add(int64_t image, std::string_view text, std::string_view kind);
+  /// The number of images added.
   int64_t size() const { return int64_t(pairs_.captions.size()); }
 
   /// Throws DataError naming source if there are no captions, or none of a wanted kind.
-  Pairs finish(std::unique_ptr<Dataset> pictures, const std::string& source);
+  Pairs finish(std::unique_ptr<Dataset> images, const std::string& source);
 
  private:
   std::vector<std::string> wanted_;

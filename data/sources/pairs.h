@@ -1,4 +1,4 @@
-// Pictures with captions, wherever they are kept: the one way in for whoever learns from both.
+// Images with captions, wherever they are kept: the one way in for whoever learns from both.
 #pragma once
 
 #include "vitrail/data/sources/dataset.h"
@@ -9,13 +9,13 @@
 
 namespace vitrail::data {
 
-/// Pictures and what is said of each.
+/// Images and what is said of each.
 struct Pairs {
-  std::unique_ptr<Dataset> pictures;               // unlabelled; size() == captions.size()
-  std::vector<std::vector<std::string>> captions;  // by picture, at least one each, in the order of the source
+  std::unique_ptr<Dataset> images;                 // unlabelled; size() == captions.size()
+  std::vector<std::vector<std::string>> captions;  // by image, at least one each, in the order of the source
   std::vector<std::string> kinds;                  // what kinds the captions are of; none where the source has no kinds
   std::vector<std::vector<int64_t>> kind_of;       // as captions: an index into kinds, -1 for none; empty without kinds
-  int64_t left_out = 0;                            // pictures in archives or packed files without a caption
+  int64_t left_out = 0;                            // images in archives or packed files without a caption
 };
 
 struct PairOptions {
@@ -25,13 +25,13 @@ struct PairOptions {
 /// The part of what lies at path named split: "train", "val" or "test". What is recognised, find_pair_parts in
 /// source_parts.h says; "val" and "test" stand for each other, undivided data is "train", as in open_dataset.
 ///
-///   table   rows as for_each_caption reads them. All rows of a picture are its captions; pictures come in the order
+///   table   rows as for_each_caption reads them. All rows of an image are its captions; images come in the order
 ///           of their first rows.
 ///   tar     WebDataset's layout: the text of x/1.jpg is the file x/1.txt of the same archive, trimmed.
 ///   HDF5    a file made by pack from either.
 ///
-/// Pictures without a caption, or without one of the kinds, are left out.
-/// Throws DataError naming the parts there are; the table, the line and the nearest name for a picture that is not
+/// Images without a caption, or without one of the kinds, are left out.
+/// Throws DataError naming the parts there are; the table, the line and the nearest name for an image that is not
 /// there; the kinds there are for one that no caption has. IoError for damaged files.
 Pairs open_pairs(const std::string& path, std::string_view split, const PairOptions& options = {});
 

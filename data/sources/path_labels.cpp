@@ -16,7 +16,7 @@ std::string_view first_folder(std::string_view path) {
 
 }  // namespace
 
-bool is_picture_name(std::string_view name) {
+bool is_image_name(std::string_view name) {
   const size_t dot = name.rfind('.');
   if (dot == std::string_view::npos) return false;
   std::string ending(name.substr(dot));

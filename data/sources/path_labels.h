@@ -1,4 +1,4 @@
-// Labels from paths: the class of a picture is the first folder of its path ("cat/0042.jpg" is a cat).
+// Labels from paths: the class of an image is the first folder of its path ("cat/0042.jpg" is a cat).
 #pragma once
 
 #include "vitrail/data/sources/dataset.h"
@@ -17,7 +17,7 @@ struct PathLabels {
 };
 
 /// Whether the name ends in .jpg, .jpeg, .png or .bmp, in either case.
-bool is_picture_name(std::string_view name);
+bool is_image_name(std::string_view name);
 
 /// Classes and labels of relative paths. Unlabelled if options say so or if no path has a folder.
 /// Throws DataError naming source if only some paths have one, or if a folder is not among options.classes.

@@ -158,7 +158,7 @@ Parts folder_parts(const Listing& listing) {
 }
 
 constexpr std::string_view kAccepted =
-    "accepted are class folders, pictures, train/ val/ test/ folders, .tar and .tar.gz archives, CIFAR .bin files, "
+    "accepted are class folders, images, train/ val/ test/ folders, .tar and .tar.gz archives, CIFAR .bin files, "
     "IDX files and .h5 files";
 
 Parts parts_of_folder(const std::string& path) {
@@ -169,8 +169,8 @@ Parts parts_of_folder(const std::string& path) {
   if (parts.empty()) parts = idx_parts(listing, path, std::nullopt);
   if (parts.empty()) parts = folder_parts(listing);
   if (!parts.empty()) return parts;
-  const bool pictures = std::any_of(listing.files.begin(), listing.files.end(), is_picture_name);
-  check<DataError>(pictures || !listing.folders.empty(), "dataset", "{} holds {} files and no data set: {}; {}", path,
+  const bool images = std::any_of(listing.files.begin(), listing.files.end(), is_image_name);
+  check<DataError>(images || !listing.folders.empty(), "dataset", "{} holds {} files and no dataset: {}; {}", path,
                    listing.files.size(), listing.files.empty() ? std::string("it is empty") : joined(listing.files),
                    kAccepted);
   return {{"", SourceKind::folder, {path}}};
@@ -196,11 +196,11 @@ Parts parts_of_file(const std::string& path) {
   fail<DataError>("dataset", "{} is a file of no known kind; {}", path, kAccepted);
 }
 
-// ---- pictures with captions -----------------------------------------------------------------------------------------
+// ---- images with captions -----------------------------------------------------------------------------------------
 
 constexpr std::string_view kPairsAccepted =
-    "pictures with captions are read from tables (captions.train.tsv, train.csv, captions.tsv, ...) with archives or "
-    "pictures beside them, .tar and .tar.gz archives with a .txt for each picture, and .h5 files made by vitrail pack";
+    "images with captions are read from tables (captions.train.tsv, train.csv, captions.tsv, ...) with archives or "
+    "images beside them, .tar and .tar.gz archives with a .txt for each image, and .h5 files made by vitrail pack";
 
 bool is_table_name(std::string_view name) { return ends_with_any(name, {".tsv", ".csv"}); }
 
@@ -226,7 +226,7 @@ std::string split_of_archive(std::string_view name) {
   return split_of(name);
 }
 
-/// Adds the archives that may hold the pictures of the table.
+/// Adds the archives that may hold the images of the table.
 void add_archives(SourcePart& table, const Listing& listing) {
   const Names names = listing.matching(is_tar_name);
   Names splits;
@@ -277,7 +277,7 @@ Parts pair_parts_of_file(const std::string& path) {
 
 std::string to_string(SourceKind kind) {
   constexpr std::array<std::string_view, 7> kNames = {"CIFAR-10", "CIFAR-100",        "HDF5", "tar archives", "IDX",
-                                                      "pictures", "table of captions"};
+                                                      "images",   "table of captions"};
   return std::string(kNames[size_t(kind)]);
 }
 

@@ -14,7 +14,7 @@ std::string to_string(SourceKind kind);
 struct SourcePart {
   std::string split;  // "train", "val", "test", or "" for data that is not divided
   SourceKind kind = SourceKind::folder;
-  // Archives or batches in order; IDX: pictures, labels; HDF5 and folder: one; table: it, then its pictures' archives.
+  // Archives or batches in order; IDX: images, labels; HDF5 and folder: one; table: it, then its images' archives.
   std::vector<std::string> paths;
 };
 
@@ -31,19 +31,19 @@ std::optional<std::string> serving_split(const std::vector<std::string>& there, 
 ///   HDF5           one .h5 file (its groups are the parts), or one for each of train, val, test
 ///   tar            train*.tar[.gz], val*.tar[.gz], test*.tar[.gz], or any archives as one undivided set
 ///   IDX            [prefix-]train-images-idx3-ubyte[.gz] with its labels, and t10k or test likewise
-///   folders        train/, val/ or test/, each holding archives or pictures
-///   pictures       class folders, or pictures side by side
+///   folders        train/, val/ or test/, each holding archives or images
+///   images       class folders, or images side by side
 /// path may also be a prefix of IDX files: digits/digits8 stands for digits/digits8-train-images-idx3-ubyte and so on.
 /// Throws DataError saying what was found and what is accepted.
 std::vector<SourcePart> find_parts(const std::string& path);
 
-/// The parts of pictures with captions at path, by the first rule that fits:
+/// The parts of images with captions at path, by the first rule that fits:
 ///   a file         .tsv .csv .txt (a table, of the part that its name says), .h5 .hdf5, .tar .tar.gz .tgz: that file
 ///   tables         captions.train.tsv or train.tsv, likewise val and test, or captions.tsv for undivided data;
 ///                  .csv stands for .tsv everywhere, and Flickr8k's captions.txt for captions.csv
 ///   HDF5, tar      as find_parts
 ///   folders        train/, val/ or test/, each holding archives
-/// The pictures of a table are in the archives beside it that are named after its part (train*.tar, images.train*.tar,
+/// The images of a table are in the archives beside it that are named after its part (train*.tar, images.train*.tar,
 /// or gzipped), else in any archives beside it, else files: see list_of_files.
 /// Throws DataError saying what was found and what is accepted.
 std::vector<SourcePart> find_pair_parts(const std::string& path);

@@ -33,7 +33,7 @@ class Subset final : public Dataset {
 
 std::unique_ptr<Dataset> subset(std::unique_ptr<Dataset> whole, std::vector<int64_t> indices) {
   for (const int64_t index : indices)
-    check<ShapeError>(index >= 0 && index < whole->size(), "subset", "index {} of {} pictures", index, whole->size());
+    check<ShapeError>(index >= 0 && index < whole->size(), "subset", "index {} of {} images", index, whole->size());
   return std::make_unique<Subset>(std::move(whole), std::move(indices));
 }
 
@@ -46,7 +46,7 @@ std::unique_ptr<Dataset> spread(std::unique_ptr<Dataset> whole, int64_t count) {
 
 std::unique_ptr<Dataset> stratified_subset(std::unique_ptr<Dataset> whole, double share, uint64_t seed) {
   check<ConfigError>(0 < share && share <= 1, "subset", "the share is {}; it must be above 0 and at most 1", share);
-  check<ConfigError>(!whole->classes().empty(), "subset", "the pictures have no classes to take shares of");
+  check<ConfigError>(!whole->classes().empty(), "subset", "the images have no classes to take shares of");
   if (share == 1) return whole;
   std::vector<std::vector<int64_t>> by_class(whole->classes().size());
   for (int64_t i = 0; i < whole->size(); ++i) by_class.at(size_t(whole->label(i))).push_back(i);

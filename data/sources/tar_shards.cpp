@@ -89,7 +89,7 @@ std::unique_ptr<Dataset> make_tar_dataset(TarShards shards, std::vector<TarShard
 std::unique_ptr<Dataset> open_tar_shards(const std::vector<std::string>& paths, const SourceOptions& options) {
   TarShards shards(paths);
   std::vector<TarShards::Member> members = shards.read_index();
-  std::erase_if(members, [](const TarShards::Member& member) { return !is_picture_name(member.file.name); });
+  std::erase_if(members, [](const TarShards::Member& member) { return !is_image_name(member.file.name); });
   check<DataError>(!members.empty(), "dataset", "{} holds no .jpg, .png or .bmp files", shards.names());
   std::vector<std::string_view> names;
   names.reserve(members.size());

@@ -1,9 +1,9 @@
-// Pictures in tar archives, plain or gzipped, read in place. The first folder of a member's name is its class.
+// Images in tar archives, plain or gzipped, read in place. The first folder of a member's name is its class.
 #pragma once
 
+#include "vitrail/data/io/tar.h"
 #include "vitrail/data/sources/dataset.h"
 #include "vitrail/data/sources/path_labels.h"
-#include "vitrail/data/io/tar.h"
 
 #include <span>
 
@@ -40,8 +40,8 @@ class TarShards final {
 /// The chosen members, in their order.
 std::unique_ptr<Dataset> make_tar_dataset(TarShards shards, std::vector<TarShards::Member> members, PathLabels labels);
 
-/// The pictures of the archives, in the order given and the order inside. A gzipped archive is inflated into memory.
-/// Throws IoError as read_tar_index, DataError if there are no pictures or their folders make no classes.
+/// The images of the archives, in the order given and the order inside. A gzipped archive is inflated into memory.
+/// Throws IoError as read_tar_index, DataError if there are no images or their folders make no classes.
 std::unique_ptr<Dataset> open_tar_shards(const std::vector<std::string>& paths, const SourceOptions& options = {});
 
 }  // namespace vitrail::data

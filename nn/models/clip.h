@@ -24,7 +24,7 @@ struct ClipConfig {
 ClipConfig clip_variant(std::string_view name);
 std::vector<std::string> clip_variants();
 
-/// Features of pictures and of texts, learned together. Weights start as in OpenAI's code; those of an image tower of
+/// Features of images and of texts, learned together. Weights start as in OpenAI's code; those of an image tower of
 /// another kind (VitConfig::pre_norm is false) as that tower's own, but for the projection.
 /// Source: Radford et al. 2021 (arXiv:2103.00020). Parameters are named as in VisionTransformer (timm's names);
 ///         clip_names.h has those of OpenAI and open_clip.

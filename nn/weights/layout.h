@@ -2,8 +2,8 @@
 #pragma once
 
 #include "vitrail/core/tensor_map.h"
-#include "vitrail/nn/state_io.h"
 #include "vitrail/nn/models/vision_transformer.h"
+#include "vitrail/nn/state_io.h"
 
 #include <set>
 #include <span>

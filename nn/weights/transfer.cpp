@@ -1,7 +1,7 @@
 #include "vitrail/nn/weights/transfer.h"
 
-#include "vitrail/nn/weights/architecture.h"
 #include "vitrail/nn/state_io.h"
+#include "vitrail/nn/weights/architecture.h"
 
 #include <algorithm>
 

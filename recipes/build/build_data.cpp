@@ -57,17 +57,17 @@ void DataConfig::describe(Fields& f) {
 }
 
 void DataConfig::describe_source(Fields& f) {
-  f("root", root, "where the pictures are: class folders, tar shards, CIFAR, IDX, HDF5");
+  f("root", root, "where the images are: class folders, tar shards, CIFAR, IDX, HDF5");
   f("train_split", train_split, "the part to train on");
   f("val_split", val_split, "the part to evaluate on");
-  f("subset", subset, "share of the training pictures of each class that is used", positive().up_to(1));
+  f("subset", subset, "share of the training images of each class that is used", positive().up_to(1));
   f("subset_seed", subset_seed, "which ones: the same for every seed of training", at_least(0));
 }
 
 void DataConfig::describe_augmentation(Fields& f) {
-  f("crop", crop, "random_resized: a random part of the picture; pad: shifts; none: the whole picture",
+  f("crop", crop, "random_resized: a random part of the image; pad: shifts; none: the whole image",
     one_of({"random_resized", "pad", "none"}));
-  f("crop_scale", crop_scale, "random_resized: smallest and largest share of the picture's area", between(0, 1).of(2));
+  f("crop_scale", crop_scale, "random_resized: smallest and largest share of the image's area", between(0, 1).of(2));
   f("crop_padding", crop_padding, "pad: pixels of the largest shift", at_least(0));
   f("hflip", hflip, "probability of exchanging left and right", between(0, 1));
   f("vflip", vflip, "probability of exchanging top and bottom", between(0, 1));
@@ -78,12 +78,12 @@ void DataConfig::describe_augmentation(Fields& f) {
   f("random_erasing_mode", random_erasing_mode,
     "what fills it; const: the mean colour; rand: a random colour; pixel: noise", one_of({"const", "rand", "pixel"}));
   f("random_erasing_count", random_erasing_count, "rectangles, which share the area", at_least(1));
-  f("repeated_aug", repeated_aug, "times a picture comes in a row, augmented anew; an epoch sees fewer pictures then",
+  f("repeated_aug", repeated_aug, "times an image comes in a row, augmented anew; an epoch sees fewer images then",
     at_least(1));
 }
 
 void DataConfig::describe_pixels(Fields& f) {
-  f("img_size", img_size, "side of the pictures the model sees", at_least(1));
+  f("img_size", img_size, "side of the images the model sees", at_least(1));
   f("eval_crop", eval_crop, "random_resized: share of the shorter side kept in evaluation", between(0.1, 1));
   f("interpolation", interpolation, "of resizing", one_of({"nearest", "bilinear", "bicubic"}));
   f("mean", mean, "subtracted from red, green, blue in 0..1", Limits{}.of(3));
@@ -91,11 +91,11 @@ void DataConfig::describe_pixels(Fields& f) {
 }
 
 void DataConfig::describe_reading(Fields& f) {
-  f("workers", workers, "threads that prepare pictures; results do not depend on it", at_least(1));
+  f("workers", workers, "threads that prepare images; results do not depend on it", at_least(1));
   f("prefetch", prefetch, "batches prepared ahead", at_least(1));
-  f("on_error", on_error, "a broken picture ends the run, or is skipped and listed in bad_files.tsv",
+  f("on_error", on_error, "a broken image ends the run, or is skipped and listed in bad_files.tsv",
     one_of({"fail", "skip"}));
-  f("max_bad", max_bad, "skip: the run ends if a larger share of the pictures is broken", between(0, 1));
+  f("max_bad", max_bad, "skip: the run ends if a larger share of the images is broken", between(0, 1));
 }
 
 data::ImageTransform train_transform(const DataConfig& c) {
@@ -130,7 +130,7 @@ data::ImageTransform eval_transform(const DataConfig& c) {
 }
 
 std::unique_ptr<data::Dataset> open_labelled(const DataConfig& config, const std::string& split) {
-  check<ConfigError>(!config.root.empty(), "data.root", "names no pictures; data.root=FOLDER does");
+  check<ConfigError>(!config.root.empty(), "data.root", "names no images; data.root=FOLDER does");
   auto part = data::open_dataset(config.root, split);
   check<DataError>(!part->classes().empty(), "data", "{} has no labels in its part '{}'", config.root, split);
   return part;
@@ -171,8 +171,8 @@ std::unique_ptr<data::Loader> shuffled_loader(const DataConfig& config, int64_t 
   return std::make_unique<data::Loader>(dataset, train_transform(config), options, bad_files);
 }
 
-int64_t epoch_length(const DataConfig& config, int64_t seed, int64_t pictures) {
-  return data::Sampler(pictures, true, uint64_t(seed), config.repeated_aug).length();
+int64_t epoch_length(const DataConfig& config, int64_t seed, int64_t images) {
+  return data::Sampler(images, true, uint64_t(seed), config.repeated_aug).length();
 }
 
 std::unique_ptr<data::Loader> augmented_loader(const DataConfig& config, int64_t seed, const data::Dataset& dataset,
@@ -200,8 +200,7 @@ Preview preview(const DataConfig& config, int64_t seed, int64_t count) {
   data::BadFiles bad_files = bad_files_policy(config);
   const int64_t shown = std::min(count, epoch_length(config, seed, dataset->size()));
   const auto batch = shuffled_loader(config, seed, *dataset, shown, 1, {}, bad_files)->next();
-  check<DataError>(batch.has_value(), "preview", "{} has no pictures in its part '{}'", config.root,
-                   config.train_split);
+  check<DataError>(batch.has_value(), "preview", "{} has no images in its part '{}'", config.root, config.train_split);
   Preview result;
   for (int64_t i = 0; i < shown; ++i) {
     result.images.push_back(to_image(batch->images.select(0, i), config));

@@ -1,10 +1,10 @@
-// The `data:` section of a recipe, and the pictures and loaders it asks for, for training and for a look at them.
+// The `data:` section of a recipe, and the images and loaders it asks for, for training and for a look at them.
 #pragma once
 
 #include "vitrail/data/augment/image_transform.h"
 #include "vitrail/data/load/loader.h"
-#include "vitrail/recipes/config/fields.h"
 #include "vitrail/recipes/build/preprocessing.h"
+#include "vitrail/recipes/config/fields.h"
 
 #include <memory>
 #include <optional>
@@ -40,7 +40,7 @@ struct DataConfig {
   std::optional<Preprocessing> published;
 
   void describe(Fields& f);
-  /// The same in parts: where pictures come from, what makes a training picture of one, how pixels become numbers, and
+  /// The same in parts: where images come from, what makes a training image of one, how pixels become numbers, and
   /// how files are read.
   void describe_source(Fields& f);
   void describe_augmentation(Fields& f);
@@ -48,10 +48,10 @@ struct DataConfig {
   void describe_reading(Fields& f);
 };
 
-/// What a training picture goes through, and what a validation picture does.
+/// What a training image goes through, and what a validation image does.
 data::ImageTransform train_transform(const DataConfig& config);
 data::ImageTransform eval_transform(const DataConfig& config);
-/// To what the shorter side of a validation picture is brought before its central img_size x img_size is cut out.
+/// To what the shorter side of a validation image is brought before its central img_size x img_size is cut out.
 int64_t eval_shorter_side(const DataConfig& config);
 
 /// The labelled part of config.root named split. Throws ConfigError if root is empty; DataError or IoError as
@@ -67,34 +67,34 @@ LabelledParts open_parts(const DataConfig& config);
 std::unique_ptr<data::Dataset> open_training(const DataConfig& config);
 /// An empty list with the policy of the section.
 data::BadFiles bad_files_policy(const DataConfig& config);
-/// All of a data set, once, in order, as a model is evaluated on it. dataset and bad_files outlive the loader.
+/// All of a dataset, once, in order, as a model is evaluated on it. dataset and bad_files outlive the loader.
 std::unique_ptr<data::Loader> eval_loader(const DataConfig& config, const data::Dataset& dataset, int64_t batch_size,
                                           data::BadFiles& bad_files);
 
-/// Augmented batches in random order; an epoch's last pictures that fill no batch are left out of it.
+/// Augmented batches in random order; an epoch's last images that fill no batch are left out of it.
 std::unique_ptr<data::Loader> shuffled_loader(const DataConfig& config, int64_t seed, const data::Dataset& dataset,
                                               int64_t batch_size, int64_t epochs, const data::LoaderState& start,
                                               data::BadFiles& bad_files);
 
-/// Pictures in an epoch of shuffled_loader on a data set of so many.
-int64_t epoch_length(const DataConfig& config, int64_t seed, int64_t pictures);
+/// Images in an epoch of shuffled_loader on a dataset of so many.
+int64_t epoch_length(const DataConfig& config, int64_t seed, int64_t images);
 
-/// All of a data set in order, so many times, augmented anew each time as in training.
+/// All of a dataset in order, so many times, augmented anew each time as in training.
 std::unique_ptr<data::Loader> augmented_loader(const DataConfig& config, int64_t seed, const data::Dataset& dataset,
                                                int64_t batch_size, int64_t epochs, data::BadFiles& bad_files);
 
-/// A picture [3, H, W] that was normalised as the section says; what noise put outside of 8 bits is clipped.
+/// An image [3, H, W] that was normalised as the section says; what noise put outside of 8 bits is clipped.
 data::Image to_image(const Tensor& normalized, const DataConfig& config);
 
 struct Preview {
   std::vector<data::Image> images;
   std::vector<std::string> captions;  // names of classes
 };
-/// The first pictures of a training run with that seed as the model sees them, but for the normalisation; fewer than
+/// The first images of a training run with that seed as the model sees them, but for the normalisation; fewer than
 /// count if there are fewer. Throws DataError or IoError.
 Preview preview(const DataConfig& config, int64_t seed, int64_t count);
 
-/// Labelled pictures of a training and a validation part with the same classes.
+/// Labelled images of a training and a validation part with the same classes.
 class ImageData {
  public:
   /// Throws DataError or IoError as data::open_dataset; DataError if the parts have no labels or different classes.
@@ -102,7 +102,7 @@ class ImageData {
 
   int64_t classes() const { return int64_t(parts_.train->classes().size()); }
   int64_t train_size() const { return parts_.train->size(); }
-  /// Pictures in an epoch of training: train_size(), or a little less where pictures are repeated.
+  /// Images in an epoch of training: train_size(), or a little less where images are repeated.
   int64_t epoch_size() const;
   int64_t val_size() const { return parts_.val->size(); }
   /// See shuffled_loader.

@@ -99,7 +99,7 @@ void ModelConfig::describe(Fields& f) {
   f("pos_interp", pos_interp, "ViT: how positions are resampled for another image size; size: as DeiT",
     one_of(pos_interp_names()));
   f("width", width, "ResNet: channels of the first stage, doubled in each later one; null: as arch says", at_least(1));
-  f("small_images", small_images, "ResNet: stem for pictures of about 32x32 pixels");
+  f("small_images", small_images, "ResNet: stem for images of about 32x32 pixels");
   f("checkpoint", checkpoint, "ViT: compute blocks again in the backward pass instead of keeping them");
 }
 

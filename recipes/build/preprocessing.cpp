@@ -37,7 +37,7 @@ int64_t square_side(const JsonObject& c, const char* key) {
   if (const json* value = c.find(key); value && value->is_number()) return c.integer(key, 1, kLargestSide);
   const JsonObject size = c.object(key);
   const int64_t height = size.integer("height", 1, kLargestSide), width = size.integer("width", 1, kLargestSide);
-  check<IoError>(height == width, "json", "{}: '{}' is {} x {}; pictures must become squares", c.file(), c.path(key),
+  check<IoError>(height == width, "json", "{}: '{}' is {} x {}; images must become squares", c.file(), c.path(key),
                  height, width);
   return height;
 }
@@ -127,7 +127,7 @@ Preprocessing parse_preprocessor(std::string_view text, const std::string& name,
   if (c.has("crop_size")) p.crop = square_side(c, "crop_size");
   if (!c.flag("do_center_crop", p.crop > 0)) p.crop = 0;
   check<IoError>(p.crop > 0 || p.resize == Preprocessing::Resize::exact, "json",
-                 "{}: pictures keep their proportions and are not cropped; models here take squares: it needs "
+                 "{}: images keep their proportions and are not cropped; models here take squares: it needs "
                  "'do_center_crop' or a 'size' with height and width",
                  name);
 

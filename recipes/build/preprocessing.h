@@ -1,4 +1,4 @@
-// Preprocessing: what a picture goes through before a published model sees it.
+// Preprocessing: what an image goes through before a published model sees it.
 #pragma once
 
 #include "vitrail/core/tensor.h"
@@ -16,7 +16,7 @@ namespace vitrail::recipes {
 struct DataConfig;
 
 struct Preprocessing {
-  enum class Resize { none, shorter, exact };  // exact: to a square, whatever the picture's proportions
+  enum class Resize { none, shorter, exact };  // exact: to a square, whatever the image's proportions
 
   Resize resize = Resize::shorter;
   int64_t size = 256;  // of the shorter side, or of both
@@ -28,7 +28,7 @@ struct Preprocessing {
   /// The side of the square that the model gets.
   int64_t img_size() const { return crop > 0 ? crop : size; }
   data::ImageTransform transform() const;
-  /// The pictures as the model takes them: f32 [B, 3, img_size(), img_size()].
+  /// The images as the model takes them: f32 [B, 3, img_size(), img_size()].
   /// Throws ShapeError if one does not come out at that size.
   Tensor batch(std::span<const data::Image> images) const;
   /// "shorter side to 256 (bicubic), the central 224x224, mean 0.485 0.456 0.406, std ..."
@@ -36,7 +36,7 @@ struct Preprocessing {
   bool operator==(const Preprocessing&) const = default;
 };
 
-/// What the models of a layout were published with, for pictures of that side.
+/// What the models of a layout were published with, for images of that side.
 Preprocessing published_preprocessing(const nn::Layout& layout, int64_t img_size);
 /// As a model of a recipe is evaluated.
 Preprocessing recipe_preprocessing(const DataConfig& config);

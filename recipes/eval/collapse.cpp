@@ -76,18 +76,18 @@ std::string CollapseWatch::add(const CollapseSigns& signs) {
   const auto once = [](bool& warned) { return !std::exchange(warned, true); };
   if (smooth_.entropy < kShare * most && once(warned_of_one_))
     return fmt::format(
-        "collapse: nearly all pictures go to one prototype (entropy of the teacher's mean output {:.3g} of {:.3g}); "
+        "collapse: nearly all images go to one prototype (entropy of the teacher's mean output {:.3g} of {:.3g}); "
         "raise teacher.temp, teacher.warmup_temp or teacher.momentum, or lower optim.lr",
         smooth_.entropy, most);
   if (smooth_.kl < kShare * most && smooth_.entropy >= kShare * most && once(warned_of_uniform_))
     return fmt::format(
-        "collapse: the teacher says the same of all pictures (divergence of its outputs from their mean {:.3g}, "
+        "collapse: the teacher says the same of all images (divergence of its outputs from their mean {:.3g}, "
         "entropy of the mean {:.3g} of {:.3g}); lower teacher.temp and teacher.warmup_temp, or optim.lr, or set "
         "head.norm_last_layer true",
         smooth_.kl, smooth_.entropy, most);
   if (smooth_.feat_std < kLeastStd && once(warned_of_features_))
     return fmt::format(
-        "collapse: features of all pictures are nearly one (deviation {:.3g} of at most 1, effective rank {:.1f}); "
+        "collapse: features of all images are nearly one (deviation {:.3g} of at most 1, effective rank {:.1f}); "
         "lower optim.lr, lengthen optim.warmup_epochs, or set optim.clip_grad to 0.3",
         smooth_.feat_std, smooth_.rank);
   return "";

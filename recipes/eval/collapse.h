@@ -1,4 +1,4 @@
-// Collapse: signs that a self-supervised network has stopped telling pictures apart, and what to change then. The loss
+// Collapse: signs that a self-supervised network has stopped telling images apart, and what to change then. The loss
 // does not show it.
 #pragma once
 
@@ -10,8 +10,8 @@
 namespace vitrail::recipes {
 
 struct CollapseSigns {
-  double entropy = 0;   // of the mean of the teacher's outputs, in nats: 0 if one prototype takes all pictures
-  double kl = 0;        // mean divergence of an output from that mean: 0 if all pictures look the same
+  double entropy = 0;   // of the mean of the teacher's outputs, in nats: 0 if one prototype takes all images
+  double kl = 0;        // mean divergence of an output from that mean: 0 if all images look the same
   double rank = 0;      // effective rank of the features: how many directions they spread over
   double feat_std = 0;  // deviation of features of length 1, 1 if they are spread over the sphere, 0 if all are one
 

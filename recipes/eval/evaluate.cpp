@@ -35,7 +35,7 @@ void add_scores(Scores& scores, const Tensor& logits, const Tensor& labels) {
   const std::vector<int64_t> places = label_places(logits, labels, kBest);
   for (size_t i = 0; i < places.size(); ++i)
     for (ClassScore* score : {&scores.all, &scores.classes.at(size_t(truth[i]))}) {
-      ++score->pictures;
+      ++score->images;
       score->top1 += places[i] < 1;
       score->top5 += places[i] < kBest;
     }
@@ -51,7 +51,7 @@ void add_confusion(Confusion& confusion, const Tensor& logits, const Tensor& lab
 }  // namespace
 
 Stats Scores::stats() const {
-  const double count = double(all.pictures);
+  const double count = double(all.images);
   Stats result = {{"loss", loss}, {"top1", double(all.top1) / count}, {"top5", double(all.top5) / count}};
   constexpr const char* kPrefixes[] = {"cls_", "dist_"};
   for (size_t i = 0; i < heads.size(); ++i)
@@ -74,8 +74,8 @@ Scores evaluate(nn::Backbone& model, data::Loader& loader, const Tick& tick, Con
     }
     tick(++done, loader.batches_per_epoch());
   }
-  scores.loss /= double(scores.all.pictures);
-  for (Scores& head : scores.heads) head.loss /= double(head.all.pictures);
+  scores.loss /= double(scores.all.images);
+  for (Scores& head : scores.heads) head.loss /= double(head.all.images);
   return scores;
 }
 

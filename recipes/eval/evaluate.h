@@ -1,4 +1,4 @@
-// How well a model classifies: loss, top-1 and top-5, over all pictures and class by class.
+// How well a model classifies: loss, top-1 and top-5, over all images and class by class.
 #pragma once
 
 #include "vitrail/core/tensor.h"
@@ -20,8 +20,8 @@ std::vector<int64_t> label_places(const Tensor& logits, const Tensor& labels, in
 double share_below(const std::vector<int64_t>& places, int64_t n);
 
 struct ClassScore {
-  int64_t pictures = 0;
-  int64_t top1 = 0, top5 = 0;  // pictures whose label is the first, or one of the first five
+  int64_t images = 0;
+  int64_t top1 = 0, top5 = 0;  // images whose label is the first, or one of the first five
 };
 
 struct Scores {
@@ -34,7 +34,7 @@ struct Scores {
   Stats stats() const;
 };
 
-/// How many pictures of each class (row) were taken for each class (column): i64 [K, K].
+/// How many images of each class (row) were taken for each class (column): i64 [K, K].
 using Confusion = Tensor;
 
 /// Runs the model in evaluation mode over the batches of loader, in the compute type of ag::Autocast.

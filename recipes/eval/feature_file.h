@@ -10,7 +10,7 @@
 namespace vitrail::recipes {
 
 struct NamedFeatures {
-  std::vector<std::string> names;  // paths of pictures
+  std::vector<std::string> names;  // paths of images
   Tensor features;                 // f32 [N, D]
   std::string model;               // that made them
 };

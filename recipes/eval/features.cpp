@@ -30,9 +30,9 @@ FeatureOf probe_features(nn::Backbone& model, int64_t blocks, bool patch_mean) {
   };
 }
 
-bool pixels_fit(int64_t pictures, int64_t side) {
+bool pixels_fit(int64_t images, int64_t side) {
   constexpr int64_t kMost = int64_t{3} << 28;
-  return pictures <= kMost / (3 * side * side);
+  return images <= kMost / (3 * side * side);
 }
 
 FeatureOf pixel_features() {

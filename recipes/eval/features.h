@@ -1,4 +1,4 @@
-// Features of a whole data set, by a frozen network, and the kinds of features that evaluations use.
+// Features of a whole dataset, by a frozen network, and the kinds of features that evaluations use.
 #pragma once
 
 #include "vitrail/data/load/loader.h"
@@ -23,15 +23,15 @@ FeatureOf pooled_features(nn::Backbone& model);
 FeatureOf probe_features(nn::Backbone& model, int64_t blocks, bool patch_mean);
 /// The pixels themselves: what a network must beat.
 FeatureOf pixel_features();
-/// Whether the pixels of so many pictures of that side are few enough to compare: 3 GB in f32.
-bool pixels_fit(int64_t pictures, int64_t side);
+/// Whether the pixels of so many images of that side are few enough to compare: 3 GB in f32.
+bool pixels_fit(int64_t images, int64_t side);
 
 struct FeatureSet {
   Tensor features;                    // f32 [N, D]
   Tensor labels;                      // i64 [N]
-  std::vector<int64_t> indices = {};  // of the pictures in their data set; where one is broken, of the one in its place
+  std::vector<int64_t> indices = {};  // of the images in their dataset; where one is broken, of the one in its place
 };
-/// The pictures of the loader, in its order, at least `most` of them or all. Throws as the loader, and what tick
+/// The images of the loader, in its order, at least `most` of them or all. Throws as the loader, and what tick
 /// throws.
 FeatureSet extract_features(const FeatureOf& feature_of, data::Loader& loader, const Tick& tick,
                             int64_t most = std::numeric_limits<int64_t>::max());

@@ -1,12 +1,12 @@
-// Image retrieval: how well the pictures of a class find each other.
+// Image retrieval: how well the images of a class find each other.
 #pragma once
 
 #include "vitrail/recipes/eval/features.h"
 
 namespace vitrail::recipes {
 
-/// Mean average precision: each picture asks, all others are ranked by the product of their features (of length 1),
-/// those of its class are right. Pictures without another of their class do not ask.
+/// Mean average precision: each image asks, all others are ranked by the product of their features (of length 1),
+/// those of its class are right. Images without another of their class do not ask.
 /// Returns 0 if none asks.
 double retrieval_map(const FeatureSet& set);
 

@@ -15,7 +15,7 @@
 namespace vitrail::recipes {
 namespace {
 
-constexpr double kLrImages = 256;  // pictures a step that a learning rate is meant for
+constexpr double kLrImages = 256;  // images a step that a learning rate is meant for
 
 /// One classifier for each learning rate. They read the same features, so their weights are one matrix in the product.
 struct Probes final : nn::Module<Probes> {

@@ -7,9 +7,9 @@
 
 namespace vitrail::recipes {
 
-/// Defaults as published for DINO, but for the learning rates: it names one, 0.001 for 256 pictures a step.
+/// Defaults as published for DINO, but for the learning rates: it names one, 0.001 for 256 images a step.
 struct LinearProbeOptions {
-  std::vector<double> lr{0.001, 0.003, 0.01, 0.03, 0.1, 0.3};  // each for 256 pictures a step
+  std::vector<double> lr{0.001, 0.003, 0.01, 0.03, 0.1, 0.3};  // each for 256 images a step
   int64_t epochs = 100;
   int64_t batch_size = 1024;
   double momentum = 0.9;
@@ -22,7 +22,7 @@ struct LinearProbeResult {
 };
 
 /// Softmax regression by SGD without weight decay, the rate falling to 0 as half a cosine; weights start as N(0, 0.01).
-/// train: one set, or one for each of several augmentations of the same pictures, which take turns epoch by epoch.
+/// train: one set, or one for each of several augmentations of the same images, which take turns epoch by epoch.
 /// Returns one result a learning rate, in their order. The best of them is chosen on the test set, as is customary.
 /// Throws: ShapeError if sets do not fit, or a label is outside [0, classes).
 /// Source: Caron et al. 2021 (arXiv:2104.14294), appendix F.3; eval_linear.py of DINO.

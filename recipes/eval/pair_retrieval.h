@@ -1,4 +1,4 @@
-// Retrieval between pictures and texts: does each find the other among all?
+// Retrieval between images and texts: does each find the other among all?
 #pragma once
 
 #include "vitrail/core/tensor.h"

@@ -17,7 +17,7 @@ using TextFeatures = std::function<Tensor(std::span<const std::string> texts)>;
 std::string fill_template(const std::string& text, const std::string& name);
 
 /// A classifier made of words, one row of length 1 a class: [C, D]. The features of all templates filled with a name
-/// are each brought to length 1, averaged, and brought to length 1 again; the product with a picture's feature is the
+/// are each brought to length 1, averaged, and brought to length 1 again; the product with an image's feature is the
 /// class's score. Throws as fill_template.
 /// Source: Radford et al. 2021 (arXiv:2103.00020), section 3.1.4.
 Tensor zero_shot_weights(const TextFeatures& features_of, const std::vector<std::string>& names,

@@ -166,7 +166,7 @@ struct ClipRecipe final : Recipe {
   Plan make_plan() const {
     const ClipConfig::Train& t = config.train;
     const int64_t steps_per_epoch = train.epoch_size() / t.batch_size;
-    check<ConfigError>(steps_per_epoch > 0, "train.batch_size", "{} is more than the {} pictures of an epoch",
+    check<ConfigError>(steps_per_epoch > 0, "train.batch_size", "{} is more than the {} images of an epoch",
                        t.batch_size, train.epoch_size());
     if (t.loss == "contrastive") {
       check<ConfigError>(t.batch_size > 1, "train.batch_size", "1: a pair alone has nothing to be told from");
@@ -223,7 +223,7 @@ ClipConfig::Pairs::Pairs() {
 }
 
 void ClipConfig::Pairs::describe(Fields& f) {
-  f("root", root, "where the pairs are: a table of captions with its pictures, tar shards, HDF5");
+  f("root", root, "where the pairs are: a table of captions with its images, tar shards, HDF5");
   f("train_split", train_split, "the part to train on");
   f("val_split", val_split, "the part to evaluate on");
   f("captions", captions, "kinds of captions to train on, where the table has a column 'kind'; empty: all");
@@ -247,7 +247,7 @@ void ClipConfig::Optim::describe(Fields& f) {
 void ClipConfig::Train::describe(Fields& f) {
   f("loss", loss, "contrastive: CLIP's, among all of the batch; sigmoid: SigLIP's, of each pair by itself",
     one_of({"contrastive", "sigmoid"}));
-  f("epochs", epochs, "passes over the training pictures", at_least(1));
+  f("epochs", epochs, "passes over the training images", at_least(1));
   f("batch_size", batch_size, "pairs that are told apart in a step", at_least(1));
   f("micro_batch", micro_batch,
     "pairs computed at a time, which memory must hold; the gradient is that of the whole batch; null: all",
@@ -263,7 +263,7 @@ void ClipConfig::Eval::describe(Fields& f) {
 }
 
 void ClipConfig::ZeroShot::describe(Fields& f) {
-  f("root", root, "labelled pictures to classify; empty: those of data.val_split whose caption is a name");
+  f("root", root, "labelled images to classify; empty: those of data.val_split whose caption is a name");
   f("split", split, "the part of root");
   f("names", names, "file with the name of a class on each line; empty: those of root, or no zero-shot evaluation");
   f("templates", templates, "file with a prompt on each line, {} for the name; empty: the name alone");
@@ -299,7 +299,7 @@ Preview ClipConfig::preview(int64_t count) const {
   data::BadFiles bad_files = bad_files_policy(data);
   ClipTrainData pairs(*this, bad_files);
   const auto batch = pairs.loader({})->next();
-  check<DataError>(batch.has_value(), "preview", "{} has no pictures in its part '{}'", data.root, data.train_split);
+  check<DataError>(batch.has_value(), "preview", "{} has no images in its part '{}'", data.root, data.train_split);
   const Tensor ids = pairs.captions(*batch);
   const int64_t end = pairs.tokenizer().vocabulary().end_of_text();
   Preview shown;

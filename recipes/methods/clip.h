@@ -18,7 +18,7 @@ struct ClipConfig final : RecipeConfig {
   std::string init;
   std::string compat = "none";
   ClipModelConfig towers;
-  /// Pictures with captions; other defaults than elsewhere, as pairs need them.
+  /// Images with captions; other defaults than elsewhere, as pairs need them.
   struct Pairs final : DataConfig {
     std::vector<std::string> captions;
 

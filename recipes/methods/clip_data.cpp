@@ -2,8 +2,8 @@
 
 #include "vitrail/core/error.h"
 #include "vitrail/core/rng.h"
-#include "vitrail/data/sources/open_dataset.h"
 #include "vitrail/data/io/lines.h"
+#include "vitrail/data/sources/open_dataset.h"
 #include "vitrail/data/text/train_vocabulary.h"
 
 #include <algorithm>
@@ -27,10 +27,10 @@ std::vector<std::string> words_of(std::vector<std::string> names) {
   return names;
 }
 
-/// Labelled pictures of their own; their classes, if the recipe gives no other names.
+/// Labelled images of their own; their classes, if the recipe gives no other names.
 void open_labelled(const ClipConfig::ZeroShot& z, EvalClasses& classes) {
   classes.own = data::open_dataset(z.root, z.split);
-  classes.pictures = classes.own.get();
+  classes.images = classes.own.get();
   const auto& folders = classes.own->classes();
   check<DataError>(!folders.empty(), "zero_shot.root", "{} has no labels in its part '{}'", z.root, z.split);
   if (classes.names.empty()) classes.names = words_of(folders);
@@ -40,9 +40,9 @@ void open_labelled(const ClipConfig::ZeroShot& z, EvalClasses& classes) {
   for (int64_t i = 0; i < classes.own->size(); ++i) classes.labels.push_back(classes.own->label(i));
 }
 
-/// The pictures of the pairs, each of the class whose name is one of its captions.
+/// The images of the pairs, each of the class whose name is one of its captions.
 void label_by_captions(const EvalPairs& pairs, const ClipConfig& config, EvalClasses& classes) {
-  classes.pictures = pairs.pictures.get();
+  classes.images = pairs.images.get();
   std::unordered_map<std::string, int64_t> label;
   for (size_t i = 0; i < classes.names.size(); ++i) label.try_emplace(classes.names[i], int64_t(i));
   bool any = false;
@@ -62,8 +62,8 @@ void label_by_captions(const EvalPairs& pairs, const ClipConfig& config, EvalCla
 CaptionIds::CaptionIds(const data::Tokenizer& tokenizer, const std::vector<std::vector<std::string>>& captions,
                        int64_t context_length) {
   first_.reserve(captions.size() + 1);
-  for (const auto& of_picture : captions) {
-    for (const std::string& caption : of_picture) {
+  for (const auto& of_image : captions) {
+    for (const std::string& caption : of_image) {
       const std::vector<int64_t> ids = tokenizer.encode(caption);
       const size_t kept = std::min(ids.size(), size_t(context_length) - 2);
       ids_.push_back(int32_t(tokenizer.vocabulary().start_of_text()));
@@ -75,31 +75,31 @@ CaptionIds::CaptionIds(const data::Tokenizer& tokenizer, const std::vector<std::
   }
 }
 
-Tensor CaptionIds::batch(std::span<const int64_t> pictures, std::span<const int64_t> choice) const {
-  const auto caption = [&](size_t i) { return size_t(first_[size_t(pictures[i])] + choice[i]); };
+Tensor CaptionIds::batch(std::span<const int64_t> images, std::span<const int64_t> choice) const {
+  const auto caption = [&](size_t i) { return size_t(first_[size_t(images[i])] + choice[i]); };
   int64_t longest = 0;
-  for (size_t i = 0; i < pictures.size(); ++i) longest = std::max(longest, begin_[caption(i) + 1] - begin_[caption(i)]);
-  Tensor ids = zeros({int64_t(pictures.size()), longest}, DType::i64);
-  for (size_t i = 0; i < pictures.size(); ++i)
+  for (size_t i = 0; i < images.size(); ++i) longest = std::max(longest, begin_[caption(i) + 1] - begin_[caption(i)]);
+  Tensor ids = zeros({int64_t(images.size()), longest}, DType::i64);
+  for (size_t i = 0; i < images.size(); ++i)
     std::copy(ids_.begin() + begin_[caption(i)], ids_.begin() + begin_[caption(i) + 1],
               ids.data<int64_t>() + int64_t(i) * longest);
   return ids;
 }
 
-EvalPairs::EvalPairs(data::Pairs pairs) : pictures(std::move(pairs.pictures)) {
+EvalPairs::EvalPairs(data::Pairs pairs) : images(std::move(pairs.images)) {
   std::unordered_map<std::string, int64_t> known;
   texts_of.reserve(pairs.captions.size());
-  for (size_t picture = 0; picture < pairs.captions.size(); ++picture) {
+  for (size_t image = 0; image < pairs.captions.size(); ++image) {
     auto& own = texts_of.emplace_back();
-    for (std::string& caption : pairs.captions[picture]) {
+    for (std::string& caption : pairs.captions[image]) {
       const auto [text, added] = known.try_emplace(caption, int64_t(texts.size()));
       if (added) {
         texts.push_back(std::move(caption));
-        pictures_of.emplace_back();
+        images_of.emplace_back();
       }
       if (std::find(own.begin(), own.end(), text->second) != own.end()) continue;
       own.push_back(text->second);
-      pictures_of[size_t(text->second)].push_back(int64_t(picture));
+      images_of[size_t(text->second)].push_back(int64_t(image));
     }
   }
 }
@@ -109,14 +109,14 @@ ClipTrainData::ClipTrainData(const ClipConfig& config, data::BadFiles& bad_files
   data::Pairs pairs = data::open_pairs(config.data.root, config.data.train_split, {.kinds = config.data.captions});
   tokenizer_.emplace(vocabulary(config.towers.text, pairs));
   ids_.emplace(*tokenizer_, pairs.captions, config.towers.text.context_length);
-  pictures_ = std::move(pairs.pictures);
+  images_ = std::move(pairs.images);
   train_transform(config.data);  // so that values which make none are refused before a run has a folder
 }
 
-int64_t ClipTrainData::epoch_size() const { return epoch_length(config_.data, config_.seed, pictures_->size()); }
+int64_t ClipTrainData::epoch_size() const { return epoch_length(config_.data, config_.seed, images_->size()); }
 
 std::unique_ptr<data::Loader> ClipTrainData::loader(const data::LoaderState& start) {
-  return shuffled_loader(config_.data, config_.seed, *pictures_, config_.train.batch_size, config_.train.epochs, start,
+  return shuffled_loader(config_.data, config_.seed, *images_, config_.train.batch_size, config_.train.epochs, start,
                          bad_files_);
 }
 
@@ -124,7 +124,7 @@ Tensor ClipTrainData::captions(const data::Batch& batch) const {
   std::vector<int64_t> choice;
   choice.reserve(batch.indices.size());
   for (size_t i = 0; i < batch.indices.size(); ++i) {
-    // By its place in the epoch: a picture that comes again gets a caption of its own.
+    // By its place in the epoch: an image that comes again gets a caption of its own.
     const uint64_t place = Rng::combine(uint64_t(batch.epoch), uint64_t(batch.position) + i);
     choice.push_back(Rng(uint64_t(config_.seed), "caption", place).below(ids_->count(batch.indices[i])));
   }
@@ -158,9 +158,9 @@ void ClipEvalData::open_classes() {
   classes_.emplace(std::move(classes));
 }
 
-std::unique_ptr<data::Loader> ClipEvalData::loader(const data::Dataset& pictures) {
-  constexpr int64_t kMost = 256;  // pictures at a time: batches of training may be larger than memory likes
-  return eval_loader(config_.data, pictures, std::min(config_.train.batch_size, kMost), bad_files_);
+std::unique_ptr<data::Loader> ClipEvalData::loader(const data::Dataset& images) {
+  constexpr int64_t kMost = 256;  // images at a time: batches of training may be larger than memory likes
+  return eval_loader(config_.data, images, std::min(config_.train.batch_size, kMost), bad_files_);
 }
 
 }  // namespace vitrail::recipes

@@ -1,4 +1,4 @@
-// What CLIP trains on and what it is evaluated on: pictures with their captions, and classes with names.
+// What CLIP trains on and what it is evaluated on: images with their captions, and classes with names.
 #pragma once
 
 #include "vitrail/data/sources/pairs.h"
@@ -19,33 +19,33 @@ class CaptionIds final {
   CaptionIds(const data::Tokenizer& tokenizer, const std::vector<std::vector<std::string>>& captions,
              int64_t context_length);
 
-  /// How many captions a picture has.
-  int64_t count(int64_t picture) const { return first_[size_t(picture) + 1] - first_[size_t(picture)]; }
-  /// One caption of each picture: i64 [B, L], padded with zeros to the longest. choice[i] is below count(pictures[i]).
-  Tensor batch(std::span<const int64_t> pictures, std::span<const int64_t> choice) const;
+  /// How many captions an image has.
+  int64_t count(int64_t image) const { return first_[size_t(image) + 1] - first_[size_t(image)]; }
+  /// One caption of each image: i64 [B, L], padded with zeros to the longest. choice[i] is below count(images[i]).
+  Tensor batch(std::span<const int64_t> images, std::span<const int64_t> choice) const;
 
  private:
   std::vector<int32_t> ids_;
   std::vector<int64_t> begin_{0};  // of each caption, and the end
-  std::vector<int64_t> first_{0};  // caption of each picture, and their number
+  std::vector<int64_t> first_{0};  // caption of each image, and their number
 };
 
 /// The pairs of an evaluation. Captions that read the same are one.
 struct EvalPairs {
-  std::unique_ptr<data::Dataset> pictures;
+  std::unique_ptr<data::Dataset> images;
   std::vector<std::string> texts;
-  std::vector<std::vector<int64_t>> texts_of;     // for each picture
-  std::vector<std::vector<int64_t>> pictures_of;  // for each text
+  std::vector<std::vector<int64_t>> texts_of;   // for each image
+  std::vector<std::vector<int64_t>> images_of;  // for each text
 
   explicit EvalPairs(data::Pairs pairs);
 };
 
-/// Pictures with classes that are given by name.
+/// Images with classes that are given by name.
 struct EvalClasses {
-  const data::Dataset* pictures = nullptr;  // those of the pairs, or `own`
+  const data::Dataset* images = nullptr;  // those of the pairs, or `own`
   std::unique_ptr<data::Dataset> own;
   std::vector<std::string> names, templates;
-  std::vector<int64_t> labels;  // for each picture; data::kNoLabel: it is not asked
+  std::vector<int64_t> labels;  // for each image; data::kNoLabel: it is not asked
 };
 
 /// The training part, and the vocabulary.
@@ -54,19 +54,19 @@ class ClipTrainData final {
   /// bad_files outlives this. Throws DataError or IoError as data::open_pairs and data::Vocabulary::read.
   ClipTrainData(const ClipConfig& config, data::BadFiles& bad_files);
 
-  int64_t size() const { return pictures_->size(); }
-  /// Pictures in an epoch.
+  int64_t size() const { return images_->size(); }
+  /// Images in an epoch.
   int64_t epoch_size() const;
   const data::Tokenizer& tokenizer() const { return *tokenizer_; }
-  /// Augmented pictures in random order: see shuffled_loader.
+  /// Augmented images in random order: see shuffled_loader.
   std::unique_ptr<data::Loader> loader(const data::LoaderState& start);
-  /// A caption of each picture of a batch, drawn anew each time the picture comes: i64 [B, L].
+  /// A caption of each image of a batch, drawn anew each time the image comes: i64 [B, L].
   Tensor captions(const data::Batch& batch) const;
 
  private:
   const ClipConfig config_;
   data::BadFiles& bad_files_;
-  std::unique_ptr<data::Dataset> pictures_;
+  std::unique_ptr<data::Dataset> images_;
   std::optional<data::Tokenizer> tokenizer_;
   std::optional<CaptionIds> ids_;
 };
@@ -79,8 +79,8 @@ class ClipEvalData final {
 
   const std::optional<EvalPairs>& pairs() const { return pairs_; }
   const std::optional<EvalClasses>& classes() const { return classes_; }
-  /// All pictures once, in order, as a model is evaluated on them.
-  std::unique_ptr<data::Loader> loader(const data::Dataset& pictures);
+  /// All images once, in order, as a model is evaluated on them.
+  std::unique_ptr<data::Loader> loader(const data::Dataset& images);
   /// Why something is not there.
   const std::vector<std::string>& notes() const { return notes_; }
 

@@ -1,13 +1,13 @@
-// A pair of towers with its vocabulary, as evaluations and programs use it: pictures and sentences to features.
+// A pair of towers with its vocabulary, as evaluations and programs use it: images and sentences to features.
 #pragma once
 
 #include "vitrail/core/tensor_map.h"
 #include "vitrail/data/text/tokenizer.h"
 #include "vitrail/nn/models/clip.h"
-#include "vitrail/recipes/methods/clip.h"
 #include "vitrail/recipes/eval/features.h"
-#include "vitrail/recipes/models/trained_model.h"
 #include "vitrail/recipes/eval/zero_shot.h"
+#include "vitrail/recipes/methods/clip.h"
+#include "vitrail/recipes/models/trained_model.h"
 
 #include <filesystem>
 #include <memory>
@@ -16,7 +16,7 @@
 
 namespace vitrail::recipes {
 
-/// Features of pictures, in evaluation mode, not normalised; clip outlives the result.
+/// Features of images, in evaluation mode, not normalised; clip outlives the result.
 FeatureOf image_features(nn::Clip& clip);
 /// Features of texts likewise, some hundreds at a time; texts that are too long are cut. Both outlive the result.
 TextFeatures text_features(nn::Clip& clip, const data::Tokenizer& tokenizer);

@@ -3,16 +3,16 @@
 #include "vitrail/autograd/scope.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/ops.h"
-#include "vitrail/nn/summary.h"
 #include "vitrail/nn/models/vision_transformer.h"
+#include "vitrail/nn/summary.h"
 #include "vitrail/optim/schedule.h"
 #include "vitrail/recipes/eval/collapse.h"
-#include "vitrail/recipes/methods/dino_data.h"
-#include "vitrail/recipes/methods/dino_step.h"
 #include "vitrail/recipes/eval/features.h"
 #include "vitrail/recipes/eval/image_retrieval.h"
 #include "vitrail/recipes/eval/knn.h"
 #include "vitrail/recipes/eval/linear_probe.h"
+#include "vitrail/recipes/methods/dino_data.h"
+#include "vitrail/recipes/methods/dino_step.h"
 
 #include <fmt/format.h>
 
@@ -24,10 +24,10 @@
 namespace vitrail::recipes {
 namespace {
 
-constexpr int64_t kLeastBatch = 32;                // smaller ones centre badly
-constexpr int64_t kMostPrototypesPerPicture = 16;  // more stay unused
-constexpr int64_t kSignPictures = 2048;            // that an evaluation looks for signs of collapse in
-constexpr int64_t kStepsBeforeWarning = 500;       // at first all outputs look the same
+constexpr int64_t kLeastBatch = 32;              // smaller ones centre badly
+constexpr int64_t kMostPrototypesPerImage = 16;  // more stay unused
+constexpr int64_t kSignImages = 2048;            // that an evaluation looks for signs of collapse in
+constexpr int64_t kStepsBeforeWarning = 500;     // at first all outputs look the same
 
 ModelConfig without_drops(ModelConfig model) {
   model.drop_rate = model.drop_path_rate = 0;
@@ -70,7 +70,7 @@ double norm_of(const std::vector<double>& parts) {
 struct Dino final : Recipe {
   explicit Dino(const DinoConfig& c)
       : config(c),
-        pictures(c),
+        images(c),
         step_(c.build_step()),
         dino(*step_),
         watch(c.head.out_dim, kStepsBeforeWarning),
@@ -79,21 +79,21 @@ struct Dino final : Recipe {
     teacher_momentum = {.base = c.teacher.momentum, .final = 1, .steps = steps};
     teacher_temp = {.base = c.teacher.temp,
                     .warmup = {double(c.teacher.warmup_epochs), c.teacher.warmup_temp, optim::Ends::both}};
-    if (!pictures.labelled()) say("no k-NN evaluation: " + pictures.why_unlabelled());
+    if (!images.labelled()) say("no k-NN evaluation: " + images.why_unlabelled());
     if (c.train.batch_size < kLeastBatch)
       say(
           fmt::format("train.batch_size {} is small for DINO: below {} the centre is noise; raise it, or bring "
                       "teacher.momentum near 0.9995",
                       c.train.batch_size, kLeastBatch));
-    if (c.head.out_dim > kMostPrototypesPerPicture * pictures.train_size())
-      say(fmt::format("head.out_dim {} is large for {} pictures; 1024 to 16384 suit small data", c.head.out_dim,
-                      pictures.train_size()));
+    if (c.head.out_dim > kMostPrototypesPerImage * images.train_size())
+      say(fmt::format("head.out_dim {} is large for {} images; 1024 to 16384 suit small data", c.head.out_dim,
+                      images.train_size()));
   }
 
   const Plan& plan() const override { return plan_; }
 
   std::unique_ptr<data::Loader> load(const data::LoaderState& start) override {
-    return pictures.train_loader(start, config.train.batch_size);
+    return images.train_loader(start, config.train.batch_size);
   }
 
   Stats step(const data::Batch& batch, const At& at) override {
@@ -111,16 +111,16 @@ struct Dino final : Recipe {
   Evaluation evaluate(const Tick& tick) override {
     const ag::Autocast precision(parse_dtype(config.precision));
     dino.teacher.eval();
-    if (!pictures.labelled()) {
-      const auto loader = pictures.plain_train_loader();
-      return {signs_of(extract_features(pooled_features(*dino.teacher.backbone), *loader, tick, kSignPictures)), {}};
+    if (!images.labelled()) {
+      const auto loader = images.plain_train_loader();
+      return {signs_of(extract_features(pooled_features(*dino.teacher.backbone), *loader, tick, kSignImages)), {}};
     }
     find_baselines(tick);
     nn::Backbone& network = *dino.teacher.backbone;
     const bool linear = config.eval.linear_epochs > 0;
     const FeatureOf feature_of = linear ? probe_features(network, kProbeBlocks, false) : pooled_features(network);
-    const FeatureSet train = extract_features(feature_of, *pictures.plain_train_loader(), tick);
-    const FeatureSet val = extract_features(feature_of, *pictures.val_loader(), tick);
+    const FeatureSet train = extract_features(feature_of, *images.plain_train_loader(), tick);
+    const FeatureSet val = extract_features(feature_of, *images.val_loader(), tick);
     const FeatureSet val_pooled = last_columns(val);
 
     const double top1 = knn(last_columns(train), val_pooled);
@@ -128,7 +128,7 @@ struct Dino final : Recipe {
     if (linear)
       stats.emplace_back(
           "linear_top1",
-          best_of(linear_probe({train}, val, pictures.classes(),
+          best_of(linear_probe({train}, val, images.classes(),
                                {.epochs = config.eval.linear_epochs, .seed = uint64_t(config.seed)}, tick))
               .top1);
     for (const auto& entry : baselines) stats.push_back(entry);
@@ -158,14 +158,14 @@ struct Dino final : Recipe {
 
   std::vector<std::string> take_messages() override { return std::exchange(messages, {}); }
 
-  const data::BadFiles& bad_files() const override { return pictures.bad_files(); }
+  const data::BadFiles& bad_files() const override { return images.bad_files(); }
 
   Plan make_plan() const {
     const DinoConfig::Train& t = config.train;
     const DinoConfig::Optim& o = config.optim;
-    const int64_t steps_per_epoch = pictures.train_size() / t.batch_size;
-    check<ConfigError>(steps_per_epoch > 0, "train.batch_size", "{} is more than the {} training pictures",
-                       t.batch_size, pictures.train_size());
+    const int64_t steps_per_epoch = images.train_size() / t.batch_size;
+    check<ConfigError>(steps_per_epoch > 0, "train.batch_size", "{} is more than the {} training images", t.batch_size,
+                       images.train_size());
     check<ConfigError>(!config.model.distilled, "model.distilled", "DINO reads the class token alone");
     if (const auto* vit = dynamic_cast<const nn::VisionTransformer*>(dino.student.backbone.get()))
       check<ConfigError>(config.crops.local_number == 0 || config.crops.local_size % vit->config.patch_size == 0,
@@ -201,12 +201,12 @@ struct Dino final : Recipe {
 
   double knn(const FeatureSet& train, const FeatureSet& val) const {
     const FeatureSet known = normalized(train), asked = normalized(val);
-    return knn_top1(known.features, known.labels, asked.features, asked.labels, pictures.classes(),
+    return knn_top1(known.features, known.labels, asked.features, asked.labels, images.classes(),
                     {.k = config.eval.knn_k, .temperature = config.eval.knn_temp});
   }
 
   Stats signs_of(const FeatureSet& set) {
-    const Tensor features = set.features.slice(0, 0, std::min(kSignPictures, set.features.size(0)));
+    const Tensor features = set.features.slice(0, 0, std::min(kSignImages, set.features.size(0)));
     const Tensor scores = dino.teacher.head(features).value();
     return collapse_signs(dino.center.targets(scores, config.teacher.temp), features).stats();
   }
@@ -215,23 +215,23 @@ struct Dino final : Recipe {
   void find_baselines(const Tick& tick) {
     if (!config.eval.baselines || !baselines.empty()) return;
     const auto score = [&](const FeatureOf& feature_of) {
-      const FeatureSet train = extract_features(feature_of, *pictures.plain_train_loader(), tick);
-      return knn(train, extract_features(feature_of, *pictures.val_loader(), tick));
+      const FeatureSet train = extract_features(feature_of, *images.plain_train_loader(), tick);
+      return knn(train, extract_features(feature_of, *images.val_loader(), tick));
     };
     const auto untrained =
         build_model(nn::Scope(uint64_t(config.seed)), config.model, config.data.img_size, /*num_classes=*/0);
     std::map<std::string, double> found{{"knn_top1_untrained", score(pooled_features(*untrained))}};
-    if (pixels_fit(pictures.train_size(), config.data.img_size))
+    if (pixels_fit(images.train_size(), config.data.img_size))
       found.emplace("knn_top1_pixels", score(pixel_features()));
     else
-      say("no k-NN on pixels: those of all pictures together are too many");
+      say("no k-NN on pixels: those of all images together are too many");
     baselines = std::move(found);  // all or, if this is stopped before, none
   }
 
   static constexpr int64_t kProbeBlocks = 4;
 
   const DinoConfig config;
-  DinoData pictures;
+  DinoData images;
   const std::unique_ptr<DinoStep> step_;
   DinoStep& dino;
   CollapseWatch watch;
@@ -244,17 +244,17 @@ struct Dino final : Recipe {
 
 }  // namespace
 
-void DinoConfig::Pictures::describe(Fields& f) {
+void DinoConfig::Images::describe(Fields& f) {
   describe_source(f);
   describe_pixels(f);
   describe_reading(f);
 }
 
 void DinoConfig::Crops::describe(Fields& f) {
-  f("global_scale", global_scale, "smallest and largest share of the picture's area in the two global views",
+  f("global_scale", global_scale, "smallest and largest share of the image's area in the two global views",
     between(0, 1).of(2));
   f("local_scale", local_scale, "the same of a local view", between(0, 1).of(2));
-  f("local_number", local_number, "local views of a picture", at_least(0));
+  f("local_number", local_number, "local views of an image", at_least(0));
   f("local_size", local_size, "side of a local view; a global one's is data.img_size", at_least(1));
   f("hflip", hflip, "probability of exchanging left and right", between(0, 1));
   f("color_jitter", color_jitter, "largest change of brightness, contrast, saturation and hue", between(0, 1).of(4));
@@ -297,8 +297,8 @@ void DinoConfig::Optim::describe(Fields& f) {
 }
 
 void DinoConfig::Train::describe(Fields& f) {
-  f("epochs", epochs, "passes over the training pictures", at_least(1));
-  f("batch_size", batch_size, "pictures a step", at_least(1));
+  f("epochs", epochs, "passes over the training images", at_least(1));
+  f("batch_size", batch_size, "images a step", at_least(1));
   f("student_temp", student_temp, "of the student's softmax", positive());
   f("freeze_last_layer", freeze_last_layer, "epochs in which the prototypes stay as they are", at_least(0));
   f("checkpoint_every", checkpoint_every, "steps between checkpoints; 0: at the end of each epoch only", at_least(0));

@@ -1,4 +1,4 @@
-// DINO: a student learns to give the answers of its own average, the teacher, for other views of the same picture.
+// DINO: a student learns to give the answers of its own average, the teacher, for other views of the same image.
 // Labels are not needed; where there are some, k-NN on the teacher's features says what has been learned.
 // Source: Caron et al. 2021 (arXiv:2104.14294).
 #pragma once
@@ -15,8 +15,8 @@ class DinoStep;
 
 struct DinoConfig final : RecipeConfig {
   ModelConfig model;
-  /// The keys that are not about one view of a picture.
-  struct Pictures final : DataConfig {
+  /// The keys that are not about one view of an image.
+  struct Images final : DataConfig {
     void describe(Fields& f);
   } data;
   struct Crops {
@@ -84,7 +84,7 @@ struct DinoConfig final : RecipeConfig {
 
   void describe(Fields& f) override;
   Sections sections() const override;
-  /// All views of each picture, one after the other.
+  /// All views of each image, one after the other.
   Preview preview(int64_t count) const override;
   std::unique_ptr<nn::Backbone> build_backbone(const nn::Scope& scope, int64_t num_classes) const override {
     return build_model(scope, model, data.img_size, num_classes);

@@ -76,10 +76,10 @@ std::unique_ptr<data::Loader> DinoData::val_loader() {
 
 Preview DinoConfig::preview(int64_t count) const {
   const int64_t globals = DinoStep::kGlobalViews, views = globals + crops.local_number;
-  DinoData pictures(*this);
-  const int64_t size = std::clamp<int64_t>(count / views, 1, pictures.train_size());
-  const auto batch = pictures.train_loader({}, size)->next();
-  check<DataError>(batch.has_value(), "preview", "{} has no pictures", data.root);
+  DinoData data_parts(*this);
+  const int64_t size = std::clamp<int64_t>(count / views, 1, data_parts.train_size());
+  const auto batch = data_parts.train_loader({}, size)->next();
+  check<DataError>(batch.has_value(), "preview", "{} has no images", data.root);
   Preview shown;
   for (int64_t i = 0; i < size; ++i) {
     for (int64_t v = 0; v < views; ++v) {

@@ -1,4 +1,4 @@
-// What DINO trains on and what it is evaluated on: any pictures, and the labelled parts of them if there are some.
+// What DINO trains on and what it is evaluated on: any images, and the labelled parts of them if there are some.
 #pragma once
 
 #include "vitrail/recipes/methods/dino.h"
@@ -8,7 +8,7 @@
 
 namespace vitrail::recipes {
 
-/// The views that a training picture is made into.
+/// The views that a training image is made into.
 data::MultiCrop multi_crop(const DinoConfig& config);
 
 class DinoData final {
@@ -23,9 +23,9 @@ class DinoData final {
   const std::string& why_unlabelled() const { return why_unlabelled_; }
   int64_t classes() const { return int64_t(train_->classes().size()); }
 
-  /// Views of shuffled pictures, by size: see data::Batch.
+  /// Views of shuffled images, by size: see data::Batch.
   std::unique_ptr<data::Loader> train_loader(const data::LoaderState& start, int64_t batch_size);
-  /// Pictures as an evaluation sees them: all of the training part, or of the validation part if labelled().
+  /// Images as an evaluation sees them: all of the training part, or of the validation part if labelled().
   std::unique_ptr<data::Loader> plain_train_loader();
   std::unique_ptr<data::Loader> val_loader();
   const data::BadFiles& bad_files() const { return bad_files_; }

@@ -12,7 +12,7 @@ void DistillationConfig::describe(Fields& f) {
   f("alpha", alpha, "share of the teacher in the loss; the rest is the labels'", between(0, 1));
   f("tau", tau, "soft: temperature of both probabilities", positive());
   f("norm", norm,
-    "soft: the divergence is divided by the pictures (batch), or pictures times classes (elements); null: elements "
+    "soft: the divergence is divided by the images (batch), or images times classes (elements); null: elements "
     "with compat: deit, else batch",
     one_of({"batch", "elements"}));
 }

@@ -31,9 +31,9 @@ std::optional<data::Mixup> make_mixup(const SupervisedConfig::Train& t) {
 struct Supervised final : Recipe {
   explicit Supervised(const SupervisedConfig& c)
       : config(c),
-        pictures(c.data, c.seed),
+        images(c.data, c.seed),
         scope(uint64_t(c.seed)),
-        model(build_model(scope, c.model, c.data.img_size, pictures.classes())),
+        model(build_model(scope, c.model, c.data.img_size, images.classes())),
         optimizer(build_optimizer(*model, c.optim, no_decay())),
         mixup(make_mixup(c.train)),
         plan_(make_plan()) {
@@ -41,7 +41,7 @@ struct Supervised final : Recipe {
     if (c.distillation.on()) {
       DistillationConfig settings = c.distillation;
       if (!settings.norm) settings.norm = deit() ? "elements" : "batch";
-      distillation.emplace(settings, c.data, pictures.classes());
+      distillation.emplace(settings, c.data, images.classes());
     }
     check<ConfigError>(!c.model.distilled || distillation, "model.distilled",
                        "needs distillation.kind soft or hard: nothing else trains the distillation token's head");
@@ -63,7 +63,7 @@ struct Supervised final : Recipe {
   }
 
   std::unique_ptr<data::Loader> load(const data::LoaderState& start) override {
-    return pictures.train_loader(config.train.batch_size, config.train.epochs, start);
+    return images.train_loader(config.train.batch_size, config.train.epochs, start);
   }
 
   Stats step(const data::Batch& batch, const At& at) override {
@@ -109,7 +109,7 @@ struct Supervised final : Recipe {
     Stats stats = evaluate(*model, tick);
     double score = stat(stats, "top1");
     if (ema) {
-      const auto averaged = build_model(scope.without_values(), config.model, config.data.img_size, pictures.classes());
+      const auto averaged = build_model(scope.without_values(), config.model, config.data.img_size, images.classes());
       nn::load_state(*averaged, ema->state(), "average");
       const Stats of_average = evaluate(*averaged, tick);
       score = stat(of_average, "top1");
@@ -134,13 +134,13 @@ struct Supervised final : Recipe {
 
   ModelCard card() override { return model_card(*model, config.data.img_size); }
 
-  const data::BadFiles& bad_files() const override { return pictures.bad_files(); }
+  const data::BadFiles& bad_files() const override { return images.bad_files(); }
 
   /// What a batch asks for.
   struct Task {
     Tensor images;   // [B, 3, H, W]
-    Tensor labels;   // i64 [B]; of mixed pictures the class of the larger share
-    Tensor targets;  // [B, K], of mixed pictures; else undefined
+    Tensor labels;   // i64 [B]; of mixed images the class of the larger share
+    Tensor targets;  // [B, K], of mixed images; else undefined
 
     Task slice(int64_t begin, int64_t end) const {
       return {images.slice(0, begin, end), labels.slice(0, begin, end),
@@ -153,7 +153,7 @@ struct Supervised final : Recipe {
     Rng rng(uint64_t(config.seed), "mixup", uint64_t(step));
     const int64_t side = config.data.img_size;
     const data::Mixup::Params mixes = mixup->sample(rng, batch.labels.numel(), {side, side});
-    Task task{batch.images.clone(), {}, mixup->targets(batch.labels, pictures.classes(), mixes)};
+    Task task{batch.images.clone(), {}, mixup->targets(batch.labels, images.classes(), mixes)};
     mixup->apply(task.images, mixes);
     task.labels = core::argmax(task.targets, 1);
     return task;
@@ -161,12 +161,12 @@ struct Supervised final : Recipe {
 
   Plan make_plan() const {
     const SupervisedConfig::Train& t = config.train;
-    const int64_t steps_per_epoch = pictures.epoch_size() / t.batch_size;
-    check<ConfigError>(steps_per_epoch > 0, "train.batch_size", "{} is more than the {} training pictures",
-                       t.batch_size, pictures.epoch_size());
+    const int64_t steps_per_epoch = images.epoch_size() / t.batch_size;
+    check<ConfigError>(steps_per_epoch > 0, "train.batch_size", "{} is more than the {} training images", t.batch_size,
+                       images.epoch_size());
     check<ConfigError>(t.batch_size % t.accumulate == 0, "train.accumulate", "{} does not divide train.batch_size {}",
                        t.accumulate, t.batch_size);
-    check<ConfigError>(!mixup || t.batch_size % 2 == 0, "train.batch_size", "{} is odd: pictures are mixed in pairs",
+    check<ConfigError>(!mixup || t.batch_size % 2 == 0, "train.batch_size", "{} is odd: images are mixed in pairs",
                        t.batch_size);
     const double decay = config.optim.weight_decay;
     return {.name = config.name,
@@ -198,11 +198,11 @@ struct Supervised final : Recipe {
 
   Stats evaluate(nn::Backbone& network, const Tick& tick) {
     const ag::Autocast precision(parse_dtype(config.precision));
-    return recipes::evaluate(network, *pictures.val_loader(config.train.batch_size), tick).stats();
+    return recipes::evaluate(network, *images.val_loader(config.train.batch_size), tick).stats();
   }
 
   const SupervisedConfig config;
-  ImageData pictures;
+  ImageData images;
   nn::Scope scope;
   std::unique_ptr<nn::Backbone> model;
   std::unique_ptr<optim::Optimizer> optimizer;
@@ -215,15 +215,15 @@ struct Supervised final : Recipe {
 }  // namespace
 
 void SupervisedConfig::Train::describe(Fields& f) {
-  f("epochs", epochs, "passes over the training pictures", at_least(1));
-  f("batch_size", batch_size, "pictures a step", at_least(1));
+  f("epochs", epochs, "passes over the training images", at_least(1));
+  f("batch_size", batch_size, "images a step", at_least(1));
   f("accumulate", accumulate, "parts a batch is computed in, one after the other, to save memory", at_least(1));
   f("label_smoothing", label_smoothing, "share of the target spread over all classes", between(0, 1));
   f("mixup", mixup, "alpha of mixup: the share is from Beta(alpha, alpha); 0: none", at_least(0));
   f("cutmix", cutmix, "alpha of CutMix; 0: none", at_least(0));
   f("mixup_prob", mixup_prob, "probability that a batch is mixed", between(0, 1));
   f("mixup_switch_prob", mixup_switch_prob, "probability of CutMix where both are on", between(0, 1));
-  f("mixup_mode", mixup_mode, "one draw for the batch, for each pair, or for each picture",
+  f("mixup_mode", mixup_mode, "one draw for the batch, for each pair, or for each image",
     one_of({"batch", "pair", "elem"}));
   f("ema_decay", ema_decay, "of an averaged model, evaluated too; 0: none", between(0, 1));
   f("eval_every", eval_every, "epochs between evaluations", at_least(1));

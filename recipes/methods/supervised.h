@@ -1,5 +1,5 @@
 // Supervised classification: a vision transformer or ResNet, cross-entropy on labels; optionally from given weights, on
-// mixed pictures, with a teacher (DeiT), with an averaged model.
+// mixed images, with a teacher (DeiT), with an averaged model.
 #pragma once
 
 #include "vitrail/recipes/build/build_data.h"

@@ -1,11 +1,11 @@
 // The methods. Adding one is a line here.
 #include "vitrail/core/error.h"
+#include "vitrail/recipes/config/fields.h"
+#include "vitrail/recipes/config/suggest.h"
 #include "vitrail/recipes/methods/clip.h"
 #include "vitrail/recipes/methods/dino.h"
-#include "vitrail/recipes/config/fields.h"
-#include "vitrail/recipes/run/recipe.h"
-#include "vitrail/recipes/config/suggest.h"
 #include "vitrail/recipes/methods/supervised.h"
+#include "vitrail/recipes/run/recipe.h"
 
 namespace vitrail::recipes {
 namespace {

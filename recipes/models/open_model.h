@@ -1,8 +1,8 @@
-// A model to ask, wherever it comes from: pictures, and with two towers texts, to features.
+// A model to ask, wherever it comes from: images, and with two towers texts, to features.
 #pragma once
 
-#include "vitrail/recipes/eval/features.h"
 #include "vitrail/recipes/build/preprocessing.h"
+#include "vitrail/recipes/eval/features.h"
 #include "vitrail/recipes/eval/zero_shot.h"
 
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace vitrail::recipes {
 
 struct OpenModel {
   std::filesystem::path source;    // the file of the weights
-  Preprocessing preprocessing;     // of the pictures
+  Preprocessing preprocessing;     // of the images
   FeatureOf image_features;        // what `classify` reads of a ViT or ResNet; of a CLIP in the common space. [B, D]
   TextFeatures text_features;      // of a CLIP with its vocabulary; else empty
   double logit_scale = 1;          // of a CLIP: the factor of its cosines

@@ -179,8 +179,8 @@ PublishedModel read_published_model(const fs::path& path, const PublishedOptions
   const bool said = config && config->preprocessing;
   model.preprocessing = said ? *config->preprocessing : published_preprocessing(*model.layout, model.vision().img_size);
   if (!said)
-    model.notes.push_back("nothing says how pictures are prepared; as is usual for " +
-                          std::string(model.layout->title) + ": " + model.preprocessing.text());
+    model.notes.push_back("nothing says how images are prepared; as is usual for " + std::string(model.layout->title) +
+                          ": " + model.preprocessing.text());
   if (config) model.classes = config->classes;
   if (int64_t(model.classes.size()) != model.vision().num_classes || model.is_clip()) model.classes.clear();
   const fs::path folder = model.source.parent_path();

@@ -15,7 +15,7 @@ PublishedSettings::PublishedSettings(const PublishedModel& published)
   data.std.assign(p.std.begin(), p.std.end());
 }
 
-void PublishedSettings::Pictures::describe(Fields& f) {
+void PublishedSettings::Images::describe(Fields& f) {
   describe_source(f);
   describe_augmentation(f);
   describe_reading(f);
@@ -23,7 +23,7 @@ void PublishedSettings::Pictures::describe(Fields& f) {
 
 void PublishedSettings::describe(Fields& f) {
   RecipeConfig::describe(f);
-  f("batch_size", batch_size, "pictures at a time", at_least(1));
+  f("batch_size", batch_size, "images at a time", at_least(1));
   f("data", data);
 }
 

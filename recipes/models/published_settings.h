@@ -16,7 +16,7 @@ struct PublishedSettings final : RecipeConfig {
   explicit PublishedSettings(const PublishedModel& published);
 
   int64_t batch_size = 32;
-  struct Pictures final : DataConfig {
+  struct Images final : DataConfig {
     void describe(Fields& f);
   } data;
   nn::VitConfig model;

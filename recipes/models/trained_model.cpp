@@ -4,10 +4,10 @@
 #include "vitrail/core/io/safetensors.h"
 #include "vitrail/nn/state_io.h"
 #include "vitrail/nn/summary.h"
-#include "vitrail/recipes/run/checkpoint.h"
 #include "vitrail/recipes/config/config.h"
 #include "vitrail/recipes/models/published_model.h"
 #include "vitrail/recipes/models/published_settings.h"
+#include "vitrail/recipes/run/checkpoint.h"
 
 namespace vitrail::recipes {
 namespace {

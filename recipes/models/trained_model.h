@@ -52,7 +52,7 @@ struct StartWeights {
 /// Throws: ConfigError or IoError as published_weights, safetensors::Reader, from_layout and load_trained_model do.
 StartWeights read_weights(const std::filesystem::path& path);
 
-/// The table of a model's layers and its cost for one picture of that side.
+/// The table of a model's layers and its cost for one image of that side.
 ModelCard model_card(nn::Backbone& model, int64_t img_size);
 
 }  // namespace vitrail::recipes

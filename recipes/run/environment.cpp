@@ -1,8 +1,9 @@
 #include "vitrail/recipes/run/environment.h"
 
-#include "vitrail/core/parallel.h"
 #include "vitrail/core/kernels/table.h"
+#include "vitrail/core/parallel.h"
 #include "vitrail/recipes/config/json_text.h"
+#include "vitrail/version.h"
 
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>

@@ -19,7 +19,7 @@ ExitCode exit_code(const std::exception& error) {
 
 namespace {
 
-/// Pictures come and go by the thousand: memory that each gives back to the system costs more page faults, when the
+/// Images come and go by the thousand: memory that each gives back to the system costs more page faults, when the
 /// next asks for it, than decoding it. So the allocator keeps what is freed, up to a limit.
 void keep_freed_memory() {
   constexpr int kLargestKept = 32 << 20, kKept = 256 << 20;

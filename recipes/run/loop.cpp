@@ -5,9 +5,9 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
 #include "vitrail/core/memory.h"
+#include "vitrail/recipes/config/json_text.h"
 #include "vitrail/recipes/run/checkpoint.h"
 #include "vitrail/recipes/run/environment.h"
-#include "vitrail/recipes/config/json_text.h"
 #include "vitrail/recipes/run/metrics_log.h"
 #include "vitrail/recipes/run/progress.h"
 #include "vitrail/recipes/run/signals.h"
@@ -70,7 +70,7 @@ Position to_position(const TensorMap& map, const Plan& plan) {
   const int64_t batch_size = number("batch_size").span<int64_t>()[0];
   const int64_t steps_per_epoch = number("steps_per_epoch").span<int64_t>()[0];
   check<ConfigError>(batch_size == plan.batch_size && steps_per_epoch == plan.steps_per_epoch, "train",
-                     "the run has {} steps an epoch, of {} pictures each; a run that goes on cannot have {} of {}",
+                     "the run has {} steps an epoch, of {} images each; a run that goes on cannot have {} of {}",
                      steps_per_epoch, batch_size, plan.steps_per_epoch, plan.batch_size);
   Position p;
   p.step = number("step").span<int64_t>()[0];

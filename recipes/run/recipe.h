@@ -83,7 +83,7 @@ class Recipe {
   virtual void load_state(const TensorMap& state) = 0;
   /// What the person who watches should know, since the last call: warnings, with what to change.
   virtual std::vector<std::string> take_messages() { return {}; }
-  /// Pictures that could not be read so far.
+  /// Images that could not be read so far.
   virtual const data::BadFiles& bad_files() const = 0;
 };
 
@@ -113,10 +113,10 @@ struct RecipeConfig {
     bool labelled = true;  // the model has a classifier for the classes of the data
   };
   virtual Sections sections() const = 0;
-  /// The network that makes features of pictures, with a classifier of so many classes, or none. A method whose network
+  /// The network that makes features of images, with a classifier of so many classes, or none. A method whose network
   /// always ends in something else keeps that.
   virtual std::unique_ptr<nn::Backbone> build_backbone(const nn::Scope& scope, int64_t num_classes) const = 0;
-  /// Training pictures as the first steps see them, about count; see recipes::preview.
+  /// Training images as the first steps see them, about count; see recipes::preview.
   virtual Preview preview(int64_t count) const;
   /// Opens the data and builds the model.
   /// Throws ConfigError for values that do not fit together, DataError or IoError for data.

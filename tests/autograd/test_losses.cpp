@@ -1,6 +1,6 @@
+#include "tests/support/close.h"
 #include "vitrail/autograd/ops.h"
 #include "vitrail/core/error.h"
-#include "tests/support/close.h"
 
 #include <doctest/doctest.h>
 

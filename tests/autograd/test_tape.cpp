@@ -1,9 +1,9 @@
+#include "tests/support/close.h"
 #include "vitrail/autograd/ops.h"
 #include "vitrail/autograd/scope.h"
 #include "vitrail/autograd/tape.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/rng.h"
-#include "tests/support/close.h"
 
 #include <doctest/doctest.h>
 

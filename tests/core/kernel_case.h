@@ -2,10 +2,10 @@
 // and on two.
 #pragma once
 
+#include "tests/support/close.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/core/parallel.h"
 #include "vitrail/core/rng.h"
-#include "tests/support/close.h"
 
 #include <functional>
 #include <string>

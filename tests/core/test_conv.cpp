@@ -1,8 +1,8 @@
+#include "tests/support/close.h"
 #include "vitrail/core/dnnl/stats.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/core/rng.h"
-#include "tests/support/close.h"
 
 #include <doctest/doctest.h>
 

@@ -1,7 +1,7 @@
-#include "vitrail/core/error.h"
-#include "vitrail/core/io/hdf5.h"
 #include "tests/core/kernel_case.h"
 #include "tests/support/reference.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/io/hdf5.h"
 
 #include <cmath>
 

@@ -1,10 +1,10 @@
+#include "tests/support/close.h"
 #include "vitrail/core/dnnl/matmul.h"
 #include "vitrail/core/dnnl/stats.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/core/reference/matmul.h"
 #include "vitrail/core/rng.h"
-#include "tests/support/close.h"
 
 #include <doctest/doctest.h>
 

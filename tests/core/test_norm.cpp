@@ -1,5 +1,5 @@
-#include "vitrail/core/error.h"
 #include "tests/core/kernel_case.h"
+#include "vitrail/core/error.h"
 
 #include <cmath>
 

@@ -1,6 +1,6 @@
-#include "vitrail/core/error.h"
 #include "tests/core/kernel_case.h"
 #include "tests/support/reference.h"
+#include "vitrail/core/error.h"
 
 #include <nlohmann/json.hpp>
 

@@ -1,7 +1,7 @@
+#include "tests/support/close.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/rng.h"
 #include "vitrail/core/tensor.h"
-#include "tests/support/close.h"
 
 #include <doctest/doctest.h>
 

@@ -1,8 +1,8 @@
-// Small pictures and archives made by tests.
+// Small images and archives made by tests.
 #pragma once
 
-#include "vitrail/data/sources/dataset.h"
 #include "tests/support/text_file.h"
+#include "vitrail/data/sources/dataset.h"
 
 #include <zlib.h>
 
@@ -34,7 +34,7 @@ inline std::string bmp(std::array<uint8_t, 3> rgb, uint32_t width = 4, uint32_t 
   return out;
 }
 
-/// A picture whose red says its class and whose green and blue its number.
+/// An image whose red says its class and whose green and blue its number.
 inline std::string numbered_bmp(int label, int number) {
   return bmp({uint8_t(label), uint8_t(number / 256), uint8_t(number % 256)});
 }

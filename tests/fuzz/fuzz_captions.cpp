@@ -1,7 +1,7 @@
 // Any bytes as a table of captions: rows with a text and a line of the table, or a DataError; and as texts.
+#include "tests/fuzz/memory_file.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/sources/caption_table.h"
-#include "tests/fuzz/memory_file.h"
 
 #include <algorithm>
 #include <cstdlib>

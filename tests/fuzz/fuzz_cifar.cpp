@@ -1,7 +1,7 @@
-// Any bytes as a file of CIFAR-10 and of CIFAR-100: whole pictures with known labels, or an IoError.
+// Any bytes as a file of CIFAR-10 and of CIFAR-100: whole images with known labels, or an IoError.
+#include "tests/fuzz/memory_file.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/sources/cifar.h"
-#include "tests/fuzz/memory_file.h"
 
 #include <cstdlib>
 

@@ -1,7 +1,7 @@
 // Any bytes as an IDX file, plain or gzipped: an array no larger than the file says, or an IoError.
+#include "tests/fuzz/memory_file.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/sources/idx.h"
-#include "tests/fuzz/memory_file.h"
 
 #include <cstdlib>
 

@@ -22,7 +22,7 @@ std::optional<data::ImageSize> promised_size(std::span<const std::byte> file) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto file = std::as_bytes(std::span(data, size));
   const auto promised = promised_size(file);
-  constexpr int64_t kQuick = 1 << 18;  // larger pictures are as safe, but slow
+  constexpr int64_t kQuick = 1 << 18;  // larger images are as safe, but slow
   if (promised && promised->height * promised->width > kQuick) return 0;
   try {
     const data::Image image = data::decode_image(file);

@@ -1,3 +1,4 @@
+#include "tests/support/close.h"
 #include "vitrail/autograd/scope.h"
 #include "vitrail/nn/dropout.h"
 #include "vitrail/nn/linear.h"
@@ -6,7 +7,6 @@
 #include "vitrail/nn/norm.h"
 #include "vitrail/nn/state_io.h"
 #include "vitrail/nn/weight_norm.h"
-#include "tests/support/close.h"
 
 #include <doctest/doctest.h>
 

@@ -1,8 +1,8 @@
+#include "tests/optim/parameters.h"
+#include "tests/support/close.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/parallel.h"
 #include "vitrail/optim/adamw.h"
-#include "tests/optim/parameters.h"
-#include "tests/support/close.h"
 
 using namespace vitrail;
 using optim::AdamW;

@@ -1,7 +1,7 @@
-#include "vitrail/core/parallel.h"
-#include "vitrail/optim/clip_grad.h"
 #include "tests/optim/parameters.h"
 #include "tests/support/close.h"
+#include "vitrail/core/parallel.h"
+#include "vitrail/optim/clip_grad.h"
 
 #include <cmath>
 #include <limits>

@@ -1,9 +1,9 @@
-#include "vitrail/core/error.h"
-#include "vitrail/core/io/hdf5.h"
-#include "vitrail/optim/ema.h"
 #include "tests/optim/parameters.h"
 #include "tests/support/close.h"
 #include "tests/support/reference.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/io/hdf5.h"
+#include "vitrail/optim/ema.h"
 
 using namespace vitrail;
 using namespace vitrail::optim;

@@ -1,7 +1,7 @@
-#include "vitrail/optim/lamb.h"
-#include "vitrail/optim/sgd.h"
 #include "tests/optim/parameters.h"
 #include "tests/support/close.h"
+#include "vitrail/optim/lamb.h"
+#include "vitrail/optim/sgd.h"
 
 #include <cmath>
 

@@ -1,7 +1,7 @@
-#include "vitrail/core/error.h"
-#include "vitrail/optim/param_groups.h"
 #include "tests/optim/parameters.h"
 #include "tests/support/close.h"
+#include "vitrail/core/error.h"
+#include "vitrail/optim/param_groups.h"
 
 #include <cmath>
 #include <map>

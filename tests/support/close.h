@@ -1,8 +1,8 @@
 // How tests compare tensors: by the error measure of the reference files, and by plain distance.
 #pragma once
 
-#include "vitrail/core/tensor.h"
 #include "tools/reference/error_measure.h"
+#include "vitrail/core/tensor.h"
 
 #include <doctest/doctest.h>
 

@@ -1,8 +1,8 @@
 // Whole training runs, for tests of recipes.
 #pragma once
 
-#include "vitrail/recipes/run/loop.h"
 #include "tests/support/text_file.h"
+#include "vitrail/recipes/run/loop.h"
 
 #include <nlohmann/json.hpp>
 #include <signal.h>

@@ -5,10 +5,10 @@
 
 using namespace vitrail;
 
-TEST_CASE("bench_augment times decoding, each operation and the views of a picture") {
+TEST_CASE("bench_augment times decoding, each operation and the views of an image") {
   const test::TemporaryFolder folder;
-  const std::string picture = std::string(VITRAIL_SOURCE_DIR) + "/tests/data/images/baseline.jpg";
-  const test::Output output = test::run(folder, "bench_augment", picture + " --threads 2 --seconds 0.1");
+  const std::string image = std::string(VITRAIL_SOURCE_DIR) + "/tests/data/images/baseline.jpg";
+  const test::Output output = test::run(folder, "bench_augment", image + " --threads 2 --seconds 0.1");
   CAPTURE(output.err);
   REQUIRE(output.code == 0);
   const auto json = nlohmann::json::parse(output.out);
@@ -20,5 +20,5 @@ TEST_CASE("bench_augment times decoding, each operation and the views of a pictu
   const test::Output missing = test::run(folder, "bench_augment", "nowhere.jpg");
   CHECK(missing.code == 1);
   CHECK(missing.err.find("nowhere.jpg") != std::string::npos);
-  CHECK(test::run(folder, "bench_augment", picture + " --threads 0").code == 2);
+  CHECK(test::run(folder, "bench_augment", image + " --threads 0").code == 2);
 }

@@ -1,6 +1,6 @@
-#include "vitrail/core/io/hdf5.h"
 #include "tests/support/reference.h"
 #include "tests/tools/program.h"
+#include "vitrail/core/io/hdf5.h"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>

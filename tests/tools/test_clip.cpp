@@ -1,5 +1,5 @@
-#include "vitrail/data/image/image.h"
 #include "tests/tools/program.h"
+#include "vitrail/data/image/image.h"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -33,34 +33,34 @@ TEST_CASE("a pair of towers is trained, evaluated and asked by one command each"
   CHECK(data::read_image(folder.path() / "answers.png").width() > 5 * 112);
   CHECK(vitrail("retrieval run").out.find("zero_shot_top10") != std::string::npos);
 
-  const std::string picture = (folder.path() / "answers.png").string();
-  const auto labels = nlohmann::json::parse(
-      vitrail("zero-shot -m run " + picture + " --labels 'a dog' 'a cat' --json").out)[0]["labels"];
+  const std::string image = (folder.path() / "answers.png").string();
+  const auto labels =
+      nlohmann::json::parse(vitrail("zero-shot -m run " + image + " --labels 'a dog' 'a cat' --json").out)[0]["labels"];
   CHECK(labels.size() == 2);
   CHECK(labels[0]["probability"] >= labels[1]["probability"]);
   CHECK(double(labels[0]["probability"]) + double(labels[1]["probability"]) == doctest::Approx(1));
   for (const std::string layout : {"hf", "open_clip"})
     CHECK(vitrail("convert run -o " + layout + " --layout " + layout).out.find("CLIP: 2 blocks of width 24") !=
           std::string::npos);
-  const auto converted = nlohmann::json::parse(
-      vitrail("zero-shot -m hf " + picture + " --labels 'a dog' 'a cat' --json").out)[0]["labels"];
+  const auto converted =
+      nlohmann::json::parse(vitrail("zero-shot -m hf " + image + " --labels 'a dog' 'a cat' --json").out)[0]["labels"];
   CHECK(converted[0]["label"] == labels[0]["label"]);
   CHECK(double(converted[0]["probability"]) == doctest::Approx(double(labels[0]["probability"])).epsilon(1e-5));
-  const Output named = vitrail("zero-shot -m run " + picture + " -k 2 --names " + assets + "/names.txt");
+  const Output named = vitrail("zero-shot -m run " + image + " -k 2 --names " + assets + "/names.txt");
   CHECK(std::count(named.out.begin(), named.out.end(), '\n') == 3);
   CHECK(std::count(named.out.begin(), named.out.end(), '%') == 2);
 
-  CHECK(vitrail("features -m run " + picture + " " + picture + " -o f.h5").out.find("2 pictures, 128 numbers") !=
+  CHECK(vitrail("features -m run " + image + " " + image + " -o f.h5").out.find("2 images, 128 numbers") !=
         std::string::npos);
   const auto found = nlohmann::json::parse(vitrail("search f.h5 -t 'a dog' -k 2 --json").out)[0];
   CHECK(found["query"] == "a dog");
-  CHECK(found["found"][0]["picture"] == picture);
+  CHECK(found["found"][0]["picture"] == image);
   CHECK(found["found"][0]["cosine"] == found["found"][1]["cosine"]);
-  const auto alike = nlohmann::json::parse(vitrail("search f.h5 " + picture + " -k 1 -o found.png --json").out)[0];
+  const auto alike = nlohmann::json::parse(vitrail("search f.h5 " + image + " -k 1 -o found.png --json").out)[0];
   CHECK(alike["found"][0]["cosine"] == doctest::Approx(1).epsilon(1e-4));
   CHECK(data::read_image(folder.path() / "found.png").width() > 2 * 128);
 
-  const Output nothing = test::run(folder, "vitrail", "zero-shot -m run " + picture);
+  const Output nothing = test::run(folder, "vitrail", "zero-shot -m run " + image);
   CHECK(nothing.code == 2);
   CHECK(nothing.err.find("no classes: give sentences with --labels") != std::string::npos);
   CHECK(test::run(folder, "vitrail", "eval run").err.find("has no classifier") != std::string::npos);

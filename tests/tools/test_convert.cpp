@@ -1,9 +1,9 @@
-#include "vitrail/core/io/safetensors.h"
-#include "vitrail/data/image/image.h"
-#include "vitrail/nn/weights/layout.h"
-#include "vitrail/nn/state_io.h"
 #include "tests/support/close.h"
 #include "tests/tools/program.h"
+#include "vitrail/core/io/safetensors.h"
+#include "vitrail/data/image/image.h"
+#include "vitrail/nn/state_io.h"
+#include "vitrail/nn/weights/layout.h"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -21,7 +21,7 @@ TEST_CASE("vitrail init and convert: from one layout to the next and back again"
   check_says(vitrail_program(folder, "convert --help"), 0, "Example: vitrail convert");
   const Output made = vitrail_program(folder, "init --arch vit_tiny --classes 4 --seed 5 --out vit");
   check_says(made, 0,
-             "ViT: 12 blocks of width 192, 3 heads, pictures of 224, patches of 16, 4 classes; 5525188 parameters");
+             "ViT: 12 blocks of width 192, 3 heads, images of 224, patches of 16, 4 classes; 5525188 parameters");
   check_says(made, 0, "wrote vit/config.json");
   for (const char* file : {"config.json", "preprocessor_config.json", "model.safetensors"})
     CHECK(std::filesystem::exists(folder.path() / "vit" / file));
@@ -80,6 +80,6 @@ TEST_CASE("vitrail convert: a run becomes a folder of Hugging Face, with its pre
   check_says(vitrail_program(folder, "knn model data.eval_crop=1"), 2, "data.eval_crop");
   check_says(vitrail_program(folder, "summary model"), 0, "blocks.0.mlp");
   data::write_png(folder.path() / "grey.png", data::Image(40, 30));
-  check_says(vitrail_program(folder, "attention model grey.png"), 0, "attention.png: 1 pictures");
-  check_says(vitrail_program(folder, "pca timm.safetensors grey.png"), 0, "pca.png: 1 pictures");
+  check_says(vitrail_program(folder, "attention model grey.png"), 0, "attention.png: 1 images");
+  check_says(vitrail_program(folder, "pca timm.safetensors grey.png"), 0, "pca.png: 1 images");
 }

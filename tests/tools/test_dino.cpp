@@ -1,5 +1,5 @@
-#include "vitrail/data/image/image.h"
 #include "tests/tools/program.h"
+#include "vitrail/data/image/image.h"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -36,13 +36,13 @@ TEST_CASE("a network trained by DINO is evaluated and drawn by one command each"
 
   vitrail("neighbours run -n 3 -k 4");
   CHECK(data::read_image(folder.path() / "neighbours.png").width() > 5 * 96);
-  CHECK(vitrail("map run --method pca").out.find("PCA of 60 pictures") != std::string::npos);
+  CHECK(vitrail("map run --method pca").out.find("PCA of 60 images") != std::string::npos);
   CHECK(data::read_image(folder.path() / "map.png").height() > 700);
   vitrail("preview " + kRecipes + "dino_emoji.yaml -n 12 -o views.png");
-  const std::string picture = (folder.path() / "views.png").string();
-  CHECK(vitrail("attention run " + picture).out == "attention.png: 1 pictures, 3 heads\n");
+  const std::string image = (folder.path() / "views.png").string();
+  CHECK(vitrail("attention run " + image).out == "attention.png: 1 images, 3 heads\n");
   CHECK(data::read_image(folder.path() / "attention.png").width() > 4 * 240);
-  CHECK(vitrail("pca run " + folder.path().string() + " -n 2 --size 32").out.find("2 pictures") != std::string::npos);
+  CHECK(vitrail("pca run " + folder.path().string() + " -n 2 --size 32").out.find("2 images") != std::string::npos);
 
   const Output eval = test::run(folder, "vitrail", "eval run");
   CHECK(eval.code == 2);

@@ -1,9 +1,9 @@
+#include "tests/tools/program.h"
 #include "vitrail/core/io/safetensors.h"
 #include "vitrail/data/image/image.h"
 #include "vitrail/data/sources/open_dataset.h"
 #include "vitrail/data/sources/pairs.h"
 #include "vitrail/data/text/tokenizer.h"
-#include "tests/tools/program.h"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -66,10 +66,10 @@ TEST_CASE("vitrail summary shows published models and recipes") {
   check_says(vitrail_program(folder, "summary none.yaml"), 2, "none.yaml: no such file");
 }
 
-TEST_CASE("vitrail pack makes a data set that opens as its source") {
+TEST_CASE("vitrail pack makes a dataset that opens as its source") {
   const test::TemporaryFolder folder;
   const Output packed = vitrail_program(folder, "pack " + kDigits + " -o digits.h5");
-  check_says(packed, 0, "digits.h5: 1797 pictures");
+  check_says(packed, 0, "digits.h5: 1797 images");
   check_says(packed, 0, "class  train  test");
   check_says(packed, 0, "0        149    29");
   const auto source = data::open_dataset(kDigits, "test");
@@ -81,21 +81,21 @@ TEST_CASE("vitrail pack makes a data set that opens as its source") {
     CHECK(copy->get(i).image == source->get(i).image);
   }
   check_says(vitrail_program(folder, "pack digits.h5 -o again.h5"), 2, "--split train val");
-  check_says(vitrail_program(folder, "pack digits.h5 -o again.h5 --split test"), 0, "again.h5: 360 pictures");
+  check_says(vitrail_program(folder, "pack digits.h5 -o again.h5 --split test"), 0, "again.h5: 360 images");
   check_says(vitrail_program(folder, "pack nowhere -o never.h5"), 3, "nowhere");
   CHECK_FALSE(std::filesystem::exists(folder.path() / "never.h5"));
 }
 
-TEST_CASE("vitrail pack packs pictures with their captions") {
+TEST_CASE("vitrail pack packs images with their captions") {
   const test::TemporaryFolder folder;
   const std::string emoji = kRecipes + "assets/emoji_captions";
   const Output packed = vitrail_program(folder, "pack " + emoji + " -o emoji.h5 --captions --kinds name short");
-  check_says(packed, 0, "emoji.h5: 3490 pictures");
-  check_says(packed, 0, "          train  val\npictures   3287  203\n");
+  check_says(packed, 0, "emoji.h5: 3490 images");
+  check_says(packed, 0, "          train  val\nimages   3287  203\n");
   const auto source = data::open_pairs(emoji, "val", {{"name"}});
   const auto copy = data::open_pairs((folder.path() / "emoji.h5").string(), "val", {{"name"}});
   CHECK(copy.captions == source.captions);
-  CHECK(copy.pictures->get(200).image == source.pictures->get(200).image);
+  CHECK(copy.images->get(200).image == source.images->get(200).image);
   check_says(vitrail_program(folder, "pack " + emoji + " -o never.h5 --captions --kinds tags"), 3,
              "no caption is of kind 'tags'; there is: category, name, short");
   check_says(vitrail_program(folder, "pack " + kDigits + " -o never.h5 --captions"), 3, "holds no captions");
@@ -138,7 +138,7 @@ TEST_CASE("vitrail tokenizer learns the same vocabulary from the same captions")
 TEST_CASE("vitrail preview draws what training sees, the same each time") {
   const test::TemporaryFolder folder;
   const std::string recipe = "preview " + kRecipes + "vit_digits.yaml ";
-  check_says(vitrail_program(folder, recipe + "-n 12 -o a.png"), 0, "a.png: 12 training pictures");
+  check_says(vitrail_program(folder, recipe + "-n 12 -o a.png"), 0, "a.png: 12 training images");
   vitrail_program(folder, recipe + "-n 12 -o b.png data.workers=1");
   vitrail_program(folder, recipe + "-n 12 -o c.png seed=1");
   CHECK(data::read_image(folder.path() / "a.png").width() == 8 * 128 + 9 * 4);
@@ -175,7 +175,7 @@ TEST_CASE("vitrail eval and export take the averaged weights of a run") {
   const Output table = vitrail_program(
       folder, "eval run/checkpoints/last.h5 " + kDigits + " data.val_split=train --confusion train_matrix");
   CHECK(std::filesystem::exists(folder.path() / "train_matrix.csv"));
-  check_says(table, 0, "class  pictures");
+  check_says(table, 0, "class  images");
   check_says(table, 0, "all        1437");
   check_says(vitrail_program(folder, "summary run"), 0, "blocks.0");
 
@@ -199,8 +199,8 @@ TEST_CASE("vitrail plot draws a number of several runs") {
   const std::string results = test::kRecipes + "../docs/results/";
   check_says(vitrail_program(folder, "plot " + results + "vit_digits " + results + "vit_cifar10 -o top1.png"), 0,
              "vit_digits: top1 0.9833 after epoch 80");
-  const data::Image picture = data::read_image((folder.path() / "top1.png").string());
-  CHECK(picture.width() == 800);
+  const data::Image image = data::read_image((folder.path() / "top1.png").string());
+  CHECK(image.width() == 800);
   check_says(vitrail_program(folder, "plot " + results + "vit_digits -m loss --of train"), 0, "after step 1760");
   check_says(vitrail_program(folder, "plot " + results + "vit_digits -m top"), 2, "did you mean 'top1'?");
   check_says(vitrail_program(folder, "plot nowhere"), 2, "nowhere/metrics.jsonl: no such file");

@@ -1,8 +1,8 @@
 // What the commands that use trained models share: their arguments, and progress on the terminal.
 #pragma once
 
-#include "vitrail/recipes/run/progress.h"
 #include "vitrail/recipes/models/trained_model.h"
+#include "vitrail/recipes/run/progress.h"
 
 #include <CLI/CLI.hpp>
 

@@ -1,9 +1,9 @@
 // vitrail attention: what a transformer looks at.
-#include "vitrail/data/draw/contact_sheet.h"
-#include "vitrail/recipes/eval/attention_maps.h"
 #include "tools/commands/arguments.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/images.h"
+#include "vitrail/data/draw/contact_sheet.h"
+#include "vitrail/recipes/eval/attention_maps.h"
 
 #include <fmt/format.h>
 
@@ -19,7 +19,7 @@ using namespace recipes;
 
 constexpr double kOpacity = 0.7;
 
-struct Options : PictureArguments {
+struct Options : ImageArguments {
   double mass = 0.6;
 };
 
@@ -28,17 +28,17 @@ void attention(const Options& o) {
   nn::VisionTransformer& model = transformer_of(trained, "attention");
   const DataConfig& config = trained.settings->sections().data;
   const int64_t size = o.side(config);
-  const std::vector<Picture> pictures = read_pictures(o.pictures, o.count);
+  const std::vector<Image> images = read_images(o.images, o.count);
   std::vector<data::Image> cells;
   std::vector<std::string> captions;
-  for (const Picture& picture : pictures) {
-    const data::Image image = fit_to_patches(picture.image, size, model.config.patch_size);
+  for (const Image& source : images) {
+    const data::Image image = fit_to_patches(source.image, size, model.config.patch_size);
     const auto maps = class_attention(model, to_input(image, config));
     const data::Image shown = enlarged(image, kShown);
-    // Two rows: the maps of the heads beside the picture, below them the part that holds most of their attention.
+    // Two rows: the maps of the heads beside the image, below them the part that holds most of their attention.
     for (const bool masked : {false, true}) {
       cells.push_back(shown);
-      captions.push_back(masked ? fmt::format("{:.0f}% of the attention:", 100 * o.mass) : picture.name);
+      captions.push_back(masked ? fmt::format("{:.0f}% of the attention:", 100 * o.mass) : source.name);
       for (size_t head = 0; head < maps.size(); ++head) {
         cells.push_back(masked ? overlay_mask(shown, keep_mass(maps[head], o.mass))
                                : overlay_heat(shown, stretched(maps[head]), kOpacity));
@@ -48,7 +48,7 @@ void attention(const Options& o) {
   }
   const data::ContactSheet layout{.columns = 1 + model.config.num_heads, .cell = kShown};
   data::write_png(o.out, data::contact_sheet(cells, captions, layout));
-  std::printf("%s: %zu pictures, %lld heads\n", o.out.c_str(), pictures.size(),
+  std::printf("%s: %zu images, %lld heads\n", o.out.c_str(), images.size(),
               static_cast<long long>(model.config.num_heads));
 }
 

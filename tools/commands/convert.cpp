@@ -1,12 +1,12 @@
 // vitrail convert: weights from one layout to another.
+#include "tools/commands/commands.h"
+#include "tools/commands/model_text.h"
 #include "vitrail/core/error.h"
 #include "vitrail/nn/state_io.h"
 #include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/methods/clip_model.h"
 #include "vitrail/recipes/models/trained_model.h"
 #include "vitrail/recipes/models/write_model.h"
-#include "tools/commands/commands.h"
-#include "tools/commands/model_text.h"
 
 #include <CLI/CLI.hpp>
 

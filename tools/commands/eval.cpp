@@ -1,14 +1,14 @@
 // vitrail eval: how well the model of a checkpoint classifies.
-#include "vitrail/autograd/scope.h"
-#include "vitrail/core/error.h"
-#include "vitrail/recipes/build/build_data.h"
-#include "vitrail/recipes/eval/evaluate.h"
-#include "vitrail/recipes/config/json_text.h"
-#include "vitrail/recipes/models/trained_model.h"
 #include "tools/commands/arguments.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/confusion.h"
 #include "tools/commands/table.h"
+#include "vitrail/autograd/scope.h"
+#include "vitrail/core/error.h"
+#include "vitrail/recipes/build/build_data.h"
+#include "vitrail/recipes/config/json_text.h"
+#include "vitrail/recipes/eval/evaluate.h"
+#include "vitrail/recipes/models/trained_model.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -37,33 +37,33 @@ void print_json(const TrainedModel& trained, const DataConfig& data, const std::
                                    {"averaged", trained.averaged},
                                    {"data", data.root},
                                    {"split", data.val_split},
-                                   {"pictures", scores.all.pictures}};
+                                   {"images", scores.all.images}};
   for (const auto& [name, value] : scores.stats()) result[name] = value;
   auto& classes = result["classes"] = nlohmann::ordered_json::array();
   for (size_t i = 0; i < names.size(); ++i) {
     const ClassScore& c = scores.classes[i];
     classes.push_back({{"name", names[i]},
-                       {"pictures", c.pictures},
-                       {"top1", share(c.top1, c.pictures)},
-                       {"top5", share(c.top5, c.pictures)}});
+                       {"images", c.images},
+                       {"top1", share(c.top1, c.images)},
+                       {"top5", share(c.top5, c.images)}});
   }
   result["confusion"] = files;
   fmt::print("{}\n", json_text(result));
 }
 
 std::string summary(const Scores& s) {
-  return fmt::format("loss {:.4f}, top-1 {:.2f}%, top-5 {:.2f}%", s.loss, 100 * share(s.all.top1, s.all.pictures),
-                     100 * share(s.all.top5, s.all.pictures));
+  return fmt::format("loss {:.4f}, top-1 {:.2f}%, top-5 {:.2f}%", s.loss, 100 * share(s.all.top1, s.all.images),
+                     100 * share(s.all.top5, s.all.images));
 }
 
 void print_table(const TrainedModel& trained, const DataConfig& data, const std::vector<std::string>& names,
                  const Scores& scores, const std::vector<std::string>& files) {
-  std::vector<Row> rows{{"class", "pictures", "top-1", "top-5"}};
+  std::vector<Row> rows{{"class", "images", "top-1", "top-5"}};
   const auto add = [&rows](const std::string& name, const ClassScore& c) {
     const auto percent = [&c](int64_t right) {
-      return c.pictures == 0 ? std::string("-") : fmt::format("{:.1f}%", 100 * share(right, c.pictures));
+      return c.images == 0 ? std::string("-") : fmt::format("{:.1f}%", 100 * share(right, c.images));
     };
-    rows.push_back({name, std::to_string(c.pictures), percent(c.top1), percent(c.top5)});
+    rows.push_back({name, std::to_string(c.images), percent(c.top1), percent(c.top5)});
   };
   for (size_t i = 0; i < names.size(); ++i) add(names[i], scores.classes[i]);
   add("all", scores.all);

@@ -1,8 +1,8 @@
 // vitrail export: the weights of a checkpoint for other programs.
+#include "tools/commands/commands.h"
 #include "vitrail/core/io/safetensors.h"
 #include "vitrail/nn/state_io.h"
 #include "vitrail/recipes/models/trained_model.h"
-#include "tools/commands/commands.h"
 
 #include <cstdio>
 #include <memory>

@@ -3,10 +3,10 @@
 #include "vitrail/autograd/scope.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/ops.h"
+#include "vitrail/data/io/lines.h"
+#include "vitrail/data/load/loader.h"
 #include "vitrail/data/sources/folder_index.h"
 #include "vitrail/data/sources/image_folder.h"
-#include "vitrail/data/load/loader.h"
-#include "vitrail/data/io/lines.h"
 
 #include <fmt/format.h>
 
@@ -28,7 +28,7 @@ std::vector<std::string> lines_of_input() {
 }
 
 void add(std::vector<std::string>& names, const std::string& path) {
-  check<DataError>(fs::exists(path), "pictures", "{}: no such file or folder", path);
+  check<DataError>(fs::exists(path), "images", "{}: no such file or folder", path);
   if (!fs::is_directory(path)) {
     names.push_back(path);
     return;
@@ -44,12 +44,12 @@ void FeatureArguments::add_to(CLI::App& command) {
       .add_option("-m,--model", model,
                   "folder of a run or its checkpoint, a published model's folder, or a .safetensors file")
       ->required();
-  command.add_option("pictures", pictures, "pictures and folders of pictures; - for standard input");
-  command.add_option("--list", list, "file with the name of a picture on each line")->check(CLI::ExistingFile);
+  command.add_option("images", images, "images and folders of images; - for standard input");
+  command.add_option("--list", list, "file with the name of an image on each line")->check(CLI::ExistingFile);
   command.add_option("--precision", precision, "of matrix products: f32 or bf16")
       ->check(CLI::IsMember({"f32", "bf16"}))
       ->capture_default_str();
-  command.add_option("--batch", batch, "pictures at a time")->check(CLI::Range(1, 4096))->capture_default_str();
+  command.add_option("--batch", batch, "images at a time")->check(CLI::Range(1, 4096))->capture_default_str();
 }
 
 recipes::OpenModel FeatureArguments::open() const {
@@ -58,9 +58,9 @@ recipes::OpenModel FeatureArguments::open() const {
   return opened;
 }
 
-NamedPictures FeatureArguments::named_pictures() const {
-  NamedPictures result;
-  for (const std::string& path : pictures) {
+NamedImages FeatureArguments::named_images() const {
+  NamedImages result;
+  for (const std::string& path : images) {
     if (path == "-")
       for (const std::string& line : lines_of_input()) add(result.names, line);
     else
@@ -68,21 +68,20 @@ NamedPictures FeatureArguments::named_pictures() const {
   }
   if (!list.empty())
     for (const std::string& line : data::read_lines(list)) add(result.names, line);
-  check<DataError>(!result.names.empty(), "pictures",
-                   "none given, or none found: name files or folders, or - or --list");
+  check<DataError>(!result.names.empty(), "images", "none given, or none found: name files or folders, or - or --list");
   result.dataset = data::make_file_dataset(".", result.names, {});
   return result;
 }
 
-Tensor features_of(const recipes::OpenModel& model, const data::Dataset& pictures, const FeatureArguments& arguments,
+Tensor features_of(const recipes::OpenModel& model, const data::Dataset& images, const FeatureArguments& arguments,
                    bool normalise, TerminalProgress& progress) {
   const int64_t side = model.preprocessing.img_size();
   data::LoaderOptions options;
-  options.batch_size = std::min(arguments.batch, pictures.size());
+  options.batch_size = std::min(arguments.batch, images.size());
   options.views = {{{3, side, side}}};
   options.workers = 2;
   data::BadFiles bad_files(data::OnError::fail, 0);
-  data::Loader loader(pictures, model.preprocessing.transform(), options, bad_files);
+  data::Loader loader(images, model.preprocessing.transform(), options, bad_files);
   const ag::Autocast precision(parse_dtype(arguments.precision));
   const auto set = recipes::extract_features(model.image_features, loader, progress.tick("features"));
   return normalise ? recipes::normalized(set).features : set.features;

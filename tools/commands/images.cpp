@@ -2,8 +2,8 @@
 
 #include "vitrail/core/error.h"
 #include "vitrail/data/augment/normalize.h"
-#include "vitrail/data/sources/image_folder.h"
 #include "vitrail/data/image/resize.h"
+#include "vitrail/data/sources/image_folder.h"
 
 #include <algorithm>
 
@@ -11,27 +11,27 @@ namespace vitrail::tools {
 
 namespace fs = std::filesystem;
 
-void PictureArguments::add_to(CLI::App& command) {
+void ImageArguments::add_to(CLI::App& command) {
   command
       .add_option("checkpoint", checkpoint,
                   "folder of a run or its checkpoint, a published model's folder, or a .safetensors file")
       ->required();
-  command.add_option("pictures", pictures, "picture, or folder of pictures")->required();
+  command.add_option("images", images, "image, or folder of images")->required();
   command.add_option("-o,--out", out, "PNG file to write")->capture_default_str();
   command.add_option("--size", size, "shorter side that the model sees; 0: twice the usual")
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();
-  command.add_option("-n,--count", count, "pictures of a folder")->check(CLI::Range(1, 256))->capture_default_str();
+  command.add_option("-n,--count", count, "images of a folder")->check(CLI::Range(1, 256))->capture_default_str();
 }
 
-std::vector<Picture> read_pictures(const fs::path& path, int64_t most) {
-  check<DataError>(fs::exists(path), "pictures", "{}: no such file or folder", path.string());
+std::vector<Image> read_images(const fs::path& path, int64_t most) {
+  check<DataError>(fs::exists(path), "images", "{}: no such file or folder", path.string());
   if (!fs::is_directory(path)) return {{path.filename().string(), data::read_image(path)}};
   const auto folder = data::open_image_folder(path.string(), {.labelled = false});
-  std::vector<Picture> pictures;
+  std::vector<Image> images;
   for (int64_t i = 0; i < std::min(most, folder->size()); ++i)
-    pictures.push_back({fs::path(folder->name(i)).filename().string(), folder->get(i).image});
-  return pictures;
+    images.push_back({fs::path(folder->name(i)).filename().string(), folder->get(i).image});
+  return images;
 }
 
 nn::VisionTransformer& transformer_of(const recipes::TrainedModel& trained, const char* command) {

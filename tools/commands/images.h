@@ -1,4 +1,4 @@
-// Pictures from a file or a folder, made ready for a transformer.
+// Images from a file or a folder, made ready for a transformer.
 #pragma once
 
 #include "vitrail/data/image/image.h"
@@ -14,30 +14,30 @@
 
 namespace vitrail::tools {
 
-struct Picture {
+struct Image {
   std::string name;  // of the file
   data::Image image;
 };
 
-/// The arguments of commands that draw what a transformer makes of pictures.
-struct PictureArguments {
-  std::string checkpoint, pictures, out;
+/// The arguments of commands that draw what a transformer makes of images.
+struct ImageArguments {
+  std::string checkpoint, images, out;
   int64_t size = 0, count = 8;
 
   void add_to(CLI::App& command);
   /// The shorter side that the model sees.
   int64_t side(const recipes::DataConfig& data) const { return size > 0 ? size : 2 * data.img_size; }
 };
-/// The smallest side of a picture on their sheets.
+/// The smallest side of an image on their sheets.
 inline constexpr int64_t kShown = 240;
 
-/// A picture, or the first `most` of a folder, at any depth. Throws DataError or IoError.
-std::vector<Picture> read_pictures(const std::filesystem::path& path, int64_t most);
+/// An image, or the first `most` of a folder, at any depth. Throws DataError or IoError.
+std::vector<Image> read_images(const std::filesystem::path& path, int64_t most);
 
 /// The model as a transformer. Throws ConfigError naming the command if it is none.
 nn::VisionTransformer& transformer_of(const recipes::TrainedModel& trained, const char* command);
 
-/// The picture with its shorter side resized to `shorter`, then cut, centred, to whole patches.
+/// The image with its shorter side resized to `shorter`, then cut, centred, to whole patches.
 data::Image fit_to_patches(const data::Image& image, int64_t shorter, int64_t patch_size);
 
 /// Normalised as the data section says: [1, 3, H, W].

@@ -1,8 +1,8 @@
 // vitrail init: a published architecture with random weights, as a folder that other programs open.
-#include "vitrail/recipes/models/random_model.h"
-#include "vitrail/recipes/models/write_model.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/model_text.h"
+#include "vitrail/recipes/models/random_model.h"
+#include "vitrail/recipes/models/write_model.h"
 
 #include <CLI/CLI.hpp>
 

@@ -1,13 +1,13 @@
 // vitrail knn: what a model's features are worth without training anything: nearest neighbours and retrieval.
 #include "vitrail/recipes/eval/knn.h"
 
-#include "vitrail/core/ops.h"
-#include "vitrail/recipes/eval/evaluate.h"
-#include "vitrail/recipes/eval/image_retrieval.h"
-#include "vitrail/recipes/config/json_text.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/feature_sets.h"
 #include "tools/commands/table.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/recipes/config/json_text.h"
+#include "vitrail/recipes/eval/evaluate.h"
+#include "vitrail/recipes/eval/image_retrieval.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

@@ -1,9 +1,9 @@
 // vitrail linear: a linear classifier on a model's frozen features.
-#include "vitrail/recipes/config/json_text.h"
-#include "vitrail/recipes/eval/linear_probe.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/feature_sets.h"
 #include "tools/commands/table.h"
+#include "vitrail/recipes/config/json_text.h"
+#include "vitrail/recipes/eval/linear_probe.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -67,13 +67,13 @@ void add_linear(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "linear", "Trains a linear classifier on frozen features, with several learning rates at once.");
   o->arguments.add_to(*command, "other labelled data");
-  command->add_option("--lr", o->probe.lr, "learning rates, each for 256 pictures a step")
+  command->add_option("--lr", o->probe.lr, "learning rates, each for 256 images a step")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_option("--epochs", o->probe.epochs, "passes over the features")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
-  command->add_option("--batch", o->probe.batch_size, "pictures a step")
+  command->add_option("--batch", o->probe.batch_size, "images a step")
       ->check(CLI::Range(1, 1 << 24))
       ->capture_default_str();
   command
@@ -84,7 +84,7 @@ void add_linear(CLI::App& app) {
   command->add_flag("--patch-mean", o->patch_mean, "ViT: the mean of the patches behind them (ViT-B)");
   command
       ->add_option("--augment", o->augment,
-                   "features of so many random crops and flips of each training picture; 0: of the picture itself")
+                   "features of so many random crops and flips of each training image; 0: of the image itself")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   command->add_flag("--json", o->json, "print one JSON object, accuracies as fractions");

@@ -1,4 +1,6 @@
 // vitrail map: the features of a labelled set on a plane.
+#include "tools/commands/arguments.h"
+#include "tools/commands/commands.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/data/draw/scatter.h"
 #include "vitrail/data/sources/subset.h"
@@ -6,8 +8,6 @@
 #include "vitrail/recipes/eval/features.h"
 #include "vitrail/recipes/eval/pca.h"
 #include "vitrail/recipes/eval/tsne.h"
-#include "tools/commands/arguments.h"
-#include "tools/commands/commands.h"
 
 #include <cstdio>
 #include <memory>
@@ -44,7 +44,7 @@ void map(const Options& o) {
   std::vector<data::Dot> dots;
   for (int64_t i = 0; i < count; ++i)
     dots.push_back({double(xy[size_t(2 * i)]), double(xy[size_t(2 * i + 1)]), labels[size_t(i)]});
-  const std::string title = (o.method == "pca" ? "PCA of " : "t-SNE of ") + std::to_string(count) + " pictures";
+  const std::string title = (o.method == "pca" ? "PCA of " : "t-SNE of ") + std::to_string(count) + " images";
   data::write_png(o.out, data::scatter(title, dots, part->classes()));
   std::printf("%s: %s\n", o.out.c_str(), title.c_str());
 }
@@ -58,7 +58,7 @@ void add_map(CLI::App& app) {
   command->add_option("--method", o->method, "tsne keeps neighbours together, pca is linear")
       ->check(CLI::IsMember({"tsne", "pca"}))
       ->capture_default_str();
-  command->add_option("-n,--count", o->count, "pictures; the time of tsne grows with their square")
+  command->add_option("-n,--count", o->count, "images; the time of tsne grows with their square")
       ->check(CLI::Range(4, 20000))
       ->capture_default_str();
   command->add_option("--perplexity", o->tsne.perplexity, "tsne: about how many neighbours each has")

@@ -12,8 +12,8 @@ std::string describe(const recipes::PublishedModel& model) {
   for (const auto& [name, t] : model.weights) parameters += t.numel();
   const nn::VitConfig& v = model.vision();
   std::string text =
-      fmt::format("{}: {} blocks of width {}, {} heads, pictures of {}, patches of {}",
-                  model.is_clip() ? "CLIP" : "ViT", v.depth, v.embed_dim, v.num_heads, v.img_size, v.patch_size);
+      fmt::format("{}: {} blocks of width {}, {} heads, images of {}, patches of {}", model.is_clip() ? "CLIP" : "ViT",
+                  v.depth, v.embed_dim, v.num_heads, v.img_size, v.patch_size);
   if (v.num_registers > 0) text += fmt::format(", {} registers", v.num_registers);
   if (v.ffn == nn::Ffn::swiglu) text += ", SwiGLU";
   if (v.distilled) text += ", a distillation token";

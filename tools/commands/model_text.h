@@ -7,7 +7,7 @@
 
 namespace vitrail::tools {
 
-/// "ViT: 12 blocks of width 768, 12 heads, pictures of 224, patches of 16, 86567656 parameters"
+/// "ViT: 12 blocks of width 768, 12 heads, images of 224, patches of 16, 86567656 parameters"
 std::string describe(const recipes::PublishedModel& model);
 
 /// The files, one a line, with their sizes, then the notes.

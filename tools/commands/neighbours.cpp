@@ -1,4 +1,7 @@
-// vitrail neighbours: the pictures whose features are nearest to those of others.
+// vitrail neighbours: the images whose features are nearest to those of others.
+#include "tools/commands/arguments.h"
+#include "tools/commands/commands.h"
+#include "tools/commands/images.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/data/draw/contact_sheet.h"
 #include "vitrail/data/sources/open_dataset.h"
@@ -6,9 +9,6 @@
 #include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/eval/features.h"
 #include "vitrail/recipes/eval/image_retrieval.h"
-#include "tools/commands/arguments.h"
-#include "tools/commands/commands.h"
-#include "tools/commands/images.h"
 
 #include <fmt/format.h>
 
@@ -31,23 +31,23 @@ struct Options {
   int64_t count = 8, neighbours = 7, most = 20000;
 };
 
-/// Some pictures of a part, labelled if it has labels.
+/// Some images of a part, labelled if it has labels.
 struct Part {
   Part(const DataConfig& config, const std::string& split, int64_t most, bool labelled)
-      : pictures(data::spread(data::open_dataset(config.root, split, {.labelled = labelled}), most)) {}
+      : images(data::spread(data::open_dataset(config.root, split, {.labelled = labelled}), most)) {}
 
   FeatureSet features(const TrainedModel& trained, TerminalProgress& progress) const {
     const auto sections = trained.settings->sections();
     data::BadFiles bad_files = bad_files_policy(sections.data);
-    const auto loader = eval_loader(sections.data, *pictures, sections.batch_size, bad_files);
+    const auto loader = eval_loader(sections.data, *images, sections.batch_size, bad_files);
     return normalized(extract_features(pooled_features(*trained.model), *loader, progress.tick("features")));
   }
   std::string caption(int64_t i) const {
-    const int64_t label = pictures->label(i);
-    return label == data::kNoLabel ? "" : pictures->classes().at(size_t(label));
+    const int64_t label = images->label(i);
+    return label == data::kNoLabel ? "" : images->classes().at(size_t(label));
   }
 
-  std::unique_ptr<data::Dataset> pictures;
+  std::unique_ptr<data::Dataset> images;
 };
 
 Part open_part(const DataConfig& config, const std::string& split, int64_t most) {
@@ -72,28 +72,28 @@ void neighbours(const Options& o) {
   const Part known = open_part(config, config.train_split, o.most);
   const FeatureSet set = known.features(trained, progress);
 
-  std::vector<Picture> queries;
+  std::vector<Image> queries;
   if (!o.query.empty()) {
-    queries = read_pictures(o.query, o.count);
+    queries = read_images(o.query, o.count);
   } else {
     const Part asked = open_part(config, config.val_split, o.count);
-    for (int64_t i = 0; i < asked.pictures->size(); ++i)
-      queries.push_back({asked.caption(i), asked.pictures->get(i).image});
+    for (int64_t i = 0; i < asked.images->size(); ++i)
+      queries.push_back({asked.caption(i), asked.images->get(i).image});
   }
   std::vector<data::Image> cells;
   std::vector<std::string> captions;
   const int64_t k = std::min(o.neighbours, set.features.size(0));
-  for (const Picture& query : queries) {
+  for (const Image& query : queries) {
     cells.push_back(query.image);
     captions.push_back(query.name);
     for (const int64_t row : nearest(features_of(query.image, trained), set.features, k).span<int64_t>()) {
       const int64_t index = set.indices[size_t(row)];
-      cells.push_back(known.pictures->get(index).image);
+      cells.push_back(known.images->get(index).image);
       captions.push_back(known.caption(index));
     }
   }
   data::write_png(o.out, data::contact_sheet(cells, captions, {.columns = 1 + k, .cell = kCell}));
-  std::printf("%s: %zu pictures, each with its nearest of %lld\n", o.out.c_str(), queries.size(),
+  std::printf("%s: %zu images, each with its nearest of %lld\n", o.out.c_str(), queries.size(),
               static_cast<long long>(set.features.size(0)));
 }
 
@@ -102,12 +102,12 @@ void neighbours(const Options& o) {
 void add_neighbours(CLI::App& app) {
   const auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
-      "neighbours", "Draws pictures of the validation part, or others, beside the nearest training pictures.");
+      "neighbours", "Draws images of the validation part, or others, beside the nearest training images.");
   o->arguments.add_to(*command, "other data, labelled or not");
-  command->add_option("-q,--query", o->query, "picture or folder, in place of the validation part");
-  command->add_option("-n,--count", o->count, "pictures that ask")->check(CLI::Range(1, 256))->capture_default_str();
+  command->add_option("-q,--query", o->query, "image or folder, in place of the validation part");
+  command->add_option("-n,--count", o->count, "images that ask")->check(CLI::Range(1, 256))->capture_default_str();
   command->add_option("-k", o->neighbours, "neighbours of each")->check(CLI::Range(1, 64))->capture_default_str();
-  command->add_option("--most", o->most, "training pictures to look at")
+  command->add_option("--most", o->most, "training images to look at")
       ->check(CLI::Range(1, 1 << 30))
       ->capture_default_str();
   command->add_option("-o,--out", o->out, "PNG file to write")->capture_default_str();

@@ -1,11 +1,11 @@
-// vitrail pack: any data set in one HDF5 file.
+// vitrail pack: any dataset in one HDF5 file.
 #include "vitrail/data/sources/pack.h"
 
+#include "tools/commands/commands.h"
+#include "tools/commands/table.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/sources/open_dataset.h"
 #include "vitrail/data/sources/pairs.h"
-#include "tools/commands/commands.h"
-#include "tools/commands/table.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -40,7 +40,7 @@ std::vector<std::string> chosen_splits(const Options& o) {
 using Opened = std::vector<std::pair<std::string, std::unique_ptr<data::Dataset>>>;
 using OpenedPairs = std::vector<std::pair<std::string, data::Pairs>>;
 
-/// Pictures by class and part.
+/// Images by class and part.
 std::string count_table(const Opened& parts) {
   Row head{"class"}, total{"all"};
   std::vector<Row> rows;
@@ -59,27 +59,27 @@ std::string count_table(const Opened& parts) {
   return to_table(rows);
 }
 
-/// Pictures and captions by part.
+/// Images and captions by part.
 std::string count_table(const OpenedPairs& parts) {
-  Row head{""}, pictures{"pictures"}, captions{"captions"}, left_out{"pictures left out, without a caption"};
+  Row head{""}, images{"images"}, captions{"captions"}, left_out{"images left out, without a caption"};
   int64_t all_left_out = 0;
   for (const auto& [split, pairs] : parts) {
     int64_t count = 0;
     for (const auto& texts : pairs.captions) count += int64_t(texts.size());
     head.push_back(split);
-    pictures.push_back(std::to_string(pairs.pictures->size()));
+    images.push_back(std::to_string(pairs.images->size()));
     captions.push_back(std::to_string(count));
     left_out.push_back(std::to_string(pairs.left_out));
     all_left_out += pairs.left_out;
   }
-  std::vector<Row> rows{head, pictures, captions};
+  std::vector<Row> rows{head, images, captions};
   if (all_left_out > 0) rows.push_back(left_out);
   return to_table(rows);
 }
 
 void finish(const Options& o, const std::string& table, const std::vector<data::PackPart>& parts) {
-  const int64_t pictures = data::pack(o.out, parts);
-  std::printf("%s%s: %lld pictures\n", table.c_str(), o.out.c_str(), static_cast<long long>(pictures));
+  const int64_t images = data::pack(o.out, parts);
+  std::printf("%s%s: %lld images\n", table.c_str(), o.out.c_str(), static_cast<long long>(images));
 }
 
 void pack_labelled(const Options& o) {
@@ -98,7 +98,7 @@ void pack_captioned(const Options& o) {
     opened.emplace_back(split, data::open_pairs(o.source, split, {.kinds = o.kinds}));
   std::vector<data::PackPart> parts;
   parts.reserve(opened.size());
-  for (const auto& [split, pairs] : opened) parts.push_back({split, pairs.pictures.get(), &pairs});
+  for (const auto& [split, pairs] : opened) parts.push_back({split, pairs.images.get(), &pairs});
   finish(o, count_table(opened), parts);
 }
 
@@ -106,7 +106,7 @@ void pack_captioned(const Options& o) {
 
 void add_pack(CLI::App& app) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("pack", "Puts a data set into one HDF5 file and counts its pictures.");
+  CLI::App* command = app.add_subcommand("pack", "Puts a dataset into one HDF5 file and counts its images.");
   command
       ->add_option(
           "source", o->source,
@@ -117,7 +117,7 @@ void add_pack(CLI::App& app) {
   command->add_option("--split", o->splits, "parts to pack; without it all that the source has")
       ->check(CLI::IsMember({"train", "val", "test"}));
   command->add_flag("--unlabelled", o->unlabelled, "folders are no classes");
-  CLI::Option* captions = command->add_flag("--captions", o->captions, "pictures with their captions, without classes");
+  CLI::Option* captions = command->add_flag("--captions", o->captions, "images with their captions, without classes");
   command->add_option("--kinds", o->kinds, "kinds of captions to pack; without it all that the source has")
       ->needs(captions);
   command->footer(

@@ -1,11 +1,11 @@
 // vitrail pca: patch features as colours: what looks alike to a transformer has one colour.
 #include "vitrail/recipes/eval/pca.h"
 
-#include "vitrail/core/ops.h"
-#include "vitrail/data/draw/contact_sheet.h"
 #include "tools/commands/arguments.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/images.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/data/draw/contact_sheet.h"
 
 #include <algorithm>
 #include <cmath>
@@ -36,7 +36,7 @@ std::vector<uint8_t> to_bytes(const Tensor& x) {
   return bytes;
 }
 
-void pca(const PictureArguments& o) {
+void pca(const ImageArguments& o) {
   const TrainedModel trained = load_trained_model(o.checkpoint);
   nn::VisionTransformer& model = transformer_of(trained, "pca");
   const DataConfig& config = trained.settings->sections().data;
@@ -44,9 +44,9 @@ void pca(const PictureArguments& o) {
   std::vector<data::Image> images;
   std::vector<std::string> names;
   std::vector<Tensor> features;  // [patches, D]
-  for (const Picture& picture : read_pictures(o.pictures, o.count)) {
-    images.push_back(fit_to_patches(picture.image, size, patch));
-    names.push_back(picture.name);
+  for (const Image& image : read_images(o.images, o.count)) {
+    images.push_back(fit_to_patches(image.image, size, patch));
+    names.push_back(image.name);
     const Tensor tokens = model.forward_tokens(to_input(images.back(), config)).value();
     features.push_back(tokens.select(0, 0).slice(0, model.prefix_tokens(), tokens.size(1)));
   }
@@ -66,16 +66,16 @@ void pca(const PictureArguments& o) {
     captions.emplace_back("features");
   }
   data::write_png(o.out, data::contact_sheet(cells, captions, {.columns = 4, .cell = kShown}));
-  std::printf("%s: %zu pictures, %lld patches\n", o.out.c_str(), images.size(), static_cast<long long>(all.size(0)));
+  std::printf("%s: %zu images, %lld patches\n", o.out.c_str(), images.size(), static_cast<long long>(all.size(0)));
 }
 
 }  // namespace
 
 void add_pca(CLI::App& app) {
-  const auto o = std::make_shared<PictureArguments>();
+  const auto o = std::make_shared<ImageArguments>();
   o->out = "pca.png";
   CLI::App* command = app.add_subcommand(
-      "pca", "Draws patch features as colours: their three principal components, over all pictures together.");
+      "pca", "Draws patch features as colours: their three principal components, over all images together.");
   o->add_to(*command);
   command->footer("Example: vitrail pca runs/dino_cifar10-2025-01-31-1 photos/ -o pca.png");
   command->callback([o] { pca(*o); });

@@ -1,10 +1,10 @@
-// vitrail plot: a number of one or several runs over their epochs, as a picture.
+// vitrail plot: a number of one or several runs over their epochs, as an image.
 #include "vitrail/data/draw/plot.h"
 
+#include "tools/commands/commands.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/image/image.h"
 #include "vitrail/recipes/config/suggest.h"
-#include "tools/commands/commands.h"
 
 #include <nlohmann/json.hpp>
 

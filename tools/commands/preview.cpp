@@ -1,8 +1,8 @@
-// vitrail preview: what a recipe's augmentations make of its pictures.
+// vitrail preview: what a recipe's augmentations make of its images.
+#include "tools/commands/commands.h"
 #include "vitrail/data/draw/contact_sheet.h"
 #include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/models/trained_model.h"
-#include "tools/commands/commands.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -27,7 +27,7 @@ void preview(const Options& o) {
   data::ContactSheet layout;
   layout.cell = std::clamp(config.img_size, kSmallest, kLargest);
   data::write_png(o.out, data::contact_sheet(shown.images, shown.captions, layout));
-  std::printf("%s: %zu training pictures of %s\n", o.out.c_str(), shown.images.size(), config.root.c_str());
+  std::printf("%s: %zu training images of %s\n", o.out.c_str(), shown.images.size(), config.root.c_str());
 }
 
 }  // namespace
@@ -35,11 +35,11 @@ void preview(const Options& o) {
 void add_preview(CLI::App& app) {
   const auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
-      "preview", "Draws training pictures as the first steps of a recipe see them, with their classes.");
+      "preview", "Draws training images as the first steps of a recipe see them, with their classes.");
   command->add_option("recipe", o->recipe, "recipe file")->required();
   command->add_option("changes", o->changes, "key=value, in place of what the recipe says");
   command->add_option("-o,--out", o->out, "PNG file to write")->capture_default_str();
-  command->add_option("-n,--count", o->count, "pictures")->check(CLI::Range(1, 4096))->capture_default_str();
+  command->add_option("-n,--count", o->count, "images")->check(CLI::Range(1, 4096))->capture_default_str();
   command->footer("Example: vitrail preview recipes/vit_digits.yaml data.crop=pad -n 64 -o digits.png");
   command->callback([o] { preview(*o); });
 }

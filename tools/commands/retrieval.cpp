@@ -1,14 +1,14 @@
 // vitrail retrieval: what a CLIP run is worth, in numbers and as a sheet of questions and answers.
+#include "tools/commands/arguments.h"
+#include "tools/commands/commands.h"
+#include "tools/commands/table.h"
 #include "vitrail/autograd/scope.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/data/draw/contact_sheet.h"
-#include "vitrail/recipes/methods/clip_eval.h"
-#include "vitrail/recipes/eval/image_retrieval.h"
 #include "vitrail/recipes/config/json_text.h"
-#include "tools/commands/arguments.h"
-#include "tools/commands/commands.h"
-#include "tools/commands/table.h"
+#include "vitrail/recipes/eval/image_retrieval.h"
+#include "vitrail/recipes/methods/clip_eval.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -33,32 +33,32 @@ struct Options {
   bool json = false;
 };
 
-/// Rows of a picture with its text and the nearest texts, then as many of a text and the nearest pictures. A text is
-/// shown above the first picture that has it.
+/// Rows of an image with its text and the nearest texts, then as many of a text and the nearest images. A text is
+/// shown above the first image that has it.
 data::Image sheet(TrainedClip& clip, ClipEvalData& data, const Options& o, TerminalProgress& progress) {
   const EvalPairs& pairs = *data.pairs();
-  const Tensor images = normalized(extract_features(image_features(*clip.model), *data.loader(*pairs.pictures),
-                                                    progress.tick("features")))
-                            .features;
+  const Tensor images =
+      normalized(extract_features(image_features(*clip.model), *data.loader(*pairs.images), progress.tick("features")))
+          .features;
   const Tensor texts = core::l2_normalize(text_features(*clip.model, clip.tokenizer)(pairs.texts)).y;
   std::vector<data::Image> cells;
   std::vector<std::string> captions;
-  const auto add = [&](int64_t picture, const std::string& caption) {
-    cells.push_back(pairs.pictures->get(picture).image);
+  const auto add = [&](int64_t image, const std::string& caption) {
+    cells.push_back(pairs.images->get(image).image);
     captions.push_back(caption);
   };
-  const auto text_of = [&](int64_t picture) { return pairs.texts[size_t(pairs.texts_of[size_t(picture)][0])]; };
+  const auto text_of = [&](int64_t image) { return pairs.texts[size_t(pairs.texts_of[size_t(image)][0])]; };
   const int64_t all = images.size(0), count = std::min(o.count, all);
-  for (const bool from_picture : {true, false}) {
+  for (const bool from_image : {true, false}) {
     for (int64_t i = 0; i < count; ++i) {
-      const int64_t picture = i * all / count;  // spread over the part
-      const int64_t text = pairs.texts_of[size_t(picture)][0];
-      add(picture, (from_picture ? "picture: " : "text: ") + text_of(picture));
-      const Tensor& known = from_picture ? texts : images;
-      const Tensor asked = from_picture ? images.slice(0, picture, picture + 1) : texts.slice(0, text, text + 1);
+      const int64_t image = i * all / count;  // spread over the part
+      const int64_t text = pairs.texts_of[size_t(image)][0];
+      add(image, (from_image ? "image: " : "text: ") + text_of(image));
+      const Tensor& known = from_image ? texts : images;
+      const Tensor asked = from_image ? images.slice(0, image, image + 1) : texts.slice(0, text, text + 1);
       for (const int64_t answer : nearest(asked, known, std::min(o.answers, known.size(0))).span<int64_t>()) {
-        const int64_t shown = from_picture ? pairs.pictures_of[size_t(answer)][0] : answer;
-        add(shown, from_picture ? pairs.texts[size_t(answer)] : text_of(shown));
+        const int64_t shown = from_image ? pairs.images_of[size_t(answer)][0] : answer;
+        add(shown, from_image ? pairs.texts[size_t(answer)] : text_of(shown));
       }
     }
   }
@@ -88,7 +88,7 @@ void retrieval(const Options& o) {
   if (o.out.empty()) return;
   check<DataError>(data.pairs().has_value(), "retrieval", "no pairs to draw: {}", data.notes().front());
   data::write_png(o.out, sheet(clip, data, o, progress));
-  if (!o.json) fmt::print("{}: pictures with the nearest texts, then texts with the nearest pictures\n", o.out);
+  if (!o.json) fmt::print("{}: images with the nearest texts, then texts with the nearest images\n", o.out);
 }
 
 }  // namespace
@@ -96,7 +96,7 @@ void retrieval(const Options& o) {
 void add_retrieval(CLI::App& app) {
   const auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
-      "retrieval", "Evaluates a CLIP run: do pictures and texts find each other, and how well does it classify?");
+      "retrieval", "Evaluates a CLIP run: do images and texts find each other, and how well does it classify?");
   o->arguments.add_to(*command, "other pairs");
   command->add_option("-o,--out", o->out, "PNG file for some questions with their answers");
   command->add_option("-n,--count", o->count, "questions on it, each way")

@@ -1,14 +1,14 @@
-// vitrail search: the pictures of an index that are nearest to a picture or to a sentence.
+// vitrail search: the images of an index that are nearest to an image or to a sentence.
+#include "tools/commands/commands.h"
+#include "tools/commands/image_list.h"
+#include "tools/commands/table.h"
 #include "vitrail/autograd/scope.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/data/draw/contact_sheet.h"
+#include "vitrail/recipes/config/json_text.h"
 #include "vitrail/recipes/eval/feature_file.h"
 #include "vitrail/recipes/eval/image_retrieval.h"
-#include "vitrail/recipes/config/json_text.h"
-#include "tools/commands/commands.h"
-#include "tools/commands/image_list.h"
-#include "tools/commands/table.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -35,20 +35,20 @@ struct Options {
 };
 
 struct Queries {
-  std::vector<std::string> names;  // pictures, then sentences
-  size_t pictures = 0;
+  std::vector<std::string> names;  // images, then sentences
+  size_t images = 0;
   Tensor features;  // of length 1
 };
 
 Queries queries_of(const Options& o, const OpenModel& model, TerminalProgress& progress) {
   Queries result;
   std::vector<Tensor> parts;
-  if (o.texts.empty() || !o.arguments.pictures.empty() || !o.arguments.list.empty()) {
-    const NamedPictures asked = o.arguments.named_pictures();
+  if (o.texts.empty() || !o.arguments.images.empty() || !o.arguments.list.empty()) {
+    const NamedImages asked = o.arguments.named_images();
     parts.push_back(features_of(model, *asked.dataset, o.arguments, true, progress));
     result.names = asked.names;
   }
-  result.pictures = result.names.size();
+  result.images = result.names.size();
   if (!o.texts.empty()) {
     expect_texts(model, "search");
     const ag::Autocast precision(parse_dtype(o.arguments.precision));
@@ -59,17 +59,17 @@ Queries queries_of(const Options& o, const OpenModel& model, TerminalProgress& p
   return result;
 }
 
-/// A row for each query: the picture that asks (of a sentence a white field), then what was found.
+/// A row for each query: the image that asks (of a sentence a white field), then what was found.
 data::Image sheet(const Queries& queries, const NamedFeatures& index, const Tensor& found) {
   const int64_t k = found.size(1);
   const auto places = found.span<int64_t>();
   std::vector<data::Image> cells;
   std::vector<std::string> captions;
   for (size_t q = 0; q < queries.names.size(); ++q) {
-    const bool picture = q < queries.pictures;
-    cells.push_back(picture ? data::read_image(queries.names[q]) : data::Image(kCell, kCell));
-    if (!picture) std::fill(cells.back().data(), cells.back().data() + cells.back().pixels().size(), uint8_t{255});
-    captions.push_back(picture ? std::filesystem::path(queries.names[q]).filename().string() : queries.names[q]);
+    const bool image = q < queries.images;
+    cells.push_back(image ? data::read_image(queries.names[q]) : data::Image(kCell, kCell));
+    if (!image) std::fill(cells.back().data(), cells.back().data() + cells.back().pixels().size(), uint8_t{255});
+    captions.push_back(image ? std::filesystem::path(queries.names[q]).filename().string() : queries.names[q]);
     for (int64_t i = 0; i < k; ++i) {
       const std::string& name = index.names[size_t(places[q * size_t(k) + size_t(i)])];
       cells.push_back(data::read_image(name));
@@ -123,12 +123,12 @@ void search(Options o) {
 void add_search(CLI::App& app) {
   const auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
-      "search", "Finds the pictures of an index that are nearest to pictures, or with a CLIP to sentences.");
+      "search", "Finds the images of an index that are nearest to images, or with a CLIP to sentences.");
   command->add_option("index", o->index, "HDF5 file that vitrail features made")->required()->check(CLI::ExistingFile);
   o->arguments.add_to(*command);
   command->get_option("--model")->required(false)->description("other than the one that made the index");
   command->add_option("-t,--text", o->texts, "sentences that ask");
-  command->add_option("-k,--count", o->count, "pictures to find for each")
+  command->add_option("-k,--count", o->count, "images to find for each")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   command->add_option("-o,--out", o->out, "PNG file to draw what was found on");

@@ -1,9 +1,9 @@
-// vitrail similarity: how alike pictures are.
-#include "vitrail/core/ops.h"
-#include "vitrail/recipes/config/json_text.h"
+// vitrail similarity: how alike images are.
 #include "tools/commands/commands.h"
 #include "tools/commands/image_list.h"
 #include "tools/commands/table.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/recipes/config/json_text.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -24,15 +24,15 @@ struct Options {
 };
 
 void similarity(const Options& o) {
-  const NamedPictures pictures = o.arguments.named_pictures();
+  const NamedImages images = o.arguments.named_images();
   const OpenModel model = o.arguments.open();
   TerminalProgress progress;
-  const Tensor features = features_of(model, *pictures.dataset, o.arguments, true, progress);
+  const Tensor features = features_of(model, *images.dataset, o.arguments, true, progress);
   const Tensor cosines = core::matmul(features, features, core::Trans::no, core::Trans::yes);
   const auto values = cosines.span<float>();
-  const size_t n = pictures.names.size();
+  const size_t n = images.names.size();
   if (o.json) {
-    nlohmann::ordered_json result = {{"pictures", pictures.names}};
+    nlohmann::ordered_json result = {{"pictures", images.names}};
     auto& rows = result["cosines"] = nlohmann::ordered_json::array();
     for (size_t i = 0; i < n; ++i)
       rows.push_back(
@@ -43,7 +43,7 @@ void similarity(const Options& o) {
   std::vector<Row> rows{{""}};
   for (size_t i = 0; i < n; ++i) {
     rows[0].push_back(std::to_string(i + 1));
-    Row& row = rows.emplace_back(Row{fmt::format("{} {}", i + 1, pictures.names[i])});
+    Row& row = rows.emplace_back(Row{fmt::format("{} {}", i + 1, images.names[i])});
     for (size_t j = 0; j < n; ++j) row.push_back(fmt::format("{:.3f}", values[i * n + j]));
   }
   fmt::print("{}", to_table(rows));
@@ -53,8 +53,7 @@ void similarity(const Options& o) {
 
 void add_similarity(CLI::App& app) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("similarity", "Prints the cosines of the features of pictures, each with each.");
+  CLI::App* command = app.add_subcommand("similarity", "Prints the cosines of the features of images, each with each.");
   o->arguments.add_to(*command);
   command->add_flag("--json", o->json, "for programs");
   command->footer("Example: vitrail similarity --model dinov2-base/ a.jpg b.jpg c.jpg");

@@ -1,11 +1,11 @@
 // vitrail summary: the layers of a model, and what it costs.
+#include "tools/commands/commands.h"
 #include "vitrail/core/error.h"
 #include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/build/build_model.h"
 #include "vitrail/recipes/config/config.h"
 #include "vitrail/recipes/config/suggest.h"
 #include "vitrail/recipes/models/trained_model.h"
-#include "tools/commands/commands.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -76,7 +76,7 @@ void summary(const Options& o) {
 void add_summary(CLI::App& app) {
   const auto o = std::make_shared<Options>();
   CLI::App* command =
-      app.add_subcommand("summary", "Prints a model layer by layer: output shape, parameters, cost of one picture.");
+      app.add_subcommand("summary", "Prints a model layer by layer: output shape, parameters, cost of one image.");
   command
       ->add_option(
           "model", o->model,

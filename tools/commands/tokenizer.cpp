@@ -1,8 +1,8 @@
 // vitrail tokenizer: a vocabulary learned from captions.
+#include "tools/commands/commands.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/sources/caption_table.h"
 #include "vitrail/data/text/train_vocabulary.h"
-#include "tools/commands/commands.h"
 
 #include <cstdio>
 #include <memory>

@@ -1,12 +1,12 @@
-// vitrail zero-shot: which of some sentences fits a picture.
+// vitrail zero-shot: which of some sentences fits an image.
+#include "tools/commands/commands.h"
+#include "tools/commands/image_list.h"
+#include "tools/commands/table.h"
 #include "vitrail/autograd/scope.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/data/io/lines.h"
 #include "vitrail/recipes/config/json_text.h"
-#include "tools/commands/commands.h"
-#include "tools/commands/image_list.h"
-#include "tools/commands/table.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -41,12 +41,12 @@ void zero_shot(const Options& o) {
   const std::vector<std::string> names = names_of(o);
   const std::vector<std::string> templates =
       o.templates.empty() ? std::vector<std::string>{"{}"} : data::read_lines(o.templates);
-  const NamedPictures pictures = o.arguments.named_pictures();
+  const NamedImages images = o.arguments.named_images();
   const OpenModel model = o.arguments.open();
   expect_texts(model, "zero-shot");
 
   TerminalProgress progress;
-  const Tensor features = features_of(model, *pictures.dataset, o.arguments, true, progress);
+  const Tensor features = features_of(model, *images.dataset, o.arguments, true, progress);
   const ag::Autocast precision(parse_dtype(o.arguments.precision));
   const Tensor weights = zero_shot_weights(model.text_features, names, templates);
   const Tensor logits =
@@ -57,7 +57,7 @@ void zero_shot(const Options& o) {
   const auto places = best.indices.span<int64_t>();
 
   nlohmann::ordered_json result = nlohmann::ordered_json::array();
-  for (size_t p = 0; p < pictures.names.size(); ++p) {
+  for (size_t p = 0; p < images.names.size(); ++p) {
     std::vector<Row> rows;
     auto found = nlohmann::ordered_json::array();
     for (size_t i = p * size_t(k); i < (p + 1) * size_t(k); ++i) {
@@ -66,9 +66,9 @@ void zero_shot(const Options& o) {
       found.push_back({{"label", name}, {"probability", values[i]}});
     }
     if (o.json)
-      result.push_back({{"picture", pictures.names[p]}, {"labels", std::move(found)}});
+      result.push_back({{"picture", images.names[p]}, {"labels", std::move(found)}});
     else
-      fmt::print("{}\n{}", pictures.names[p], to_table(rows));
+      fmt::print("{}\n{}", images.names[p], to_table(rows));
   }
   if (o.json) fmt::print("{}\n", json_text(result));
 }
@@ -77,7 +77,7 @@ void zero_shot(const Options& o) {
 
 void add_zero_shot(CLI::App& app) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("zero-shot", "Says which of some sentences fits a picture, and how surely.");
+  CLI::App* command = app.add_subcommand("zero-shot", "Says which of some sentences fits an image, and how surely.");
   o->arguments.add_to(*command);
   command->add_option("--labels", o->labels, "sentences or names to choose from");
   command->add_option("--names", o->names, "file with one on each line")->check(CLI::ExistingFile);

@@ -1,15 +1,15 @@
+#include "tools/reference/attributes.h"
+#include "tools/reference/error_measure.h"
+#include "tools/reference/reference_case.h"
 #include "vitrail/core/error.h"
-#include "vitrail/nn/models/clip.h"
-#include "vitrail/nn/weights/clip_names.h"
 #include "vitrail/nn/losses/contrastive.h"
+#include "vitrail/nn/models/clip.h"
 #include "vitrail/nn/state_io.h"
+#include "vitrail/nn/weights/clip_names.h"
 #include "vitrail/optim/adamw.h"
 #include "vitrail/optim/clip_grad.h"
 #include "vitrail/optim/param_groups.h"
 #include "vitrail/optim/schedule.h"
-#include "tools/reference/attributes.h"
-#include "tools/reference/error_measure.h"
-#include "tools/reference/reference_case.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,3 +1,4 @@
+#include "tools/reference/image_operation.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/augment/affine.h"
 #include "vitrail/data/augment/blur.h"
@@ -6,7 +7,6 @@
 #include "vitrail/data/augment/hsv.h"
 #include "vitrail/data/augment/policy_ops.h"
 #include "vitrail/data/augment/tones.h"
-#include "tools/reference/image_operation.h"
 
 namespace vitrail::reference {
 

@@ -1,9 +1,9 @@
 #include "tools/reference/crop_statistics.h"
 
+#include "tools/reference/attributes.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/rng.h"
 #include "vitrail/data/augment/random_resized_crop.h"
-#include "tools/reference/attributes.h"
 
 #include <algorithm>
 #include <cmath>

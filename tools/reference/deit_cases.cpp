@@ -1,13 +1,13 @@
-#include "vitrail/autograd/ops.h"
-#include "vitrail/autograd/tape.h"
-#include "vitrail/core/error.h"
-#include "vitrail/nn/state_io.h"
-#include "vitrail/nn/models/vision_transformer.h"
-#include "vitrail/optim/adamw.h"
-#include "vitrail/optim/param_groups.h"
 #include "tools/reference/attributes.h"
 #include "tools/reference/error_measure.h"
 #include "tools/reference/trajectory.h"
+#include "vitrail/autograd/ops.h"
+#include "vitrail/autograd/tape.h"
+#include "vitrail/core/error.h"
+#include "vitrail/nn/models/vision_transformer.h"
+#include "vitrail/nn/state_io.h"
+#include "vitrail/optim/adamw.h"
+#include "vitrail/optim/param_groups.h"
 
 #include <algorithm>
 

@@ -1,12 +1,12 @@
-#include "vitrail/nn/state_io.h"
-#include "vitrail/nn/models/vision_transformer.h"
-#include "vitrail/optim/adamw.h"
-#include "vitrail/optim/schedule.h"
-#include "vitrail/recipes/methods/dino_step.h"
 #include "tools/reference/attributes.h"
 #include "tools/reference/error_measure.h"
 #include "tools/reference/reference_case.h"
 #include "tools/reference/trajectory.h"
+#include "vitrail/nn/models/vision_transformer.h"
+#include "vitrail/nn/state_io.h"
+#include "vitrail/optim/adamw.h"
+#include "vitrail/optim/schedule.h"
+#include "vitrail/recipes/methods/dino_step.h"
 
 #include <cmath>
 #include <map>

@@ -1,3 +1,7 @@
+#include "tools/reference/attributes.h"
+#include "tools/reference/crop_statistics.h"
+#include "tools/reference/error_measure.h"
+#include "tools/reference/image_operation.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/augment/horizontal_flip.h"
 #include "vitrail/data/augment/normalize.h"
@@ -5,10 +9,6 @@
 #include "vitrail/data/augment/vertical_flip.h"
 #include "vitrail/data/image/image.h"
 #include "vitrail/data/image/resize.h"
-#include "tools/reference/attributes.h"
-#include "tools/reference/crop_statistics.h"
-#include "tools/reference/error_measure.h"
-#include "tools/reference/image_operation.h"
 
 namespace vitrail::reference {
 

@@ -2,11 +2,11 @@
 // parameters.
 #pragma once
 
-#include "vitrail/data/image/image.h"
-#include "vitrail/data/image/resize.h"
 #include "tools/reference/attributes.h"
 #include "tools/reference/error_measure.h"
 #include "tools/reference/reference_case.h"
+#include "vitrail/data/image/image.h"
+#include "vitrail/data/image/resize.h"
 
 #include <algorithm>
 #include <string>

@@ -1,8 +1,8 @@
-#include "vitrail/recipes/eval/evaluate.h"
-#include "vitrail/recipes/eval/knn.h"
 #include "tools/reference/attributes.h"
 #include "tools/reference/error_measure.h"
 #include "tools/reference/reference_case.h"
+#include "vitrail/recipes/eval/evaluate.h"
+#include "vitrail/recipes/eval/knn.h"
 
 #include <algorithm>
 

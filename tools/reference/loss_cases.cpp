@@ -1,7 +1,7 @@
-#include "vitrail/autograd/ops.h"
-#include "vitrail/autograd/tape.h"
 #include "tools/reference/attributes.h"
 #include "tools/reference/reference_case.h"
+#include "vitrail/autograd/ops.h"
+#include "vitrail/autograd/tape.h"
 
 namespace vitrail::reference {
 

@@ -1,9 +1,9 @@
-#include "vitrail/core/error.h"
-#include "vitrail/data/augment/mixup.h"
-#include "vitrail/data/augment/random_erasing.h"
 #include "tools/reference/attributes.h"
 #include "tools/reference/error_measure.h"
 #include "tools/reference/reference_case.h"
+#include "vitrail/core/error.h"
+#include "vitrail/data/augment/mixup.h"
+#include "vitrail/data/augment/random_erasing.h"
 
 namespace vitrail::reference {
 

@@ -1,3 +1,6 @@
+#include "tools/reference/attributes.h"
+#include "tools/reference/error_measure.h"
+#include "tools/reference/reference_case.h"
 #include "vitrail/core/error.h"
 #include "vitrail/optim/adamw.h"
 #include "vitrail/optim/clip_grad.h"
@@ -6,9 +9,6 @@
 #include "vitrail/optim/param_groups.h"
 #include "vitrail/optim/schedule.h"
 #include "vitrail/optim/sgd.h"
-#include "tools/reference/attributes.h"
-#include "tools/reference/error_measure.h"
-#include "tools/reference/reference_case.h"
 
 #include <cmath>
 #include <memory>

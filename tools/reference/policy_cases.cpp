@@ -1,8 +1,8 @@
-#include "vitrail/core/error.h"
-#include "vitrail/data/augment/rand_augment.h"
 #include "tools/reference/attributes.h"
 #include "tools/reference/error_measure.h"
 #include "tools/reference/reference_case.h"
+#include "vitrail/core/error.h"
+#include "vitrail/data/augment/rand_augment.h"
 
 namespace vitrail::reference {
 

@@ -1,7 +1,7 @@
 #include "tools/reference/reference_case.h"
 
-#include "vitrail/core/error.h"
 #include "tools/reference/error_measure.h"
+#include "vitrail/core/error.h"
 
 namespace vitrail::reference {
 

@@ -1,8 +1,8 @@
 // What a short training run ends with, against what the official code ended with.
 #pragma once
 
-#include "vitrail/nn/module.h"
 #include "tools/reference/reference_case.h"
+#include "vitrail/nn/module.h"
 
 namespace vitrail::reference {
 

@@ -1,11 +1,11 @@
-#include "vitrail/autograd/ops.h"
-#include "vitrail/autograd/scope.h"
-#include "vitrail/autograd/tape.h"
-#include "vitrail/nn/state_io.h"
-#include "vitrail/nn/models/vision_transformer.h"
 #include "tools/reference/attributes.h"
 #include "tools/reference/error_measure.h"
 #include "tools/reference/reference_case.h"
+#include "vitrail/autograd/ops.h"
+#include "vitrail/autograd/scope.h"
+#include "vitrail/autograd/tape.h"
+#include "vitrail/nn/models/vision_transformer.h"
+#include "vitrail/nn/state_io.h"
 
 #include <algorithm>
 #include <charconv>

@@ -167,7 +167,8 @@ inline void pack_step(const bf16* row, const bf16* next, int64_t columns, int64_
 
 template <class In>
 void pack_rows(const kernels::PackTask<In>& t) {
-  constexpr int64_t kStep = kernels::kGemmStep<In>, kChunk = 16 * kStep;  // rows that are read together, panel after panel
+  constexpr int64_t kStep = kernels::kGemmStep<In>,
+                    kChunk = 16 * kStep;  // rows that are read together, panel after panel
   for (int64_t begin = 0; begin < t.k; begin += kChunk)
     for_each_panel<compute_t<In>>(t.n, t.width, [&](int64_t col, int64_t columns, int64_t width) {
       const In* row = t.x + begin * t.x_stride + col;

@@ -1,9 +1,9 @@
 // The table of row kernels filled with the loops of this folder.
 #pragma once
 
-#include "vitrail/core/kernels/table.h"
 #include "vitrail/core/kernels/loops/elementwise.h"
 #include "vitrail/core/kernels/loops/rows.h"
+#include "vitrail/core/kernels/table.h"
 
 namespace vitrail::loops {
 inline namespace VITRAIL_ISA {

@@ -1,6 +1,6 @@
+#include "tests/support/temporary_folder.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
-#include "tests/support/temporary_folder.h"
 
 #include <doctest/doctest.h>
 #include <sys/resource.h>

@@ -1,9 +1,9 @@
-#include "vitrail/core/error.h"
-#include "vitrail/core/io/file.h"
-#include "vitrail/core/io/hdf5.h"
 #include "tests/support/close.h"
 #include "tests/support/reference.h"
 #include "tests/support/temporary_folder.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/io/file.h"
+#include "vitrail/core/io/hdf5.h"
 
 #include <sys/resource.h>
 #include <sys/wait.h>

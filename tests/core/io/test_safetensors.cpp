@@ -1,7 +1,7 @@
-#include "vitrail/core/error.h"
-#include "vitrail/core/io/safetensors.h"
 #include "tests/support/close.h"
 #include "tests/support/temporary_folder.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/io/safetensors.h"
 
 #include <cmath>
 #include <cstdint>

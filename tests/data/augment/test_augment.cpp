@@ -1,3 +1,6 @@
+#include "tests/support/close.h"
+#include "tests/support/reference.h"
+#include "tools/reference/reference_case.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/augment/horizontal_flip.h"
 #include "vitrail/data/augment/normalize.h"
@@ -7,9 +10,6 @@
 #include "vitrail/data/augment/resize_center_crop.h"
 #include "vitrail/data/augment/tones.h"
 #include "vitrail/data/augment/vertical_flip.h"
-#include "tests/support/close.h"
-#include "tests/support/reference.h"
-#include "tools/reference/reference_case.h"
 
 #include <doctest/doctest.h>
 
@@ -79,7 +79,7 @@ TEST_CASE("RandomApply happens as often as asked, with the parameters of its aug
   CHECK(flip.apply(image, HorizontalFlip::Params{true}) == flip_horizontal(image));
 }
 
-TEST_CASE("a pipeline is its steps one after another, and leaves its picture alone") {
+TEST_CASE("a pipeline is its steps one after another, and leaves its image alone") {
   const Image image = numbered(4, 6), before = numbered(4, 6);
   Pipeline pipeline;
   Rng rng(1, "pipeline");
@@ -89,7 +89,7 @@ TEST_CASE("a pipeline is its steps one after another, and leaves its picture alo
   CHECK(image == before);
 }
 
-TEST_CASE("a step that does not happen keeps the picture's memory") {
+TEST_CASE("a step that does not happen keeps the image's memory") {
   Image image = numbered(4, 6);
   const uint8_t* const pixels = image.data();
   image = HorizontalFlip(0).apply(std::move(image), {false});

@@ -1,6 +1,6 @@
+#include "tests/support/close.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/augment/mixup.h"
-#include "tests/support/close.h"
 
 #include <doctest/doctest.h>
 

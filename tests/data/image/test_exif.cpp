@@ -1,6 +1,6 @@
+#include "tests/data/image_files.h"
 #include "vitrail/data/image/exif.h"
 #include "vitrail/data/image/jpeg_segments.h"
-#include "tests/data/picture_files.h"
 
 #include <doctest/doctest.h>
 
@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::string_literals;
 using test::bytes_of;
-using test::picture_file;
+using test::image_file;
 
 // Byte order, 42, directory at 8, one entry: tag 0x0112, type SHORT, one value.
 const std::string kLittle = "II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"s;
@@ -27,12 +27,12 @@ std::string changed(std::string tiff, size_t at, char value) {
 
 }  // namespace
 
-TEST_CASE("all eight orientations show the same upright picture") {
+TEST_CASE("all eight orientations show the same upright image") {
   const int colours[3][2][3] = {
       {{200, 30, 40}, {20, 180, 60}}, {{30, 40, 190}, {220, 220, 220}}, {{10, 10, 10}, {240, 200, 20}}};
   for (int o = 1; o <= 8; ++o) {
     CAPTURE(o);
-    const std::string file = picture_file("orientation" + std::to_string(o) + ".jpg");
+    const std::string file = image_file("orientation" + std::to_string(o) + ".jpg");
     CHECK(exif_orientation(bytes_of(file)) == o);
     const Image image = decode_image(bytes_of(file));
     REQUIRE(image.size() == ImageSize{24, 16});

@@ -1,7 +1,7 @@
+#include "tests/data/image_files.h"
+#include "tests/support/temporary_folder.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/image/image.h"
-#include "tests/data/picture_files.h"
-#include "tests/support/temporary_folder.h"
 
 #include <doctest/doctest.h>
 
@@ -13,10 +13,10 @@ namespace vitrail::data {
 namespace {
 
 using test::bytes_of;
-using test::picture_file;
-using test::picture_path;
+using test::image_file;
+using test::image_path;
 
-Image decode(const std::string& name) { return decode_image(bytes_of(picture_file(name))); }
+Image decode(const std::string& name) { return decode_image(bytes_of(image_file(name))); }
 
 // The gradient of rgb.png: 7 wide, 5 high.
 Image gradient() {
@@ -48,7 +48,7 @@ TEST_CASE("an image is black and knows its size") {
   CHECK_THROWS_WITH_AS(Image(-1, 3), doctest::Contains("[image] size -1 x 3"), ShapeError);
 }
 
-TEST_CASE("lossless pictures decode to their exact bytes") {
+TEST_CASE("lossless images decode to their exact bytes") {
   CHECK(decode("rgb.png") == gradient());
   CHECK(decode("rgb.bmp") == gradient());
   SUBCASE("alpha is dropped, not composited") { CHECK(decode("rgba.png") == gradient()); }
@@ -94,9 +94,9 @@ TEST_CASE("JPEGs decode to their colours") {
 }
 
 TEST_CASE("the size is known from the header") {
-  CHECK(image_size(bytes_of(picture_file("rgb.png"))) == ImageSize{5, 7});
-  CHECK(image_size(bytes_of(picture_file("baseline.jpg"))) == ImageSize{8, 16});
-  CHECK(image_size(bytes_of(picture_file("orientation6.jpg"))) == ImageSize{24, 16});  // stored 16 x 24
+  CHECK(image_size(bytes_of(image_file("rgb.png"))) == ImageSize{5, 7});
+  CHECK(image_size(bytes_of(image_file("baseline.jpg"))) == ImageSize{8, 16});
+  CHECK(image_size(bytes_of(image_file("orientation6.jpg"))) == ImageSize{24, 16});  // stored 16 x 24
 }
 
 TEST_CASE("what cannot be decoded says why") {
@@ -109,13 +109,13 @@ TEST_CASE("what cannot be decoded says why") {
   CHECK_THROWS_WITH_AS(decode("overfull_table.jpg"), doctest::Contains("Huffman tables cannot be"), IoError);
   CHECK_THROWS_WITH_AS(decode_image(bytes_of(std::string((64 << 20) + 1, 'x'))), doctest::Contains("67108865 bytes"),
                        IoError);
-  CHECK_THROWS_WITH_AS(read_image(picture_path("truncated.jpg")), doctest::Contains("truncated.jpg"), IoError);
-  CHECK_THROWS_AS(read_image(picture_path("no such file")), IoError);
+  CHECK_THROWS_WITH_AS(read_image(image_path("truncated.jpg")), doctest::Contains("truncated.jpg"), IoError);
+  CHECK_THROWS_AS(read_image(image_path("no such file")), IoError);
 }
 
-TEST_CASE("a file cut anywhere is an error, never half a picture") {
+TEST_CASE("a file cut anywhere is an error, never half an image") {
   for (const std::string name : {"rgb.png", "rgb16.png", "palette.png", "rgb.bmp", "baseline.jpg", "progressive.jpg"}) {
-    const std::string file = picture_file(name);
+    const std::string file = image_file(name);
     // The last four bytes of a PNG are the check sum of its empty end chunk.
     const size_t needed = name.ends_with(".png") ? file.size() - 4 : file.size();
     for (size_t length = 0; length < needed; ++length) {
@@ -127,10 +127,10 @@ TEST_CASE("a file cut anywhere is an error, never half a picture") {
   }
 }
 
-TEST_CASE("a changed byte gives a picture or an IoError") {
+TEST_CASE("a changed byte gives an image or an IoError") {
   int decoded = 0, refused = 0;
   for (const char* name : {"rgb.png", "rgb.bmp", "progressive.jpg", "orientation8.jpg"}) {
-    const std::string file = picture_file(name);
+    const std::string file = image_file(name);
     for (size_t i = 0; i < file.size(); ++i) {
       for (const int flip : {0x01, 0x80, 0xff}) {
         std::string changed = file;
@@ -151,8 +151,8 @@ TEST_CASE("a PNG we write is the PNG we read") {
   const Image image = gradient();
   CHECK(decode_image(encode_png(image)) == image);
   const test::TemporaryFolder folder;
-  write_png(folder.path() / "picture.png", image);
-  CHECK(read_image(folder.path() / "picture.png") == image);
+  write_png(folder.path() / "image.png", image);
+  CHECK(read_image(folder.path() / "image.png") == image);
   CHECK_THROWS_AS(encode_png(Image(0, 4)), ShapeError);
 }
 

@@ -1,8 +1,8 @@
+#include "tests/data/reference_images.h"
+#include "tests/support/reference.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/hdf5.h"
 #include "vitrail/data/image/resize.h"
-#include "tests/data/reference_images.h"
-#include "tests/support/reference.h"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>

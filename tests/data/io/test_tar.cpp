@@ -1,9 +1,9 @@
+#include "tests/data/samples.h"
+#include "tests/support/temporary_folder.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/io/gzip.h"
 #include "vitrail/data/io/tar.h"
 #include "vitrail/data/sources/tar_shards.h"
-#include "tests/data/samples.h"
-#include "tests/support/temporary_folder.h"
 
 #include <doctest/doctest.h>
 

@@ -12,7 +12,7 @@
 namespace vitrail::data {
 namespace {
 
-/// n pictures of 1 x 1; picture i is the colour {i, i, i} and has label i % 7. Those in `broken` cannot be read.
+/// n images of 1 x 1; image i is the colour {i, i, i} and has label i % 7. Those in `broken` cannot be read.
 class Numbers final : public Dataset {
  public:
   explicit Numbers(int64_t n, std::vector<int64_t> broken = {}) : n_(n), broken_(std::move(broken)) {}
@@ -99,7 +99,7 @@ TEST_CASE("batches do not depend on workers or prefetch") {
   }
 }
 
-TEST_CASE("every epoch has an order and random numbers of its own, and every picture once") {
+TEST_CASE("every epoch has an order and random numbers of its own, and every image once") {
   const Numbers numbers(50);
   LoaderOptions options = options_for(50);
   options.epochs = 2;
@@ -146,7 +146,7 @@ TEST_CASE("a loader started in the middle goes on exactly") {
   }
 }
 
-TEST_CASE("repeats of a picture have random numbers of their own, also after resuming between them") {
+TEST_CASE("repeats of an image have random numbers of their own, also after resuming between them") {
   const Numbers numbers(250);
   LoaderOptions options = options_for(4);  // no multiple of the repeats
   options.repeats = 3;
@@ -169,7 +169,7 @@ TEST_CASE("views of a shape are one tensor, crop-major, the same with any worker
   const Numbers numbers(10);
   LoaderOptions options = options_for(4);
   options.views = {{{3, 1, 1}, 2}, {{1}, 3}};
-  /// Everywhere 10 times the picture's number plus the view's, but for noise in the last value of each.
+  /// Everywhere 10 times the image's number plus the view's, but for noise in the last value of each.
   const auto views_and_noise = [](const Image& image, Rng& rng, std::span<const std::span<float>> out) {
     REQUIRE(out.size() == 5);
     for (size_t v = 0; v < out.size(); ++v) {
@@ -182,17 +182,17 @@ TEST_CASE("views of a shape are one tensor, crop-major, the same with any worker
     Loader loader(numbers, views_and_noise, o, bad);
     std::vector<std::vector<double>> taken;
     while (const std::optional<Batch> batch = loader.next()) {
-      const int64_t pictures = batch->labels.size(0);
+      const int64_t images = batch->labels.size(0);
       REQUIRE(batch->views.size() == 2);
       CHECK(batch->images.data<float>() == batch->views[0].data<float>());
-      CHECK(batch->views[0].shape() == Shape{2 * pictures, 3, 1, 1});
-      CHECK(batch->views[1].shape() == Shape{3 * pictures, 1});
-      for (int64_t i = 0; i < pictures; ++i) {
+      CHECK(batch->views[0].shape() == Shape{2 * images, 3, 1, 1});
+      CHECK(batch->views[1].shape() == Shape{3 * images, 1});
+      for (int64_t i = 0; i < images; ++i) {
         for (int64_t v = 0; v < 2; ++v)
-          CHECK(batch->views[0].span<float>()[size_t(3 * (v * pictures + i))] ==
+          CHECK(batch->views[0].span<float>()[size_t(3 * (v * images + i))] ==
                 float(10 * batch->indices[size_t(i)] + v));
         for (int64_t v = 0; v < 3; ++v)
-          CHECK(std::floor(batch->views[1].span<float>()[size_t(v * pictures + i)]) ==
+          CHECK(std::floor(batch->views[1].span<float>()[size_t(v * images + i)]) ==
                 double(10 * batch->indices[size_t(i)] + v + 2));
       }
       for (const Tensor& views : batch->views) taken.push_back(views.to_vector());
@@ -215,7 +215,7 @@ TEST_CASE("views of a shape are one tensor, crop-major, the same with any worker
                        ConfigError);
 }
 
-TEST_CASE("a broken picture is replaced by the next good one, with its label, and noted once") {
+TEST_CASE("a broken image is replaced by the next good one, with its label, and noted once") {
   const std::vector<int64_t> broken = {0, 13, 14, 99};
   const Numbers numbers(100, broken);
   LoaderOptions options = options_for(8);
@@ -238,7 +238,7 @@ TEST_CASE("a broken picture is replaced by the next good one, with its label, an
   }
 }
 
-TEST_CASE("too many broken pictures end the run, one does by default") {
+TEST_CASE("too many broken images end the run, one does by default") {
   LoaderOptions options = options_for(8);
   options.epochs = 2;
   const auto run = [&](const Dataset& dataset, BadFiles& bad) {
@@ -247,13 +247,13 @@ TEST_CASE("too many broken pictures end the run, one does by default") {
   };
   const Numbers numbers(100, {5, 6});
   BadFiles strict, tolerant(OnError::skip, 0.01), careless(OnError::skip, 1);
-  CHECK_THROWS_WITH_AS(run(numbers, strict), doctest::Contains("broken picture number "), DataError);
-  CHECK_THROWS_WITH_AS(run(numbers, tolerant),
-                       doctest::Contains("more of the 100 pictures are broken than data.max_bad"), DataError);
-  CHECK_THROWS_WITH_AS(run(Numbers(2, {0, 1}), careless), doctest::Contains("all 2 pictures are broken"), DataError);
+  CHECK_THROWS_WITH_AS(run(numbers, strict), doctest::Contains("broken image number "), DataError);
+  CHECK_THROWS_WITH_AS(run(numbers, tolerant), doctest::Contains("more of the 100 images are broken than data.max_bad"),
+                       DataError);
+  CHECK_THROWS_WITH_AS(run(Numbers(2, {0, 1}), careless), doctest::Contains("all 2 images are broken"), DataError);
 }
 
-TEST_CASE("broken pictures are counted set by set, in one list") {
+TEST_CASE("broken images are counted set by set, in one list") {
   const Numbers large(200, {1, 2}), small(100, {3});
   BadFiles bad(OnError::skip, 0.01);
   for (const Dataset* set : {static_cast<const Dataset*>(&large), static_cast<const Dataset*>(&small)}) {
@@ -350,7 +350,7 @@ TEST_CASE("options that cannot be used are refused") {
                          o.batch_size = 11;
                          o.drop_last = true;
                        }),
-                       doctest::Contains("10 pictures make no batch of 11"), DataError);
+                       doctest::Contains("10 images make no batch of 11"), DataError);
 }
 
 }  // namespace vitrail::data

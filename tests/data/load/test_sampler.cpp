@@ -27,7 +27,7 @@ TEST_CASE("an epoch's order is a permutation that depends on size, seed and epoc
   CHECK(sampler.order(0) != Sampler(1000, true, 6).order(0));
 }
 
-TEST_CASE("repeated pictures come in a row, in an epoch of a multiple of 256") {
+TEST_CASE("repeated images come in a row, in an epoch of a multiple of 256") {
   CHECK(Sampler(1000, true, 5).length() == 1000);
   CHECK(Sampler(1000, true, 5, 3).length() == 768);
   CHECK(Sampler(256, true, 5, 3).length() == 256);

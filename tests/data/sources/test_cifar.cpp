@@ -1,7 +1,7 @@
-#include "vitrail/core/error.h"
-#include "vitrail/data/sources/cifar.h"
 #include "tests/data/samples.h"
 #include "tests/support/temporary_folder.h"
+#include "vitrail/core/error.h"
+#include "vitrail/data/sources/cifar.h"
 
 #include <doctest/doctest.h>
 

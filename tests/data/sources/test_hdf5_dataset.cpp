@@ -1,9 +1,9 @@
+#include "tests/data/samples.h"
+#include "tests/support/temporary_folder.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/hdf5.h"
 #include "vitrail/core/rng.h"
 #include "vitrail/data/sources/hdf5_dataset.h"
-#include "tests/data/samples.h"
-#include "tests/support/temporary_folder.h"
 
 #include <doctest/doctest.h>
 #include <unistd.h>
@@ -110,9 +110,9 @@ TEST_CASE("what a file lacks is named") {
     CHECK_THROWS_WITH_AS(open_hdf5(path, "train"), doctest::Contains(message), DataError);
   };
   const Tensor images = zeros({2, 1, 1, 3}, DType::u8);
-  rejected("no part 'train' with pictures", [&](hdf5::Writer& w) { w.write("pictures", images); });
+  rejected("no part 'train' with images", [&](hdf5::Writer& w) { w.write("pictures", images); });
   rejected("image is f32; pixels are u8", [&](hdf5::Writer& w) { w.write("image", zeros({2, 1, 1, 3})); });
-  rejected("pictures are [N, H, W, C]", [&](hdf5::Writer& w) { w.write("image", zeros({2, 3}, DType::u8)); });
+  rejected("images are [N, H, W, C]", [&](hdf5::Writer& w) { w.write("image", zeros({2, 3}, DType::u8)); });
   rejected("labels are integers [N]", [&](hdf5::Writer& w) {
     w.write("image", images);
     w.write("label", zeros({2}));

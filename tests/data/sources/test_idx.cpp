@@ -1,7 +1,7 @@
-#include "vitrail/core/error.h"
-#include "vitrail/data/sources/idx.h"
 #include "tests/data/samples.h"
 #include "tests/support/temporary_folder.h"
+#include "vitrail/core/error.h"
+#include "vitrail/data/sources/idx.h"
 
 #include <doctest/doctest.h>
 
@@ -18,7 +18,7 @@ std::string idx(const std::vector<uint32_t>& sizes, const std::string& elements,
 
 }  // namespace
 
-TEST_CASE("IDX pictures and labels make a set, gzipped or not") {
+TEST_CASE("IDX images and labels make a set, gzipped or not") {
   const test::TemporaryFolder folder;
   const auto images = folder.path() / "images", labels = folder.path() / "labels";
   const std::string image_file = idx({2, 1, 3}, {1, 2, 3, 4, 5, 6}), label_file = idx({2}, {4, 0});
@@ -41,7 +41,7 @@ TEST_CASE("IDX pictures and labels make a set, gzipped or not") {
   CHECK_THROWS_WITH_AS(open_idx(images.string(), labels.string(), {.classes = {"a", "b"}}),
                        doctest::Contains("labels run from 0 to 4; they must be 0 to 1"), DataError);
   test::write_text(labels, idx({3}, {4, 0, 1}));
-  CHECK_THROWS_WITH_AS(open_idx(images.string(), labels.string()), doctest::Contains("3 labels for 2 pictures"),
+  CHECK_THROWS_WITH_AS(open_idx(images.string(), labels.string()), doctest::Contains("3 labels for 2 images"),
                        DataError);
 }
 

@@ -1,9 +1,9 @@
-#include "vitrail/core/error.h"
-#include "vitrail/data/sources/folder_index.h"
-#include "vitrail/data/sources/image_folder.h"
-#include "vitrail/data/load/loader.h"
 #include "tests/data/samples.h"
 #include "tests/support/temporary_folder.h"
+#include "vitrail/core/error.h"
+#include "vitrail/data/load/loader.h"
+#include "vitrail/data/sources/folder_index.h"
+#include "vitrail/data/sources/image_folder.h"
 
 #include <doctest/doctest.h>
 #include <unistd.h>
@@ -43,7 +43,7 @@ TEST_CASE("the first folder is the class, at any depth, sorted by bytes") {
   test::write_file(folder.path() / "zebra/deep/er/1.bmp", test::numbered_bmp(1, 0));
   test::write_file(folder.path() / "Ant/2.BMP", test::numbered_bmp(0, 0));
   test::write_file(folder.path() / "zebra/1.bmp", test::numbered_bmp(1, 1));
-  test::write_file(folder.path() / "zebra/notes.txt", "not a picture");
+  test::write_file(folder.path() / "zebra/notes.txt", "not an image");
   test::write_file(folder.path() / ".cache/3.bmp", "hidden");
   fs::create_directories(folder.path() / "empty.jpg");
   const auto set = open_image_folder(folder.path().string());
@@ -82,7 +82,7 @@ TEST_CASE("symbolic links are followed only when asked, circles end") {
   CHECK(test::first_pixel(set->get(1).image) == std::array<int, 3>{9, 9, 9});
 }
 
-TEST_CASE("a folder without pictures, or none, is refused by name") {
+TEST_CASE("a folder without images, or none, is refused by name") {
   const test::TemporaryFolder folder;
   CHECK_THROWS_WITH_AS(open_image_folder(folder.path().string()), doctest::Contains("holds no .jpg"), DataError);
   CHECK_THROWS_WITH_AS(open_image_folder((folder.path() / "none").string()), doctest::Contains("cannot list folder"),
@@ -130,7 +130,7 @@ TEST_CASE("the index of a large folder is kept, used while nothing changed, and 
   CHECK(index_folder(root, false).files.size() == 2'000);
 }
 
-TEST_CASE("thirty broken pictures of a thousand, in ten ways, are skipped by name and labels stay right") {
+TEST_CASE("thirty broken images of a thousand, in ten ways, are skipped by name and labels stay right") {
   const test::TemporaryFolder folder;
   const auto path = [&](int i) { return folder.path() / std::to_string(i % 10) / (std::to_string(1000 + i) + ".jpg"); };
   for (int i = 0; i < 1000; ++i) test::write_file(path(i), test::numbered_bmp(i % 10, i));
@@ -139,7 +139,7 @@ TEST_CASE("thirty broken pictures of a thousand, in ten ways, are skipped by nam
   const std::vector<std::string> contents = {
       "",                                  // empty
       good.substr(0, 20),                  // cut in the header
-      "text in a picture's clothes",       // wrong ending
+      "text in an image's clothes",        // wrong ending
       huge,                                // 65,000 x 65,000 pixels in the header
       std::string("\xff\xd8\xff\xe0", 4),  // a JPEG's first bytes alone
       std::string("\x89PNG\r\n\x1a\n"),    // a PNG's
@@ -168,12 +168,12 @@ TEST_CASE("thirty broken pictures of a thousand, in ten ways, are skipped by nam
   };
   const auto run = [&](BadFiles& bad) {
     Loader loader(*set, first_pixel, options, bad);
-    int64_t pictures = 0;
+    int64_t images = 0;
     while (const std::optional<Batch> batch = loader.next()) {
-      for (int64_t i = 0; i < batch->labels.size(0); ++i, ++pictures)
+      for (int64_t i = 0; i < batch->labels.size(0); ++i, ++images)
         CHECK(batch->images.select(0, i).data<float>()[0] == float(batch->labels.data<int64_t>()[i]));
     }
-    return pictures;
+    return images;
   };
   BadFiles skip(OnError::skip, 0.03), strict(OnError::fail), too_many(OnError::skip, 0.01);
   CHECK(run(skip) == 1000);
@@ -181,9 +181,8 @@ TEST_CASE("thirty broken pictures of a thousand, in ten ways, are skipped by nam
   for (const BadFile& file : skip.list()) names.push_back(file.name);
   CHECK(names == broken);
   CHECK_THROWS_AS(run(strict), DataError);
-  CHECK_THROWS_WITH_AS(run(too_many),
-                       doctest::Contains("more of the 1000 pictures are broken than data.max_bad 0.01 allows"),
-                       DataError);
+  CHECK_THROWS_WITH_AS(
+      run(too_many), doctest::Contains("more of the 1000 images are broken than data.max_bad 0.01 allows"), DataError);
 }
 
 }  // namespace vitrail::data

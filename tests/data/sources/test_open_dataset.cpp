@@ -1,8 +1,8 @@
+#include "tests/data/samples.h"
+#include "tests/support/temporary_folder.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/sources/open_dataset.h"
 #include "vitrail/data/sources/source_parts.h"
-#include "tests/data/samples.h"
-#include "tests/support/temporary_folder.h"
 
 #include <doctest/doctest.h>
 
@@ -52,11 +52,11 @@ TEST_CASE("the kind and parts of what lies at a path are found") {
   CHECK(kinds(make("cifar100", {"train.bin", "test.bin"})) == "train: CIFAR-100 1, test: CIFAR-100 1");
   CHECK(kinds(make("mnist", {"train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte",
                              "t10k-labels-idx1-ubyte"})) == "test: IDX 2, train: IDX 2");
-  CHECK(kinds(make("imagenet", {"train/n01/1.JPEG", "val/n01/2.JPEG"})) == "train: pictures 1, val: pictures 1");
+  CHECK(kinds(make("imagenet", {"train/n01/1.JPEG", "val/n01/2.JPEG"})) == "train: images 1, val: images 1");
   CHECK(kinds(make("mixed", {"train/0.tar", "train/1.tar", "test/a/1.jpg"})) ==
-        "test: pictures 1, train: tar archives 2");
-  CHECK(kinds(make("classes", {"cat/1.jpg", "dog/2.jpg"})) == "-: pictures 1");
-  CHECK(kinds(make("flat", {"1.jpg", "2.jpg"})) == "-: pictures 1");
+        "test: images 1, train: tar archives 2");
+  CHECK(kinds(make("classes", {"cat/1.jpg", "dog/2.jpg"})) == "-: images 1");
+  CHECK(kinds(make("flat", {"1.jpg", "2.jpg"})) == "-: images 1");
   CHECK(kinds(make("h5", {"all.h5"})) == "-: HDF5 1");
   CHECK(kinds(make("h5s", {"train.h5", "val.h5"})) == "train: HDF5 1, val: HDF5 1");
   CHECK(kinds((folder.path() / "numbered/000.tar").string()) == "-: tar archives 1");
@@ -68,7 +68,7 @@ TEST_CASE("the kind and parts of what lies at a path are found") {
   CHECK_THROWS_WITH_AS(find_parts(two + "/c"), doctest::Contains("does not exist"), DataError);
   CHECK_THROWS_WITH_AS(find_parts(make("h5many", {"a.h5", "b.h5"})), doctest::Contains("name one of them"), DataError);
   CHECK_THROWS_WITH_AS(find_parts(make("papers", {"a.pdf"})),
-                       doctest::Contains("1 files and no data set: a.pdf; accepted are"), DataError);
+                       doctest::Contains("1 files and no dataset: a.pdf; accepted are"), DataError);
   CHECK_THROWS_WITH_AS(find_parts((folder.path() / "papers/a.pdf").string()), doctest::Contains("of no known kind"),
                        DataError);
   fs::create_directories(folder.path() / "empty");
@@ -90,7 +90,7 @@ TEST_CASE("parts share their labels: from classes.txt, or from the folders of tr
   CHECK_THROWS_WITH_AS(open_dataset(root, "val"), doctest::Contains("folder of 'dog/5.bmp' is not one of the 3"),
                        DataError);
   fs::remove_all(folder.path() / "val");
-  CHECK_THROWS_WITH_AS(open_dataset(root, "val"), doctest::Contains("no part 'val'; there is: train (pictures)"),
+  CHECK_THROWS_WITH_AS(open_dataset(root, "val"), doctest::Contains("no part 'val'; there is: train (images)"),
                        DataError);
 }
 

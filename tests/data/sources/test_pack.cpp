@@ -1,11 +1,11 @@
+#include "tests/data/samples.h"
+#include "tests/support/temporary_folder.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/hdf5.h"
 #include "vitrail/data/sources/array_dataset.h"
 #include "vitrail/data/sources/image_folder.h"
 #include "vitrail/data/sources/open_dataset.h"
 #include "vitrail/data/sources/pack.h"
-#include "tests/data/samples.h"
-#include "tests/support/temporary_folder.h"
 
 #include <doctest/doctest.h>
 
@@ -24,7 +24,7 @@ void check_equal(const Dataset& a, const Dataset& b) {
 
 }  // namespace
 
-TEST_CASE("packed picture files come back as they were, part by part") {
+TEST_CASE("packed image files come back as they were, part by part") {
   const test::TemporaryFolder folder;
   for (int i = 0; i < 6; ++i)
     test::write_file(

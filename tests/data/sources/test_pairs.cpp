@@ -1,11 +1,11 @@
-#include "vitrail/core/error.h"
-#include "vitrail/core/io/hdf5.h"
-#include "vitrail/data/sources/pack.h"
-#include "vitrail/data/sources/image_list.h"
-#include "vitrail/data/sources/source_parts.h"
-#include "vitrail/data/sources/pairs.h"
 #include "tests/data/samples.h"
 #include "tests/support/temporary_folder.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/io/hdf5.h"
+#include "vitrail/data/sources/image_list.h"
+#include "vitrail/data/sources/pack.h"
+#include "vitrail/data/sources/pairs.h"
+#include "vitrail/data/sources/source_parts.h"
 
 #include <doctest/doctest.h>
 
@@ -18,15 +18,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A picture whose blue says its number.
-std::string picture(int number) { return test::numbered_bmp(0, number); }
+/// An image whose blue says its number.
+std::string image(int number) { return test::numbered_bmp(0, number); }
 
-/// "1=a cat|a black cat;2=a dog;": each picture's number with its captions.
+/// "1=a cat|a black cat;2=a dog;": each image's number with its captions.
 std::string text_of(const Pairs& pairs) {
-  REQUIRE(pairs.pictures->size() == int64_t(pairs.captions.size()));
+  REQUIRE(pairs.images->size() == int64_t(pairs.captions.size()));
   std::string all;
   for (size_t i = 0; i < pairs.captions.size(); ++i) {
-    const Sample sample = pairs.pictures->get(int64_t(i));
+    const Sample sample = pairs.images->get(int64_t(i));
     CHECK(sample.label == kNoLabel);
     std::string texts;
     for (const std::string& text : pairs.captions[i]) texts += (texts.empty() ? "" : "|") + text;
@@ -35,7 +35,7 @@ std::string text_of(const Pairs& pairs) {
   return all;
 }
 
-/// "name,short|name;": the kinds of each picture's captions.
+/// "name,short|name;": the kinds of each image's captions.
 std::string kinds_of(const Pairs& pairs) {
   std::string all;
   for (const auto& kinds : pairs.kind_of) {
@@ -49,10 +49,10 @@ void check_equal(const Pairs& a, const Pairs& b) {
   CHECK(a.captions == b.captions);
   CHECK(a.kinds == b.kinds);
   CHECK(a.kind_of == b.kind_of);
-  REQUIRE(a.pictures->size() == b.pictures->size());
-  for (int64_t i = 0; i < a.pictures->size(); ++i) {
-    CHECK(a.pictures->get(i).image == b.pictures->get(i).image);
-    CHECK(a.pictures->encoded(i) == b.pictures->encoded(i));
+  REQUIRE(a.images->size() == b.images->size());
+  for (int64_t i = 0; i < a.images->size(); ++i) {
+    CHECK(a.images->get(i).image == b.images->get(i).image);
+    CHECK(a.images->encoded(i) == b.images->encoded(i));
   }
 }
 
@@ -78,8 +78,7 @@ const char kTable[] =
     "b/3.bmp\tbird\tshort\n";
 
 std::string archive() {
-  return test::tar(
-      {{"a/1.bmp", picture(1)}, {"b/3.bmp", picture(3)}, {"b/2.bmp", picture(2)}, {"c/4.bmp", picture(4)}});
+  return test::tar({{"a/1.bmp", image(1)}, {"b/3.bmp", image(3)}, {"b/2.bmp", image(2)}, {"c/4.bmp", image(4)}});
 }
 
 std::string part_names(const std::string& path) {
@@ -94,18 +93,18 @@ std::string part_names(const std::string& path) {
 
 }  // namespace
 
-TEST_CASE("all rows of a picture are its captions, pictures in the order of the table") {
+TEST_CASE("all rows of an image are its captions, images in the order of the table") {
   const Files files{{"captions.tsv", kTable}, {"images.tar", archive()}};
   const Pairs pairs = open_pairs(files.path(), "train");
   CHECK(text_of(pairs) == "2=a dog|dog;1=a cat|an animal;3=bird;");
   CHECK(pairs.kinds == std::vector<std::string>{"name", "short"});
   CHECK(kinds_of(pairs) == "name,short,;name,-,;short,;");
-  CHECK(pairs.pictures->classes().empty());
-  CHECK(pairs.pictures->name(0) == files.path("images.tar") + "/b/2.bmp");
+  CHECK(pairs.images->classes().empty());
+  CHECK(pairs.images->name(0) == files.path("images.tar") + "/b/2.bmp");
   CHECK(pair_splits(files.path()) == std::vector<std::string>{"train"});
 }
 
-TEST_CASE("captions may be chosen by kind; pictures without one are left out") {
+TEST_CASE("captions may be chosen by kind; images without one are left out") {
   const Files files{{"captions.tsv", kTable}, {"images.tar", archive()}};
   const auto chosen = [&](const std::vector<std::string>& kinds) { return open_pairs(files.path(), "train", {kinds}); };
   CHECK(text_of(chosen({"name"})) == "2=a dog;1=a cat;");
@@ -114,7 +113,7 @@ TEST_CASE("captions may be chosen by kind; pictures without one are left out") {
   CHECK(kinds_of(chosen({"short", "name"})) == "name,short,;name,;short,;");
   CHECK_THROWS_WITH_AS(chosen({"name", "tags"}),
                        doctest::Contains("no caption is of kind 'tags'; there is: name, short"), DataError);
-  const Files plain{{"captions.tsv", "path\tcaption\n1.bmp\tx\n"}, {"1.bmp", picture(1)}};
+  const Files plain{{"captions.tsv", "path\tcaption\n1.bmp\tx\n"}, {"1.bmp", image(1)}};
   CHECK(open_pairs(plain.path(), "train").kind_of.empty());
   CHECK_THROWS_WITH_AS(open_pairs(plain.path(), "train", {{"name"}}), doctest::Contains("its captions have no kinds"),
                        DataError);
@@ -123,15 +122,15 @@ TEST_CASE("captions may be chosen by kind; pictures without one are left out") {
 TEST_CASE("kinds may begin in the middle of a table") {
   const Files files{
       {"captions.tsv", "path\tcaption\tkind\n1.bmp\tx\t\n1.bmp\ty\t\n2.bmp\tz\t\n1.bmp\tw\tname\n3.bmp\tv\t\n"},
-      {"images.tar", test::tar({{"1.bmp", picture(1)}, {"2.bmp", picture(2)}, {"3.bmp", picture(3)}})}};
+      {"images.tar", test::tar({{"1.bmp", image(1)}, {"2.bmp", image(2)}, {"3.bmp", image(3)}})}};
   CHECK(kinds_of(open_pairs(files.path(), "train")) == "-,-,name,;-,;-,;");
 }
 
 TEST_CASE("comma-separated tables, open_clip's columns, and files beside the table") {
   const Files files{
       {"train.csv", "title,filepath\n\"A \"\"cat\"\", asleep\",1.bmp\n\"two\nlines\",deep/2.bmp\nagain,1.bmp\n"},
-      {"1.bmp", picture(1)},
-      {"deep/2.bmp", picture(2)}};
+      {"1.bmp", image(1)},
+      {"deep/2.bmp", image(2)}};
   CHECK(text_of(open_pairs(files.path(), "train")) == "1=A \"cat\", asleep|again;2=two\nlines;");
   CHECK(text_of(open_pairs(files.path("train.csv"), "train")) == "1=A \"cat\", asleep|again;2=two\nlines;");
 
@@ -142,21 +141,21 @@ TEST_CASE("comma-separated tables, open_clip's columns, and files beside the tab
 
 TEST_CASE("Flickr8k's layout: captions.txt and a folder Images") {
   const Files files{{"captions.txt", "image,caption\n1.bmp,A dog .\n1.bmp,\"A dog, running .\"\n"},
-                    {"Images/1.bmp", picture(1)}};
+                    {"Images/1.bmp", image(1)}};
   CHECK(text_of(open_pairs(files.path(), "train")) == "1=A dog .|A dog, running .;");
 }
 
-TEST_CASE("a picture that is not there is named with its row and what is nearest") {
+TEST_CASE("an image that is not there is named with its row and what is nearest") {
   Files files{{"captions.tsv", "path\tcaption\nb/2.bmp\tx\n\na/1.jpg\ty\n"}, {"images.tar", archive()}};
   CHECK_THROWS_WITH_AS(open_pairs(files.path(), "train"),
-                       doctest::Contains(("captions.tsv:4: there is no picture 'a/1.jpg' in " +
-                                          files.path("images.tar") + ", where the nearest name is 'a/1.bmp'")
+                       doctest::Contains(("captions.tsv:4: there is no image 'a/1.jpg' in " + files.path("images.tar") +
+                                          ", where the nearest name is 'a/1.bmp'")
                                              .c_str()),
                        DataError);
   fs::remove(files.path("images.tar"));
-  test::write_file(files.path("b/2.bmp"), picture(2));
-  test::write_file(files.path("a/1.jpeg"), picture(2));
-  test::write_file(files.path("a/2.jpg"), picture(2));
+  test::write_file(files.path("b/2.bmp"), image(2));
+  test::write_file(files.path("a/1.jpeg"), image(2));
+  test::write_file(files.path("a/2.jpg"), image(2));
   CHECK_THROWS_WITH_AS(open_pairs(files.path(), "train"),
                        doctest::Contains((files.path("a") + ", where the nearest name is '1.jpeg'").c_str()),
                        DataError);
@@ -177,7 +176,7 @@ TEST_CASE("the nearest name shares most letters at its ends") {
 TEST_CASE("a name in two archives is refused only if the table has it") {
   Files files{{"captions.tsv", "path\tcaption\na/1.bmp\tx\n"},
               {"0.tar", archive()},
-              {"1.tar", test::tar({{"b/2.bmp", picture(9)}})}};
+              {"1.tar", test::tar({{"b/2.bmp", image(9)}})}};
   CHECK(text_of(open_pairs(files.path(), "train")) == "1=x;");
   test::write_text(files.path("captions.tsv"), "path\tcaption\nb/2.bmp\tx\n");
   CHECK_THROWS_WITH_AS(
@@ -188,8 +187,8 @@ TEST_CASE("a name in two archives is refused only if the table has it") {
 TEST_CASE("a table without captions, or without rows, says so") {
   Files files{{"captions.tsv", "path\tcaption\n"}, {"images.tar", archive()}};
   CHECK_THROWS_WITH_AS(open_pairs(files.path(), "train"), doctest::Contains("captions.tsv has no captions"), DataError);
-  test::write_text(files.path("captions.tsv"), "picture\twords\n1.bmp\tx\n");
-  CHECK_THROWS_WITH_AS(open_pairs(files.path(), "train"), doctest::Contains("it has picture, words"), DataError);
+  test::write_text(files.path("captions.tsv"), "image\twords\n1.bmp\tx\n");
+  CHECK_THROWS_WITH_AS(open_pairs(files.path(), "train"), doctest::Contains("it has image, words"), DataError);
 }
 
 TEST_CASE("the parts of pairs are found by the names of tables and archives") {
@@ -222,10 +221,10 @@ TEST_CASE("the parts of pairs are found by the names of tables and archives") {
   CHECK_THROWS_WITH_AS(find_pair_parts(make("twice", {"train.tsv", "captions.train.csv"})),
                        doctest::Contains("several tables of one part, name one of them"), DataError);
   CHECK_THROWS_WITH_AS(
-      find_pair_parts(make("pictures", {"cat/1.jpg", "notes.md"})),
-      doctest::Contains("holds no captions that are known: notes.md; pictures with captions are read from"), DataError);
+      find_pair_parts(make("images", {"cat/1.jpg", "notes.md"})),
+      doctest::Contains("holds no captions that are known: notes.md; images with captions are read from"), DataError);
   CHECK_THROWS_WITH_AS(find_pair_parts(files.path("nowhere")), doctest::Contains("nowhere does not exist"), DataError);
-  CHECK_THROWS_WITH_AS(find_pair_parts(files.path("pictures/notes.md")), doctest::Contains("of no known kind"),
+  CHECK_THROWS_WITH_AS(find_pair_parts(files.path("images/notes.md")), doctest::Contains("of no known kind"),
                        DataError);
 }
 
@@ -237,23 +236,23 @@ TEST_CASE("val and test stand for each other, undivided data is train") {
                        doctest::Contains("no part 'train'; there is: test (table of captions)"), DataError);
 }
 
-TEST_CASE("archives hold each picture's text beside it") {
+TEST_CASE("archives hold each image's text beside it") {
   const Files files{
-      {"train-0.tar", test::tar({{"x/1.bmp", picture(1)},
+      {"train-0.tar", test::tar({{"x/1.bmp", image(1)},
                                  {"x/1.txt", "\n a cat \r\n"},
                                  {"x/1.json", "{}"},
                                  {"2.txt", "a dog"},
-                                 {"2.bmp", picture(2)},
-                                 {"3.bmp", picture(3)},
-                                 {"4.bmp", picture(4)},
+                                 {"2.bmp", image(2)},
+                                 {"3.bmp", image(3)},
+                                 {"4.bmp", image(4)},
                                  {"4.txt", " \n"}})},
-      {"train-1.tar.gz", test::gzip(test::tar({{"2.bmp", picture(5)}, {"2.txt", "another dog"}, {"3.txt", "?"}}))},
-      {"val.tar", test::tar({{"1.bmp", picture(6)}})}};
+      {"train-1.tar.gz", test::gzip(test::tar({{"2.bmp", image(5)}, {"2.txt", "another dog"}, {"3.txt", "?"}}))},
+      {"val.tar", test::tar({{"1.bmp", image(6)}})}};
   const Pairs pairs = open_pairs(files.path(), "train");
   CHECK(text_of(pairs) == "1=a cat;2=a dog;5=another dog;");
   CHECK(pairs.left_out == 2);
-  CHECK(pairs.pictures->name(2) == files.path("train-1.tar.gz") + "/2.bmp");
-  CHECK_THROWS_WITH_AS(open_pairs(files.path(), "val"), doctest::Contains("none of the 1 pictures has a text"),
+  CHECK(pairs.images->name(2) == files.path("train-1.tar.gz") + "/2.bmp");
+  CHECK_THROWS_WITH_AS(open_pairs(files.path(), "val"), doctest::Contains("none of the 1 images has a text"),
                        DataError);
   CHECK_THROWS_WITH_AS(open_pairs(files.path(), "train", {{"name"}}), doctest::Contains("in archives have no kinds"),
                        DataError);
@@ -268,7 +267,7 @@ TEST_CASE("packed pairs come back as they were") {
                     {"images.tar", archive()}};
   const Pairs train = open_pairs(files.path(), "train"), val = open_pairs(files.path(), "val");
   const std::string packed = files.path("pairs.h5");
-  CHECK(pack(packed, {{"train", train.pictures.get(), &train}, {"val", val.pictures.get(), &val}}) == 4);
+  CHECK(pack(packed, {{"train", train.images.get(), &train}, {"val", val.images.get(), &val}}) == 4);
   check_equal(open_pairs(packed, "train"), train);
   check_equal(open_pairs(packed, "test"), val);
   CHECK(open_pairs(packed, "train").left_out == 0);
@@ -279,19 +278,19 @@ TEST_CASE("packed pairs come back as they were") {
   CHECK_THROWS_WITH_AS(open_pairs(packed, "train", {{"tags"}}), doctest::Contains("there is: name, short"), DataError);
   CHECK_THROWS_WITH_AS(open_pairs(packed, "val", shorts), doctest::Contains("its captions have no kinds"), DataError);
 
-  pack(packed, {{"train", train.pictures.get()}});
+  pack(packed, {{"train", train.images.get()}});
   CHECK_THROWS_WITH_AS(open_pairs(packed, "train"),
                        doctest::Contains("has no train/caption_first; pack it with --captions"), DataError);
-  CHECK_THROWS_WITH_AS(pack(packed, {{"train", train.pictures.get(), &val}}),
-                       doctest::Contains("3 pictures and captions of 1"), DataError);
+  CHECK_THROWS_WITH_AS(pack(packed, {{"train", train.images.get(), &val}}),
+                       doctest::Contains("3 images and captions of 1"), DataError);
 }
 
 TEST_CASE("texts longer than a block of reading come back too") {
   const Files files{{"captions.tsv", "path\tcaption\n1.bmp\tx\n1.bmp\t" + std::string(5 << 20, 'a') + "\n1.bmp\t" +
                                          std::string(3 << 20, 'b') + "\n1.bmp\t" + std::string(3 << 20, 'c') + "\n"},
-                    {"1.bmp", picture(1)}};
+                    {"1.bmp", image(1)}};
   const Pairs pairs = open_pairs(files.path(), "train");
-  pack(files.path("x.h5"), {{"train", pairs.pictures.get(), &pairs}});
+  pack(files.path("x.h5"), {{"train", pairs.images.get(), &pairs}});
   CHECK(open_pairs(files.path("x.h5"), "train").captions == pairs.captions);
 }
 
@@ -316,7 +315,7 @@ TEST_CASE("packed captions that contradict themselves are refused") {
     });
     CHECK_THROWS_WITH_AS(open_pairs(path, "train"), doctest::Contains(message), DataError);
   };
-  refused({.first = {0, 3}}, "2 pictures, captions of 1");
+  refused({.first = {0, 3}}, "2 images, captions of 1");
   refused({.first = {0, 0, 3}}, "caption_first must begin with 0 and rise");
   refused({.first = {1, 2, 3}}, "caption_first must begin with 0 and rise");
   refused({.first = {0, 1, 4}}, "caption_first ends with 4, there are 3 captions");
@@ -341,14 +340,14 @@ TEST_CASE("development data of pairs opens as its notes say") {
     MESSAGE("not run: set VITRAIL_DATA to the folder that holds emoji, coco_captions, clipart and stamps");
     return;
   }
-  const auto check_counts = [&](const std::string& name, const std::string& split, int64_t pictures, int64_t captions) {
+  const auto check_counts = [&](const std::string& name, const std::string& split, int64_t images, int64_t captions) {
     CAPTURE(name);
     const Pairs pairs = open_pairs(data + ("/" + name), split);
     int64_t count = 0;
     for (const auto& texts : pairs.captions) count += int64_t(texts.size());
-    CHECK(pairs.pictures->size() == pictures);
+    CHECK(pairs.images->size() == images);
     CHECK(count == captions);
-    CHECK(pairs.pictures->get(pictures / 2).image.width() > 0);
+    CHECK(pairs.images->get(images / 2).image.width() > 0);
     std::vector<std::string> kinds = pairs.kinds;
     std::sort(kinds.begin(), kinds.end());
     return kinds;

@@ -11,7 +11,7 @@
 namespace vitrail::data {
 namespace {
 
-/// Pictures of one pixel, which is their number; classes of 20, 7 and 1 of them, mixed.
+/// Images of one pixel, which is their number; classes of 20, 7 and 1 of them, mixed.
 std::unique_ptr<Dataset> numbered() {
   PixelArray array;
   array.images = Tensor::empty({28, 1, 1, 1}, DType::u8);
@@ -60,7 +60,7 @@ TEST_CASE("a stratified subset depends on its seed alone") {
   CHECK_THROWS_AS(of(1.5, 0), ConfigError);
 }
 
-TEST_CASE("pictures spread over the whole") {
+TEST_CASE("images spread over the whole") {
   CHECK(numbers(*spread(numbered(), 4)) == std::vector<int>{0, 7, 14, 21});
   CHECK(numbers(*spread(numbered(), 27)).back() == 26);
   CHECK(numbers(*spread(numbered(), 28)) == numbers(*numbered()));

@@ -1,3 +1,7 @@
+#include "tests/support/close.h"
+#include "tests/support/reference.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/text_file.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/rng.h"
 #include "vitrail/data/text/clean_text.h"
@@ -5,10 +9,6 @@
 #include "vitrail/data/text/tokenizer.h"
 #include "vitrail/data/text/unicode.h"
 #include "vitrail/data/text/words.h"
-#include "tests/support/close.h"
-#include "tests/support/reference.h"
-#include "tests/support/temporary_folder.h"
-#include "tests/support/text_file.h"
 
 #include <cstdlib>
 #include <map>

@@ -1,8 +1,8 @@
+#include "tests/support/temporary_folder.h"
+#include "tests/support/text_file.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/sources/caption_table.h"
 #include "vitrail/data/text/train_vocabulary.h"
-#include "tests/support/temporary_folder.h"
-#include "tests/support/text_file.h"
 
 #include <doctest/doctest.h>
 

@@ -1,12 +1,12 @@
+#include "tests/support/clip_golden.h"
+#include "tests/support/close.h"
 #include "vitrail/autograd/gradcheck.h"
 #include "vitrail/autograd/macs.h"
 #include "vitrail/autograd/scope.h"
-#include "vitrail/nn/models/clip.h"
-#include "vitrail/nn/weights/clip_names.h"
 #include "vitrail/nn/losses/contrastive.h"
+#include "vitrail/nn/models/clip.h"
 #include "vitrail/nn/state_io.h"
-#include "tests/support/clip_golden.h"
-#include "tests/support/close.h"
+#include "vitrail/nn/weights/clip_names.h"
 
 #include <nlohmann/json.hpp>
 
@@ -48,7 +48,7 @@ Tensor texts(int64_t batch) {
   return ids;
 }
 
-Tensor pictures(int64_t batch, DType dtype) { return Rng(6, "pictures").normal({batch, 3, 16, 16}, 0, 1, dtype); }
+Tensor images(int64_t batch, DType dtype) { return Rng(6, "pictures").normal({batch, 3, 16, 16}, 0, 1, dtype); }
 
 std::map<std::string, Tensor> gradients(nn::ModuleBase& model) {
   std::map<std::string, Tensor> map;
@@ -271,7 +271,7 @@ TEST_CASE("in bf16 both towers give nearly the same features and gradients") {
   c.vision.embed_dim = c.text.embed_dim = 48;
   c.vision.patch_drop_rate = 0.25;
   nn::Clip model(nn::Scope(3), c);
-  const Tensor images = pictures(4, DType::f32), ids = texts(4);
+  const Tensor images = images(4, DType::f32), ids = texts(4);
   const auto run = [&](DType type) {
     const ag::RandomScope random(1, 0);
     ag::Tape tape;
@@ -341,7 +341,7 @@ TEST_CASE("gradients by slices equal those of the whole batch") {
   c.vision.patch_drop_rate = 0.5;  // both passes must drop the same patches
   nn::Clip model(nn::Scope(4, DType::f64), c);
   constexpr int64_t kBatch = 6;
-  const Tensor images = pictures(kBatch, DType::f64), ids = texts(kBatch);
+  const Tensor images = images(kBatch, DType::f64), ids = texts(kBatch);
   for (const auto loss_of : {nn::contrastive_loss, nn::sigmoid_loss}) {
     for (const std::vector<int64_t>& ends : {std::vector<int64_t>{6}, {3, 6}, {1, 2, 3, 4, 5, 6}, {4, 6}, {1, 6}}) {
       CAPTURE(ends.size());

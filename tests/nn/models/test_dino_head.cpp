@@ -1,8 +1,8 @@
+#include "tests/support/close.h"
 #include "vitrail/autograd/gradcheck.h"
 #include "vitrail/core/rng.h"
 #include "vitrail/nn/models/dino_head.h"
 #include "vitrail/nn/state_io.h"
-#include "tests/support/close.h"
 
 #include <doctest/doctest.h>
 

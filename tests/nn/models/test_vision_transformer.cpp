@@ -1,11 +1,11 @@
-#include "vitrail/autograd/scope.h"
-#include "vitrail/core/rng.h"
-#include "vitrail/nn/models/resnet.h"
-#include "vitrail/nn/state_io.h"
-#include "vitrail/nn/models/vision_transformer.h"
 #include "tests/support/close.h"
 #include "tests/support/golden.h"
 #include "tests/support/reference.h"
+#include "vitrail/autograd/scope.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/nn/models/resnet.h"
+#include "vitrail/nn/models/vision_transformer.h"
+#include "vitrail/nn/state_io.h"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>

@@ -1,14 +1,14 @@
-#include "vitrail/core/io/safetensors.h"
-#include "vitrail/nn/models/dino_network.h"
-#include "vitrail/nn/weights/architecture.h"
-#include "vitrail/nn/weights/pattern.h"
-#include "vitrail/nn/weights/transfer.h"
 #include "tests/support/clip_golden.h"
 #include "tests/support/close.h"
 #include "tests/support/golden.h"
 #include "tests/support/reference.h"
 #include "tests/support/temporary_folder.h"
 #include "tools/reference/reference_case.h"
+#include "vitrail/core/io/safetensors.h"
+#include "vitrail/nn/models/dino_network.h"
+#include "vitrail/nn/weights/architecture.h"
+#include "vitrail/nn/weights/pattern.h"
+#include "vitrail/nn/weights/transfer.h"
 
 #include <nlohmann/json.hpp>
 

@@ -1,8 +1,8 @@
+#include "tests/support/close.h"
 #include "vitrail/nn/models/resnet.h"
+#include "vitrail/nn/models/vision_transformer.h"
 #include "vitrail/nn/state_io.h"
 #include "vitrail/nn/weights/transfer.h"
-#include "vitrail/nn/models/vision_transformer.h"
-#include "tests/support/close.h"
 
 #include <doctest/doctest.h>
 

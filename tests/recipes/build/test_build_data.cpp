@@ -1,9 +1,9 @@
+#include "tests/support/close.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/augment/color.h"
 #include "vitrail/data/augment/rand_augment.h"
 #include "vitrail/data/image/resize.h"
 #include "vitrail/recipes/build/build_data.h"
-#include "tests/support/close.h"
 
 #include <doctest/doctest.h>
 

@@ -1,9 +1,9 @@
+#include "tests/support/temporary_folder.h"
+#include "tests/support/text_file.h"
 #include "vitrail/core/error.h"
 #include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/eval/evaluate.h"
 #include "vitrail/recipes/models/trained_model.h"
-#include "tests/support/temporary_folder.h"
-#include "tests/support/text_file.h"
 
 #include <doctest/doctest.h>
 
@@ -18,19 +18,19 @@ TEST_CASE("a label's place among the largest logits") {
   CHECK(label_places(logits, labels, 5) == std::vector<int64_t>{1, 1, 2});  // of equal ones the first class comes first
 }
 
-TEST_CASE("scores are shares of all pictures") {
+TEST_CASE("scores are shares of all images") {
   Scores scores;
   scores.loss = 0.5;
-  scores.all = {.pictures = 8, .top1 = 2, .top5 = 6};
+  scores.all = {.images = 8, .top1 = 2, .top5 = 6};
   CHECK(scores.stats() == Stats{{"loss", 0.5}, {"top1", 0.25}, {"top5", 0.75}});
 }
 
 TEST_CASE("the scores of a distilled model's heads follow its own") {
   Scores scores;
-  scores.all = {.pictures = 4, .top1 = 2, .top5 = 4};
+  scores.all = {.images = 4, .top1 = 2, .top5 = 4};
   scores.heads.resize(2);
-  scores.heads[0].all = {.pictures = 4, .top1 = 1, .top5 = 4};
-  scores.heads[1].all = {.pictures = 4, .top1 = 3, .top5 = 4};
+  scores.heads[0].all = {.images = 4, .top1 = 1, .top5 = 4};
+  scores.heads[1].all = {.images = 4, .top1 = 3, .top5 = 4};
   const Stats stats = scores.stats();
   CHECK(stat(stats, "top1") == 0.5);
   CHECK(stat(stats, "cls_top1") == 0.25);
@@ -38,7 +38,7 @@ TEST_CASE("the scores of a distilled model's heads follow its own") {
   CHECK(stats.size() == 9);
 }
 
-TEST_CASE("a preview has the pictures of the first steps, at most all") {
+TEST_CASE("a preview has the images of the first steps, at most all") {
   const auto settings = read_settings(VITRAIL_SOURCE_DIR "/recipes/vit_digits.yaml");
   DataConfig config = settings->sections().data;
   config.crop = "none";

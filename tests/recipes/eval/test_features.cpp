@@ -1,3 +1,4 @@
+#include "tests/support/close.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/core/rng.h"
@@ -8,7 +9,6 @@
 #include "vitrail/recipes/eval/linear_probe.h"
 #include "vitrail/recipes/eval/pca.h"
 #include "vitrail/recipes/eval/tsne.h"
-#include "tests/support/close.h"
 
 #include <cmath>
 
@@ -110,7 +110,7 @@ TEST_CASE("signs of collapse tell its kinds apart") {
   };
   CHECK(warning(healthy).empty());
   CHECK(warning(uniform).find("lower teacher.temp") != std::string::npos);
-  CHECK(warning(one).find("nearly all pictures go to one prototype") != std::string::npos);
+  CHECK(warning(one).find("nearly all images go to one prototype") != std::string::npos);
   CHECK(warning(one).find("raise teacher.temp") == warning(one).rfind("raise teacher.temp"));  // said once
   CollapseWatch patient(kPrototypes, 3);
   CHECK(patient.add(uniform).empty());

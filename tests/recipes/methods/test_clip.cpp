@@ -1,16 +1,16 @@
+#include "tests/support/temporary_folder.h"
+#include "tests/support/training_run.h"
 #include "vitrail/core/error.h"
-#include "vitrail/core/ops.h"
 #include "vitrail/core/io/safetensors.h"
+#include "vitrail/core/ops.h"
 #include "vitrail/data/image/image.h"
-#include "vitrail/nn/weights/clip_names.h"
 #include "vitrail/nn/state_io.h"
+#include "vitrail/nn/weights/clip_names.h"
+#include "vitrail/recipes/config/config.h"
 #include "vitrail/recipes/methods/clip.h"
 #include "vitrail/recipes/methods/clip_data.h"
 #include "vitrail/recipes/methods/clip_model.h"
-#include "vitrail/recipes/config/config.h"
 #include "vitrail/recipes/models/trained_model.h"
-#include "tests/support/temporary_folder.h"
-#include "tests/support/training_run.h"
 
 #include <doctest/doctest.h>
 
@@ -215,7 +215,7 @@ TEST_CASE("a ViT of another kind serves as the image tower") {
   CHECK(clip.train(RunFolder::create(temp.path() / "run", "squares")).code == 0);
 }
 
-TEST_CASE("every picture's captions take their turns, the same however often the run was resumed") {
+TEST_CASE("every image's captions take their turns, the same however often the run was resumed") {
   const test::TemporaryFolder temp;
   write_pairs(temp.path());
   const SmallClip clip(temp.path());
@@ -254,7 +254,7 @@ TEST_CASE("values of clip that do not fit together are refused before training")
       return error.what();
     }
   };
-  CHECK(error_of({"train.batch_size=19"}).find("19 is more than the 18 pictures of an epoch") != std::string::npos);
+  CHECK(error_of({"train.batch_size=19"}).find("19 is more than the 18 images of an epoch") != std::string::npos);
   CHECK(error_of({"data.auto_augment=rand-x9"}).find("rand-x9") != std::string::npos);
   CHECK(error_of({"train.batch_size=1", "train.loss=contrastive"}).find("a pair alone") != std::string::npos);
   CHECK(error_of({"model.logit_bias=1", "train.loss=contrastive"}).find("does not depend on it") != std::string::npos);

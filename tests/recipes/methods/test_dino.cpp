@@ -1,10 +1,10 @@
+#include "tests/support/temporary_folder.h"
+#include "tests/support/training_run.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/image/image.h"
 #include "vitrail/recipes/config/config.h"
 #include "vitrail/recipes/methods/dino.h"
 #include "vitrail/recipes/models/trained_model.h"
-#include "tests/support/temporary_folder.h"
-#include "tests/support/training_run.h"
 
 #include <doctest/doctest.h>
 
@@ -37,7 +37,7 @@ struct SmallDino {
   std::unique_ptr<Recipe> recipe;
 };
 
-void write_pictures(const fs::path& folder) {
+void write_images(const fs::path& folder) {
   for (int i = 0; i < 6; ++i) {
     data::Image image(20, 30);
     for (size_t k = 0; k < image.pixels().size(); ++k) image.data()[k] = uint8_t(k * size_t(i + 1));
@@ -91,12 +91,12 @@ TEST_CASE("dino of a ResNet, with batch normalisation in the head, goes on bit f
   CHECK(load_trained_model(whole.path()).model->feature_dim() == 16);
 }
 
-TEST_CASE("dino trains on a folder of pictures without labels and says that k-NN is left out") {
+TEST_CASE("dino trains on a folder of images without labels and says that k-NN is left out") {
   const test::TemporaryFolder temp;
-  write_pictures(temp.path() / "pictures");
-  const std::string root = "data.root=" + (temp.path() / "pictures").string();
+  write_images(temp.path() / "images");
+  const std::string root = "data.root=" + (temp.path() / "images").string();
   SmallDino small({root, "train.batch_size=2", "train.epochs=2", "data.workers=1"});
-  const RunFolder folder = RunFolder::create(temp.path() / "run", "pictures");
+  const RunFolder folder = RunFolder::create(temp.path() / "run", "images");
   const Outcome outcome = run(*small.recipe, folder, small.config.yaml(false));
   CHECK(outcome.code == 0);
   CHECK(outcome.log.find("no k-NN evaluation") != std::string::npos);
@@ -108,7 +108,7 @@ TEST_CASE("dino trains on a folder of pictures without labels and says that k-NN
 }
 
 TEST_CASE("values of dino that do not fit together are refused before training") {
-  CHECK_THROWS_WITH_AS(SmallDino({"train.batch_size=500"}), doctest::Contains("more than the 240 training pictures"),
+  CHECK_THROWS_WITH_AS(SmallDino({"train.batch_size=500"}), doctest::Contains("more than the 240 training images"),
                        ConfigError);
   CHECK_THROWS_WITH_AS(SmallDino({"optim.warmup_epochs=3"}), doctest::Contains("leaves nothing"), ConfigError);
   CHECK_THROWS_WITH_AS(SmallDino({"crops.local_size=20"}), doctest::Contains("no multiple of the patches of 8"),
@@ -117,10 +117,10 @@ TEST_CASE("values of dino that do not fit together are refused before training")
   CHECK_THROWS_WITH_AS(SmallDino({"data.crop=pad"}), doctest::Contains("unknown key"), ConfigError);
 }
 
-TEST_CASE("the preview of dino shows the views of each picture") {
+TEST_CASE("the preview of dino shows the views of each image") {
   const SmallDino small;
   const Preview shown = small.settings.preview(8);
-  CHECK(shown.images.size() == 8);  // two pictures, four views each
+  CHECK(shown.images.size() == 8);  // two images, four views each
   CHECK(shown.images[0].size() == data::ImageSize{16, 16});
   CHECK(shown.images[3].size() == data::ImageSize{8, 8});
   CHECK(shown.captions[1] == "global 2");

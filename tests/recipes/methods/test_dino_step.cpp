@@ -1,10 +1,10 @@
-#include "vitrail/nn/models/resnet.h"
-#include "vitrail/nn/state_io.h"
-#include "vitrail/nn/models/vision_transformer.h"
-#include "vitrail/optim/adamw.h"
-#include "vitrail/recipes/methods/dino_step.h"
 #include "tests/support/close.h"
 #include "tests/support/golden.h"
+#include "vitrail/nn/models/resnet.h"
+#include "vitrail/nn/models/vision_transformer.h"
+#include "vitrail/nn/state_io.h"
+#include "vitrail/optim/adamw.h"
+#include "vitrail/recipes/methods/dino_step.h"
 
 #include <cmath>
 

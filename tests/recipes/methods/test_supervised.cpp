@@ -1,19 +1,19 @@
-#include "vitrail/core/dnnl/stats.h"
-#include "vitrail/core/error.h"
-#include "vitrail/core/ops.h"
-#include "vitrail/core/rng.h"
-#include "vitrail/core/io/safetensors.h"
-#include "vitrail/nn/state_io.h"
-#include "vitrail/recipes/run/checkpoint.h"
-#include "vitrail/recipes/config/config.h"
-#include "vitrail/recipes/run/loop.h"
-#include "vitrail/recipes/methods/supervised.h"
-#include "vitrail/recipes/models/trained_model.h"
-#include "vitrail/recipes/models/write_model.h"
 #include "tests/support/close.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/text_file.h"
 #include "tests/support/training_run.h"
+#include "vitrail/core/dnnl/stats.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/io/safetensors.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/nn/state_io.h"
+#include "vitrail/recipes/config/config.h"
+#include "vitrail/recipes/methods/supervised.h"
+#include "vitrail/recipes/models/trained_model.h"
+#include "vitrail/recipes/models/write_model.h"
+#include "vitrail/recipes/run/checkpoint.h"
+#include "vitrail/recipes/run/loop.h"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -108,13 +108,13 @@ TEST_CASE("mixed batches go on bit for bit") {
   }
 }
 
-TEST_CASE("repeated and augmented pictures go on bit for bit") {
+TEST_CASE("repeated and augmented images go on bit for bit") {
   const test::TemporaryFolder temp;
   const Outcome outcome =
       check_resumes({"data.repeated_aug=3", "data.crop=random_resized", "data.auto_augment=rand-m9-mstd0.5-inc1",
                      "data.random_erasing=0.5", "train.batch_size=128"},
                     temp.path(), 13);
-  CHECK(outcome.result["steps"] == 20);  // 1437 pictures are rounded down to a multiple of 256
+  CHECK(outcome.result["steps"] == 20);  // 1437 images are rounded down to a multiple of 256
 }
 
 TEST_CASE("a mixed batch in parts has the gradient of the whole") {
@@ -128,7 +128,7 @@ TEST_CASE("a mixed batch in parts has the gradient of the whole") {
   const Stats a = whole->step(*batch, {}), b = parts->step(*batch, {});
   CHECK(stat(a, "loss") == doctest::Approx(stat(b, "loss")).epsilon(1e-5));
   CHECK(stat(a, "grad_norm") == doctest::Approx(stat(b, "grad_norm")).epsilon(1e-4));
-  CHECK(test::max_difference(batch->images, before) == 0);  // a failed step is repeated on the same pictures
+  CHECK(test::max_difference(batch->images, before) == 0);  // a failed step is repeated on the same images
 }
 
 TEST_CASE("distilled runs report each head, are judged by the mean, and go on bit for bit") {
@@ -165,7 +165,7 @@ TEST_CASE("compat: deit decays the distillation token, as the published code doe
   CHECK(test::max_difference(fixed.at("model/cls_token"), published.at("model/cls_token")) == 0);
 }
 
-TEST_CASE("the teacher sees the very pictures that the student sees") {
+TEST_CASE("the teacher sees the very images that the student sees") {
   const test::TemporaryFolder temp;
   const std::vector<std::string> plain = {"model.drop_rate=0", "model.drop_path_rate=0", "train.batch_size=118"};
   std::vector<std::string> once = plain;
@@ -301,8 +301,8 @@ TEST_CASE("a learning rate beyond reason is stopped and named") {
 }
 
 TEST_CASE("values that do not fit together are refused before training") {
-  CHECK_THROWS_WITH_AS(small_digits({"train.batch_size=2000"}),
-                       doctest::Contains("more than the 1437 training pictures"), ConfigError);
+  CHECK_THROWS_WITH_AS(small_digits({"train.batch_size=2000"}), doctest::Contains("more than the 1437 training images"),
+                       ConfigError);
   CHECK_THROWS_WITH_AS(small_digits({"train.accumulate=2"}),
                        doctest::Contains("2 does not divide train.batch_size 119"), ConfigError);
   CHECK_THROWS_WITH_AS(small_digits({"model.arch=resnet20"}), doctest::Contains("those are for vision transformers"),

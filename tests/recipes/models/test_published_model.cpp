@@ -1,3 +1,8 @@
+#include "tests/support/clip_golden.h"
+#include "tests/support/close.h"
+#include "tests/support/golden.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/text_file.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
 #include "vitrail/core/io/safetensors.h"
@@ -7,11 +12,6 @@
 #include "vitrail/recipes/models/random_model.h"
 #include "vitrail/recipes/models/trained_model.h"
 #include "vitrail/recipes/models/write_model.h"
-#include "tests/support/clip_golden.h"
-#include "tests/support/close.h"
-#include "tests/support/golden.h"
-#include "tests/support/temporary_folder.h"
-#include "tests/support/text_file.h"
 
 #include <nlohmann/json.hpp>
 
@@ -198,7 +198,7 @@ TEST_CASE("published model: a folder of CLIP, with its activation and its tokeni
   check_features(guessed, "quick_gelu");
   REQUIRE(guessed.notes.size() == 2);
   CHECK(says(guessed.notes[0], "taken as QuickGELU, OpenAI's; the layout open_clip is for GELU"));
-  CHECK(says(guessed.notes[1], "nothing says how pictures are prepared"));
+  CHECK(says(guessed.notes[1], "nothing says how images are prepared"));
   options.layout = &nn::layout_named("open_clip");
   check_features(read_published_model(alone.path() / "ViT.safetensors", options), "gelu");
 }
@@ -437,7 +437,7 @@ TEST_CASE("preprocessing: what preprocessor_config.json says, in its older and n
   };
   const Row rows[] = {
       {R"({"size": "large"})", "'size' is \"large\""},
-      {R"({"size": {"height": 2, "width": 3}})", "'size' is 2 x 3; pictures must become squares"},
+      {R"({"size": {"height": 2, "width": 3}})", "'size' is 2 x 3; images must become squares"},
       {R"({"size": 1e12})", "'size' is 1000000000000"},
       {R"({"size": 99999999})", "'size' is 99999999; it must be a whole number from 1 to 16384"},
       {R"({"resample": 9})", "'resample' is 9"},

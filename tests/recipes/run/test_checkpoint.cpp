@@ -1,10 +1,10 @@
+#include "tests/support/close.h"
+#include "tests/support/temporary_folder.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
 #include "vitrail/core/io/hdf5.h"
 #include "vitrail/core/rng.h"
 #include "vitrail/recipes/run/checkpoint.h"
-#include "tests/support/close.h"
-#include "tests/support/temporary_folder.h"
 
 #include <omp.h>
 #include <sys/resource.h>

@@ -1,9 +1,9 @@
+#include "tests/support/temporary_folder.h"
+#include "tests/support/text_file.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/sources/array_dataset.h"
 #include "vitrail/recipes/run/checkpoint.h"
 #include "vitrail/recipes/run/loop.h"
-#include "tests/support/temporary_folder.h"
-#include "tests/support/text_file.h"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -34,7 +34,7 @@ class Follow final : public Recipe {
     for (int64_t i = 0; i < 9; ++i) array.images.data<uint8_t>()[i] = uint8_t(20 * i);
     array.labels.assign(9, 0);
     array.sources = {{"memory", 9}};
-    pictures_ = data::make_array_dataset(std::move(array));
+    images_ = data::make_array_dataset(std::move(array));
   }
 
   const Plan& plan() const override { return planned; }
@@ -43,7 +43,7 @@ class Follow final : public Recipe {
     const auto transform = [](const data::Image& image, Rng& rng, std::span<float> out) {
       out[0] = float(image.data()[0]) + float(rng.uniform());
     };
-    return std::make_unique<data::Loader>(*pictures_, transform,
+    return std::make_unique<data::Loader>(*images_, transform,
                                           data::LoaderOptions{.batch_size = 2,
                                                               .views = {{{1}}},
                                                               .seed = 7,
@@ -80,7 +80,7 @@ class Follow final : public Recipe {
   Plan planned;
 
  private:
-  std::unique_ptr<data::Dataset> pictures_;
+  std::unique_ptr<data::Dataset> images_;
   data::BadFiles bad_files_;
 };
 
@@ -181,7 +181,7 @@ TEST_CASE("a run does not go on with other steps in an epoch, nor with other bat
   CHECK(run(first) == 0);
   Follow larger;
   larger.planned.batch_size = 4;
-  CHECK_THROWS_WITH_AS(run(larger), doctest::Contains("has 4 steps an epoch, of 2 pictures each"), ConfigError);
+  CHECK_THROWS_WITH_AS(run(larger), doctest::Contains("has 4 steps an epoch, of 2 images each"), ConfigError);
 }
 
 TEST_CASE("a command line that is no UTF-8 does not cost the result") {

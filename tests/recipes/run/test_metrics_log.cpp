@@ -1,7 +1,7 @@
-#include "vitrail/core/error.h"
-#include "vitrail/recipes/run/metrics_log.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/text_file.h"
+#include "vitrail/core/error.h"
+#include "vitrail/recipes/run/metrics_log.h"
 
 #include <doctest/doctest.h>
 

@@ -1,8 +1,8 @@
+#include "tests/support/temporary_folder.h"
+#include "tests/support/text_file.h"
 #include "vitrail/core/error.h"
 #include "vitrail/recipes/run/environment.h"
 #include "vitrail/recipes/run/run_folder.h"
-#include "tests/support/temporary_folder.h"
-#include "tests/support/text_file.h"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>

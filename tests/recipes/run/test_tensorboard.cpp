@@ -1,6 +1,6 @@
-#include "vitrail/recipes/run/tensorboard.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/text_file.h"
+#include "vitrail/recipes/run/tensorboard.h"
 
 #include <doctest/doctest.h>
 
