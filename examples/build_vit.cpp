@@ -2,7 +2,7 @@
 #include <vitrail/autograd/scope.h>
 #include <vitrail/core/ops.h>
 #include <vitrail/core/rng.h>
-#include <vitrail/nn/vision_transformer.h>
+#include <vitrail/nn/models/vision_transformer.h>
 
 #include <cstdio>
 

@@ -3,7 +3,7 @@
 #include <vitrail/autograd/ops.h>
 #include <vitrail/autograd/scope.h>
 #include <vitrail/core/rng.h>
-#include <vitrail/nn/vision_transformer.h>
+#include <vitrail/nn/models/vision_transformer.h>
 #include <vitrail/optim/adamw.h>
 #include <vitrail/optim/param_groups.h>
 
