@@ -1,5 +1,6 @@
 #!/bin/bash
-# Seconds from the start of the process to the first finished step of the digits recipe: each of five runs, the median last.
+# Prints the seconds from the start of the process to the first finished step of the digits recipe: five runs, then the
+# median.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 train=${1:-build/release/bin/train}

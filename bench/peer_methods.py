@@ -1,7 +1,7 @@
-"""What peer_torch.py times: a step of each method in plain PyTorch, written as in the code that was published with it.
+"""One step of each method in plain PyTorch, written as in the method's published code. peer_torch.py times them.
 
-Each of supervised, dino and clip takes the arguments of peer_torch.py and gives a function that does one step, and the
-multiply-accumulates of a step, in which a backward pass counts like two forward passes.
+supervised, dino and clip take the arguments of peer_torch.py. They return a function that does one step, and the
+multiply-accumulates of a step. A backward pass counts as two forward passes.
 """
 
 import math
@@ -60,7 +60,7 @@ class Block(nn.Module):
 
 
 class Vit(nn.Module):
-    """classes: 0 for features without a head. For images of another size the positions are resampled."""
+    """classes: 0 returns features without a head. Images of another size get resampled positions."""
 
     def __init__(self, args, classes, drop_path_rate=0.0):
         super().__init__()
@@ -142,7 +142,7 @@ class DinoHead(nn.Module):
 
 
 class MultiCrop(nn.Module):
-    """The backbone once for the crops of each size, the head once for all."""
+    """Runs the backbone once for the crops of each size, and the head once for all crops."""
 
     def __init__(self, backbone, head):
         super().__init__()
@@ -186,14 +186,14 @@ def clip_gradients(model, clip):
 
 
 def decay_groups(model):
-    """Weights that are decayed, and vectors, which are not."""
+    """Two groups: weights, with decay, and vectors, without."""
     trained = [p for p in model.parameters() if p.requires_grad]
     return [{"params": [p for p in trained if p.dim() > 1]},
             {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0}]
 
 
 def dino(args):
-    """The step of every epoch after the first, in which the last layer is frozen."""
+    """The step of every epoch after the first. The first epoch freezes the last layer."""
     dim = vit_size(args)[0]
     student = MultiCrop(Vit(args, 0, drop_path_rate=0.1), DinoHead(dim))
     teacher = MultiCrop(Vit(args, 0), DinoHead(dim))
@@ -226,7 +226,7 @@ def dino(args):
 
 # ---- clip: as in model.py of openai/CLIP, with plain GELU, trained as by open_clip -----------------------------------
 
-CLIPS = {  # embed_dim, depth, heads and patch size of images; embed_dim, depth and heads of texts; width of both
+CLIPS = {  # images: width, depth, heads, patch size; texts: width, depth, heads; embed_dim
     "ViT-B-32": ((768, 12, 12, 32), (512, 12, 8), 512),
     "ViT-B-16": ((768, 12, 12, 16), (512, 12, 8), 512),
 }
@@ -285,7 +285,7 @@ class Clip(nn.Module):
 
 
 def captions(count, tokens):
-    """Start, words and end of text, then zeros: ids of the whole context."""
+    """Ids of the whole context: start of text, words, end of text, then zeros."""
     start, end = VOCABULARY - 2, VOCABULARY - 1
     ids = torch.zeros(count, CONTEXT, dtype=torch.long)
     ids[:, :tokens] = torch.randint(1, start, (count, tokens))
@@ -312,7 +312,7 @@ def clip(args):
     (dim, depth, _, patch), (text_dim, text_depth, _), out = CLIPS[args.model]
     patches = (args.img_size // patch) ** 2
     image = patches * 3 * patch**2 * dim + transformer_macs(dim, depth, patches + 1) + dim * out
-    # The tokens that a feature depends on; the model computes all of the context.
+    # Counts only the tokens that a feature depends on. The model computes the whole context.
     text = transformer_macs(text_dim, text_depth, args.tokens) + text_dim * out
     return step, 3 * args.batch * (image + text)
 

@@ -1,4 +1,4 @@
-// The forward pass of bench_step --forward-only in ONNX Runtime, for comparison: prints one JSON object.
+// The forward pass of bench_step --forward-only in ONNX Runtime, for comparison. Prints one JSON object.
 //
 //   npm install onnxruntime-node --ignore-scripts
 //   /usr/bin/python3 bench/peer_torch.py --model vit_small --batch 16 --export vit_small.onnx

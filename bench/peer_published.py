@@ -1,13 +1,13 @@
 #!/usr/bin/python3
-"""What `vitrail features` and `vitrail zero-shot` do, in plain PyTorch and Pillow, for comparison.
+"""The work of `vitrail features` and `vitrail zero-shot` in plain PyTorch and Pillow, for comparison.
 
 apt install python3-torch python3-pil; then
   /usr/bin/python3 bench/peer_published.py features dinov2/ photos/ -o features.npy
   /usr/bin/python3 bench/peer_published.py zero-shot clip/ photo.jpg --labels "a dog" "a cat"
 
-The model is a folder as Hugging Face lays it, of CLIP or of DINOv2. Weights are mapped into memory, not copied, and nothing
-is imported but what is needed: transformers would take longer to start. Prints one JSON object; "seconds" count from the
-start of the process.
+The model is a Hugging Face folder of a CLIP or a DINOv2. Weights are mapped into memory, not copied. The script imports
+only the packages that it needs, because transformers takes longer to start. Prints one JSON object; "seconds" count
+from the start of the process.
 """
 
 import argparse
@@ -57,7 +57,7 @@ class Model:
         return F.layer_norm(x, x.shape[-1:], self[name + ".weight"], self[name + ".bias"], eps)
 
     def attention(self, names, x, heads, mask=None):
-        """names: of the projections to queries, keys, values and back."""
+        """names: the projections to queries, keys and values, and the output projection."""
         b, n, dim = x.shape
         q, k, v = (self.linear(name, x).reshape(b, n, heads, -1).transpose(1, 2) for name in names[:3])
         scores = q @ k.transpose(-2, -1) * (dim // heads) ** -0.5
@@ -65,7 +65,7 @@ class Model:
         return self.linear(names[3], (weights @ v).transpose(1, 2).reshape(b, n, dim))
 
     def pixels(self, images):
-        """Shorter side, central square, mean and deviation, as preprocessor_config.json says."""
+        """Resizes the shorter side, crops the centre and normalises, as preprocessor_config.json says."""
         p, side = self.preprocessor, self.preprocessor["size"]["shortest_edge"]
         crop = p["crop_size"]["height"]
         mean, std = (np.asarray(p[key], np.float32) for key in ("image_mean", "image_std"))
@@ -136,7 +136,7 @@ class Clip(Model):
 
 
 class Words:
-    """Byte pairs of plain English in small letters: enough to time it."""
+    """Byte-pair encoding of plain lower-case English. This is enough for timing."""
 
     def __init__(self, folder):
         with open(os.path.join(folder, "vocab.json"), encoding="utf-8") as file:

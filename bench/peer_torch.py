@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""The step of bench_step in plain PyTorch, for comparison: prints the same keys as one JSON object.
+"""The step of bench_step in plain PyTorch, for comparison. Prints one JSON object with the same keys.
 
 apt install python3-torch libopenblas0; then /usr/bin/python3 bench/peer_torch.py --model vit_small --batch 16 --dtype f32
 or --method dino --batch 4, or --method clip --batch 16. The models and steps are in peer_methods.py.
 
-PyTorch's speed on a CPU depends on two settings that it reads when it starts, so the script runs itself once with each
-and prints the best, with the setting under "settings".
+PyTorch's speed on a CPU depends on two environment variables that it reads at start. So the script runs itself once
+with each combination in SETTINGS. It prints the fastest result, with its combination under "settings".
 """
 
 import argparse
@@ -29,21 +29,21 @@ SETTINGS = [
 def parse():
     p = argparse.ArgumentParser()
     p.add_argument("--method", default="supervised", choices=["supervised", "dino", "clip"])
-    p.add_argument("--model", help="vit_small, or ViT-B-32 for clip, if not given")
+    p.add_argument("--model", help="default: vit_small, or ViT-B-32 for clip")
     p.add_argument("--embed-dim", type=int, default=0)
     p.add_argument("--depth", type=int, default=0)
     p.add_argument("--num-heads", type=int, default=0)
     p.add_argument("--img-size", type=int, default=224)
     p.add_argument("--patch-size", type=int, default=16)
     p.add_argument("--batch", type=int, default=16)
-    p.add_argument("--tokens", type=int, default=77, help="clip: length of a caption, in a context of 77")
+    p.add_argument("--tokens", type=int, default=77, help="clip: length of a caption in a context of 77")
     p.add_argument("--dtype", default="f32", choices=["f32", "bf16"])
     p.add_argument("--threads", type=int, default=0)
     p.add_argument("--steps", type=int, default=5)
     p.add_argument("--forward-only", action="store_true")
     p.add_argument("--json", action="store_true", help="accepted for symmetry: the output is always JSON")
-    p.add_argument("--export", metavar="FILE", help="write the model as ONNX for bench/peer_onnxruntime.js, and stop")
-    p.add_argument("--one", action="store_true", help="only the settings of the environment")
+    p.add_argument("--export", metavar="FILE", help="only write the model as ONNX, for bench/peer_onnxruntime.js")
+    p.add_argument("--one", action="store_true", help="run once, with the environment as it is")
     args = p.parse_args()
     args.model = args.model or ("ViT-B-32" if args.method == "clip" else "vit_small")
     return args

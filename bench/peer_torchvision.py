@@ -1,8 +1,9 @@
 #!/usr/bin/python3
-"""The measurements of bench_augment with torchvision on Pillow: prints the same keys as one JSON object.
+"""The measurements of bench_augment with torchvision on Pillow. Prints one JSON object with the same keys.
 
 apt install python3-torchvision python3-pil; then /usr/bin/python3 bench/peer_torchvision.py photo.jpg
---make OUT first writes the image as a JPEG of 500 x 375, quality 90, the usual size in ImageNet, for both to read.
+--make OUT first writes the image as a JPEG of 500 x 375, quality 90, so that both programs read the same file. This is
+the usual size in ImageNet.
 """
 
 import argparse

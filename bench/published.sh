@@ -1,8 +1,9 @@
 #!/bin/bash
-# Published models in use: seconds from the start of the program to its first answer, and images a second after that, by
-# vitrail and by plain PyTorch with Pillow (bench/peer_published.py). Weights are random, files are in the page cache.
-# Usage: bench/published.sh PICTURES VOCABULARY      # a folder of images; CLIP's merges
-# The two sides run in turn, ROUNDS times (3), and the fastest of each counts. RAW=FILE keeps all times.
+# Times published models in use, with vitrail and with plain PyTorch and Pillow (bench/peer_published.py). Prints the
+# seconds from the start of the program to its first answer, and the images per second after that. Weights are random,
+# files are in the page cache.
+# Usage: bench/published.sh IMAGES VOCABULARY      # a folder of images; CLIP's merges
+# The two sides run in turn, ROUNDS times (3). The fastest time of each counts. RAW=FILE keeps all times.
 set -euo pipefail
 if [ $# -ne 2 ]; then
   sed -n 's/^# Usage: /usage: /p' "$0" >&2
@@ -17,7 +18,7 @@ images=("$1"/*.jpg)
 "$vitrail" init --arch clip_vit_b32 --vocab "$2" -o "$work/clip" >/dev/null
 "$vitrail" init --arch dinov2_vit_b14 -o "$work/dinov2" >/dev/null
 
-seconds() { # name, command...
+seconds() { # name, command...: runs the command and keeps its time
   local name=$1 begin end
   shift
   begin=$(date +%s%N)
@@ -41,11 +42,11 @@ for ((round = 0; round < ${ROUNDS:-3}; round++)); do
 done
 
 n=${#images[@]}
-first() { # what, name
+first() { # label, name of the runs
   awk -v a="$(least "$2 vitrail")" -v b="$(least "$2 pytorch")" -v what="$1" \
     'BEGIN { printf "| %s | %.2f s | %.2f s | %.1f |\n", what, a, b, b / a }'
 }
-rate() { # what, model
+rate() { # label, model
   awk -v a="$(least "$2 $n vitrail")" -v a1="$(least "$2 1 vitrail")" -v b="$(least "$2 $n pytorch")" \
     -v b1="$(least "$2 1 pytorch")" -v n="$n" -v what="$1" \
     'BEGIN { x = (n - 1) / (a - a1); y = (n - 1) / (b - b1); printf "| %s | %.1f | %.1f | %.1f |\n", what, x, y, x / y }'

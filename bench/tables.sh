@@ -1,10 +1,10 @@
 #!/bin/bash
-# The tables of docs/performance.md: a training step, the forward pass, memory, a second thread and the start, each beside
-# oneDNN's best product of the same run, and beside PyTorch where python3-torch is installed. The two sides run in turn,
-# ROUNDS times (1), of STEPS steps each (5), and the fastest of each counts. Ten minutes a round; have nothing else running.
-# "bench/tables.sh dino clip captions" is the table of DINO and CLIP alone. RAW=FILE keeps what the programs print;
-# ROWS=PATTERN chooses rows of the first table by name.
-# bench/peer_onnxruntime.js says how to add ONNX Runtime.
+# Prints the tables of docs/performance.md: a training step, the forward pass, memory, a second thread and start-up.
+# Each row has the peak of the same run, oneDNN's best product, and PyTorch's result if python3-torch is installed.
+# The two sides run in turn, ROUNDS times (1), with STEPS steps each (5). The fastest time of each counts. A round takes
+# ten minutes; have nothing else running.
+# "bench/tables.sh dino clip captions" prints only the table of DINO and CLIP. RAW=FILE keeps the programs' output.
+# ROWS=PATTERN selects rows by name. bench/peer_onnxruntime.js explains how to add ONNX Runtime.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bench=build/release/bin/bench_step
@@ -15,21 +15,21 @@ field() { sed -n "s/.*\"$2\": *\([0-9.]*\).*/\1/p" <<<"$1"; }
 round() { printf '%.0f' "$1"; }
 ratio() { awk "BEGIN { printf \"%.2f\", $1 / $2 }"; }
 
-fastest() { # two results, of which the first may be empty
+fastest() { # two results; the first may be empty
   if [ -z "$1" ] || awk "BEGIN { exit !($(field "$2" ms) < $(field "$1" ms)) }"; then echo "$2"; else echo "$1"; fi
 }
 
-kept() { # a command, of which RAW keeps what it prints
+kept() { # a command; RAW keeps its output
   "$@" --steps "${STEPS:-5}" | tee -a "${RAW:-/dev/null}"
 }
 
-row() { # name, type, arguments: a line of the table
+row() { # name, type, arguments: prints a row of the table
   local name=$1 dtype=$2 ours='' theirs='' line
   shift 2
   [[ $name =~ ${ROWS:-.} ]] || return 0
   for ((round = 0; round < ${ROUNDS:-1}; round++)); do
     ours=$(fastest "$ours" "$(kept "$bench" "$@" --dtype "$dtype" --json)")
-    # PyTorch has no checkpointing here: it is compared without.
+    # PyTorch runs without recompute: peer_torch.py does not have it.
     if has_torch; then theirs=$(fastest "$theirs" "$(kept "${peer[@]}" "${@/--checkpoint/--json}" --dtype "$dtype")"); fi
   done
   line="| $name | $dtype | $(round "$(field "$ours" ms)") | $(round "$(field "$ours" gflops)") |"
@@ -41,7 +41,7 @@ row() { # name, type, arguments: a line of the table
   echo "$line"
 }
 
-methods() { # dino, clip, captions: rows of the table of methods
+methods() { # dino, clip or captions...: prints the table of methods with these rows
   echo '| step | type | ms | GFLOP/s | of the peak | memory | PyTorch, ms | times as fast | memory, of PyTorch |'
   echo '| --- | --- | --- | --- | --- | --- | --- | --- | --- |'
   local part dtype

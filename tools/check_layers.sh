@@ -1,10 +1,10 @@
 #!/bin/sh
-# Fails on an #include against the direction of dependency: core <- autograd <- nn <- optim <- recipes; data knows core.
-# Third-party headers that belong to one place are looked for, too.
+# Fails if an #include points against the dependencies: core <- autograd <- nn <- optim <- recipes, and
+# core <- data <- recipes. Fails too if a third-party header is included outside its place.
 cd "$(dirname "$0")/.." || exit 1
 status=0
 
-forbid() { # folder, pattern of what it may not include
+forbid() { # folder, pattern of the folders that it may not include
   found=$(grep -rnE "#include [\"<](\.\./)?($2)/" "$1" --include='*.h' --include='*.cpp')
   [ -z "$found" ] && return
   printf 'against the layers (%s may not include %s):\n%s\n' "$1" "$2" "$found"

@@ -1,11 +1,12 @@
 #!/bin/bash
-# One ViT on a share of CIFAR-10: plain, with augmentation, and with augmentation and a ResNet-8, trained on the same
-# images, as its teacher. Prints mean and deviation of the test accuracy over the seeds, and the time of a run.
+# Trains one ViT on a share of CIFAR-10 in three arms: plain, augmented and distilled. The distilled arm adds a ResNet-8
+# teacher, trained on the same images. Prints the mean and deviation of the test accuracy over the seeds, and the time
+# of a run.
 # Usage: VITRAIL_DATA=/data tools/compare_deit.sh OUT SHARE EPOCHS SEED... [key=value...]
 #        tools/compare_deit.sh runs/deit-5000 0.1 60 0 1 2      # 5,000 images, 3 seeds
 #        tools/compare_deit.sh runs/deit-50000 1 24 0           # all 50,000
-# A key=value changes the ViT's recipe, in all arms.
-# Runs that are done are not repeated, those that were stopped go on. JOBS=2 trains two at a time, with a thread each.
+# A key=value changes the ViT's recipe in all arms.
+# Finished runs are not repeated, stopped runs are resumed. JOBS=2 trains two runs at a time, with one thread each.
 set -eu
 if [ $# -lt 4 ]; then
   sed -n 's/^# Usage: /usage: /p' "$0" >&2
@@ -23,7 +24,7 @@ jobs=${JOBS:-1}
 if [ "$jobs" -gt 1 ]; then export OMP_NUM_THREADS=1; fi
 mkdir -p "$out"
 
-run() { # folder, recipe, changes...
+run() { # folder, recipe, changes...: trains, or resumes the run
   local folder=$1 recipe=$2
   shift 2
   [ -e "$folder/result.json" ] && return
@@ -34,7 +35,7 @@ run() { # folder, recipe, changes...
   fi >>"$folder.log" 2>&1
 }
 
-arm() { # plain, augmented or distilled, and a seed
+arm() { # plain, augmented or distilled; seed
   local changes=(seed="$2" train.epochs="$epochs" train.eval_every=5 "${extra[@]}")
   if [ "$1" != distilled ]; then changes+=(model.distilled=false distillation.kind=none); fi
   if [ "$1" = distilled ]; then changes+=(distillation.teacher="$out/teacher"); fi
@@ -42,7 +43,7 @@ arm() { # plain, augmented or distilled, and a seed
   run "$out/$1-$2" deit_cifar10 "${changes[@]}"
 }
 
-leave() { # waits until no more than that many runs are left; fails if one did
+leave() { # count: waits until at most that many runs are left; fails if a run failed
   while [ "$(jobs -rp | wc -l)" -gt "$1" ]; do wait -n; done
 }
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian packages that the build needs and this machine lacks. Names after the script are added to them.
+# Installs the Debian packages that the build needs and this machine lacks. Arguments name further packages to install.
 set -e
 needed="g++ cmake ninja-build libdnnl-dev libhdf5-dev libstb-dev doctest-dev libyaml-cpp-dev nlohmann-json3-dev
         libcli11-dev libfmt-dev zlib1g-dev libxxhash-dev libutf8proc-dev $*"
