@@ -11,7 +11,7 @@
 
 namespace vitrail::data {
 
-/// Augmentations, then Normalize, then perhaps RandomErasing; what the Loader calls for each image.
+/// Augmentations, then Normalize, then perhaps RandomErasing; an ImageBatch calls it for each image.
 class ImageTransform final {
  public:
   ImageTransform(Pipeline augmentations, const Normalize& normalize, const std::optional<RandomErasing>& erasing = {})

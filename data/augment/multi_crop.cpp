@@ -31,8 +31,9 @@ Pipeline MultiCrop::pipeline(int64_t size, const std::array<double, 2>& scale, d
 }
 
 std::vector<Views> MultiCrop::views() const {
-  std::vector<Views> views = {{{3, config_.global_size, config_.global_size}, 2}};
-  if (config_.local_count > 0) views.push_back({{3, config_.local_size, config_.local_size}, config_.local_count});
+  std::vector<Views> views = {{{3, config_.global_size, config_.global_size}, 2, "global_crops"}};
+  if (config_.local_count > 0)
+    views.push_back({{3, config_.local_size, config_.local_size}, config_.local_count, "local_crops"});
   return views;
 }
 

@@ -5,7 +5,7 @@
 #include "vitrail/data/augment/color.h"
 #include "vitrail/data/augment/normalize.h"
 #include "vitrail/data/image/resize.h"
-#include "vitrail/data/load/loader.h"
+#include "vitrail/data/load/views.h"
 
 #include <array>
 #include <span>
@@ -13,7 +13,7 @@
 
 namespace vitrail::data {
 
-/// Two global views, augmented differently, and local ones; what a Loader with views() calls for each image.
+/// Two global views, augmented differently, and local ones; an ImageBatch calls it for each image.
 ///
 /// Each is cropped and resized, mirrored by chance, jittered in colour with probability 0.8, grey with 0.2, blurred,
 /// the second global one also solarized, and normalised. Source: Caron et al. 2021 (arXiv:2104.14294), section 3 and
@@ -37,7 +37,7 @@ class MultiCrop final {
   /// Throws ConfigError for numbers that the single augmentations refuse, or a negative local_count.
   explicit MultiCrop(const Config& config);
 
-  /// What a Loader has to make room for: the global views, then the local ones if there are any.
+  /// For ImageBatch: "global_crops", then "local_crops" unless local_count is 0.
   std::vector<Views> views() const;
   /// All views in that order, before normalisation.
   std::vector<Image> augmented(const Image& image, Rng& rng) const;

@@ -8,6 +8,7 @@
 #include "vitrail/data/augment/random_resized_crop.h"
 #include "vitrail/data/augment/resize_center_crop.h"
 #include "vitrail/data/augment/vertical_flip.h"
+#include "vitrail/data/load/sampler.h"
 #include "vitrail/data/sources/open_dataset.h"
 #include "vitrail/data/sources/subset.h"
 
@@ -21,10 +22,11 @@ data::Normalize normalize(const DataConfig& c) {
   return {{c.mean[0], c.mean[1], c.mean[2]}, {c.std[0], c.std[1], c.std[2]}};
 }
 
+Shape image_shape(const DataConfig& config) { return {3, config.img_size, config.img_size}; }
+
 data::LoaderOptions loader_options(const DataConfig& config, int64_t seed, int64_t batch_size) {
   data::LoaderOptions options;
   options.batch_size = batch_size;
-  options.views = {{{3, config.img_size, config.img_size}}};
   options.seed = uint64_t(seed);
   options.workers = int(config.workers);
   options.prefetch = int(config.prefetch);
@@ -156,19 +158,23 @@ data::BadFiles bad_files_policy(const DataConfig& config) {
 std::unique_ptr<data::Loader> eval_loader(const DataConfig& config, const data::Dataset& dataset, int64_t batch_size,
                                           data::BadFiles& bad_files) {
   constexpr int64_t kSeed = 0;  // nothing is random
-  return std::make_unique<data::Loader>(dataset, eval_transform(config), loader_options(config, kSeed, batch_size),
-                                        bad_files);
+  return std::make_unique<data::Loader>(
+      data::ImageBatch(dataset, eval_transform(config), image_shape(config), bad_files),
+      loader_options(config, kSeed, batch_size));
 }
 
-std::unique_ptr<data::Loader> shuffled_loader(const DataConfig& config, int64_t seed, const data::Dataset& dataset,
-                                              int64_t batch_size, int64_t epochs, const data::LoaderState& start,
-                                              data::BadFiles& bad_files) {
+data::ImageBatch training_images(const DataConfig& config, const data::Dataset& dataset, data::BadFiles& bad_files) {
+  return {dataset, train_transform(config), image_shape(config), bad_files};
+}
+
+data::LoaderOptions shuffled(const DataConfig& config, int64_t seed, int64_t batch_size, int64_t epochs,
+                             const data::LoaderState& start) {
   data::LoaderOptions options = loader_options(config, seed, batch_size);
   options.shuffle = options.drop_last = true;
   options.repeats = config.repeated_aug;
   options.epochs = epochs;
   options.start = start;
-  return std::make_unique<data::Loader>(dataset, train_transform(config), options, bad_files);
+  return options;
 }
 
 int64_t epoch_length(const DataConfig& config, int64_t seed, int64_t images) {
@@ -179,7 +185,7 @@ std::unique_ptr<data::Loader> augmented_loader(const DataConfig& config, int64_t
                                                int64_t batch_size, int64_t epochs, data::BadFiles& bad_files) {
   data::LoaderOptions options = loader_options(config, seed, batch_size);
   options.epochs = epochs;
-  return std::make_unique<data::Loader>(dataset, train_transform(config), options, bad_files);
+  return std::make_unique<data::Loader>(training_images(config, dataset, bad_files), options);
 }
 
 data::Image to_image(const Tensor& normalized, const DataConfig& config) {
@@ -199,12 +205,13 @@ Preview preview(const DataConfig& config, int64_t seed, int64_t count) {
   const auto dataset = open_training(config);
   data::BadFiles bad_files = bad_files_policy(config);
   const int64_t shown = std::min(count, epoch_length(config, seed, dataset->size()));
-  const auto batch = shuffled_loader(config, seed, *dataset, shown, 1, {}, bad_files)->next();
+  data::Loader loader(training_images(config, *dataset, bad_files), shuffled(config, seed, shown, 1, {}));
+  const auto batch = loader.next();
   check<DataError>(batch.has_value(), "preview", "{} has no images in its part '{}'", config.root, config.train_split);
   Preview result;
   for (int64_t i = 0; i < shown; ++i) {
-    result.images.push_back(to_image(batch->images.select(0, i), config));
-    result.captions.push_back(dataset->classes().at(size_t(batch->labels.span<int64_t>()[size_t(i)])));
+    result.images.push_back(to_image((*batch)["images"].select(0, i), config));
+    result.captions.push_back(dataset->classes().at(size_t((*batch)["labels"].span<int64_t>()[size_t(i)])));
   }
   return result;
 }
@@ -218,7 +225,8 @@ int64_t ImageData::epoch_size() const { return epoch_length(config_, seed_, part
 
 std::unique_ptr<data::Loader> ImageData::train_loader(int64_t batch_size, int64_t epochs,
                                                       const data::LoaderState& start) {
-  return shuffled_loader(config_, seed_, *parts_.train, batch_size, epochs, start, bad_files_);
+  return std::make_unique<data::Loader>(training_images(config_, *parts_.train, bad_files_),
+                                        shuffled(config_, seed_, batch_size, epochs, start));
 }
 
 std::unique_ptr<data::Loader> ImageData::val_loader(int64_t batch_size) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "vitrail/data/augment/image_transform.h"
+#include "vitrail/data/load/image_batch.h"
 #include "vitrail/data/load/loader.h"
 #include "vitrail/recipes/build/preprocessing.h"
 #include "vitrail/recipes/config/fields.h"
@@ -71,12 +72,13 @@ data::BadFiles bad_files_policy(const DataConfig& config);
 std::unique_ptr<data::Loader> eval_loader(const DataConfig& config, const data::Dataset& dataset, int64_t batch_size,
                                           data::BadFiles& bad_files);
 
-/// Augmented batches in random order; an epoch's last images that fill no batch are left out of it.
-std::unique_ptr<data::Loader> shuffled_loader(const DataConfig& config, int64_t seed, const data::Dataset& dataset,
-                                              int64_t batch_size, int64_t epochs, const data::LoaderState& start,
-                                              data::BadFiles& bad_files);
+/// Training images, augmented as the section says. dataset and bad_files outlive it.
+data::ImageBatch training_images(const DataConfig& config, const data::Dataset& dataset, data::BadFiles& bad_files);
+/// Batches in random order; the last images of an epoch are left out if they fill no batch.
+data::LoaderOptions shuffled(const DataConfig& config, int64_t seed, int64_t batch_size, int64_t epochs,
+                             const data::LoaderState& start);
 
-/// Images in an epoch of shuffled_loader on a dataset of so many.
+/// Images in an epoch of shuffled batches from a dataset of so many.
 int64_t epoch_length(const DataConfig& config, int64_t seed, int64_t images);
 
 /// All of a dataset in order, so many times, augmented anew each time as in training.
@@ -104,8 +106,7 @@ class ImageData {
   int64_t train_size() const { return parts_.train->size(); }
   /// Images in an epoch of training: train_size(), or a little less where images are repeated.
   int64_t epoch_size() const;
-  int64_t val_size() const { return parts_.val->size(); }
-  /// See shuffled_loader.
+  /// See training_images and shuffled.
   std::unique_ptr<data::Loader> train_loader(int64_t batch_size, int64_t epochs, const data::LoaderState& start);
   /// All of the validation part, once, in order.
   std::unique_ptr<data::Loader> val_loader(int64_t batch_size);

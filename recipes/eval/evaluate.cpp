@@ -63,14 +63,14 @@ Scores evaluate(nn::Backbone& model, data::Loader& loader, const Tick& tick, Con
   model.eval();
   Scores scores;
   for (int64_t done = 0; const auto batch = loader.next();) {
-    const ag::Var features = model.features(batch->images);
+    const ag::Var features = model.features((*batch)["images"]);
     const std::vector<ag::Var> heads = model.heads(features);
     const Tensor logits = (heads.size() == 1 ? heads.front() : model.classify(features)).value();
-    add_scores(scores, logits, batch->labels);
-    if (confusion) add_confusion(*confusion, logits, batch->labels);
+    add_scores(scores, logits, (*batch)["labels"]);
+    if (confusion) add_confusion(*confusion, logits, (*batch)["labels"]);
     if (heads.size() > 1) {
       scores.heads.resize(heads.size());
-      for (size_t i = 0; i < heads.size(); ++i) add_scores(scores.heads[i], heads[i].value(), batch->labels);
+      for (size_t i = 0; i < heads.size(); ++i) add_scores(scores.heads[i], heads[i].value(), (*batch)["labels"]);
     }
     tick(++done, loader.batches_per_epoch());
   }

@@ -45,10 +45,10 @@ FeatureSet extract_features(const FeatureOf& feature_of, data::Loader& loader, c
   for (int64_t rows = 0; rows < most;) {
     const auto batch = loader.next();
     if (!batch) break;
-    features.push_back(feature_of(batch->images).to(DType::f32));
-    labels.push_back(batch->labels);
+    features.push_back(feature_of((*batch)["images"]).to(DType::f32));
+    labels.push_back((*batch)["labels"]);
     indices.insert(indices.end(), batch->indices.begin(), batch->indices.end());
-    rows += batch->labels.numel();
+    rows += batch->size();
     tick(int64_t(features.size()), loader.batches_per_epoch());
   }
   return {core::concat(features, 0), core::concat(labels, 0), std::move(indices)};

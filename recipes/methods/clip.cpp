@@ -79,10 +79,9 @@ struct ClipRecipe final : Recipe {
 
   Stats step(const data::Batch& batch, const At& at) override {
     const ag::Autocast precision(parse_dtype(config.precision));
-    const Tensor ids = train.captions(batch);
     model->train();
     optimizer->zero_grad();
-    const double loss = sweep(batch.images, ids);
+    const double loss = sweep(batch["images"], batch["tokens"]);
     check_finite("loss", loss, at);
     const double grad_norm = optim::clip_grad_norm(model->parameters(), config.optim.clip_grad);
     check_finite("gradient norm", grad_norm, at);
@@ -300,11 +299,11 @@ Preview ClipConfig::preview(int64_t count) const {
   ClipTrainData pairs(*this, bad_files);
   const auto batch = pairs.loader({})->next();
   check<DataError>(batch.has_value(), "preview", "{} has no images in its part '{}'", data.root, data.train_split);
-  const Tensor ids = pairs.captions(*batch);
+  const Tensor &images = (*batch)["images"], &ids = (*batch)["tokens"];
   const int64_t end = pairs.tokenizer().vocabulary().end_of_text();
   Preview shown;
-  for (int64_t i = 0; i < std::min(count, batch->images.size(0)); ++i) {
-    shown.images.push_back(to_image(batch->images.select(0, i), data));
+  for (int64_t i = 0; i < std::min(count, images.size(0)); ++i) {
+    shown.images.push_back(to_image(images.select(0, i), data));
     const Tensor row = ids.select(0, i).contiguous();
     const auto symbols = row.span<int64_t>();
     const auto text = symbols.subspan(1, size_t(std::find(symbols.begin(), symbols.end(), end) - symbols.begin()) - 1);

@@ -1,8 +1,8 @@
 #include "vitrail/recipes/methods/clip_data.h"
 
 #include "vitrail/core/error.h"
-#include "vitrail/core/rng.h"
 #include "vitrail/data/io/lines.h"
+#include "vitrail/data/load/caption_batch.h"
 #include "vitrail/data/sources/open_dataset.h"
 #include "vitrail/data/text/train_vocabulary.h"
 
@@ -59,33 +59,6 @@ void label_by_captions(const EvalPairs& pairs, const ClipConfig& config, EvalCla
 
 }  // namespace
 
-CaptionIds::CaptionIds(const data::Tokenizer& tokenizer, const std::vector<std::vector<std::string>>& captions,
-                       int64_t context_length) {
-  first_.reserve(captions.size() + 1);
-  for (const auto& of_image : captions) {
-    for (const std::string& caption : of_image) {
-      const std::vector<int64_t> ids = tokenizer.encode(caption);
-      const size_t kept = std::min(ids.size(), size_t(context_length) - 2);
-      ids_.push_back(int32_t(tokenizer.vocabulary().start_of_text()));
-      ids_.insert(ids_.end(), ids.begin(), ids.begin() + std::ptrdiff_t(kept));
-      ids_.push_back(int32_t(tokenizer.vocabulary().end_of_text()));
-      begin_.push_back(int64_t(ids_.size()));
-    }
-    first_.push_back(int64_t(begin_.size()) - 1);
-  }
-}
-
-Tensor CaptionIds::batch(std::span<const int64_t> images, std::span<const int64_t> choice) const {
-  const auto caption = [&](size_t i) { return size_t(first_[size_t(images[i])] + choice[i]); };
-  int64_t longest = 0;
-  for (size_t i = 0; i < images.size(); ++i) longest = std::max(longest, begin_[caption(i) + 1] - begin_[caption(i)]);
-  Tensor ids = zeros({int64_t(images.size()), longest}, DType::i64);
-  for (size_t i = 0; i < images.size(); ++i)
-    std::copy(ids_.begin() + begin_[caption(i)], ids_.begin() + begin_[caption(i) + 1],
-              ids.data<int64_t>() + int64_t(i) * longest);
-  return ids;
-}
-
 EvalPairs::EvalPairs(data::Pairs pairs) : images(std::move(pairs.images)) {
   std::unordered_map<std::string, int64_t> known;
   texts_of.reserve(pairs.captions.size());
@@ -116,19 +89,9 @@ ClipTrainData::ClipTrainData(const ClipConfig& config, data::BadFiles& bad_files
 int64_t ClipTrainData::epoch_size() const { return epoch_length(config_.data, config_.seed, images_->size()); }
 
 std::unique_ptr<data::Loader> ClipTrainData::loader(const data::LoaderState& start) {
-  return shuffled_loader(config_.data, config_.seed, *images_, config_.train.batch_size, config_.train.epochs, start,
-                         bad_files_);
-}
-
-Tensor ClipTrainData::captions(const data::Batch& batch) const {
-  std::vector<int64_t> choice;
-  choice.reserve(batch.indices.size());
-  for (size_t i = 0; i < batch.indices.size(); ++i) {
-    // By its place in the epoch: an image that comes again gets a caption of its own.
-    const uint64_t place = Rng::combine(uint64_t(batch.epoch), uint64_t(batch.position) + i);
-    choice.push_back(Rng(uint64_t(config_.seed), "caption", place).below(ids_->count(batch.indices[i])));
-  }
-  return ids_->batch(batch.indices, choice);
+  data::CaptionBatch pairs(training_images(config_.data, *images_, bad_files_), *ids_, uint64_t(config_.seed));
+  return std::make_unique<data::Loader>(
+      std::move(pairs), shuffled(config_.data, config_.seed, config_.train.batch_size, config_.train.epochs, start));
 }
 
 ClipEvalData::ClipEvalData(const ClipConfig& config, data::BadFiles& bad_files)

@@ -2,33 +2,16 @@
 #pragma once
 
 #include "vitrail/data/sources/pairs.h"
+#include "vitrail/data/text/caption_ids.h"
 #include "vitrail/data/text/tokenizer.h"
 #include "vitrail/recipes/methods/clip.h"
 
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
 namespace vitrail::recipes {
-
-/// All captions of a set as ids, each with start and end of text and at most context_length long.
-class CaptionIds final {
- public:
-  CaptionIds(const data::Tokenizer& tokenizer, const std::vector<std::vector<std::string>>& captions,
-             int64_t context_length);
-
-  /// How many captions an image has.
-  int64_t count(int64_t image) const { return first_[size_t(image) + 1] - first_[size_t(image)]; }
-  /// One caption of each image: i64 [B, L], padded with zeros to the longest. choice[i] is below count(images[i]).
-  Tensor batch(std::span<const int64_t> images, std::span<const int64_t> choice) const;
-
- private:
-  std::vector<int32_t> ids_;
-  std::vector<int64_t> begin_{0};  // of each caption, and the end
-  std::vector<int64_t> first_{0};  // caption of each image, and their number
-};
 
 /// The pairs of an evaluation. Captions that read the same are one.
 struct EvalPairs {
@@ -58,17 +41,15 @@ class ClipTrainData final {
   /// Images in an epoch.
   int64_t epoch_size() const;
   const data::Tokenizer& tokenizer() const { return *tokenizer_; }
-  /// Augmented images in random order: see shuffled_loader.
+  /// Augmented images in random order, with a caption each: see data::CaptionBatch.
   std::unique_ptr<data::Loader> loader(const data::LoaderState& start);
-  /// A caption of each image of a batch, drawn anew each time the image comes: i64 [B, L].
-  Tensor captions(const data::Batch& batch) const;
 
  private:
   const ClipConfig config_;
   data::BadFiles& bad_files_;
   std::unique_ptr<data::Dataset> images_;
   std::optional<data::Tokenizer> tokenizer_;
-  std::optional<CaptionIds> ids_;
+  std::optional<data::CaptionIds> ids_;
 };
 
 /// What there is to evaluate on: pairs, classes with names, both or nothing.

@@ -100,7 +100,7 @@ struct Dino final : Recipe {
     const ag::Autocast precision(parse_dtype(config.precision));
     const DinoAt now{.teacher_temp = teacher_temp(double(at.epoch)),
                      .teacher_momentum = teacher_momentum(double(at.step))};
-    const DinoStep::Result result = dino(batch.views, at, now);
+    const DinoStep::Result result = dino(crops_of(batch), at, now);
     const CollapseSigns signs = collapse_signs(result.teacher_probs, result.teacher_features);
     say(watch.add(signs));
     Stats stats = {{"loss", result.loss}, {"grad_norm", norm_of(result.grad_norms)}};

@@ -37,6 +37,12 @@ data::MultiCrop multi_crop(const DinoConfig& config) {
                           .std = channels_of(config.data.std)});
 }
 
+std::vector<Tensor> crops_of(const data::Batch& batch) {
+  std::vector<Tensor> crops{batch["global_crops"]};
+  if (batch.contains("local_crops")) crops.push_back(batch["local_crops"]);
+  return crops;
+}
+
 DinoData::DinoData(const DinoConfig& config) : config_(config), bad_files_(bad_files_policy(config.data)) {
   multi_crop(config);  // so that values which make none are refused before a run has a folder
   try {
@@ -56,14 +62,13 @@ std::unique_ptr<data::Loader> DinoData::train_loader(const data::LoaderState& st
   const data::MultiCrop crops = multi_crop(config_);
   data::LoaderOptions options;
   options.batch_size = batch_size;
-  options.views = crops.views();
   options.seed = uint64_t(config_.seed);
   options.shuffle = options.drop_last = true;
   options.epochs = config_.train.epochs;
   options.start = start;
   options.workers = int(config_.data.workers);
   options.prefetch = int(config_.data.prefetch);
-  return std::make_unique<data::Loader>(*train_, data::ViewsTransform(crops), options, bad_files_);
+  return std::make_unique<data::Loader>(data::ImageBatch(*train_, crops, crops.views(), bad_files_), options);
 }
 
 std::unique_ptr<data::Loader> DinoData::plain_train_loader() {
@@ -85,7 +90,7 @@ Preview DinoConfig::preview(int64_t count) const {
     for (int64_t v = 0; v < views; ++v) {
       const bool global = v < globals;
       const int64_t of_size = global ? v : v - globals;  // view of its size
-      const Tensor& images = batch->views[global ? 0 : 1];
+      const Tensor& images = (*batch)[global ? "global_crops" : "local_crops"];
       shown.images.push_back(to_image(images.select(0, of_size * size + i), data));
       shown.captions.push_back((global ? "global " : "local ") + std::to_string(of_size + 1));
     }

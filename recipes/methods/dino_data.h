@@ -5,11 +5,14 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace vitrail::recipes {
 
 /// The views that a training image is made into.
 data::MultiCrop multi_crop(const DinoConfig& config);
+/// The crops of a batch by size, the global ones first, as DinoStep takes them.
+std::vector<Tensor> crops_of(const data::Batch& batch);
 
 class DinoData final {
  public:
@@ -23,7 +26,7 @@ class DinoData final {
   const std::string& why_unlabelled() const { return why_unlabelled_; }
   int64_t classes() const { return int64_t(train_->classes().size()); }
 
-  /// Views of shuffled images, by size: see data::Batch.
+  /// Crops of shuffled images: see data::MultiCrop::views.
   std::unique_ptr<data::Loader> train_loader(const data::LoaderState& start, int64_t batch_size);
   /// Images as an evaluation sees them: all of the training part, or of the validation part if labelled().
   std::unique_ptr<data::Loader> plain_train_loader();

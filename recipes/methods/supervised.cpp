@@ -71,7 +71,7 @@ struct Supervised final : Recipe {
     const Task task = task_of(batch, at.step);
     model->train();
     optimizer->zero_grad();
-    const int64_t size = batch.labels.numel(), part = size / config.train.accumulate;
+    const int64_t size = batch.size(), part = size / config.train.accumulate;
     double loss = 0, distilled_loss = 0, correct = 0;
     for (int64_t begin = 0; begin < size; begin += part) {
       const Task now = task.slice(begin, begin + part);
@@ -149,11 +149,11 @@ struct Supervised final : Recipe {
   };
 
   Task task_of(const data::Batch& batch, int64_t step) const {
-    if (!mixup) return {batch.images, batch.labels, {}};
+    if (!mixup) return {batch["images"], batch["labels"], {}};
     Rng rng(uint64_t(config.seed), "mixup", uint64_t(step));
     const int64_t side = config.data.img_size;
-    const data::Mixup::Params mixes = mixup->sample(rng, batch.labels.numel(), {side, side});
-    Task task{batch.images.clone(), {}, mixup->targets(batch.labels, images.classes(), mixes)};
+    const data::Mixup::Params mixes = mixup->sample(rng, batch.size(), {side, side});
+    Task task{batch["images"].clone(), {}, mixup->targets(batch["labels"], images.classes(), mixes)};
     mixup->apply(task.images, mixes);
     task.labels = core::argmax(task.targets, 1);
     return task;

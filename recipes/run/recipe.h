@@ -3,6 +3,7 @@
 #pragma once
 
 #include "vitrail/core/tensor_map.h"
+#include "vitrail/data/load/bad_files.h"
 #include "vitrail/data/load/loader.h"
 #include "vitrail/recipes/run/stats.h"
 

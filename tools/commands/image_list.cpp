@@ -4,6 +4,7 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/data/io/lines.h"
+#include "vitrail/data/load/image_batch.h"
 #include "vitrail/data/load/loader.h"
 #include "vitrail/data/sources/folder_index.h"
 #include "vitrail/data/sources/image_folder.h"
@@ -78,10 +79,9 @@ Tensor features_of(const recipes::OpenModel& model, const data::Dataset& images,
   const int64_t side = model.preprocessing.img_size();
   data::LoaderOptions options;
   options.batch_size = std::min(arguments.batch, images.size());
-  options.views = {{{3, side, side}}};
   options.workers = 2;
   data::BadFiles bad_files(data::OnError::fail, 0);
-  data::Loader loader(images, model.preprocessing.transform(), options, bad_files);
+  data::Loader loader(data::ImageBatch(images, model.preprocessing.transform(), {3, side, side}, bad_files), options);
   const ag::Autocast precision(parse_dtype(arguments.precision));
   const auto set = recipes::extract_features(model.image_features, loader, progress.tick("features"));
   return normalise ? recipes::normalized(set).features : set.features;

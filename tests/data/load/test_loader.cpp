@@ -1,5 +1,7 @@
+#include "tests/data/load/numbers.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/memory.h"
+#include "vitrail/data/load/image_batch.h"
 #include "vitrail/data/load/loader.h"
 
 #include <doctest/doctest.h>
@@ -8,31 +10,10 @@
 #include <chrono>
 #include <cmath>
 #include <thread>
+#include <vector>
 
 namespace vitrail::data {
 namespace {
-
-/// n images of 1 x 1; image i is the colour {i, i, i} and has label i % 7. Those in `broken` cannot be read.
-class Numbers final : public Dataset {
- public:
-  explicit Numbers(int64_t n, std::vector<int64_t> broken = {}) : n_(n), broken_(std::move(broken)) {}
-  int64_t size() const override { return n_; }
-  const std::vector<std::string>& classes() const override { return classes_; }
-  int64_t label(int64_t index) const override { return index % 7; }
-  std::string name(int64_t index) const override { return "number " + std::to_string(index); }
-  Bytes encoded(int64_t) const override { return {}; }
-  Sample get(int64_t index) const override {
-    if (std::find(broken_.begin(), broken_.end(), index) != broken_.end()) throw IoError("[image] cannot be decoded");
-    Image image(1, 1);
-    std::fill_n(image.data(), 3, uint8_t(index));
-    return {std::move(image), label(index)};
-  }
-
- private:
-  int64_t n_;
-  std::vector<int64_t> broken_;
-  std::vector<std::string> classes_ = {"0", "1", "2", "3", "4", "5", "6"};
-};
 
 /// The pixel, and a random number.
 void pixel_and_noise(const Image& image, Rng& rng, std::span<float> out) {
@@ -40,10 +21,11 @@ void pixel_and_noise(const Image& image, Rng& rng, std::span<float> out) {
   out[1] = float(rng.uniform());
 }
 
+ImageBatch pixels(const Dataset& dataset, BadFiles& bad) { return {dataset, pixel_and_noise, {2}, bad}; }
+
 LoaderOptions options_for(int64_t batch_size) {
   LoaderOptions options;
   options.batch_size = batch_size;
-  options.views = {{{2}}};
   options.seed = 11;
   options.shuffle = true;
   return options;
@@ -58,10 +40,10 @@ struct Taken {
 Taken take_all(Loader& loader) {
   Taken out;
   while (const std::optional<Batch> batch = loader.next()) {
-    for (double v : batch->images.to_vector()) out.images.push_back(v);
-    for (double v : batch->labels.to_vector()) out.labels.push_back(v);
+    for (double v : (*batch)["images"].to_vector()) out.images.push_back(v);
+    for (double v : (*batch)["labels"].to_vector()) out.labels.push_back(v);
     out.indices.insert(out.indices.end(), batch->indices.begin(), batch->indices.end());
-    out.sizes.push_back(batch->labels.size(0));
+    out.sizes.push_back(batch->size());
     out.epochs.push_back(batch->epoch);
     out.positions.push_back(batch->position);
   }
@@ -70,7 +52,7 @@ Taken take_all(Loader& loader) {
 
 Taken take_all(const Dataset& dataset, const LoaderOptions& options) {
   BadFiles bad;
-  Loader loader(dataset, pixel_and_noise, options, bad);
+  Loader loader(pixels(dataset, bad), options);
   return take_all(loader);
 }
 
@@ -126,23 +108,22 @@ TEST_CASE("a loader started in the middle goes on exactly") {
     options.drop_last = drop_last;
     options.workers = 2;
     BadFiles bad;
-    Loader straight(numbers, pixel_and_noise, options, bad);
+    Loader straight(pixels(numbers, bad), options);
     CHECK(straight.batches_per_epoch() == (drop_last ? 9 : 10));
+    LoaderOptions rest = options;
     for (int batches_before = 0; batches_before < 3 * straight.batches_per_epoch(); ++batches_before) {
-      LoaderOptions rest = options;
-      rest.start = straight.state();
-      Loader resumed(numbers, pixel_and_noise, rest, bad);
+      Loader resumed(pixels(numbers, bad), rest);
       const std::optional<Batch> a = straight.next(), b = resumed.next();
       REQUIRE(a);
       REQUIRE(b);
       CHECK(a->indices == b->indices);
-      CHECK(a->images.to_vector() == b->images.to_vector());
+      CHECK((*a)["images"].to_vector() == (*b)["images"].to_vector());
       CHECK(a->epoch == b->epoch);
       CHECK(a->position == b->position);
-      CHECK(straight.state() == resumed.state());
+      rest.start = {a->epoch, a->position + a->size()};  // at the end of an epoch: the start of the next one
     }
     CHECK_FALSE(straight.next());
-    CHECK(straight.state() == LoaderState{3, 0});
+    CHECK_FALSE(Loader(pixels(numbers, bad), rest).next());
   }
 }
 
@@ -168,7 +149,7 @@ TEST_CASE("repeats of an image have random numbers of their own, also after resu
 TEST_CASE("views of a shape are one tensor, crop-major, the same with any workers and after resuming") {
   const Numbers numbers(10);
   LoaderOptions options = options_for(4);
-  options.views = {{{3, 1, 1}, 2}, {{1}, 3}};
+  const std::vector<Views> views = {{{3, 1, 1}, 2, "large"}, {{1}, 3, "small"}};
   /// Everywhere 10 times the image's number plus the view's, but for noise in the last value of each.
   const auto views_and_noise = [](const Image& image, Rng& rng, std::span<const std::span<float>> out) {
     REQUIRE(out.size() == 5);
@@ -179,23 +160,22 @@ TEST_CASE("views of a shape are one tensor, crop-major, the same with any worker
   };
   const auto run = [&](const LoaderOptions& o) {
     BadFiles bad;
-    Loader loader(numbers, views_and_noise, o, bad);
+    Loader loader(ImageBatch(numbers, views_and_noise, views, bad), o);
     std::vector<std::vector<double>> taken;
     while (const std::optional<Batch> batch = loader.next()) {
-      const int64_t images = batch->labels.size(0);
-      REQUIRE(batch->views.size() == 2);
-      CHECK(batch->images.data<float>() == batch->views[0].data<float>());
-      CHECK(batch->views[0].shape() == Shape{2 * images, 3, 1, 1});
-      CHECK(batch->views[1].shape() == Shape{3 * images, 1});
+      const int64_t images = batch->size();
+      const Tensor &large = (*batch)["large"], &small = (*batch)["small"];
+      CHECK(batch->tensors.size() == 3);  // and the labels
+      CHECK(large.shape() == Shape{2 * images, 3, 1, 1});
+      CHECK(small.shape() == Shape{3 * images, 1});
       for (int64_t i = 0; i < images; ++i) {
         for (int64_t v = 0; v < 2; ++v)
-          CHECK(batch->views[0].span<float>()[size_t(3 * (v * images + i))] ==
-                float(10 * batch->indices[size_t(i)] + v));
+          CHECK(large.span<float>()[size_t(3 * (v * images + i))] == float(10 * batch->indices[size_t(i)] + v));
         for (int64_t v = 0; v < 3; ++v)
-          CHECK(std::floor(batch->views[1].span<float>()[size_t(v * images + i)]) ==
+          CHECK(std::floor(small.span<float>()[size_t(v * images + i)]) ==
                 double(10 * batch->indices[size_t(i)] + v + 2));
       }
-      for (const Tensor& views : batch->views) taken.push_back(views.to_vector());
+      for (const Tensor& made : {large, small}) taken.push_back(made.to_vector());
     }
     return taken;
   };
@@ -208,10 +188,10 @@ TEST_CASE("views of a shape are one tensor, crop-major, the same with any worker
   CHECK(run(later) == std::vector(expected.begin() + 2, expected.end()));
 
   BadFiles bad;
-  CHECK_THROWS_WITH_AS(Loader(numbers, pixel_and_noise, options, bad),
-                       doctest::Contains("a transform of one view cannot make 2 views of 2 shapes"), ConfigError);
-  options.views = {};
-  CHECK_THROWS_WITH_AS(Loader(numbers, views_and_noise, options, bad), doctest::Contains("views is empty"),
+  CHECK_THROWS_WITH_AS(ImageBatch(numbers, views_and_noise, {}, bad), doctest::Contains("views is empty"), ConfigError);
+  CHECK_THROWS_WITH_AS(ImageBatch(numbers, views_and_noise, {{{1}}, {{2}}}, bad),
+                       doctest::Contains("two tensors have the name 'images'"), ConfigError);
+  CHECK_THROWS_WITH_AS(ImageBatch(numbers, views_and_noise, {{{1}, 0}}, bad), doctest::Contains("0 views of shape [1]"),
                        ConfigError);
 }
 
@@ -224,7 +204,7 @@ TEST_CASE("a broken image is replaced by the next good one, with its label, and 
   for (const int workers : {1, 4}) {
     options.workers = workers;
     BadFiles bad(OnError::skip, 0.05);
-    Loader loader(numbers, pixel_and_noise, options, bad);
+    Loader loader(pixels(numbers, bad), options);
     const Taken taken = take_all(loader);
     CHECK(taken.indices.size() == 400);
     CHECK(std::count(taken.indices.begin(), taken.indices.end(), 15) == 12);  // itself, 13 and 14, in four epochs
@@ -242,7 +222,7 @@ TEST_CASE("too many broken images end the run, one does by default") {
   LoaderOptions options = options_for(8);
   options.epochs = 2;
   const auto run = [&](const Dataset& dataset, BadFiles& bad) {
-    Loader loader(dataset, pixel_and_noise, options, bad);
+    Loader loader(pixels(dataset, bad), options);
     take_all(loader);
   };
   const Numbers numbers(100, {5, 6});
@@ -257,7 +237,7 @@ TEST_CASE("broken images are counted set by set, in one list") {
   const Numbers large(200, {1, 2}), small(100, {3});
   BadFiles bad(OnError::skip, 0.01);
   for (const Dataset* set : {static_cast<const Dataset*>(&large), static_cast<const Dataset*>(&small)}) {
-    Loader loader(*set, pixel_and_noise, options_for(10), bad);
+    Loader loader(pixels(*set, bad), options_for(10));
     CHECK(take_all(loader).indices.size() == size_t(set->size()));  // one in a hundred of either
   }
   CHECK(bad.list().size() == 3);
@@ -266,12 +246,11 @@ TEST_CASE("broken images are counted set by set, in one list") {
 TEST_CASE("a loader that finds no memory for a batch says so, each time it is asked") {
   const Numbers numbers(64);
   LoaderOptions options = options_for(8);
-  options.views = {{{3, 2048, 2048}}};
   options.workers = 3;
   BadFiles bad;
   memory::set_limit(memory::reserved_bytes() + (1 << 20));
   {
-    Loader loader(numbers, pixel_and_noise, options, bad);
+    Loader loader(ImageBatch(numbers, pixel_and_noise, {3, 2048, 2048}, bad), options);
     for (int i = 0; i < 2; ++i) CHECK_THROWS_AS(loader.next(), OutOfMemory);
   }
   memory::set_limit(0);
@@ -285,7 +264,7 @@ TEST_CASE("what a transform throws reaches the consumer, and the threads end") {
   const auto faulty = [](const Image& image, Rng&, std::span<float>) {
     check<ShapeError>(image.data()[0] != 20, "crop", "does not fit");
   };
-  Loader loader(numbers, faulty, options, bad);
+  Loader loader(ImageBatch(numbers, faulty, {2}, bad), options);
   CHECK_THROWS_WITH_AS(take_all(loader), doctest::Contains("[crop] does not fit"), ShapeError);
   CHECK_THROWS_AS(loader.next(), ShapeError);
 }
@@ -296,26 +275,9 @@ TEST_CASE("a loader may be dropped at any moment") {
   options.workers = 4;
   BadFiles bad;
   for (int taken = 0; taken < 5; ++taken) {
-    Loader loader(numbers, pixel_and_noise, options, bad);
+    Loader loader(pixels(numbers, bad), options);
     for (int i = 0; i < taken; ++i) CHECK(loader.next());
   }
-}
-
-TEST_CASE("the share of time spent waiting tells a slow loader from a slow consumer") {
-  const Numbers numbers(40);
-  LoaderOptions options = options_for(4);
-  options.views = {{{1}}};
-  BadFiles bad;
-  const auto slow = [](const Image&, Rng&, std::span<float>) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  };
-  Loader loader(numbers, slow, options, bad);
-  loader.take_wait_share();
-  while (loader.next()) {
-  }
-  CHECK(loader.take_wait_share() > 0.5);
-  std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  CHECK(loader.take_wait_share() == 0);
 }
 
 TEST_CASE("buffers come from the pool again and again") {
@@ -323,7 +285,7 @@ TEST_CASE("buffers come from the pool again and again") {
   LoaderOptions options = options_for(10);
   options.epochs = 3;
   BadFiles bad;
-  Loader loader(numbers, pixel_and_noise, options, bad);
+  Loader loader(pixels(numbers, bad), options);
   for (int i = 0; i < 10; ++i) {
     const auto held = loader.next();
     std::this_thread::sleep_for(std::chrono::milliseconds(2));  // the workers run as far ahead as they may
@@ -340,7 +302,7 @@ TEST_CASE("options that cannot be used are refused") {
   const auto make = [&](auto&& change) {
     LoaderOptions options = options_for(4);
     change(options);
-    Loader loader(numbers, pixel_and_noise, options, bad);
+    Loader loader(pixels(numbers, bad), options);
   };
   CHECK_THROWS_WITH_AS(make([](LoaderOptions& o) { o.batch_size = 0; }), doctest::Contains("batch_size is 0"),
                        ConfigError);
@@ -350,7 +312,7 @@ TEST_CASE("options that cannot be used are refused") {
                          o.batch_size = 11;
                          o.drop_last = true;
                        }),
-                       doctest::Contains("10 images make no batch of 11"), DataError);
+                       doctest::Contains("10 samples make no batch of 11"), DataError);
 }
 
 }  // namespace vitrail::data

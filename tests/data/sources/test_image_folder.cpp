@@ -1,6 +1,7 @@
 #include "tests/data/samples.h"
 #include "tests/support/temporary_folder.h"
 #include "vitrail/core/error.h"
+#include "vitrail/data/load/image_batch.h"
 #include "vitrail/data/load/loader.h"
 #include "vitrail/data/sources/folder_index.h"
 #include "vitrail/data/sources/image_folder.h"
@@ -160,18 +161,17 @@ TEST_CASE("thirty broken images of a thousand, in ten ways, are skipped by name 
 
   LoaderOptions options;
   options.batch_size = 64;
-  options.views = {{{3}}};
   options.shuffle = true;
   options.workers = 3;
   const Transform first_pixel = [](const Image& image, Rng&, std::span<float> out) {
     std::copy_n(image.data(), 3, out.data());
   };
   const auto run = [&](BadFiles& bad) {
-    Loader loader(*set, first_pixel, options, bad);
+    Loader loader(ImageBatch(*set, first_pixel, {3}, bad), options);
     int64_t images = 0;
     while (const std::optional<Batch> batch = loader.next()) {
-      for (int64_t i = 0; i < batch->labels.size(0); ++i, ++images)
-        CHECK(batch->images.select(0, i).data<float>()[0] == float(batch->labels.data<int64_t>()[i]));
+      for (int64_t i = 0; i < batch->size(); ++i, ++images)
+        CHECK((*batch)["images"].data<float>()[3 * i] == float((*batch)["labels"].data<int64_t>()[i]));
     }
     return images;
   };

@@ -124,11 +124,11 @@ TEST_CASE("a mixed batch in parts has the gradient of the whole") {
   in_parts.emplace_back("train.accumulate=2");
   const auto whole = small_digits(changes), parts = small_digits(in_parts);
   const auto batch = whole->load({})->next();
-  const Tensor before = batch->images.clone();
+  const Tensor before = (*batch)["images"].clone();
   const Stats a = whole->step(*batch, {}), b = parts->step(*batch, {});
   CHECK(stat(a, "loss") == doctest::Approx(stat(b, "loss")).epsilon(1e-5));
   CHECK(stat(a, "grad_norm") == doctest::Approx(stat(b, "grad_norm")).epsilon(1e-4));
-  CHECK(test::max_difference(batch->images, before) == 0);  // a failed step is repeated on the same images
+  CHECK(test::max_difference((*batch)["images"], before) == 0);  // a failed step is repeated on the same images
 }
 
 TEST_CASE("distilled runs report each head, are judged by the mean, and go on bit for bit") {

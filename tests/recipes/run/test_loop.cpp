@@ -1,6 +1,7 @@
 #include "tests/support/temporary_folder.h"
 #include "tests/support/text_file.h"
 #include "vitrail/core/error.h"
+#include "vitrail/data/load/image_batch.h"
 #include "vitrail/data/sources/array_dataset.h"
 #include "vitrail/recipes/run/checkpoint.h"
 #include "vitrail/recipes/run/loop.h"
@@ -43,19 +44,14 @@ class Follow final : public Recipe {
     const auto transform = [](const data::Image& image, Rng& rng, std::span<float> out) {
       out[0] = float(image.data()[0]) + float(rng.uniform());
     };
-    return std::make_unique<data::Loader>(*images_, transform,
-                                          data::LoaderOptions{.batch_size = 2,
-                                                              .views = {{{1}}},
-                                                              .seed = 7,
-                                                              .shuffle = true,
-                                                              .drop_last = true,
-                                                              .epochs = planned.epochs,
-                                                              .start = start},
-                                          bad_files_);
+    return std::make_unique<data::Loader>(
+        data::ImageBatch(*images_, transform, {1}, bad_files_),
+        data::LoaderOptions{
+            .batch_size = 2, .seed = 7, .shuffle = true, .drop_last = true, .epochs = planned.epochs, .start = start});
   }
   Stats step(const data::Batch& batch, const At& at) override {
     if (at.step == before_step) on_step();
-    const auto values = batch.images.to_vector();
+    const auto values = batch["images"].to_vector();
     const double error = weight.item() - (values[0] + values[1]) / 2;
     const double loss = at.step == broken_step ? std::numeric_limits<double>::quiet_NaN() : error * error;
     check_finite("loss", loss, at);

@@ -1,0 +1,73 @@
+#include "vitrail/data/load/image_batch.h"
+
+#include "vitrail/core/error.h"
+
+#include <set>
+#include <string>
+#include <utility>
+
+namespace vitrail::data {
+namespace {
+
+void check_views(const std::vector<Views>& all) {
+  check<ConfigError>(!all.empty(), "image_batch", "views is empty; each image needs at least one view");
+  std::set<std::string> names{"labels"};
+  for (const Views& views : all) {
+    check<ConfigError>(views.count > 0, "image_batch", "{} views of shape {}; there must be at least one", views.count,
+                       views.shape);
+    check<ConfigError>(names.insert(views.name).second, "image_batch", "two tensors have the name '{}'", views.name);
+  }
+}
+
+/// The image at index, or the first good one after it, in a circle.
+std::pair<int64_t, Sample> get_good(const Dataset& dataset, int64_t index, BadFiles& bad_files) {
+  const int64_t n = dataset.size();
+  for (int64_t tried = 0; tried < n; ++tried) {
+    const int64_t at = (index + tried) % n;
+    try {
+      return {at, dataset.get(at)};
+    } catch (const IoError& error) {
+      bad_files.add(dataset, at, error.what());
+    }
+  }
+  fail<DataError>("image_batch", "all {} images are broken; the first is {}", n, dataset.name(0));
+}
+
+}  // namespace
+
+ImageBatch::ImageBatch(const Dataset& dataset, Transform transform, const Shape& shape, BadFiles& bad_files)
+    : ImageBatch(
+          dataset,
+          [one = std::move(transform)](const Image& image, Rng& rng, std::span<const std::span<float>> out) {
+            one(image, rng, out[0]);
+          },
+          {Views{shape}}, bad_files) {}
+
+ImageBatch::ImageBatch(const Dataset& dataset, ViewsTransform transform, std::vector<Views> views, BadFiles& bad_files)
+    : dataset_(&dataset), transform_(std::move(transform)), views_(std::move(views)), bad_files_(&bad_files) {
+  check_views(views_);
+}
+
+Batch ImageBatch::open(std::span<const int64_t> indices) const {
+  const int64_t count = int64_t(indices.size());
+  Batch batch;
+  for (const Views& views : views_)
+    batch.tensors.emplace(views.name, Tensor::empty(views.shape.insert(0, views.count * count)));
+  batch.tensors.emplace("labels", Tensor::empty({count}, DType::i64));
+  return batch;
+}
+
+int64_t ImageBatch::fill(Batch& batch, int64_t i, int64_t index, Rng& rng) const {
+  const auto [found, sample] = get_good(*dataset_, index, *bad_files_);
+  std::vector<std::span<float>> places;
+  for (const Views& views : views_) {
+    const int64_t numel = views.shape.numel();
+    float* data = batch.tensors.at(views.name).data<float>();
+    for (int64_t v = 0; v < views.count; ++v) places.emplace_back(data + (v * batch.size() + i) * numel, size_t(numel));
+  }
+  transform_(sample.image, rng, places);
+  batch.tensors.at("labels").data<int64_t>()[i] = sample.label;
+  return found;
+}
+
+}  // namespace vitrail::data
