@@ -96,6 +96,7 @@ class Loader::Pipeline final {
   }
 
   LoaderState state() const { return consumed_; }
+  const BadFiles& bad_files() const { return bad_files_; }
 
   int64_t batches_per_epoch() const {
     const int64_t n = sampler_.length(), b = options_.batch_size;
@@ -266,6 +267,7 @@ Loader::~Loader() = default;
 
 std::optional<Batch> Loader::next() { return pipeline_->next(); }
 LoaderState Loader::state() const { return pipeline_->state(); }
+const BadFiles& Loader::bad_files() const { return pipeline_->bad_files(); }
 int64_t Loader::batches_per_epoch() const { return pipeline_->batches_per_epoch(); }
 double Loader::take_wait_share() { return pipeline_->take_wait_share(); }
 

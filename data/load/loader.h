@@ -74,6 +74,8 @@ class Loader final {
 
   /// Where a loader must start to go on with the batch that next() would give now.
   LoaderState state() const;
+  /// The list of broken images that it adds to.
+  const BadFiles& bad_files() const;
   int64_t batches_per_epoch() const;
   /// The share of the time since the last call (or the start) that next() spent waiting for workers.
   double take_wait_share();
