@@ -6,9 +6,17 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 
 namespace vitrail {
 
 using TensorMap = std::map<std::string, Tensor, std::less<>>;
+
+/// The entries whose names begin with prefix, named by the rest of their names.
+TensorMap without_prefix(const TensorMap& map, std::string_view prefix);
+/// The entries whose names begin with "name/", named by the rest of their names.
+TensorMap sub_map(const TensorMap& map, std::string_view name);
+/// The inverse: puts entries into map under "name/...".
+void add_map(TensorMap& map, std::string_view name, const TensorMap& entries);
 
 }  // namespace vitrail

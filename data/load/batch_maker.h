@@ -12,6 +12,8 @@
 
 namespace vitrail::data {
 
+class BadFiles;
+
 struct Batch {
   TensorMap tensors;             // "images", "labels", "tokens", ...: the BatchMaker documents its names
   std::vector<int64_t> indices;  // of the samples; where a broken sample was replaced, the index of its replacement
@@ -41,6 +43,8 @@ class BatchMaker {
   virtual int64_t fill(Batch& batch, int64_t i, int64_t index, Rng& rng) const = 0;
   /// Finishes the batch when every row is written, for example by padding.
   virtual void close(Batch&) const {}
+  /// The list that broken samples are added to; null if the maker keeps none.
+  virtual const BadFiles* bad_files() const { return nullptr; }
 };
 
 }  // namespace vitrail::data

@@ -23,6 +23,7 @@ class CaptionBatch final : public BatchMaker {
   /// A broken image is replaced together with its captions. Throws as ImageBatch.
   int64_t fill(Batch& batch, int64_t i, int64_t index, Rng& rng) const override;
   void close(Batch& batch) const override;
+  const BadFiles* bad_files() const override { return images_.bad_files(); }
 
  private:
   ImageBatch images_;

@@ -34,6 +34,7 @@ class ImageBatch final : public BatchMaker {
   Batch open(std::span<const int64_t> indices) const override;
   /// Throws DataError from bad_files, or whatever transform throws.
   int64_t fill(Batch& batch, int64_t i, int64_t index, Rng& rng) const override;
+  const BadFiles* bad_files() const override { return bad_files_; }
 
  private:
   const Dataset* dataset_;

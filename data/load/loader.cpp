@@ -74,6 +74,8 @@ class Loader::Pipeline final {
     return batch;
   }
 
+  const BadFiles* bad_files() const { return maker_->bad_files(); }
+
   int64_t batches_per_epoch() const {
     const int64_t n = sampler_.length(), b = options_.batch_size;
     return options_.drop_last ? n / b : (n + b - 1) / b;
@@ -218,6 +220,7 @@ Loader::Loader(std::unique_ptr<const BatchMaker> maker, const LoaderOptions& opt
 Loader::~Loader() = default;
 
 std::optional<Batch> Loader::next() { return pipeline_->next(); }
+const BadFiles* Loader::bad_files() const { return pipeline_->bad_files(); }
 int64_t Loader::batches_per_epoch() const { return pipeline_->batches_per_epoch(); }
 
 }  // namespace vitrail::data

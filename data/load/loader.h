@@ -45,6 +45,8 @@ class Loader final {
   /// The next batch, across epochs; nothing after the last epoch.
   /// Rethrows what the maker threw on a worker; the loader has then ended.
   std::optional<Batch> next();
+  /// The list that the maker adds broken samples to; null if it keeps none.
+  const BadFiles* bad_files() const;
   int64_t batches_per_epoch() const;
 
  private:

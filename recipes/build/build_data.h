@@ -6,6 +6,7 @@
 #include "vitrail/data/load/loader.h"
 #include "vitrail/recipes/build/preprocessing.h"
 #include "vitrail/recipes/config/fields.h"
+#include "vitrail/recipes/run/recipe.h"
 
 #include <memory>
 #include <optional>
@@ -88,10 +89,6 @@ std::unique_ptr<data::Loader> augmented_loader(const DataConfig& config, int64_t
 /// An image [3, H, W] that was normalised as the section says; what noise put outside of 8 bits is clipped.
 data::Image to_image(const Tensor& normalized, const DataConfig& config);
 
-struct Preview {
-  std::vector<data::Image> images;
-  std::vector<std::string> captions;  // names of classes
-};
 /// The first images of a training run with that seed as the model sees them, but for the normalisation; fewer than
 /// count if there are fewer. Throws DataError or IoError.
 Preview preview(const DataConfig& config, int64_t seed, int64_t count);
@@ -110,7 +107,6 @@ class ImageData {
   std::unique_ptr<data::Loader> train_loader(int64_t batch_size, int64_t epochs, const data::LoaderState& start);
   /// All of the validation part, once, in order.
   std::unique_ptr<data::Loader> val_loader(int64_t batch_size);
-  const data::BadFiles& bad_files() const { return bad_files_; }
 
  private:
   DataConfig config_;

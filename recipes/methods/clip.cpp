@@ -33,7 +33,10 @@ struct ClipRecipe final : Recipe {
             build_clip(nn::Scope(uint64_t(c.seed)), c.clip(), c.data.img_size, train.tokenizer().vocabulary().size())),
         optimizer(build_optimizer(*model, c.optim, no_decay())),
         plan_(make_plan()) {
-    messages = eval.notes();
+    keep("model", *model);
+    keep("optimizer", *optimizer);
+    keep("baselines", baselines);
+    for (const std::string& note : eval.notes()) say(note);
   }
 
   const Plan& plan() const override { return plan_; }
@@ -131,10 +134,8 @@ struct ClipRecipe final : Recipe {
   }
 
   TensorMap state() const override {
-    TensorMap map{{"vocabulary", to_tensor(train.tokenizer().vocabulary())}};
-    add_map(map, "model", nn::state(*model));
-    add_map(map, "optimizer", optimizer->state());
-    for (const auto& [name, value] : baselines) map.emplace("baselines/" + name, scalar(value, DType::f64));
+    TensorMap map = Recipe::state();
+    map.emplace("vocabulary", to_tensor(train.tokenizer().vocabulary()));
     return map;
   }
 
@@ -143,24 +144,20 @@ struct ClipRecipe final : Recipe {
     check<IoError>(saved.merges() == train.tokenizer().vocabulary().merges(), "checkpoint",
                    "its vocabulary of {} symbols is not the one of now, of {}: text.vocab or the captions have changed",
                    saved.size(), train.tokenizer().vocabulary().size());
-    nn::load_state(*model, sub_map(map, "model"), "checkpoint");
-    optimizer->load_state(sub_map(map, "optimizer"));
-    baselines.clear();
-    for (const auto& [name, value] : sub_map(map, "baselines")) baselines.emplace(name, value.item());
+    Recipe::load_state(map);
   }
 
-  ModelCard card() override {
+  std::vector<ModelCard> cards() override {
     const int64_t side = config.data.img_size;
     model->eval();
     Tensor ids = zeros({1, model->text.config.context_length}, DType::i64);
     ids.data<int64_t>()[ids.numel() - 1] = train.tokenizer().vocabulary().end_of_text();
     const auto rows = nn::summarize([&] { (*model)(zeros({1, 3, side, side}), ids); });
-    return {nn::to_table(rows, 2), model->parameter_count(), 2 * rows.front().macs};
+    return {{.name = {},
+             .table = nn::to_table(rows, 2),
+             .parameters = model->parameter_count(),
+             .flops = 2 * rows.front().macs}};
   }
-
-  std::vector<std::string> take_messages() override { return std::exchange(messages, {}); }
-
-  const data::BadFiles& bad_files() const override { return bad; }
 
   Plan make_plan() const {
     const ClipConfig::Train& t = config.train;
@@ -208,7 +205,6 @@ struct ClipRecipe final : Recipe {
   std::unique_ptr<optim::Optimizer> optimizer;
   Plan plan_;
   std::map<std::string, double> baselines;
-  std::vector<std::string> messages;
 };
 
 }  // namespace

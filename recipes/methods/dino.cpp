@@ -79,6 +79,7 @@ struct Dino final : Recipe {
     teacher_momentum = {.base = c.teacher.momentum, .final = 1, .steps = steps};
     teacher_temp = {.base = c.teacher.temp,
                     .warmup = {double(c.teacher.warmup_epochs), c.teacher.warmup_temp, optim::Ends::both}};
+    keep("baselines", baselines);
     if (!images.labelled()) say("no k-NN evaluation: " + images.why_unlabelled());
     if (c.train.batch_size < kLeastBatch)
       say(
@@ -102,7 +103,7 @@ struct Dino final : Recipe {
                      .teacher_momentum = teacher_momentum(double(at.step))};
     const DinoStep::Result result = dino(crops_of(batch), at, now);
     const CollapseSigns signs = collapse_signs(result.teacher_probs, result.teacher_features);
-    say(watch.add(signs));
+    if (std::string warning = watch.add(signs); !warning.empty()) say(std::move(warning));
     Stats stats = {{"loss", result.loss}, {"grad_norm", norm_of(result.grad_norms)}};
     for (const auto& entry : signs.stats()) stats.push_back(entry);
     return stats;
@@ -137,28 +138,26 @@ struct Dino final : Recipe {
   }
 
   TensorMap state() const override {
-    TensorMap map = dino.state();
-    for (const auto& [name, value] : baselines) map.emplace("baselines/" + name, scalar(value, DType::f64));
+    TensorMap map = Recipe::state();
+    map.merge(dino.state());
     return map;
   }
 
   void load_state(const TensorMap& map) override {
     dino.load_state(map);
-    baselines.clear();
-    for (const auto& [name, value] : sub_map(map, "baselines")) baselines.emplace(name, value.item());
+    Recipe::load_state(map);
   }
 
-  ModelCard card() override {
+  std::vector<ModelCard> cards() override {
     const int64_t side = config.data.img_size;
     const std::vector<Tensor> image{zeros({1, 3, side, side})};
     dino.student.eval();
     const auto rows = nn::summarize([&] { dino.student(image); });
-    return {nn::to_table(rows, 3), dino.student.parameter_count(), 2 * rows.front().macs};
+    return {{.name = {},
+             .table = nn::to_table(rows, 3),
+             .parameters = dino.student.parameter_count(),
+             .flops = 2 * rows.front().macs}};
   }
-
-  std::vector<std::string> take_messages() override { return std::exchange(messages, {}); }
-
-  const data::BadFiles& bad_files() const override { return images.bad_files(); }
 
   Plan make_plan() const {
     const DinoConfig::Train& t = config.train;
@@ -187,10 +186,6 @@ struct Dino final : Recipe {
         .eval_every = config.eval.every,
         .checkpoint_every = t.checkpoint_every,
         .log_every = t.log_every};
-  }
-
-  void say(const std::string& message) {
-    if (!message.empty()) messages.push_back(message);
   }
 
   /// The last block's part of what probe_features gives, which is what pooled_features gives.
@@ -239,7 +234,6 @@ struct Dino final : Recipe {
   optim::CosineSchedule teacher_momentum;
   optim::PolynomialSchedule teacher_temp;  // by epoch
   std::map<std::string, double> baselines;
-  std::vector<std::string> messages;
 };
 
 }  // namespace

@@ -31,7 +31,6 @@ class DinoData final {
   /// Images as an evaluation sees them: all of the training part, or of the validation part if labelled().
   std::unique_ptr<data::Loader> plain_train_loader();
   std::unique_ptr<data::Loader> val_loader();
-  const data::BadFiles& bad_files() const { return bad_files_; }
 
  private:
   const DinoConfig config_;

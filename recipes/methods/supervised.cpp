@@ -37,7 +37,9 @@ struct Supervised final : Recipe {
         optimizer(build_optimizer(*model, c.optim, no_decay())),
         mixup(make_mixup(c.train)),
         plan_(make_plan()) {
-    if (c.train.ema_decay > 0) ema.emplace(nn::state(*model));
+    keep("model", *model);
+    keep("optimizer", *optimizer);
+    if (c.train.ema_decay > 0) keep("ema", ema.emplace(nn::state(*model)));
     if (c.distillation.on()) {
       DistillationConfig settings = c.distillation;
       if (!settings.norm) settings.norm = deit() ? "elements" : "batch";
@@ -118,23 +120,7 @@ struct Supervised final : Recipe {
     return {std::move(stats), score};
   }
 
-  TensorMap state() const override {
-    TensorMap map;
-    add_map(map, "model", nn::state(*model));
-    add_map(map, "optimizer", optimizer->state());
-    if (ema) add_map(map, "ema", ema->state());
-    return map;
-  }
-
-  void load_state(const TensorMap& map) override {
-    nn::load_state(*model, sub_map(map, "model"), "checkpoint");
-    optimizer->load_state(sub_map(map, "optimizer"));
-    if (ema) ema->load_state(sub_map(map, "ema"));
-  }
-
-  ModelCard card() override { return model_card(*model, config.data.img_size); }
-
-  const data::BadFiles& bad_files() const override { return images.bad_files(); }
+  std::vector<ModelCard> cards() override { return {model_card(*model, config.data.img_size)}; }
 
   /// What a batch asks for.
   struct Task {
@@ -246,6 +232,8 @@ void SupervisedConfig::describe(Fields& f) {
   f("distillation", distillation);
   f("train", train);
 }
+
+Preview SupervisedConfig::preview(int64_t count) const { return recipes::preview(data, seed, count); }
 
 std::unique_ptr<Recipe> SupervisedConfig::build() const { return std::make_unique<Supervised>(*this); }
 

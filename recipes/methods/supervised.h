@@ -39,6 +39,7 @@ struct SupervisedConfig final : RecipeConfig {
   std::unique_ptr<nn::Backbone> build_backbone(const nn::Scope& scope, int64_t num_classes) const override {
     return build_model(scope, model, data.img_size, num_classes);
   }
+  Preview preview(int64_t count) const override;
   std::unique_ptr<Recipe> build() const override;
 };
 

@@ -8,6 +8,7 @@
 #include "vitrail/recipes/models/published_model.h"
 #include "vitrail/recipes/models/published_settings.h"
 #include "vitrail/recipes/run/checkpoint.h"
+#include "vitrail/recipes/run/registry.h"
 
 namespace vitrail::recipes {
 namespace {
@@ -106,7 +107,10 @@ ModelCard model_card(nn::Backbone& model, int64_t img_size) {
     nn::SummaryEntry whole(model);
     whole.finish(model.logits(zeros({1, 3, img_size, img_size})).shape());
   });
-  return {nn::to_table(rows, 2), model.parameter_count(), 2 * rows.front().macs};
+  return {.name = {},
+          .table = nn::to_table(rows, 2),
+          .parameters = model.parameter_count(),
+          .flops = 2 * rows.front().macs};
 }
 
 }  // namespace vitrail::recipes

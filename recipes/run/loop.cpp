@@ -5,6 +5,7 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
 #include "vitrail/core/memory.h"
+#include "vitrail/data/load/bad_files.h"
 #include "vitrail/recipes/config/json_text.h"
 #include "vitrail/recipes/run/checkpoint.h"
 #include "vitrail/recipes/run/environment.h"
@@ -98,13 +99,13 @@ class Loop {
 
   int run() {
     if (!options_.changed.empty()) durable_write(folder_ / "resolved.yaml", options_.changed);
-    auto loader = recipe_.load({epoch(), position_.step % plan_.steps_per_epoch * plan_.batch_size});
+    loader_ = recipe_.load({epoch(), position_.step % plan_.steps_per_epoch * plan_.batch_size});
     while (position_.step < steps_ || evaluation_due()) {
       if (Signals::stop() != 0) return stop();
       if (evaluation_due())
         evaluate();
       else
-        step(*loader);
+        step();
     }
     write_result();
     return 0;
@@ -134,9 +135,9 @@ class Loop {
     return position;
   }
 
-  void step(data::Loader& loader) {
+  void step() {
     const Stopwatch watch;
-    const std::optional<data::Batch> batch = loader.next();
+    const std::optional<data::Batch> batch = loader_->next();
     check(batch.has_value(), "train", "the loader ended at step {} of {}", position_.step, steps_);
     const double waited = watch.seconds();
     const At at{.epoch = epoch(),
@@ -271,11 +272,13 @@ class Loop {
   }
 
   void write_bad_files() const {
+    const data::BadFiles* bad_files = loader_->bad_files();
+    if (!bad_files) return;
     const auto path = folder_ / "bad_files.tsv";
     std::set<std::string> lines;  // with those found before the run was resumed
     std::ifstream before(path);
     for (std::string line; std::getline(before, line);) lines.insert(line);
-    for (const data::BadFile& file : recipe_.bad_files().list()) lines.insert(file.name + "\t" + file.reason);
+    for (const data::BadFile& file : bad_files->list()) lines.insert(file.name + "\t" + file.reason);
     std::string text;
     for (const std::string& line : lines) text += line + "\n";
     if (!text.empty()) durable_write(path, text);
@@ -302,6 +305,7 @@ class Loop {
   MetricsLog log_;
   TensorBoard board_;
   Stopwatch clock_;
+  std::unique_ptr<data::Loader> loader_;
   Speed speed_;
   double evaluation_seconds_ = 0;
 };
@@ -313,11 +317,21 @@ int run_training(Recipe& recipe, const RunFolder& folder, const LoopOptions& opt
   return Loop(recipe, folder, options).run();
 }
 
+namespace {
+
+void show(const ModelCard& card, std::FILE* out) {
+  if (!card.name.empty()) fmt::print(out, "{}:\n", card.name);
+  if (!card.table.empty()) fmt::print(out, "{}\n", card.table);
+  fmt::print(out, "parameters      {}\n", card.parameters);
+  if (card.flops > 0)
+    fmt::print(out, "FLOPs an image  {:.4g} forward (2 for each multiply-accumulate)\n", double(card.flops));
+}
+
+}  // namespace
+
 void dry_run(Recipe& recipe, std::FILE* out) {
   const Plan& plan = recipe.plan();
-  const ModelCard card = recipe.card();
-  fmt::print(out, "{}\nparameters      {}\nFLOPs an image  {:.4g} forward (2 for each multiply-accumulate)\n",
-             card.table, card.parameters, double(card.flops_per_image));
+  for (const ModelCard& card : recipe.cards()) show(card, out);
   std::fflush(out);
 
   constexpr int64_t kSteps = 5;  // the first one only warms up

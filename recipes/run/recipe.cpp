@@ -1,32 +1,107 @@
 #include "vitrail/recipes/run/recipe.h"
 
 #include "vitrail/core/error.h"
-#include "vitrail/recipes/build/build_data.h"
+#include "vitrail/nn/backbone.h"
+#include "vitrail/nn/state_io.h"
+#include "vitrail/optim/ema.h"
+#include "vitrail/optim/optimizer.h"
+#include "vitrail/recipes/config/fields.h"
+#include "vitrail/recipes/run/registry.h"
 
 #include <cmath>
 
 namespace vitrail::recipes {
+namespace {
 
-Preview RecipeConfig::preview(int64_t count) const { return recipes::preview(sections().data, seed, count); }
+TensorMap state_of(const nn::ModuleBase& network) { return nn::state(network); }
+void load_into(nn::ModuleBase& network, const TensorMap& map) { nn::load_state(network, map, "checkpoint"); }
+
+TensorMap state_of(const optim::Optimizer& optimizer) { return optimizer.state(); }
+void load_into(optim::Optimizer& optimizer, const TensorMap& map) { optimizer.load_state(map); }
+
+TensorMap state_of(const optim::ModelEma& average) { return average.state(); }
+void load_into(optim::ModelEma& average, const TensorMap& map) { average.load_state(map); }
+
+TensorMap state_of(const std::map<std::string, double>& numbers) {
+  TensorMap map;
+  for (const auto& [name, value] : numbers) map.emplace(name, scalar(value, DType::f64));
+  return map;
+}
+void load_into(std::map<std::string, double>& numbers, const TensorMap& map) {
+  numbers.clear();
+  for (const auto& [name, value] : map) numbers.emplace(name, value.item());
+}
+
+}  // namespace
+
+template <class T>
+void Recipe::keep_named(const std::string& name, T& part) {
+  const auto state = [name, &part] {
+    TensorMap map;
+    add_map(map, name, state_of(part));
+    return map;
+  };
+  parts_.push_back({state, [name, &part](const TensorMap& map) { load_into(part, sub_map(map, name)); }});
+}
+
+void Recipe::keep(const std::string& name, nn::ModuleBase& network) {
+  networks_.emplace_back(name, &network);
+  keep_named(name, network);
+}
+
+void Recipe::keep(const std::string& name, optim::Optimizer& optimizer) { keep_named(name, optimizer); }
+void Recipe::keep(const std::string& name, optim::ModelEma& average) { keep_named(name, average); }
+void Recipe::keep(const std::string& name, std::map<std::string, double>& numbers) { keep_named(name, numbers); }
+
+void Recipe::keep(const std::string& name, Tensor& tensor) {
+  const auto load = [name, &tensor](const TensorMap& map) {
+    const auto found = map.find(name);
+    check<IoError>(found != map.end(), "checkpoint", "recipe/{} is missing", name);
+    tensor.copy_(found->second);
+  };
+  parts_.push_back({[name, &tensor] { return TensorMap{{name, tensor}}; }, load});
+}
+
+std::vector<ModelCard> Recipe::cards() {
+  std::vector<ModelCard> cards;
+  for (const auto& [name, network] : networks_)
+    cards.push_back({.name = name, .table = {}, .parameters = network->parameter_count()});
+  return cards;
+}
+
+TensorMap Recipe::state() const {
+  TensorMap map;
+  for (const Part& part : parts_) map.merge(part.state());
+  return map;
+}
+
+void Recipe::load_state(const TensorMap& state) {
+  for (const Part& part : parts_) part.load(state);
+}
+
+void RecipeConfig::describe(Fields& f) {
+  f("recipe", recipe, "the method", one_of(methods()));
+  f("name", name, "what the run is called; empty: as the recipe file");
+  f("out", out, "folder of the run; empty: runs/<name>-<date>-<n>");
+  f("seed", seed, "of all random numbers", at_least(0));
+  f("precision", precision, "of matrix products: f32 or bf16", one_of({"f32", "bf16"}));
+}
+
+RecipeConfig::Sections RecipeConfig::sections() const { unsupported("a trained network for other commands"); }
+
+std::unique_ptr<nn::Backbone> RecipeConfig::build_backbone(const nn::Scope&, int64_t) const {
+  unsupported("a network of image features");
+}
+
+Preview RecipeConfig::preview(int64_t) const { unsupported("a preview"); }
+
+void RecipeConfig::unsupported(std::string_view what) const {
+  fail<ConfigError>("recipe", "the method '{}' does not offer {}", recipe, what);
+}
 
 void check_finite(std::string_view name, double value, const At& at) {
   check<NumericError>(std::isfinite(value), "train", "{} is {} at step {} (epoch {}, lr {})", name, value, at.step + 1,
                       at.epoch + 1, at.lr);
-}
-
-TensorMap without_prefix(const TensorMap& map, std::string_view prefix) {
-  TensorMap result;
-  for (auto it = map.lower_bound(prefix); it != map.end() && it->first.starts_with(prefix); ++it)
-    result.emplace(it->first.substr(prefix.size()), it->second);
-  return result;
-}
-
-TensorMap sub_map(const TensorMap& map, std::string_view prefix) {
-  return without_prefix(map, std::string(prefix) + "/");
-}
-
-void add_map(TensorMap& map, std::string_view prefix, const TensorMap& entries) {
-  for (const auto& [name, tensor] : entries) map.insert_or_assign(std::string(prefix) + "/" + name, tensor);
 }
 
 }  // namespace vitrail::recipes

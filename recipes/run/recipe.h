@@ -1,45 +1,51 @@
-// Recipe: a training method as the loop sees it. A method supplies its step, its evaluation and its state; the loop
-// (loop.h) does the rest: order of work, logs, checkpoints, Ctrl-C, resuming.
+// Recipe: a training method as the loop sees it. A method supplies its step, its evaluation and its state. The loop
+// (loop.h) supplies the order of work, logs, checkpoints, Ctrl-C and resuming.
 #pragma once
 
 #include "vitrail/core/tensor_map.h"
-#include "vitrail/data/load/bad_files.h"
+#include "vitrail/data/image/image.h"
 #include "vitrail/data/load/loader.h"
 #include "vitrail/recipes/run/stats.h"
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace vitrail::nn {
 class Backbone;
+class ModuleBase;
 class Scope;
 }  // namespace vitrail::nn
+namespace vitrail::optim {
+class ModelEma;
+class Optimizer;
+}  // namespace vitrail::optim
 
 namespace vitrail::recipes {
 
 class Fields;
 struct DataConfig;
-struct Preview;
 
-/// What the loop must know of a run. Functions of time take the number of steps done.
+/// The length of a run and its schedules. A schedule is a function of the number of steps done.
 struct Plan {
   std::string name;
   uint64_t seed = 0;
   int64_t epochs = 0;
   int64_t steps_per_epoch = 0;
-  int64_t batch_size = 0;
+  int64_t batch_size = 0;                        // samples a step
   std::function<double(double)> lr, weight_decay;
-  int64_t eval_every = 1;        // epochs; the last one is always evaluated
-  int64_t checkpoint_every = 0;  // steps, besides the end of each epoch; 0: only there
+  int64_t eval_every = 1;        // epochs; the last epoch is always evaluated
+  int64_t checkpoint_every = 0;  // steps, in addition to the end of each epoch; 0: only there
   int64_t log_every = 10;        // steps
 };
 
-/// Where training is, and what varies with it.
+/// One step's place in the run, and its scheduled values.
 struct At {
   int64_t epoch = 0;  // from 0
   int64_t step = 0;   // from 0, over the whole run
@@ -49,93 +55,120 @@ struct At {
 
 struct Evaluation {
   Stats stats;                  // "loss", "top1", ...; accuracies as fractions
-  std::optional<double> score;  // the higher the better: decides which checkpoint is best.h5; without one there is none
+  std::optional<double> score;  // higher is better; the highest so far becomes best.h5. Without a score there is none
 };
 
-/// Called after each batch of an evaluation. Throws to end it early, if the user asked to stop.
-using Tick = std::function<void(int64_t done, int64_t total)>;
-
-/// What --dry-run prints of a model.
+/// Size and cost of one network, for --dry-run.
 struct ModelCard {
-  std::string table;  // layers, as nn::to_table
+  std::string name;   // "student"; empty if the method has one network
+  std::string table;  // its layers, as nn::to_table writes them; may be empty
   int64_t parameters = 0;
-  int64_t flops_per_image = 0;  // forward, 2 for each multiply-accumulate
+  int64_t flops = 0;  // of one forward of one sample, 2 for each multiply-accumulate; 0: unknown
 };
 
-/// A training method. Everything a step's result depends on is in its arguments and in state().
+/// A training method. A step's result depends on its arguments and on state(), on nothing else.
+///
+/// A method must write plan, load and step, and call keep() for each network, optimizer and average that it trains.
 class Recipe {
  public:
+  Recipe() = default;
   virtual ~Recipe() = default;
+  Recipe(const Recipe&) = delete;
+  Recipe& operator=(const Recipe&) = delete;
 
   virtual const Plan& plan() const = 0;
-  virtual ModelCard card() = 0;
-  /// Called once before the first step of a run, not of one that goes on from a checkpoint: weights from elsewhere.
-  /// Returns what there is to tell of it.
-  virtual std::vector<std::string> begin() { return {}; }
-  /// Training batches from there to the end of the run, each of plan().batch_size.
+  /// Training batches from `start` to the end of the run, each of plan().batch_size samples.
   virtual std::unique_ptr<data::Loader> load(const data::LoaderState& start) = 0;
   /// One update. The first number returned is the loss.
-  /// Throws NumericError, with the weights as before, if the loss or a gradient is not finite (check_finite).
+  /// Throws NumericError, with the weights unchanged, if the loss or a gradient is not finite (see check_finite).
   virtual Stats step(const data::Batch& batch, const At& at) = 0;
-  virtual Evaluation evaluate(const Tick& tick) = 0;
-  /// Everything that steps change: weights, moments, averages. Shares elements with them.
-  virtual TensorMap state() const = 0;
-  /// Throws if a name is missing or unknown or a shape differs.
-  virtual void load_state(const TensorMap& state) = 0;
-  /// What the person who watches should know, since the last call: warnings, with what to change.
-  virtual std::vector<std::string> take_messages() { return {}; }
-  /// Images that could not be read so far.
-  virtual const data::BadFiles& bad_files() const = 0;
+
+  /// Runs before the first step of a new run; a resumed run skips it. Loads initial weights. Returns messages for the
+  /// log.
+  virtual std::vector<std::string> begin() { return {}; }
+  virtual Evaluation evaluate(const Tick&) { return {}; }
+  /// One card for each network. By default the networks given to keep(), with the number of their parameters.
+  virtual std::vector<ModelCard> cards();
+  /// Everything that steps change: weights, moments, averages. Shares elements with them. By default all that was given
+  /// to keep().
+  virtual TensorMap state() const;
+  /// Copies a state() back. Throws IoError, ConfigError or ShapeError if a part lacks a name, has an unknown one, or
+  /// differs in shape.
+  virtual void load_state(const TensorMap& state);
+  /// Warnings for the user since the last call, each with a remedy. By default those given to say().
+  virtual std::vector<std::string> take_messages() { return std::exchange(messages_, {}); }
+
+ protected:
+  /// Makes a part of the method a part of state(), under "name/..." (a tensor: under "name"). Call it in the
+  /// constructor; the part lives as long as the recipe.
+  void keep(const std::string& name, nn::ModuleBase& network);
+  void keep(const std::string& name, optim::Optimizer& optimizer);
+  void keep(const std::string& name, optim::ModelEma& average);
+  void keep(const std::string& name, std::map<std::string, double>& numbers);
+  void keep(const std::string& name, Tensor& tensor);
+  /// A message for take_messages().
+  void say(std::string message) { messages_.push_back(std::move(message)); }
+
+ private:
+  struct Part {
+    std::function<TensorMap()> state;  // with the full names
+    std::function<void(const TensorMap&)> load;
+  };
+  template <class T>
+  void keep_named(const std::string& name, T& part);
+
+  std::vector<Part> parts_;
+  std::vector<std::pair<std::string, nn::ModuleBase*>> networks_;
+  std::vector<std::string> messages_;
 };
 
-/// The keys of a recipe file, with their defaults, and what they make. Each method has one; these keys are common to
-/// all.
+/// Training images as the network sees them, for `vitrail preview`.
+struct Preview {
+  std::vector<data::Image> images;
+  std::vector<std::string> captions;  // one for each image: its class, its view or its text
+};
+
+/// The keys of a recipe file with their defaults, and the Recipe that they build. Each method derives one. The members
+/// here are the keys that all methods share.
 struct RecipeConfig {
-  std::string recipe;  // the method
+  std::string recipe;  // name of the method
   std::string name;
   std::string out;
   int64_t seed = 0;
   std::string precision = "f32";
 
   virtual ~RecipeConfig() = default;
-  /// Every key; overriders call this first.
+  /// Describes every key. An override calls this one first.
   virtual void describe(Fields& fields);
-  /// What a method says of its data and of its weights: with build_backbone enough to use a trained model.
+  /// Opens the data and builds the networks.
+  /// Throws ConfigError for values that do not fit together, DataError or IoError for data.
+  virtual std::unique_ptr<Recipe> build() const = 0;
+
+  /// The parts of a recipe that programs need in order to use its trained network: data, and where the weights are.
   struct Sections {
     const DataConfig& data;
     int64_t batch_size;
-    /// How the names of a usable model's weights begin in Recipe::state, the best one first; averaged: they are a
-    /// moving average of those that were trained.
+    /// A prefix of names in Recipe::state() that holds a usable network. averaged: a moving average of the weights.
     struct Weights {
       std::string_view prefix;
       bool averaged;
     };
-    std::vector<Weights> weights;
-    bool labelled = true;  // the model has a classifier for the classes of the data
+    std::vector<Weights> weights;  // best first
+    bool labelled = true;          // the network classifies the classes of the data
   };
-  virtual Sections sections() const = 0;
-  /// The network that makes features of images, with a classifier of so many classes, or none. A method whose network
-  /// always ends in something else keeps that.
-  virtual std::unique_ptr<nn::Backbone> build_backbone(const nn::Scope& scope, int64_t num_classes) const = 0;
-  /// Training images as the first steps see them, about count; see recipes::preview.
+  /// Throws ConfigError unless the method overrides it: then only `train` can use the method's checkpoints.
+  virtual Sections sections() const;
+  /// The network that turns images into features, with a classifier for num_classes classes (0: none). A method whose
+  /// network always ends in something else ignores num_classes. Throws ConfigError unless overridden.
+  virtual std::unique_ptr<nn::Backbone> build_backbone(const nn::Scope& scope, int64_t num_classes) const;
+  /// About `count` training images of the first steps. Throws ConfigError unless overridden.
   virtual Preview preview(int64_t count) const;
-  /// Opens the data and builds the model.
-  /// Throws ConfigError for values that do not fit together, DataError or IoError for data.
-  virtual std::unique_ptr<Recipe> build() const = 0;
-};
 
-/// The methods: what `recipe:` in a file may say.
-std::vector<std::string> methods();
-/// The defaults of a method. Throws ConfigError listing them all for an unknown one.
-std::unique_ptr<RecipeConfig> method_config(std::string_view method);
+ protected:
+  [[noreturn]] void unsupported(std::string_view what) const;
+};
 
 /// Throws NumericError naming the step if value is not finite.
 void check_finite(std::string_view name, double value, const At& at);
-
-/// Entries of map whose names begin with prefix, without it.
-TensorMap without_prefix(const TensorMap& map, std::string_view prefix);
-/// Entries of map whose names begin with "prefix/", without it; and the other way round.
-TensorMap sub_map(const TensorMap& map, std::string_view prefix);
-void add_map(TensorMap& map, std::string_view prefix, const TensorMap& entries);
 
 }  // namespace vitrail::recipes

@@ -1,6 +1,8 @@
-// Named numbers in a fixed order: what a step or an evaluation reports, and what every log shows.
+// Named numbers in a fixed order: the report of a step or an evaluation, and a row of every log.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -10,15 +12,18 @@ namespace vitrail::recipes {
 
 using Stats = std::vector<std::pair<std::string, double>>;
 
-/// The number of that name, or otherwise if there is none.
+/// Called after each batch of an evaluation. Throws to end the evaluation early, when the user asks to stop.
+using Tick = std::function<void(int64_t done, int64_t total)>;
+
+/// The number with that name, or `otherwise` if there is none.
 inline double stat(const Stats& stats, std::string_view name, double otherwise = 0) {
   for (const auto& [key, value] : stats)
     if (key == name) return value;
   return otherwise;
 }
 
-/// The shortest text that reads back as value, whole numbers without a point or exponent: equal values are equal bytes
-/// in any locale. "null" if it is not finite, which JSON cannot say.
+/// The shortest text that reads back as value. Whole numbers have no point and no exponent. The text is the same in any
+/// locale, so equal values are equal bytes. A value that is not finite becomes "null": JSON has no such number.
 std::string json_number(double value);
 
 }  // namespace vitrail::recipes

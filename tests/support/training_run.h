@@ -38,7 +38,7 @@ class StopAfter final : public recipes::Recipe {
  public:
   StopAfter(recipes::Recipe& inner, int64_t steps) : inner_(inner), steps_(steps) {}
   const recipes::Plan& plan() const override { return inner_.plan(); }
-  recipes::ModelCard card() override { return inner_.card(); }
+  std::vector<recipes::ModelCard> cards() override { return inner_.cards(); }
   std::vector<std::string> begin() override { return inner_.begin(); }
   std::unique_ptr<data::Loader> load(const data::LoaderState& start) override { return inner_.load(start); }
   recipes::Stats step(const data::Batch& batch, const recipes::At& at) override {
@@ -49,7 +49,6 @@ class StopAfter final : public recipes::Recipe {
   TensorMap state() const override { return inner_.state(); }
   void load_state(const TensorMap& state) override { inner_.load_state(state); }
   std::vector<std::string> take_messages() override { return inner_.take_messages(); }
-  const data::BadFiles& bad_files() const override { return inner_.bad_files(); }
 
  private:
   recipes::Recipe& inner_;

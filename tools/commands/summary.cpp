@@ -6,6 +6,7 @@
 #include "vitrail/recipes/config/config.h"
 #include "vitrail/recipes/config/suggest.h"
 #include "vitrail/recipes/models/trained_model.h"
+#include "vitrail/recipes/run/registry.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -68,7 +69,7 @@ ModelCard card_of(const Options& o) {
 void summary(const Options& o) {
   const ModelCard card = card_of(o);
   std::printf("%s\nparameters      %lld\nFLOPs an image  %.4g forward (2 for each multiply-accumulate)\n",
-              card.table.c_str(), static_cast<long long>(card.parameters), double(card.flops_per_image));
+              card.table.c_str(), static_cast<long long>(card.parameters), double(card.flops));
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "vitrail/recipes/models/write_model.h"
 #include "vitrail/recipes/run/checkpoint.h"
 #include "vitrail/recipes/run/loop.h"
+#include "vitrail/recipes/run/registry.h"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -320,12 +321,12 @@ TEST_CASE("values that do not fit together are refused before training") {
 }
 
 TEST_CASE("the card counts parameters and operations") {
-  const ModelCard card = small_digits()->card();
+  const ModelCard card = small_digits()->cards().at(0);
   // patch 12 * 32 + 32, positions 16 * 32, two blocks, norm, head
   const int64_t block = 2 * 64 + (32 * 96 + 96) + (32 * 32 + 32) + (32 * 64 + 64) + (64 * 32 + 32);
   CHECK(card.parameters == 416 + 512 + 2 * block + 64 + 330);
   const int64_t tokens = 16, block_macs = tokens * (32 * 96 + 32 * 32 + 2 * 32 * 64) + 2 * tokens * tokens * 32;
-  CHECK(card.flops_per_image == 2 * (tokens * 12 * 32 + 2 * block_macs + 320));
+  CHECK(card.flops == 2 * (tokens * 12 * 32 + 2 * block_macs + 320));
   CHECK(card.table.find("blocks.0.attn") != std::string::npos);
 }
 
@@ -346,8 +347,8 @@ TEST_CASE("every recipe file is valid") {
 }
 
 TEST_CASE("every method has the keys that all share") {
-  for (const std::string& method : methods()) {
-    const auto settings = method_config(method);
+  for (const auto& [method, config] : built_in_methods()) {
+    const auto settings = config();
     Fields fields;
     settings->describe(fields);
     for (const char* key : {"out", "seed", "precision", "data.root", "train.epochs", "train.batch_size", "optim.lr"}) {

@@ -39,7 +39,7 @@ class Follow final : public Recipe {
   }
 
   const Plan& plan() const override { return planned; }
-  ModelCard card() override { return {"one weight", 1, 2}; }
+  std::vector<ModelCard> cards() override { return {{.name = {}, .table = "one weight", .parameters = 1, .flops = 2}}; }
   std::unique_ptr<data::Loader> load(const data::LoaderState& start) override {
     const auto transform = [](const data::Image& image, Rng& rng, std::span<float> out) {
       out[0] = float(image.data()[0]) + float(rng.uniform());
@@ -66,7 +66,6 @@ class Follow final : public Recipe {
   }
   TensorMap state() const override { return {{"weight", weight}}; }
   void load_state(const TensorMap& state) override { weight.copy_(state.at("weight")); }
-  const data::BadFiles& bad_files() const override { return bad_files_; }
 
   Tensor weight = zeros({}, DType::f64);
   int64_t before_step = -1;  // on_step runs before this step
