@@ -109,7 +109,7 @@ void add_pack(Program& program) {
   command
       .option(
           "source", o->source,
-          "class folders, tar shards, CIFAR, IDX or HDF5, as data.root of a recipe; with --captions: a table, tar "
+          "class folders, tar shards, CIFAR, IDX or HDF5, as data.root of a recipe; with --captions: a table or tar "
           "shards")
       .required();
   command.option("-o,--out", o->out, "HDF5 file to write").required();
