@@ -45,7 +45,7 @@ void read_recipe(const std::string& file, Options& o) {
     o.model = dino->model;
     o.dino = *dino;
   } else {
-    fail<ConfigError>("bench_step", "{} is a recipe for {}; only recipes for supervised and dino can be timed", file,
+    fail<ConfigError>("bench_step", "{} is a recipe of {}; only recipes of supervised and dino can be timed", file,
                       settings->recipe);
   }
   o.method = settings->recipe;
