@@ -10,11 +10,15 @@
 namespace vitrail::tools {
 namespace {
 
+/// An empty value is no default to show.
 template <class T>
 bool has_default(const T& value) {
-  if constexpr (requires { value.has_value(); }) return value.has_value();
-  if constexpr (requires { value.empty(); }) return !value.empty();
-  return true;
+  if constexpr (requires { value.has_value(); })
+    return value.has_value();
+  else if constexpr (requires { value.empty(); })
+    return !value.empty();
+  else
+    return true;
 }
 
 std::vector<CLI::App*> all_commands(CLI::App& app) {
