@@ -105,11 +105,6 @@ std::vector<Command> Program::commands() const {
   return commands;
 }
 
-void Program::help_flag(bool& asked, const std::string& help) {
-  app_->set_help_flag();
-  app_->add_flag("-h,--help", asked, help);
-}
-
 std::string Program::help() const { return app_->help(); }
 
 std::optional<int> Program::parse(int argc, char** argv) {

@@ -78,7 +78,7 @@ class Command {
   CLI::App* app_;
 };
 
-/// A whole program, with --help and --version. If it has commands, the first argument must be one of them.
+/// A whole program. It knows --help and --version. If it has commands, the first argument must be one of them.
 class Program final : public Command {
  public:
   Program(const std::string& name, const std::string& description);
@@ -91,8 +91,6 @@ class Program final : public Command {
   void group(const std::string& title, std::initializer_list<void (*)(Program&)> add_commands);
   std::vector<Command> commands() const;
 
-  /// -h,--help sets `asked` instead of ending the program, which then prints help() itself.
-  void help_flag(bool& asked, const std::string& help);
   std::string help() const;
 
   /// Sets the variables of all options, then runs the command's action. Returns the exit code if the program is to end
