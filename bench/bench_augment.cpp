@@ -1,6 +1,6 @@
-// bench_augment: how many images a second are decoded and made into DINO's views, and what each operation takes.
+// bench_augment: images per second, decoded and augmented into DINO's views, and the time of each operation.
 // bench/peer_torchvision.py prints the same for torchvision and Pillow.
-
+#include "tools/command_line.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
 #include "vitrail/data/augment/blur.h"
@@ -10,7 +10,6 @@
 #include "vitrail/data/augment/tones.h"
 #include "vitrail/recipes/run/exit_code.h"
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -29,7 +28,7 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// The median time of a call, in milliseconds, of as many as fit in `seconds`.
+/// The median time of a call in milliseconds, over as many calls as fit in `seconds`, at least 5.
 double median_ms(double seconds, const std::function<void()>& fn) {
   fn();
   std::vector<double> times;
@@ -43,20 +42,20 @@ double median_ms(double seconds, const std::function<void()>& fn) {
   return times[times.size() / 2];
 }
 
-/// Room for the views of one image.
-struct Room {
-  explicit Room(const data::MultiCrop& crop) {
-    for (const data::Views& views : crop.views())
-      for (int64_t i = 0; i < views.count; ++i) values.emplace_back(size_t(views.shape.numel()));
-    for (auto& v : values) places.emplace_back(v);
+/// Buffers for the views of one image.
+struct ViewBuffers {
+  explicit ViewBuffers(const data::MultiCrop& crop) {
+    for (const data::Views& same : crop.views())
+      for (int64_t i = 0; i < same.count; ++i) buffers.emplace_back(size_t(same.shape.numel()));
+    for (auto& buffer : buffers) views.emplace_back(buffer);
   }
-  std::vector<std::vector<float>> values;
-  std::vector<std::span<float>> places;
+  std::vector<std::vector<float>> buffers;
+  std::vector<std::span<float>> views;
 };
 
-/// Images a second through fn(sample, room) on several threads.
+/// Images per second that fn(sample, buffers) handles on several threads.
 double images_per_second(int threads, double seconds, const data::MultiCrop& crop,
-                         const std::function<void(uint64_t, Room&)>& fn) {
+                         const std::function<void(uint64_t, ViewBuffers&)>& fn) {
   std::atomic<uint64_t> next = 0;
   const auto start = Clock::now();
   {
@@ -64,8 +63,8 @@ double images_per_second(int threads, double seconds, const data::MultiCrop& cro
     workers.reserve(size_t(threads));
     for (int i = 0; i < threads; ++i)
       workers.emplace_back([&] {
-        Room room(crop);
-        while (seconds_since(start) < seconds) fn(next++, room);
+        ViewBuffers buffers(crop);
+        while (seconds_since(start) < seconds) fn(next++, buffers);
       });
   }
   return double(next) / seconds_since(start);
@@ -107,20 +106,15 @@ struct Options {
 };
 
 int bench_augment(int argc, char** argv) {
-  CLI::App app("Images a second, decoded and made into 2 views of 224 and 8 of 96, and milliseconds of each operation.",
-               "bench_augment");
+  tools::Program program("bench_augment",
+                         "Measures images per second, decoded and augmented into 2 views of 224 and 8 of 96 pixels, "
+                         "and milliseconds per operation.");
   Options o;
-  app.add_option("file", o.file, "a JPEG or PNG")->required();
-  app.add_option("--threads", o.threads, "that make views at the same time")
-      ->check(CLI::Range(1, 256))
-      ->capture_default_str();
-  app.add_option("--seconds", o.seconds, "to measure for, more or less")->capture_default_str();
-  app.footer("Example: bench_augment photo.jpg --threads 2");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? recipes::kDone : recipes::kBadRecipe;
-  }
+  program.option("file", o.file, "JPEG or PNG").required();
+  program.option("--threads", o.threads, "threads that augment").range(1, 256);
+  program.option("--seconds", o.seconds, "approximate time of the measurement");
+  program.example("bench_augment photo.jpg --threads 2");
+  if (const auto code = program.parse(argc, argv)) return *code;
 
   const std::string bytes = read_file(o.file, int64_t{64} << 20);
   const auto file = std::as_bytes(std::span(bytes));
@@ -132,13 +126,14 @@ int bench_augment(int argc, char** argv) {
                                 {"bytes", bytes.size()},
                                 {"threads", o.threads}};
   out["ms"] = operations(file, image, o.seconds / 20);
-  out["augmented_per_s"] = images_per_second(o.threads, o.seconds / 2, crop, [&](uint64_t sample, Room& room) {
+  out["augmented_per_s"] =
+      images_per_second(o.threads, o.seconds / 2, crop, [&](uint64_t sample, ViewBuffers& buffers) {
+        Rng rng(0, "augment", sample);
+        crop(image, rng, buffers.views);
+      });
+  out["images_per_s"] = images_per_second(o.threads, o.seconds / 2, crop, [&](uint64_t sample, ViewBuffers& buffers) {
     Rng rng(0, "augment", sample);
-    crop(image, rng, room.places);
-  });
-  out["images_per_s"] = images_per_second(o.threads, o.seconds / 2, crop, [&](uint64_t sample, Room& room) {
-    Rng rng(0, "augment", sample);
-    crop(data::decode_image(file), rng, room.places);
+    crop(data::decode_image(file), rng, buffers.views);
   });
   std::printf("%s\n", out.dump(2).c_str());
   return recipes::kDone;

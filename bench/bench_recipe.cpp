@@ -1,12 +1,11 @@
-// bench_recipe: how many images a second a recipe trains on as it is, beside the same steps on batches that were made
-// beforehand: what reading and augmenting cost it.
-
+// bench_recipe: images per second of a recipe, and of the same steps on batches made beforehand. The difference is the
+// cost of reading and augmenting.
+#include "tools/command_line.h"
 #include "vitrail/core/error.h"
 #include "vitrail/recipes/models/trained_model.h"
 #include "vitrail/recipes/run/exit_code.h"
 #include "vitrail/recipes/run/recipe.h"
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -32,13 +31,13 @@ std::vector<data::Batch> first_batches(recipes::Recipe& recipe, int n) {
   const auto loader = recipe.load({});
   for (int i = 0; i < n; ++i) {
     auto batch = loader->next();
-    check<ConfigError>(batch.has_value(), "bench_recipe", "--steps {} is more than the recipe has, {}", n, i);
+    check<ConfigError>(batch.has_value(), "bench_recipe", "--steps {} is more than the {} steps of an epoch", n, i);
     batches.push_back(*std::move(batch));
   }
   return batches;
 }
 
-/// Images a second through n batches.
+/// Images per second over n steps.
 double images_per_second(recipes::Recipe& recipe, int n, const std::function<data::Batch()>& next) {
   const auto start = std::chrono::steady_clock::now();
   for (int i = 0; i < n; ++i) recipe.step(next(), {.lr = recipe.plan().lr(0), .weight_decay = 0});
@@ -47,20 +46,16 @@ double images_per_second(recipes::Recipe& recipe, int n, const std::function<dat
 }
 
 int bench_recipe(int argc, char** argv) {
-  CLI::App app("Images a second of a recipe, and of its steps alone, on batches made beforehand.", "bench_recipe");
+  tools::Program program("bench_recipe",
+                         "Measures images per second of a recipe, and of its steps alone on batches made beforehand.");
   Options o;
-  app.add_option("recipe", o.recipe, "a recipe file")->required();
-  app.add_option("changes", o.changes, "key=value");
-  app.add_option("--steps", o.steps, "of a round, on either side")->check(CLI::Range(1, 100000))->capture_default_str();
-  app.add_option("--rounds", o.rounds, "in which both sides run in turn; the fastest of each counts")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  app.footer("Example: bench_recipe recipes/deit_cifar10.yaml distillation.teacher=runs/resnet8_cifar10");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? recipes::kDone : recipes::kBadRecipe;
-  }
+  program.option("recipe", o.recipe, "recipe file").required();
+  program.option("changes", o.changes, "key=value, overrides the recipe");
+  program.option("--steps", o.steps, "steps per round, on each side").range(1, 100000);
+  program.option("--rounds", o.rounds, "rounds, in which both sides run in turn; the fastest of each counts")
+      .range(1, 1000);
+  program.example("bench_recipe recipes/deit_cifar10.yaml distillation.teacher=runs/resnet8_cifar10");
+  if (const auto code = program.parse(argc, argv)) return *code;
 
   const auto recipe = recipes::read_settings(o.recipe, o.changes)->build();
   const std::vector<data::Batch> made = first_batches(*recipe, o.steps);
@@ -70,7 +65,7 @@ int bench_recipe(int argc, char** argv) {
   for (int round = 0; round < o.rounds; ++round) {
     size_t i = 0;
     const double of_made = images_per_second(*recipe, o.steps, [&] { return made[i++]; });
-    // The workers run ahead by a few batches, as at any moment of a training.
+    // The loader's workers run ahead by a few batches, as in training.
     const auto loader = recipe->load({});
     const double live = images_per_second(*recipe, o.steps, [&] { return *loader->next(); });
     out["rounds"].push_back({{"images_per_s", live}, {"made_beforehand_per_s", of_made}});

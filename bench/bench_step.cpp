@@ -1,7 +1,7 @@
-// bench_step: the time of one training step of a method (or of a model's forward pass) on random inputs, beside the
-// rate that the machine reaches on one large product in the same run.
-
+// bench_step: the time of one training step (or of a forward pass) on random inputs. For comparison it also measures
+// the machine's peak, the rate of one large matrix product, in the same run.
 #include "bench/methods.h"
+#include "tools/command_line.h"
 #include "vitrail/autograd/profile.h"
 #include "vitrail/autograd/scope.h"
 #include "vitrail/core/dnnl/matmul.h"
@@ -14,7 +14,6 @@
 #include "vitrail/recipes/run/environment.h"
 #include "vitrail/recipes/run/exit_code.h"
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -36,7 +35,7 @@ struct Options : bench::Options {
   bool json = false, ops = false;
 };
 
-/// Sets method, model, image size, batch size and type as a recipe has them.
+/// Takes method, model, image size, batch size and precision from a recipe.
 void read_recipe(const std::string& file, Options& o) {
   const auto settings = recipes::read_settings(file);
   const auto sections = settings->sections();
@@ -46,7 +45,7 @@ void read_recipe(const std::string& file, Options& o) {
     o.model = dino->model;
     o.dino = *dino;
   } else {
-    fail<ConfigError>("bench_step", "{} is a recipe of {}; it takes those of supervised and dino", file,
+    fail<ConfigError>("bench_step", "{} is a recipe of {}; only recipes of supervised and dino can be timed", file,
                       settings->recipe);
   }
   o.method = settings->recipe;
@@ -55,7 +54,7 @@ void read_recipe(const std::string& file, Options& o) {
   o.dtype = settings->precision;
 }
 
-/// What DINO and CLIP were published with.
+/// The published settings of DINO and CLIP.
 void set_published(Options& o) {
   if (o.method == "dino") {
     o.model.drop_path_rate = 0.1;
@@ -80,7 +79,7 @@ double median_seconds(int n, const std::function<void()>& fn) {
   return times[size_t(n / 2)];
 }
 
-/// GFLOP/s of oneDNN's best large product, of a few.
+/// GFLOP/s of oneDNN on a large matrix product: the best of a few.
 template <class T>
 double peak_gflops() {
   constexpr int64_t n = 2048;
@@ -94,7 +93,7 @@ double peak_gflops() {
   return 2.0 * n * n * n / best / 1e9;
 }
 
-/// Where the time of n steps goes, operation by operation, and how far each is from the peaks.
+/// A table of the operations of n steps: their time, and their rate as a share of the peak.
 void print_ops(const ag::Profile& profile, int n, double peak) {
   double total = 0;
   for (const ag::ProfileRow& row : profile.rows()) total += row.seconds;
@@ -159,39 +158,31 @@ int bench_step(int argc, char** argv) {
   std::string recipe, dtype;
   std::optional<std::string> arch;
   std::optional<int64_t> img_size, batch;
-  CLI::App app{"Times one training step on random images.", "bench_step"};
-  auto* from_recipe = app.add_option(
-      "--recipe", recipe, "recipe file: method, model, image size, batch size and type are those that it says");
-  for (CLI::Option* option :
-       {app.add_option("--method", o.method, "what a step is")
-            ->check(CLI::IsMember(bench::methods()))
-            ->capture_default_str(),
-        app.add_option("--model", arch, "vit_small, resnet50, ... (vitrail summary --help); of clip: ViT-B-32, ..."),
-        app.add_option("--embed-dim", o.model.embed_dim, "instead of the model's")->check(CLI::PositiveNumber),
-        app.add_option("--depth", o.model.depth, "instead of the model's")->check(CLI::PositiveNumber),
-        app.add_option("--num-heads", o.model.num_heads, "instead of the model's")->check(CLI::PositiveNumber),
-        app.add_option("--patch-size", o.model.patch_size, "instead of the model's")->check(CLI::PositiveNumber),
-        app.add_flag("--checkpoint", o.model.checkpoint, "keep only each block's input")})
-    option->excludes(from_recipe);
-  app.add_option("--img-size", img_size, "pixels; 224 if not given")->check(CLI::PositiveNumber);
-  app.add_option("--batch", batch, "images a step; 16 if not given")->check(CLI::PositiveNumber);
-  app.add_option("--tokens", o.tokens, "clip: length of a caption; behind it zeros fill the context")
-      ->capture_default_str();
-  app.add_option("--dtype", dtype, "f32 or bf16; f32 if not given");
-  app.add_option("--threads", o.threads, "compute threads; 0: all");
-  app.add_option("--steps", o.steps, "timed steps, at least 3")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_flag("--forward-only", o.forward_only, "no backward, no optimizer");
-  app.add_flag("--ops", o.ops, "print also where the time goes, operation by operation");
-  app.add_flag("--json", o.json, "print one JSON object");
-  app.footer(
-      "Examples: bench_step --model vit_base --batch 8 --dtype bf16 --json\n"
-      "          bench_step --recipe recipes/dino.yaml --batch 4 --ops\n"
-      "          bench_step --method clip --batch 16 --tokens 12");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? recipes::kDone : recipes::kBadRecipe;
-  }
+  tools::Program program("bench_step", "Times one training step on random images.");
+  const tools::Option from_recipe =
+      program.option("--recipe", recipe, "recipe file that sets method, model, image size, batch size and precision");
+  for (const tools::Option& option :
+       {program.option("--method", o.method, "training method").choices(bench::methods()),
+        program.option("--model", arch, "vit_small, resnet50, ... (vitrail summary --help); for clip: ViT-B-32, ..."),
+        program.option("--embed-dim", o.model.embed_dim, "overrides the model").positive(),
+        program.option("--depth", o.model.depth, "overrides the model").positive(),
+        program.option("--num-heads", o.model.num_heads, "overrides the model").positive(),
+        program.option("--patch-size", o.model.patch_size, "overrides the model").positive(),
+        program.flag("--checkpoint", o.model.checkpoint, "recompute: keep only the input of each block")})
+    option.excludes(from_recipe);
+  program.option("--img-size", img_size, "pixels; 224 if not given").positive();
+  program.option("--batch", batch, "images per step; 16 if not given").positive();
+  program.option("--tokens", o.tokens, "clip: tokens of a caption; zeros fill the rest of the context");
+  program.option("--dtype", dtype, "f32 or bf16; f32 if not given");
+  program.option("--threads", o.threads, "compute threads; 0: all");
+  program.option("--steps", o.steps, "timed steps, at least 3").positive();
+  program.flag("--forward-only", o.forward_only, "no backward, no optimizer");
+  program.flag("--ops", o.ops, "also print the time of each operation");
+  program.flag("--json", o.json, "print one JSON object");
+  program.example("bench_step --model vit_base --batch 8 --dtype bf16 --json");
+  program.example("bench_step --recipe recipes/dino.yaml --batch 4 --ops");
+  program.example("bench_step --method clip --batch 16 --tokens 12");
+  if (const auto code = program.parse(argc, argv)) return *code;
   if (recipe.empty())
     set_published(o);
   else

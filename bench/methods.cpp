@@ -22,7 +22,7 @@ constexpr double kLr = 1e-4, kWeightDecay = 0.05;
 
 Tensor random_images(int64_t count, int64_t side) { return Rng(0, "images").normal({count, 3, side, side}, 0, 1); }
 
-/// AdamW reads weight, gradient and both moments, and writes all but the gradient.
+/// Bytes per step of AdamW. It reads weight, gradient and both moments, and writes all but the gradient.
 int64_t adamw_bytes(const nn::ModuleBase& model) { return 7 * 4 * model.parameter_count(); }
 
 int64_t forward_flops(const std::function<void()>& forward) { return 2 * nn::summarize(forward).front().macs; }
@@ -49,7 +49,7 @@ Step supervised_step(const Options& o) {
   return {run, 3 * flops, adamw_bytes(*model)};
 }
 
-/// As the recipe does it once the prototypes are no longer frozen.
+/// A step of the recipe after the epochs in which the last layer is frozen.
 Step dino_step(const Options& o) {
   recipes::DinoConfig config = o.dino;
   config.model = o.model;
@@ -75,10 +75,10 @@ Step dino_step(const Options& o) {
   return {run, o.batch * (3 * student + teacher), adamw_bytes(dino->student) + average_bytes};
 }
 
-/// Start, words and end of text, then zeros, as CLIP's tokenizer gives a caption of so many tokens.
+/// Token ids [count, context_length], each row in the form of CLIP's tokenizer: start, words, end, then zeros.
 Tensor random_captions(int64_t count, int64_t tokens, const nn::TextConfig& text) {
   check<ConfigError>(3 <= tokens && tokens <= text.context_length, "bench_step",
-                     "--tokens {} is outside [3, {}]: a start, a word, an end and no more than the context", tokens,
+                     "--tokens {} is outside [3, {}]: at least start, one word and end, at most the context", tokens,
                      text.context_length);
   Rng rng(0, "captions");
   Tensor ids = zeros({count, text.context_length}, DType::i64);

@@ -1,4 +1,4 @@
-// The training steps that bench_step times: each method's own, on random inputs.
+// The training steps that bench_step times, on random inputs.
 #pragma once
 
 #include "vitrail/recipes/build/build_model.h"
@@ -14,24 +14,24 @@ namespace vitrail::bench {
 
 struct Options {
   std::string method = "supervised";
-  recipes::ModelConfig model;          // the image model; CLIP: a published pair of towers by arch
-  int64_t img_size = 224, batch = 16;  // batch: images (DINO: before they are cropped), or pairs
-  recipes::DinoConfig dino;            // what of a step of DINO the fields above do not say
-  int64_t tokens = 77;                 // of each caption, first and last one included
-  bool forward_only = false;           // supervised alone: no backward, no optimizer
+  recipes::ModelConfig model;          // the image model; for clip, `arch` names a published CLIP
+  int64_t img_size = 224, batch = 16;  // batch: images (before cropping, for dino) or image-text pairs
+  recipes::DinoConfig dino;            // dino's other settings
+  int64_t tokens = 77;                 // clip: per caption, with the start and end tokens
+  bool forward_only = false;           // supervised only: no backward pass, no optimizer
 };
 
-/// A step that is ready to run: the model has its weights, the inputs are there.
+/// A step that is ready to run. It owns its model and inputs.
 struct Step {
   std::function<void()> run;
-  int64_t flops = 0;         // of one run: 2 for each multiply-accumulate of the whole model, a backward pass like two
-                             // forward ones; what the library leaves undone counts
-  int64_t update_bytes = 0;  // that the weights' update reads and writes
+  int64_t flops = 0;         // per run: 2 for each multiply-accumulate of the model; a backward pass counts as two
+                             // forward passes, even where the library skips work
+  int64_t update_bytes = 0;  // memory traffic of the optimizer
 };
 
 /// supervised, dino, clip.
 std::vector<std::string> methods();
-/// Throws: ConfigError for an unknown method or model, or forward_only of a method other than supervised.
+/// Throws ConfigError for an unknown method or model, or if forward_only is set for a method other than supervised.
 Step make_step(const Options& options);
 
 }  // namespace vitrail::bench

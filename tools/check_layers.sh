@@ -17,7 +17,7 @@ forbid optim 'data|recipes'
 forbid data 'autograd|nn|optim|recipes'
 
 only() { # header, the files that may include it
-  found=$(grep -rnE "#include [\"<]([a-z0-9_/-]*/)?$1" core autograd nn optim data recipes --include='*.h' --include='*.cpp' |
+  found=$(grep -rnE "#include [\"<]([a-z0-9_/-]*/)?$1" core autograd nn optim data recipes tools bench --include='*.h' --include='*.cpp' |
     grep -vE "^($2)")
   [ -z "$found" ] && return
   printf '%s is included outside its place (%s):\n%s\n' "$1" "$2" "$found"
@@ -27,6 +27,7 @@ only 'dnnl\.hpp' 'core/dnnl/'
 only 'hdf5\.h>' 'core/hdf5'
 only 'stb_image(_write)?\.h' 'data/image\.cpp|data/stb'
 only 'yaml-cpp/' 'recipes/'
+only 'CLI/' 'tools/command_line\.cpp'
 only 'utf8proc\.h' 'data/text/unicode\.cpp'
 
 exit $status

@@ -1,8 +1,8 @@
-// check_reference: computes the cases of reference files and says how far each is from what the file expects.
+// check_reference: computes the cases of reference files and compares each with the expected values in the file.
+#include "tools/command_line.h"
 #include "tools/reference/reference_case.h"
 #include "vitrail/recipes/run/exit_code.h"
 
-#include <CLI/CLI.hpp>
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-/// A line about one case: pass is true, false, or "unknown" if nothing here can compute it.
+/// The result of one case. "pass" is true, false, or "unknown" if the case is of an unknown kind.
 ordered_json check_case(const hdf5::Reader& file, const reference::ReferenceCase& c, DType dtype) {
   if (!c.run) return {{"worst", nullptr}, {"tolerance", nullptr}, {"pass", "unknown"}};
   try {
@@ -55,20 +55,17 @@ bool check_file(const std::string& path, DType dtype, bool json) {
 }
 
 int check_reference(int argc, char** argv) {
-  CLI::App app("Compare with reference files of the official implementations. Exits with 1 if a case fails.",
-               "check_reference");
+  tools::Program program(
+      "check_reference",
+      "Compares with reference files of the official implementations. The exit code is 1 if a case fails.");
   std::vector<std::string> files;
   std::string dtype = "f32";
   bool json = false;
-  app.add_option("file", files, "HDF5 files, laid out as tests/reference/README.md says")->required();
-  app.add_option("--dtype", dtype, "type to compute in")->check(CLI::IsMember({"f32", "f64"}))->capture_default_str();
-  app.add_flag("--json", json, "a line of JSON for each case");
-  app.footer("Example: check_reference tests/reference/optim.h5 --dtype f64 --json");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? recipes::kDone : recipes::kBadRecipe;
-  }
+  program.option("file", files, "HDF5 files in the layout of tests/reference/README.md").required();
+  program.option("--dtype", dtype, "type to compute in").choices({"f32", "f64"});
+  program.flag("--json", json, "print one line of JSON for each case");
+  program.example("check_reference tests/reference/optim.h5 --dtype f64 --json");
+  if (const auto code = program.parse(argc, argv)) return *code;
   bool ok = true;
   for (const std::string& file : files) ok = check_file(file, parse_dtype(dtype), json) && ok;
   return ok ? recipes::kDone : recipes::kFailed;

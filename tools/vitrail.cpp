@@ -1,10 +1,13 @@
-// vitrail COMMAND ...: looks at data, uses trained models. See tools/commands/ for the commands.
+// vitrail COMMAND ...: looks at data and uses trained models. The commands are in tools/commands/.
 #include "tools/commands/commands.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/parallel.h"
 #include "vitrail/recipes/config/suggest.h"
 #include "vitrail/recipes/run/exit_code.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -13,52 +16,31 @@ namespace {
 using namespace vitrail;
 using namespace vitrail::recipes;
 
-/// Throws ConfigError with the nearest command unless the first argument is one, or an option.
-void check_command(const CLI::App& app, int argc, char** argv) {
-  if (argc < 2 || argv[1][0] == '-') return;
-  std::vector<std::string> names;
-  std::string all;
-  for (const CLI::App* command : app.get_subcommands({})) {
-    names.push_back(command->get_name());
-    all += (all.empty() ? "" : ", ") + names.back();
-    if (names.back() == argv[1]) return;
-  }
-  fail<ConfigError>("vitrail", "no command '{}'{}; there are {}", argv[1], did_you_mean(argv[1], names), all);
+/// Throws ConfigError with the nearest command if the name is none of the program's commands.
+void check_command(const tools::Program& program, const std::string& name) {
+  std::vector<std::string> known;
+  for (const tools::Command& command : program.commands()) known.push_back(command.name());
+  check<ConfigError>(std::find(known.begin(), known.end(), name) != known.end(), "vitrail",
+                     "no command '{}'{}; there are {}", name, did_you_mean(name, known), fmt::join(known, ", "));
 }
 
 int vitrail_program(int argc, char** argv) {
   spin_briefly(argv);
-  CLI::App app("Looks at data and uses trained models. More about a command: vitrail COMMAND --help", "vitrail");
-  app.footer("Example: vitrail summary vit_small");
-  app.require_subcommand(1);
-  tools::add_pack(app);
-  tools::add_preview(app);
-  tools::add_eval(app);
-  tools::add_summary(app);
-  tools::add_export(app);
-  tools::add_convert(app);
-  tools::add_init(app);
-  tools::add_plot(app);
-  tools::add_tokenizer(app);
-  tools::add_zero_shot(app);
-  tools::add_features(app);
-  tools::add_similarity(app);
-  tools::add_search(app);
-  tools::add_retrieval(app);
-  tools::add_knn(app);
-  tools::add_linear(app);
-  tools::add_attention(app);
-  tools::add_pca(app);
-  tools::add_neighbours(app);
-  tools::add_map(app);
-  tools::add_completion(app);
-  check_command(app, argc, argv);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kDone : kBadRecipe;
+  tools::Program program("vitrail", "Looks at data and uses trained models. See also: vitrail COMMAND --help");
+  program.example("vitrail summary vit_small");
+  program.group("Data", {tools::add_pack, tools::add_preview, tools::add_tokenizer});
+  program.group("Training", {tools::add_summary, tools::add_plot});
+  program.group("Evaluation", {tools::add_eval, tools::add_knn, tools::add_linear, tools::add_retrieval});
+  program.group("Look inside", {tools::add_attention, tools::add_pca, tools::add_neighbours, tools::add_map});
+  program.group("Use", {tools::add_features, tools::add_similarity, tools::add_search, tools::add_zero_shot});
+  program.group("Publish", {tools::add_init, tools::add_export, tools::add_convert});
+  program.group("Shell", {tools::add_completion});
+  if (argc < 2) {
+    fmt::print("{}\nA command is required.\n", program.help());
+    return kBadRecipe;
   }
-  return kDone;
+  if (argv[1][0] != '-') check_command(program, argv[1]);
+  return program.parse(argc, argv).value_or(kDone);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "vitrail/recipes/run/loop.h"
 #include "vitrail/recipes/run/registry.h"
 #include "vitrail/recipes/run/run_folder.h"
+#include "vitrail/version.h"
 
 #include <fmt/format.h>
 
@@ -43,18 +44,19 @@ Options:
   --dry-run                   print the model, its cost and the time of an epoch
   --print-config              print every value with its origin
   --plain                     print progress as lines, even on a terminal
+  --version                   print the version and exit
   -h,--help                   this text; after a recipe, also its keys and defaults
 )";
 
 struct CommandLine {
   TrainOptions options;
-  bool help = false;
+  bool help = false, version = false;
 
   bool names_run() const { return !options.recipe.empty() || !options.resume.empty(); }
 };
 
 CommandLine parse(int argc, char** argv) {
-  const std::vector<std::string> known = {"--resume", "--dry-run", "--print-config", "--plain", "--help"};
+  const std::vector<std::string> known = {"--resume", "--dry-run", "--print-config", "--plain", "--version", "--help"};
   CommandLine line;
   TrainOptions& o = line.options;
   std::vector<std::string> positionals;
@@ -64,6 +66,8 @@ CommandLine parse(int argc, char** argv) {
     if (argument == "-h" || argument == "--help") {
       line.help = true;
       o.action = TrainAction::print_keys;
+    } else if (argument == "--version") {
+      line.version = true;
     } else if (argument == "--dry-run") {
       o.action = TrainAction::dry_run;
     } else if (argument == "--print-config") {
@@ -91,6 +95,7 @@ CommandLine parse(int argc, char** argv) {
 
 int train(int argc, char** argv) {
   const CommandLine line = parse(argc, argv);
+  if (line.version) return fmt::print("Vitrail " VITRAIL_VERSION "\n"), kDone;
   if (line.help || !line.names_run()) fmt::print(fmt::runtime(kUsage), argv[0]);
   if (!line.names_run()) return line.help ? kDone : kBadRecipe;
   return run_train(line.options);

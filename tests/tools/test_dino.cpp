@@ -46,7 +46,8 @@ TEST_CASE("a network trained by DINO is evaluated and drawn by one command each"
 
   const Output eval = test::run(folder, "vitrail", "eval run");
   CHECK(eval.code == 2);
-  CHECK(eval.err.find("has no classifier; vitrail knn and vitrail linear") != std::string::npos);
+  CHECK(eval.err.find("has no classifier; evaluate its features with vitrail knn or vitrail linear") !=
+        std::string::npos);
   CHECK(test::run(folder, "vitrail", "summary run").out.find("blocks.1.mlp") != std::string::npos);
   CHECK(test::run(folder, "vitrail", "attention run nowhere.png").err.find("nowhere.png") != std::string::npos);
 }

@@ -4,6 +4,7 @@
 #include "vitrail/data/sources/open_dataset.h"
 #include "vitrail/data/sources/pairs.h"
 #include "vitrail/data/text/tokenizer.h"
+#include "vitrail/version.h"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -25,7 +26,12 @@ TEST_CASE("vitrail explains itself, each command with an example") {
         "linear", "attention", "pca",      "neighbours", "map",    "tokenizer", "convert",
         "init",   "zero-shot", "features", "similarity", "search", "retrieval", "completion"})
     check_says(vitrail_program(folder, command + " --help"), 0, "Example: vitrail " + command);
-  check_says(vitrail_program(folder, ""), 2, "required");
+  for (const char* program : {"vitrail", "train"})
+    check_says(test::run(folder, program, "--version"), 0, "Vitrail " VITRAIL_VERSION);
+  const Output alone = vitrail_program(folder, "");
+  check_says(alone, 2, "required");
+  for (const char* group : {"\nData:\n  pack ", "\nLook inside:\n  attention ", "\nPublish:\n  init "})
+    check_says(alone, 2, group);
   check_says(vitrail_program(folder, "sumary vit_tiny"), 2, "no command 'sumary'; did you mean 'summary'?");
   check_says(vitrail_program(folder, "summary vit_tiny --clases 3"), 2, "--clases");
 }

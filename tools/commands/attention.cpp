@@ -1,7 +1,6 @@
-// vitrail attention: what a transformer looks at.
-#include "tools/commands/arguments.h"
+// vitrail attention: draws the attention maps of a vision transformer.
 #include "tools/commands/commands.h"
-#include "tools/commands/images.h"
+#include "tools/commands/image_arguments.h"
 #include "vitrail/data/draw/contact_sheet.h"
 #include "vitrail/recipes/eval/attention_maps.h"
 
@@ -35,7 +34,7 @@ void attention(const Options& o) {
     const data::Image image = fit_to_patches(source.image, size, model.config.patch_size);
     const auto maps = class_attention(model, to_input(image, config));
     const data::Image shown = enlarged(image, kShown);
-    // Two rows: the maps of the heads beside the image, below them the part that holds most of their attention.
+    // Two rows: the maps of the heads beside the image; below, the patches that hold most of each head's attention.
     for (const bool masked : {false, true}) {
       cells.push_back(shown);
       captions.push_back(masked ? fmt::format("{:.0f}% of the attention:", 100 * o.mass) : source.name);
@@ -54,19 +53,16 @@ void attention(const Options& o) {
 
 }  // namespace
 
-void add_attention(CLI::App& app) {
+void add_attention(Program& program) {
   const auto o = std::make_shared<Options>();
   o->out = "attention.png";
-  CLI::App* command = app.add_subcommand(
-      "attention", "Draws the attention of a transformer's class token in the last block, head by head.");
-  o->add_to(*command);
-  command->add_option("--mass", o->mass, "share of the attention that the masks keep")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
-  command->footer(
-      "Example: vitrail attention runs/dino_cifar10-2025-01-31-1 photos/ -o attention.png\n"
-      "         vitrail attention dino-vits16/ photos/");
-  command->callback([o] { attention(*o); });
+  const Command command =
+      program.command("attention", "Draws the attention of the class token in the last block, head by head.");
+  o->add_to(command);
+  command.option("--mass", o->mass, "share of the attention that a mask keeps").fraction();
+  command.example("vitrail attention runs/dino_cifar10-2025-01-31-1 photos/ -o attention.png");
+  command.example("vitrail attention dino-vits16/ photos/");
+  command.action([o] { attention(*o); });
 }
 
 }  // namespace vitrail::tools

@@ -1,31 +1,30 @@
-// The commands of the program vitrail. Each file beside this one adds one: its options, its help, and what it does.
+// The commands of the program vitrail. Each is in a file of its own: options, help and action.
 #pragma once
 
-#include <CLI/CLI.hpp>
+#include "tools/command_line.h"
 
 namespace vitrail::tools {
 
-void add_pack(CLI::App& app);
-void add_preview(CLI::App& app);
-void add_eval(CLI::App& app);
-void add_summary(CLI::App& app);
-void add_export(CLI::App& app);
-void add_convert(CLI::App& app);
-void add_init(CLI::App& app);
-void add_plot(CLI::App& app);
-void add_tokenizer(CLI::App& app);
-void add_zero_shot(CLI::App& app);
-void add_features(CLI::App& app);
-void add_similarity(CLI::App& app);
-void add_search(CLI::App& app);
-void add_retrieval(CLI::App& app);
-void add_knn(CLI::App& app);
-void add_linear(CLI::App& app);
-void add_attention(CLI::App& app);
-void add_pca(CLI::App& app);
-void add_neighbours(CLI::App& app);
-void add_map(CLI::App& app);
-/// The last one: it completes those that were added before.
-void add_completion(CLI::App& app);
+void add_pack(Program& program);
+void add_preview(Program& program);
+void add_eval(Program& program);
+void add_summary(Program& program);
+void add_export(Program& program);
+void add_convert(Program& program);
+void add_init(Program& program);
+void add_plot(Program& program);
+void add_tokenizer(Program& program);
+void add_zero_shot(Program& program);
+void add_features(Program& program);
+void add_similarity(Program& program);
+void add_search(Program& program);
+void add_retrieval(Program& program);
+void add_knn(Program& program);
+void add_linear(Program& program);
+void add_attention(Program& program);
+void add_pca(Program& program);
+void add_neighbours(Program& program);
+void add_map(Program& program);
+void add_completion(Program& program);
 
 }  // namespace vitrail::tools

@@ -1,7 +1,6 @@
-// vitrail completion: a script that teaches a shell the commands and their options.
+// vitrail completion: a script with which a shell completes commands and options.
 #include "tools/commands/commands.h"
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <memory>
@@ -11,26 +10,20 @@
 namespace vitrail::tools {
 namespace {
 
-std::vector<const CLI::App*> commands_of(const CLI::App& app) {
-  return app.get_subcommands([](const CLI::App*) { return true; });
-}
-
 /// "-o --out ..."
-std::string options_of(const CLI::App& command) {
+std::string option_names(const Command& command) {
   std::string names;
-  for (const CLI::Option* option : command.get_options()) {
-    for (const std::string& name : option->get_snames()) names += "-" + name + " ";
-    for (const std::string& name : option->get_lnames()) names += "--" + name + " ";
-  }
+  for (const OptionText& option : command.options())
+    for (const std::string& name : option.names) names += name + " ";
   return names;
 }
 
-/// Commands first, then a command's options, file names where neither fits.
-std::string bash(const CLI::App& app) {
+/// Completes the command, then its options, and file names elsewhere.
+std::string bash(const Program& program) {
   std::string names, cases;
-  for (const CLI::App* command : commands_of(app)) {
-    names += command->get_name() + " ";
-    cases += fmt::format("      {}) words='{}' ;;\n", command->get_name(), options_of(*command));
+  for (const Command& command : program.commands()) {
+    names += command.name() + " ";
+    cases += fmt::format("      {}) words='{}' ;;\n", command.name(), option_names(command));
   }
   return fmt::format(R"(_vitrail() {{
   local current=${{COMP_WORDS[COMP_CWORD]}} words=''
@@ -47,7 +40,7 @@ complete -o default -o bashdefault -F _vitrail vitrail
                      names, cases);
 }
 
-/// As a word of fish: nothing in it means anything.
+/// In single quotes, as a fish script writes it.
 std::string quoted(const std::string& text) {
   std::string result = "'";
   for (const char c : text) {
@@ -57,42 +50,44 @@ std::string quoted(const std::string& text) {
   return result + "'";
 }
 
-std::string fish(const CLI::App& app) {
+/// " -s o -l out" for {"-o", "--out"}.
+std::string fish_names(const OptionText& option) {
+  std::string names;
+  for (const std::string& name : option.names)
+    names += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
+  return names;
+}
+
+std::string fish(const Program& program) {
   std::string script;
-  for (const CLI::App* command : commands_of(app)) {
-    script += fmt::format("complete -c vitrail -f -n __fish_use_subcommand -a {} -d {}\n", command->get_name(),
-                          quoted(command->get_description()));
-    for (const CLI::Option* option : command->get_options()) {
-      std::string names;
-      for (const std::string& name : option->get_snames()) names += " -s " + name;
-      for (const std::string& name : option->get_lnames()) names += " -l " + name;
-      if (!names.empty())
-        script += fmt::format("complete -c vitrail -n '__fish_seen_subcommand_from {}'{} -d {}\n", command->get_name(),
-                              names, quoted(option->get_description()));
-    }
+  for (const Command& command : program.commands()) {
+    script += fmt::format("complete -c vitrail -f -n __fish_use_subcommand -a {} -d {}\n", command.name(),
+                          quoted(command.description()));
+    for (const OptionText& option : command.options())
+      if (!option.names.empty())
+        script += fmt::format("complete -c vitrail -n '__fish_seen_subcommand_from {}'{} -d {}\n", command.name(),
+                              fish_names(option), quoted(option.help));
   }
   return script;
 }
 
-void print_script(const CLI::App& app, const std::string& shell) {
+void print_script(const Program& program, const std::string& shell) {
   if (shell == "fish") {
-    fmt::print("{}", fish(app));
+    fmt::print("{}", fish(program));
     return;
   }
   if (shell == "zsh") fmt::print("autoload -U +X bashcompinit && bashcompinit\n");
-  fmt::print("{}", bash(app));
+  fmt::print("{}", bash(program));
 }
 
 }  // namespace
 
-void add_completion(CLI::App& app) {
+void add_completion(Program& program) {
   const auto shell = std::make_shared<std::string>("bash");
-  CLI::App* command = app.add_subcommand("completion", "Prints a script that completes commands and options.");
-  command->add_option("shell", *shell, "bash, zsh or fish")
-      ->check(CLI::IsMember({"bash", "zsh", "fish"}))
-      ->capture_default_str();
-  command->footer("Example: vitrail completion bash > ~/.local/share/bash-completion/completions/vitrail");
-  command->callback([&app, shell] { print_script(app, *shell); });
+  const Command command = program.command("completion", "Prints a script that completes commands and options.");
+  command.option("shell", *shell, "bash, zsh or fish").choices({"bash", "zsh", "fish"});
+  command.example("vitrail completion bash > ~/.local/share/bash-completion/completions/vitrail");
+  command.action([&program, shell] { print_script(program, *shell); });
 }
 
 }  // namespace vitrail::tools

@@ -8,7 +8,7 @@ namespace {
 
 constexpr size_t kMostDrawn = 4096;
 
-/// A field of a CSV file, quoted as RFC 4180 says where it needs to be.
+/// A field of a CSV file, quoted if RFC 4180 requires it.
 std::string field(const std::string& text) {
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string quoted = "\"";

@@ -1,4 +1,4 @@
-// The confusion matrix of an evaluation as files.
+// Writes the confusion matrix of an evaluation.
 #pragma once
 
 #include "vitrail/core/tensor.h"
@@ -8,9 +8,8 @@
 
 namespace vitrail::tools {
 
-/// Writes PREFIX.csv (a row for each true class, a column for each class it was taken for, both with their names) and
-/// PREFIX.png, and returns their paths. Above 4096 classes there is no image.
-/// Shape: counts i64 [K, K], names K.
+/// Writes PREFIX.csv (a named row per true class, a named column per predicted class) and PREFIX.png, and returns their
+/// paths. The image is left out above 4096 classes. counts: i64 [K, K]; names: K.
 std::vector<std::string> write_confusion(const std::string& prefix, const Tensor& counts,
                                          const std::vector<std::string>& names);
 

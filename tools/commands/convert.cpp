@@ -1,4 +1,4 @@
-// vitrail convert: weights from one layout to another.
+// vitrail convert: brings weights from one layout to another.
 #include "tools/commands/commands.h"
 #include "tools/commands/model_text.h"
 #include "vitrail/core/error.h"
@@ -7,8 +7,6 @@
 #include "vitrail/recipes/methods/clip_model.h"
 #include "vitrail/recipes/models/trained_model.h"
 #include "vitrail/recipes/models/write_model.h"
-
-#include <CLI/CLI.hpp>
 
 #include <cstdio>
 #include <memory>
@@ -26,7 +24,7 @@ struct Options {
   nn::Unwritten unwritten;
 };
 
-PublishedModel of_clip(const TrainedClip& trained) {
+PublishedModel clip_to_publish(const TrainedClip& trained) {
   const ClipConfig& settings = *trained.settings;
   PublishedModel model;
   model.source = trained.checkpoint;
@@ -39,14 +37,13 @@ PublishedModel of_clip(const TrainedClip& trained) {
   return model;
 }
 
-/// The model of a run of ours.
-PublishedModel of_run(const std::string& path) {
+/// The model of one of our runs.
+PublishedModel run_to_publish(const std::string& path) {
   OpenedRun run = open_run(path);
-  if (dynamic_cast<const ClipConfig*>(run.settings.get()) != nullptr) return of_clip(to_clip(std::move(run)));
+  if (dynamic_cast<const ClipConfig*>(run.settings.get()) != nullptr) return clip_to_publish(to_clip(std::move(run)));
   const TrainedModel trained = to_model(std::move(run));
   const auto* vit = dynamic_cast<const nn::VisionTransformer*>(trained.model.get());
-  check<ConfigError>(vit, "convert",
-                     "{} is a ResNet; layouts are for vision transformers, vitrail export writes its weights",
+  check<ConfigError>(vit, "convert", "{} is a ResNet; convert takes vision transformers and CLIP, use vitrail export",
                      trained.checkpoint.string());
   PublishedModel model;
   model.source = trained.checkpoint;
@@ -59,11 +56,11 @@ PublishedModel of_run(const std::string& path) {
 }
 
 PublishedModel read(const Options& o) {
-  if (!published_weights(o.in)) return of_run(o.in);
+  if (!published_weights(o.in)) return run_to_publish(o.in);
   PublishedOptions options{.layout = nullptr, .unwritten = o.unwritten};
   if (!o.from.empty()) options.layout = &nn::layout_named(o.from);
   PublishedModel model = read_published_model(o.in, options);
-  // Nothing is written of weights that do not fit their own model.
+  // Fails before anything is written if the weights do not fit the model.
   if (model.is_clip())
     build_clip(model);
   else
@@ -80,30 +77,29 @@ void convert(const Options& o) {
 }
 
 std::string layout_names() {
-  std::string names;
+  std::string names = "hf";
   for (const nn::Layout* layout : nn::layouts()) names += ", " + std::string(layout->name);
   return names;
 }
 
 }  // namespace
 
-void add_convert(CLI::App& app) {
+void add_convert(Program& program) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "convert", "Brings weights to the names and shapes that another program loads, and says what it did.");
-  command->add_option("in", o->in, "safetensors, folder of a published model, checkpoint or run")->required();
-  command->add_option("-o,--out", o->out, "folder (hf, open_clip) or file.safetensors to write")->required();
-  command->add_option("--layout", o->layout, "hf" + layout_names())->capture_default_str();
-  command->add_option("--from", o->from, "layout of the input, if its names leave a choice");
+  const Command command =
+      program.command("convert", "Converts weights to the names and shapes that another program loads.");
+  command.option("in", o->in, ".safetensors file, folder of a published model, checkpoint, or folder of a run")
+      .required();
+  command.option("-o,--out", o->out, "folder (hf, open_clip) or file.safetensors to write").required();
+  command.option("--layout", o->layout, layout_names());
+  command.option("--from", o->from, "layout of the input, if its names fit several");
   command
-      ->add_option("--heads", o->unwritten.num_heads, "attention heads, if nothing says them and they are not 64 wide")
-      ->check(CLI::Range(1, 1024));
-  command->add_option("--text-heads", o->unwritten.text_num_heads, "the same of a CLIP's text tower")
-      ->check(CLI::Range(1, 1024));
-  command->add_option("--eps", o->unwritten.ln_eps, "epsilon of the norms, if it is not the layout's")
-      ->check(CLI::Range(0.0, 1.0));
-  command->footer("Example: vitrail convert dinov2_vitb14.safetensors --layout hf -o dinov2-base/");
-  command->callback([o] { convert(*o); });
+      .option("--heads", o->unwritten.num_heads, "attention heads, if the input does not say and a head is not 64 wide")
+      .range(1, 1024);
+  command.option("--text-heads", o->unwritten.text_num_heads, "attention heads of CLIP's text tower").range(1, 1024);
+  command.option("--eps", o->unwritten.ln_eps, "epsilon of the norms, if not the layout's default").fraction();
+  command.example("vitrail convert dinov2_vitb14.safetensors --layout hf -o dinov2-base/");
+  command.action([o] { convert(*o); });
 }
 
 }  // namespace vitrail::tools

@@ -1,8 +1,9 @@
-// vitrail eval: how well the model of a checkpoint classifies.
-#include "tools/commands/arguments.h"
+// vitrail eval: how well a trained model classifies.
 #include "tools/commands/commands.h"
 #include "tools/commands/confusion.h"
+#include "tools/commands/model_arguments.h"
 #include "tools/commands/table.h"
+#include "tools/commands/terminal_progress.h"
 #include "vitrail/autograd/scope.h"
 #include "vitrail/core/error.h"
 #include "vitrail/recipes/build/build_data.h"
@@ -37,13 +38,13 @@ void print_json(const TrainedModel& trained, const DataConfig& data, const std::
                                    {"averaged", trained.averaged},
                                    {"data", data.root},
                                    {"split", data.val_split},
-                                   {"images", scores.all.images}};
+                                   {"pictures", scores.all.images}};
   for (const auto& [name, value] : scores.stats()) result[name] = value;
   auto& classes = result["classes"] = nlohmann::ordered_json::array();
   for (size_t i = 0; i < names.size(); ++i) {
     const ClassScore& c = scores.classes[i];
     classes.push_back({{"name", names[i]},
-                       {"images", c.images},
+                       {"pictures", c.images},
                        {"top1", share(c.top1, c.images)},
                        {"top5", share(c.top5, c.images)}});
   }
@@ -78,14 +79,15 @@ void eval(const Options& o) {
   const TrainedModel trained = o.arguments.load();
   const auto sections = trained.settings->sections();
   const DataConfig& config = sections.data;
-  check<ConfigError>(sections.labelled, "eval",
-                     "{} has no classifier; vitrail knn and vitrail linear say what its features are worth, vitrail "
-                     "retrieval what those of CLIP are",
-                     trained.checkpoint.string());
+  check<ConfigError>(
+      sections.labelled, "eval",
+      "{} has no classifier; evaluate its features with vitrail knn or vitrail linear, a CLIP with vitrail "
+      "retrieval",
+      trained.checkpoint.string());
   const auto part = open_labelled(config, config.val_split);
   const int64_t classes = int64_t(part->classes().size());
-  check<DataError>(classes == trained.model->num_classes(), "eval", "{} has {} classes, the model {}", config.root,
-                   classes, trained.model->num_classes());
+  check<DataError>(classes == trained.model->num_classes(), "eval", "{} has {} classes, but the model has {}",
+                   config.root, classes, trained.model->num_classes());
 
   data::BadFiles bad_files = bad_files_policy(config);
   TerminalProgress progress;
@@ -94,7 +96,7 @@ void eval(const Options& o) {
   if (!o.confusion.empty()) confusion = zeros({classes, classes}, DType::i64);
   const Scores scores = evaluate(*trained.model, *eval_loader(config, *part, sections.batch_size, bad_files),
                                  progress.tick("eval"), o.confusion.empty() ? nullptr : &confusion);
-  for (const data::BadFile& file : bad_files.list()) progress.message("skipped " + file.name + ": " + file.reason);
+  progress.report(bad_files);
   std::vector<std::string> files;
   if (!o.confusion.empty()) files = write_confusion(o.confusion, confusion, part->classes());
   (o.json ? print_json : print_table)(trained, config, part->classes(), scores, files);
@@ -102,18 +104,15 @@ void eval(const Options& o) {
 
 }  // namespace
 
-void add_eval(CLI::App& app) {
+void add_eval(Program& program) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "eval", "Evaluates a trained model: loss, top-1 and top-5, class by class, and which class is taken for which.");
-  o->arguments.add_to(*command, "other data with the same classes");
-  command
-      ->add_option("--confusion", o->confusion,
-                   "writes which class was taken for which to this name with .csv and .png; '': nowhere")
-      ->capture_default_str();
-  command->add_flag("--json", o->json, "print one JSON object, accuracies as fractions");
-  command->footer("Example: vitrail eval runs/vit_digits-2025-01-31-1 photos/ data.val_split=train");
-  command->callback([o] { eval(*o); });
+  const Command command = program.command(
+      "eval", "Evaluates a classifier: loss, top-1 and top-5 accuracy, per class too, and the confusion matrix.");
+  o->arguments.add_to(command, "other data with the same classes");
+  command.option("--confusion", o->confusion, "write the confusion matrix to this name with .csv and .png; '': do not");
+  command.flag("--json", o->json, "print one JSON object, with accuracies as fractions");
+  command.example("vitrail eval runs/vit_digits-2025-01-31-1 photos/ data.val_split=train");
+  command.action([o] { eval(*o); });
 }
 
 }  // namespace vitrail::tools

@@ -1,4 +1,4 @@
-// vitrail export: the weights of a checkpoint for other programs.
+// vitrail export: writes the weights of a checkpoint for other programs.
 #include "tools/commands/commands.h"
 #include "vitrail/core/io/safetensors.h"
 #include "vitrail/nn/state_io.h"
@@ -26,14 +26,14 @@ void export_weights(const Options& o) {
 
 }  // namespace
 
-void add_export(CLI::App& app) {
+void add_export(Program& program) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "export", "Writes the weights of a checkpoint as safetensors, under the names that timm uses.");
-  command->add_option("checkpoint", o->checkpoint, "checkpoint, or folder of a run")->required();
-  command->add_option("-o,--out", o->out, "file to write")->required();
-  command->footer("Example: vitrail export runs/vit_digits-2025-01-31-1 -o digits.safetensors");
-  command->callback([o] { export_weights(*o); });
+  const Command command =
+      program.command("export", "Writes the weights of a checkpoint as safetensors, under timm's names.");
+  command.option("checkpoint", o->checkpoint, "checkpoint or folder of a run").required();
+  command.option("-o,--out", o->out, "file to write").required();
+  command.example("vitrail export runs/vit_digits-2025-01-31-1 -o digits.safetensors");
+  command.action([o] { export_weights(*o); });
 }
 
 }  // namespace vitrail::tools

@@ -40,8 +40,4 @@ std::vector<FeatureSet> FeatureSets::augmented(const FeatureOf& feature_of, int6
   return sets;
 }
 
-void FeatureSets::report_bad_files(TerminalProgress& progress) const {
-  for (const data::BadFile& file : bad_files_.list()) progress.message("skipped " + file.name + ": " + file.reason);
-}
-
 }  // namespace vitrail::tools

@@ -1,13 +1,13 @@
-// Features of the labelled parts of a trained model's data, for the commands that evaluate them.
+// Features of the labelled training and validation images, for commands that evaluate features.
 #pragma once
 
-#include "tools/commands/arguments.h"
+#include "tools/commands/terminal_progress.h"
 #include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/eval/features.h"
 
 namespace vitrail::tools {
 
-/// The training and the validation part. Throws as open_parts.
+/// The training and validation images of a recipe, in the recipe's precision. The constructor throws as open_parts.
 class FeatureSets final {
  public:
   explicit FeatureSets(const recipes::RecipeConfig& settings);
@@ -15,17 +15,17 @@ class FeatureSets final {
   int64_t classes() const { return int64_t(parts_.train->classes().size()); }
   int64_t train_size() const { return parts_.train->size(); }
   const recipes::DataConfig& config() const { return sections_.data; }
-  /// Of the part's images in order, in the precision of the recipe.
+  /// Features of the training images, in their order.
   recipes::FeatureSet train(const recipes::FeatureOf& feature_of, TerminalProgress& progress);
+  /// Features of the validation images, in their order.
   recipes::FeatureSet val(const recipes::FeatureOf& feature_of, TerminalProgress& progress);
-  /// Of the training images augmented as for supervised training, that many times.
+  /// Features of the training images, augmented `times` times as for supervised training. One set per time.
   std::vector<recipes::FeatureSet> augmented(const recipes::FeatureOf& feature_of, int64_t times,
                                              TerminalProgress& progress);
-  /// Says which images were skipped.
-  void report_bad_files(TerminalProgress& progress) const;
+  const data::BadFiles& bad_files() const { return bad_files_; }
 
  private:
-  /// Of `epochs` passes over the loader's images.
+  /// `epochs`: passes that the loader makes over its images.
   recipes::FeatureSet features(const recipes::FeatureOf& feature_of, data::Loader& loader, int64_t epochs,
                                TerminalProgress& progress);
 

@@ -1,6 +1,6 @@
-// vitrail features: what a model makes of images, as numbers.
+// vitrail features: writes the features of images to a file.
 #include "tools/commands/commands.h"
-#include "tools/commands/image_list.h"
+#include "tools/commands/feature_arguments.h"
 #include "vitrail/recipes/eval/feature_file.h"
 
 #include <fmt/format.h>
@@ -34,15 +34,15 @@ void features(const Options& o) {
 
 }  // namespace
 
-void add_features(CLI::App& app) {
+void add_features(Program& program) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "features", "Writes the features of images: HDF5, which vitrail search takes as its index, NPY or CSV.");
-  o->arguments.add_to(*command);
-  command->add_option("-o,--out", o->out, "file.h5, file.npy (names in file.txt) or file.csv")->required();
-  command->add_flag("--normalize", o->normalise, "bring each to length 1");
-  command->footer("Example: vitrail features --model dinov2-base/ photos/ -o photos.h5");
-  command->callback([o] { features(*o); });
+  const Command command =
+      program.command("features", "Writes the features of images as HDF5 (the index of vitrail search), NPY or CSV.");
+  o->arguments.add_to(command);
+  command.option("-o,--out", o->out, "file.h5, file.npy (with names in file.txt) or file.csv").required();
+  command.flag("--normalize", o->normalise, "scale each feature vector to length 1");
+  command.example("vitrail features --model dinov2-base/ photos/ -o photos.h5");
+  command.action([o] { features(*o); });
 }
 
 }  // namespace vitrail::tools

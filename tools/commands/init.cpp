@@ -1,10 +1,10 @@
-// vitrail init: a published architecture with random weights, as a folder that other programs open.
+// vitrail init: writes a published architecture with random weights, for other programs to open.
 #include "tools/commands/commands.h"
 #include "tools/commands/model_text.h"
 #include "vitrail/recipes/models/random_model.h"
 #include "vitrail/recipes/models/write_model.h"
 
-#include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
 #include <cstdio>
 #include <memory>
@@ -28,21 +28,17 @@ void init(Options o) {
 
 }  // namespace
 
-void add_init(CLI::App& app) {
+void add_init(Program& program) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("init", "Makes a model with random weights, as Hugging Face lays it out.");
-  std::string names;
-  for (const std::string& name : recipes::random_model_names()) names += (names.empty() ? "" : ", ") + name;
-  command->add_option("--arch", o->arch, names)->required();
-  command->add_option("-o,--out", o->out, "folder to write (file.safetensors in other layouts)")->required();
-  command->add_option("--layout", o->layout, "another layout, see vitrail convert --help")->capture_default_str();
-  command->add_option("--classes", o->model.num_classes, "outputs of a classifier; 0: none")
-      ->check(CLI::Range(0, 1 << 20))
-      ->capture_default_str();
-  command->add_option("--vocab", o->vocabulary, "CLIP: merges.txt, or a folder with it, for the tokenizer's files");
-  command->add_option("--seed", o->model.seed, "of the weights")->capture_default_str();
-  command->footer("Example: vitrail init --arch clip_vit_b32 --vocab bpe_simple_vocab_16e6.txt.gz --out clip/");
-  command->callback([o] { init(*o); });
+  const Command command = program.command("init", "Writes a model with random weights, in the layout of Hugging Face.");
+  command.option("--arch", o->arch, fmt::format("{}", fmt::join(recipes::random_model_names(), ", "))).required();
+  command.option("-o,--out", o->out, "folder to write (for other layouts: file.safetensors)").required();
+  command.option("--layout", o->layout, "layout to write, see vitrail convert --help");
+  command.option("--classes", o->model.num_classes, "outputs of the classifier; 0: no classifier").range(0, 1 << 20);
+  command.option("--vocab", o->vocabulary, "CLIP: merges.txt or its folder, for the tokenizer's files");
+  command.option("--seed", o->model.seed, "random seed of the weights");
+  command.example("vitrail init --arch clip_vit_b32 --vocab bpe_simple_vocab_16e6.txt.gz --out clip/");
+  command.action([o] { init(*o); });
 }
 
 }  // namespace vitrail::tools

@@ -1,8 +1,9 @@
-// vitrail knn: what a model's features are worth without training anything: nearest neighbours and retrieval.
+// vitrail knn: evaluates features without training: nearest neighbours and retrieval.
 #include "vitrail/recipes/eval/knn.h"
 
 #include "tools/commands/commands.h"
 #include "tools/commands/feature_sets.h"
+#include "tools/commands/model_arguments.h"
 #include "tools/commands/table.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/recipes/config/json_text.h"
@@ -30,7 +31,7 @@ struct Options {
 };
 
 struct Score {
-  std::string features;  // whose: "model", "untrained", "pixels"
+  std::string features;  // "model", "untrained" or "pixels"
   int64_t k;
   double top1, top5;
 };
@@ -46,7 +47,7 @@ std::vector<Score> score(const std::string& name, const FeatureSet& train, const
   return scores;
 }
 
-/// The network before its first step: initial weights follow from the seed.
+/// The network before its first step. The seed determines its weights.
 std::unique_ptr<nn::Backbone> untrained(const RecipeConfig& settings) {
   return settings.build_backbone(nn::Scope(uint64_t(settings.seed)), 0);
 }
@@ -68,7 +69,7 @@ void knn(const Options& o) {
     add("untrained", pooled_features(*network));
     if (pixels_fit(parts.train_size(), parts.config().img_size)) add("pixels", pixel_features());
   }
-  parts.report_bad_files(progress);
+  progress.report(parts.bad_files());
 
   const std::string checkpoint = trained.checkpoint.string();
   if (o.json) {
@@ -92,19 +93,17 @@ void knn(const Options& o) {
 
 }  // namespace
 
-void add_knn(CLI::App& app) {
+void add_knn(Program& program) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "knn", "Classifies by the nearest training features: weighted k-NN and retrieval, nothing is trained.");
-  o->arguments.add_to(*command, "other labelled data");
-  command->add_option("-k", o->k, "neighbours that vote")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  command->add_option("--temperature", o->temperature, "of the votes exp(cosine / temperature)")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command->add_flag("--baselines", o->baselines, "also the network before training, and the pixels themselves");
-  command->add_flag("--json", o->json, "print one JSON object, accuracies as fractions");
-  command->footer("Example: vitrail knn runs/dino_cifar10-2025-01-31-1 -k 20 --baselines");
-  command->callback([o] { knn(*o); });
+  const Command command =
+      program.command("knn", "Evaluates features without training: weighted k-NN classification and retrieval.");
+  o->arguments.add_to(command, "other labelled data");
+  command.option("-k", o->k, "numbers of neighbours that vote").range(1, 1 << 20);
+  command.option("--temperature", o->temperature, "of the votes exp(cosine / temperature)").positive();
+  command.flag("--baselines", o->baselines, "also evaluate the untrained network and the raw pixels");
+  command.flag("--json", o->json, "print one JSON object, with accuracies as fractions");
+  command.example("vitrail knn runs/dino_cifar10-2025-01-31-1 -k 20 --baselines");
+  command.action([o] { knn(*o); });
 }
 
 }  // namespace vitrail::tools

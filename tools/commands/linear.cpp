@@ -1,6 +1,7 @@
-// vitrail linear: a linear classifier on a model's frozen features.
+// vitrail linear: evaluates frozen features with a linear classifier.
 #include "tools/commands/commands.h"
 #include "tools/commands/feature_sets.h"
+#include "tools/commands/model_arguments.h"
 #include "tools/commands/table.h"
 #include "vitrail/recipes/config/json_text.h"
 #include "vitrail/recipes/eval/linear_probe.h"
@@ -35,7 +36,7 @@ void linear(const Options& o) {
   LinearProbeOptions probe = o.probe;
   probe.seed = uint64_t(trained.settings->seed);
   const auto results = linear_probe(train, val, parts.classes(), probe, progress.tick("epochs"));
-  parts.report_bad_files(progress);
+  progress.report(parts.bad_files());
 
   const LinearProbeResult best = best_of(results);
   const std::string checkpoint = trained.checkpoint.string();
@@ -62,34 +63,24 @@ void linear(const Options& o) {
 
 }  // namespace
 
-void add_linear(CLI::App& app) {
+void add_linear(Program& program) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "linear", "Trains a linear classifier on frozen features, with several learning rates at once.");
-  o->arguments.add_to(*command, "other labelled data");
-  command->add_option("--lr", o->probe.lr, "learning rates, each for 256 images a step")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command->add_option("--epochs", o->probe.epochs, "passes over the features")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
-  command->add_option("--batch", o->probe.batch_size, "images a step")
-      ->check(CLI::Range(1, 1 << 24))
-      ->capture_default_str();
+  const Command command =
+      program.command("linear", "Trains a linear classifier on frozen features, at several learning rates together.");
+  o->arguments.add_to(command, "other labelled data");
+  command.option("--lr", o->probe.lr, "learning rates, for 256 images per step").positive();
+  command.option("--epochs", o->probe.epochs, "passes over the features").range(1, 1 << 20);
+  command.option("--batch", o->probe.batch_size, "images per step").range(1, 1 << 24);
   command
-      ->add_option("--blocks", o->blocks,
-                   "ViT: class tokens of the last so many blocks, side by side (ViT-S: 4, ViT-B: 1)")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  command->add_flag("--patch-mean", o->patch_mean, "ViT: the mean of the patches behind them (ViT-B)");
-  command
-      ->add_option("--augment", o->augment,
-                   "features of so many random crops and flips of each training image; 0: of the image itself")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
-  command->add_flag("--json", o->json, "print one JSON object, accuracies as fractions");
-  command->footer("Example: vitrail linear runs/dino_cifar10-2025-01-31-1 --augment 10");
-  command->callback([o] { linear(*o); });
+      .option("--blocks", o->blocks,
+              "ViT: concatenate the class tokens of the last blocks (DINO: 4 for ViT-S, 1 for ViT-B)")
+      .range(1, 1024);
+  command.flag("--patch-mean", o->patch_mean, "ViT: append the mean of the patch tokens (DINO: for ViT-B)");
+  command.option("--augment", o->augment, "random crops and flips of each training image; 0: the image itself")
+      .range(0, 1024);
+  command.flag("--json", o->json, "print one JSON object, with accuracies as fractions");
+  command.example("vitrail linear runs/dino_cifar10-2025-01-31-1 --augment 10");
+  command.action([o] { linear(*o); });
 }
 
 }  // namespace vitrail::tools

@@ -1,6 +1,7 @@
-// vitrail map: the features of a labelled set on a plane.
-#include "tools/commands/arguments.h"
+// vitrail map: draws the features of labelled images as points in two dimensions.
 #include "tools/commands/commands.h"
+#include "tools/commands/model_arguments.h"
+#include "tools/commands/terminal_progress.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/data/draw/scatter.h"
 #include "vitrail/data/sources/subset.h"
@@ -51,22 +52,18 @@ void map(const Options& o) {
 
 }  // namespace
 
-void add_map(CLI::App& app) {
+void add_map(Program& program) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("map", "Draws the features of the validation part on a plane, by class.");
-  o->arguments.add_to(*command, "other labelled data");
-  command->add_option("--method", o->method, "tsne keeps neighbours together, pca is linear")
-      ->check(CLI::IsMember({"tsne", "pca"}))
-      ->capture_default_str();
-  command->add_option("-n,--count", o->count, "images; the time of tsne grows with their square")
-      ->check(CLI::Range(4, 20000))
-      ->capture_default_str();
-  command->add_option("--perplexity", o->tsne.perplexity, "tsne: about how many neighbours each has")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command->add_option("-o,--out", o->out, "PNG file to write")->capture_default_str();
-  command->footer("Example: vitrail map runs/dino_cifar10-2025-01-31-1 -n 3000 -o map.png");
-  command->callback([o] { map(*o); });
+  const Command command =
+      program.command("map", "Draws the features of validation images in two dimensions, coloured by class.");
+  o->arguments.add_to(command, "other labelled data");
+  command.option("--method", o->method, "tsne: keeps neighbours together; pca: linear").choices({"tsne", "pca"});
+  command.option("-n,--count", o->count, "number of images; tsne takes time in proportion to its square")
+      .range(4, 20000);
+  command.option("--perplexity", o->tsne.perplexity, "tsne: approximate number of neighbours of a point").positive();
+  command.option("-o,--out", o->out, "PNG file to write");
+  command.example("vitrail map runs/dino_cifar10-2025-01-31-1 -n 3000 -o map.png");
+  command.action([o] { map(*o); });
 }
 
 }  // namespace vitrail::tools

@@ -1,4 +1,4 @@
-// Published models in a few lines of text.
+// Describes published models as text.
 #pragma once
 
 #include "vitrail/recipes/models/write_model.h"
@@ -10,7 +10,7 @@ namespace vitrail::tools {
 /// "ViT: 12 blocks of width 768, 12 heads, images of 224, patches of 16, 86567656 parameters"
 std::string describe(const recipes::PublishedModel& model);
 
-/// The files, one a line, with their sizes, then the notes.
+/// Prints the files, one per line, with their sizes, then the notes.
 void print_written(const recipes::WrittenModel& written);
 
 }  // namespace vitrail::tools

@@ -1,7 +1,8 @@
-// vitrail neighbours: the images whose features are nearest to those of others.
-#include "tools/commands/arguments.h"
+// vitrail neighbours: draws images beside their nearest neighbours in feature space.
 #include "tools/commands/commands.h"
-#include "tools/commands/images.h"
+#include "tools/commands/image_arguments.h"
+#include "tools/commands/model_arguments.h"
+#include "tools/commands/terminal_progress.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/data/draw/contact_sheet.h"
 #include "vitrail/data/sources/open_dataset.h"
@@ -31,7 +32,7 @@ struct Options {
   int64_t count = 8, neighbours = 7, most = 20000;
 };
 
-/// Some images of a part, labelled if it has labels.
+/// Images of one split, evenly spread over it, at most `most`.
 struct Part {
   Part(const DataConfig& config, const std::string& split, int64_t most, bool labelled)
       : images(data::spread(data::open_dataset(config.root, split, {.labelled = labelled}), most)) {}
@@ -53,7 +54,7 @@ struct Part {
 Part open_part(const DataConfig& config, const std::string& split, int64_t most) {
   try {
     return {config, split, most, true};
-  } catch (const DataError&) {  // no labels
+  } catch (const DataError&) {  // without labels
     return {config, split, most, false};
   }
 }
@@ -99,20 +100,18 @@ void neighbours(const Options& o) {
 
 }  // namespace
 
-void add_neighbours(CLI::App& app) {
+void add_neighbours(Program& program) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "neighbours", "Draws images of the validation part, or others, beside the nearest training images.");
-  o->arguments.add_to(*command, "other data, labelled or not");
-  command->add_option("-q,--query", o->query, "image or folder, in place of the validation part");
-  command->add_option("-n,--count", o->count, "images that ask")->check(CLI::Range(1, 256))->capture_default_str();
-  command->add_option("-k", o->neighbours, "neighbours of each")->check(CLI::Range(1, 64))->capture_default_str();
-  command->add_option("--most", o->most, "training images to look at")
-      ->check(CLI::Range(1, 1 << 30))
-      ->capture_default_str();
-  command->add_option("-o,--out", o->out, "PNG file to write")->capture_default_str();
-  command->footer("Example: vitrail neighbours runs/dino_cifar10-2025-01-31-1 -q photos/ -o neighbours.png");
-  command->callback([o] { neighbours(*o); });
+  const Command command =
+      program.command("neighbours", "Draws validation images, or other ones, beside the nearest training images.");
+  o->arguments.add_to(command, "other data, labelled or not");
+  command.option("-q,--query", o->query, "image or folder, instead of the validation images");
+  command.option("-n,--count", o->count, "number of query images").range(1, 256);
+  command.option("-k", o->neighbours, "neighbours per query").range(1, 64);
+  command.option("--most", o->most, "training images to search, at most").range(1, 1 << 30);
+  command.option("-o,--out", o->out, "PNG file to write");
+  command.example("vitrail neighbours runs/dino_cifar10-2025-01-31-1 -q photos/ -o neighbours.png");
+  command.action([o] { neighbours(*o); });
 }
 
 }  // namespace vitrail::tools

@@ -1,4 +1,4 @@
-// vitrail pack: any dataset in one HDF5 file.
+// vitrail pack: writes a dataset as one HDF5 file.
 #include "vitrail/data/sources/pack.h"
 
 #include "tools/commands/commands.h"
@@ -25,12 +25,11 @@ struct Options {
   std::vector<std::string> kinds;
 };
 
-/// The parts to pack, in the order train, val, test.
+/// The splits to pack, in the order train, val, test.
 std::vector<std::string> chosen_splits(const Options& o) {
   std::vector<std::string> splits = o.splits;
   if (splits.empty()) splits = o.captions ? data::pair_splits(o.source) : data::dataset_splits(o.source);
-  check<ConfigError>(!splits.empty(), "pack", "{} may hold several parts: say which, as in --split train val",
-                     o.source);
+  check<ConfigError>(!splits.empty(), "pack", "{} may hold several splits; choose with --split train val", o.source);
   std::vector<std::string> chosen;
   for (const std::string split : {"train", "val", "test"})
     if (std::find(splits.begin(), splits.end(), split) != splits.end()) chosen.push_back(split);
@@ -40,7 +39,7 @@ std::vector<std::string> chosen_splits(const Options& o) {
 using Opened = std::vector<std::pair<std::string, std::unique_ptr<data::Dataset>>>;
 using OpenedPairs = std::vector<std::pair<std::string, data::Pairs>>;
 
-/// Images by class and part.
+/// The number of images by class and split.
 std::string count_table(const Opened& parts) {
   Row head{"class"}, total{"all"};
   std::vector<Row> rows;
@@ -59,7 +58,7 @@ std::string count_table(const Opened& parts) {
   return to_table(rows);
 }
 
-/// Images and captions by part.
+/// The number of images and captions by split.
 std::string count_table(const OpenedPairs& parts) {
   Row head{""}, images{"images"}, captions{"captions"}, left_out{"images left out, without a caption"};
   int64_t all_left_out = 0;
@@ -104,26 +103,23 @@ void pack_captioned(const Options& o) {
 
 }  // namespace
 
-void add_pack(CLI::App& app) {
+void add_pack(Program& program) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("pack", "Puts a dataset into one HDF5 file and counts its images.");
+  const Command command = program.command("pack", "Writes a dataset as one HDF5 file and counts its images.");
   command
-      ->add_option(
+      .option(
           "source", o->source,
-          "class folders, tar shards, CIFAR, IDX or HDF5, as data.root of a recipe; with --captions a table or "
-          "archives")
-      ->required();
-  command->add_option("-o,--out", o->out, "HDF5 file to write")->required();
-  command->add_option("--split", o->splits, "parts to pack; without it all that the source has")
-      ->check(CLI::IsMember({"train", "val", "test"}));
-  command->add_flag("--unlabelled", o->unlabelled, "folders are no classes");
-  CLI::Option* captions = command->add_flag("--captions", o->captions, "images with their captions, without classes");
-  command->add_option("--kinds", o->kinds, "kinds of captions to pack; without it all that the source has")
-      ->needs(captions);
-  command->footer(
-      "Example: vitrail pack photos/ -o photos.h5 --split train val\n"
-      "         vitrail pack emoji/ -o emoji.h5 --captions --kinds name short");
-  command->callback([o] { o->captions ? pack_captioned(*o) : pack_labelled(*o); });
+          "class folders, tar shards, CIFAR, IDX or HDF5, as data.root of a recipe; with --captions: a table or tar "
+          "shards")
+      .required();
+  command.option("-o,--out", o->out, "HDF5 file to write").required();
+  command.option("--split", o->splits, "splits to pack; all if not given").choices({"train", "val", "test"});
+  command.flag("--unlabelled", o->unlabelled, "ignore class folders");
+  const Option captions = command.flag("--captions", o->captions, "pack images with captions, without classes");
+  command.option("--kinds", o->kinds, "kinds of captions to pack; all if not given").needs(captions);
+  command.example("vitrail pack photos/ -o photos.h5 --split train val");
+  command.example("vitrail pack emoji/ -o emoji.h5 --captions --kinds name short");
+  command.action([o] { o->captions ? pack_captioned(*o) : pack_labelled(*o); });
 }
 
 }  // namespace vitrail::tools

@@ -1,9 +1,8 @@
-// vitrail pca: patch features as colours: what looks alike to a transformer has one colour.
+// vitrail pca: draws patch features as colours. Patches with similar features have similar colours.
 #include "vitrail/recipes/eval/pca.h"
 
-#include "tools/commands/arguments.h"
 #include "tools/commands/commands.h"
-#include "tools/commands/images.h"
+#include "tools/commands/image_arguments.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/data/draw/contact_sheet.h"
 
@@ -19,7 +18,7 @@ namespace {
 
 using namespace recipes;
 
-/// Each column of x [N, 3] from 0 to 255, where the outermost 2 % at either end are cut off.
+/// Scales each column of x [N, 3] to 0..255. The outermost 2 % at either end are clamped.
 std::vector<uint8_t> to_bytes(const Tensor& x) {
   constexpr double kCut = 0.02;
   const std::vector<double> values = x.to_vector();
@@ -71,14 +70,14 @@ void pca(const ImageArguments& o) {
 
 }  // namespace
 
-void add_pca(CLI::App& app) {
+void add_pca(Program& program) {
   const auto o = std::make_shared<ImageArguments>();
   o->out = "pca.png";
-  CLI::App* command = app.add_subcommand(
-      "pca", "Draws patch features as colours: their three principal components, over all images together.");
-  o->add_to(*command);
-  command->footer("Example: vitrail pca runs/dino_cifar10-2025-01-31-1 photos/ -o pca.png");
-  command->callback([o] { pca(*o); });
+  const Command command = program.command(
+      "pca", "Draws patch features as colours: their first three principal components over all images.");
+  o->add_to(command);
+  command.example("vitrail pca runs/dino_cifar10-2025-01-31-1 photos/ -o pca.png");
+  command.action([o] { pca(*o); });
 }
 
 }  // namespace vitrail::tools

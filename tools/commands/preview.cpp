@@ -1,4 +1,4 @@
-// vitrail preview: what a recipe's augmentations make of its images.
+// vitrail preview: draws the augmented training images of a recipe.
 #include "tools/commands/commands.h"
 #include "vitrail/data/draw/contact_sheet.h"
 #include "vitrail/recipes/build/build_data.h"
@@ -32,16 +32,16 @@ void preview(const Options& o) {
 
 }  // namespace
 
-void add_preview(CLI::App& app) {
+void add_preview(Program& program) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "preview", "Draws training images as the first steps of a recipe see them, with their classes.");
-  command->add_option("recipe", o->recipe, "recipe file")->required();
-  command->add_option("changes", o->changes, "key=value, in place of what the recipe says");
-  command->add_option("-o,--out", o->out, "PNG file to write")->capture_default_str();
-  command->add_option("-n,--count", o->count, "images")->check(CLI::Range(1, 4096))->capture_default_str();
-  command->footer("Example: vitrail preview recipes/vit_digits.yaml data.crop=pad -n 64 -o digits.png");
-  command->callback([o] { preview(*o); });
+  const Command command =
+      program.command("preview", "Draws the training images of a recipe's first steps, augmented, with their classes.");
+  command.option("recipe", o->recipe, "recipe file").required();
+  command.option("changes", o->changes, "key=value, overrides the recipe");
+  command.option("-o,--out", o->out, "PNG file to write");
+  command.option("-n,--count", o->count, "number of images").range(1, 4096);
+  command.example("vitrail preview recipes/vit_digits.yaml data.crop=pad -n 64 -o digits.png");
+  command.action([o] { preview(*o); });
 }
 
 }  // namespace vitrail::tools

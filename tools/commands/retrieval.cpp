@@ -1,7 +1,8 @@
-// vitrail retrieval: what a CLIP run is worth, in numbers and as a sheet of questions and answers.
-#include "tools/commands/arguments.h"
+// vitrail retrieval: evaluates a CLIP run, and draws queries with their nearest images and texts.
 #include "tools/commands/commands.h"
+#include "tools/commands/model_arguments.h"
 #include "tools/commands/table.h"
+#include "tools/commands/terminal_progress.h"
 #include "vitrail/autograd/scope.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/ops.h"
@@ -33,8 +34,8 @@ struct Options {
   bool json = false;
 };
 
-/// Rows of an image with its text and the nearest texts, then as many of a text and the nearest images. A text is
-/// shown above the first image that has it.
+/// Rows of an image query and its nearest texts, then rows of a text query and its nearest images. A text is the
+/// caption of the first image that has it.
 data::Image sheet(TrainedClip& clip, ClipEvalData& data, const Options& o, TerminalProgress& progress) {
   const EvalPairs& pairs = *data.pairs();
   const Tensor images =
@@ -51,7 +52,7 @@ data::Image sheet(TrainedClip& clip, ClipEvalData& data, const Options& o, Termi
   const int64_t all = images.size(0), count = std::min(o.count, all);
   for (const bool from_image : {true, false}) {
     for (int64_t i = 0; i < count; ++i) {
-      const int64_t image = i * all / count;  // spread over the part
+      const int64_t image = i * all / count;  // spread over the split
       const int64_t text = pairs.texts_of[size_t(image)][0];
       add(image, (from_image ? "image: " : "text: ") + text_of(image));
       const Tensor& known = from_image ? texts : images;
@@ -70,7 +71,7 @@ void retrieval(const Options& o) {
   data::BadFiles bad_files = bad_files_policy(clip.settings->data);
   ClipEvalData data(*clip.settings, bad_files);
   check<DataError>(data.pairs() || data.classes(), "retrieval", "{}",
-                   data.notes().empty() ? std::string("there is nothing to evaluate on") : data.notes().front());
+                   data.notes().empty() ? std::string("no data to evaluate on") : data.notes().front());
   TerminalProgress progress;
   const ag::Autocast precision(parse_dtype(clip.settings->precision));
   const Stats stats = evaluate_clip(*clip.model, clip.tokenizer, data, progress.tick("eval"));
@@ -93,19 +94,17 @@ void retrieval(const Options& o) {
 
 }  // namespace
 
-void add_retrieval(CLI::App& app) {
+void add_retrieval(Program& program) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "retrieval", "Evaluates a CLIP run: do images and texts find each other, and how well does it classify?");
-  o->arguments.add_to(*command, "other pairs");
-  command->add_option("-o,--out", o->out, "PNG file for some questions with their answers");
-  command->add_option("-n,--count", o->count, "questions on it, each way")
-      ->check(CLI::Range(1, 64))
-      ->capture_default_str();
-  command->add_option("-k", o->answers, "answers to each")->check(CLI::Range(1, 32))->capture_default_str();
-  command->add_flag("--json", o->json, "for programs");
-  command->footer("Example: vitrail retrieval runs/clip_emoji-2025-01-31-1 -o answers.png");
-  command->callback([o] { retrieval(*o); });
+  const Command command = program.command(
+      "retrieval", "Evaluates a CLIP run: retrieval between images and texts, and zero-shot classification.");
+  o->arguments.add_to(command, "other pairs");
+  command.option("-o,--out", o->out, "PNG file for some queries with their results");
+  command.option("-n,--count", o->count, "queries to draw, in each direction").range(1, 64);
+  command.option("-k", o->answers, "results per query").range(1, 32);
+  command.flag("--json", o->json, "print JSON");
+  command.example("vitrail retrieval runs/clip_emoji-2025-01-31-1 -o answers.png");
+  command.action([o] { retrieval(*o); });
 }
 
 }  // namespace vitrail::tools

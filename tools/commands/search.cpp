@@ -1,6 +1,6 @@
-// vitrail search: the images of an index that are nearest to an image or to a sentence.
+// vitrail search: finds the images of an index that are nearest to images or texts.
 #include "tools/commands/commands.h"
-#include "tools/commands/image_list.h"
+#include "tools/commands/feature_arguments.h"
 #include "tools/commands/table.h"
 #include "vitrail/autograd/scope.h"
 #include "vitrail/core/error.h"
@@ -35,9 +35,9 @@ struct Options {
 };
 
 struct Queries {
-  std::vector<std::string> names;  // images, then sentences
+  std::vector<std::string> names;  // images, then texts
   size_t images = 0;
-  Tensor features;  // of length 1
+  Tensor features;  // with unit norm
 };
 
 Queries queries_of(const Options& o, const OpenModel& model, TerminalProgress& progress) {
@@ -59,7 +59,7 @@ Queries queries_of(const Options& o, const OpenModel& model, TerminalProgress& p
   return result;
 }
 
-/// A row for each query: the image that asks (of a sentence a white field), then what was found.
+/// One row per query: its image (a white one for a text), then the images found.
 data::Image sheet(const Queries& queries, const NamedFeatures& index, const Tensor& found) {
   const int64_t k = found.size(1);
   const auto places = found.span<int64_t>();
@@ -107,7 +107,7 @@ void search(Options o) {
   TerminalProgress progress;
   const Queries queries = queries_of(o, model, progress);
   check<ConfigError>(queries.features.size(1) == index.features.size(1), "search",
-                     "{} has features of {} numbers, {} makes {}: it was built with {}", o.index,
+                     "{} has {} numbers per feature, but {} makes {}; the index was made with {}", o.index,
                      index.features.size(1), o.arguments.model, queries.features.size(1), index.model);
   const Tensor known = core::l2_normalize(index.features).y;
   const int64_t k = std::min(o.count, known.size(0));
@@ -115,26 +115,24 @@ void search(Options o) {
   print(o, queries, index, best);
   if (o.out.empty()) return;
   data::write_png(o.out, sheet(queries, index, best.indices));
-  if (!o.json) fmt::print("{}: the questions and what was found\n", o.out);
+  if (!o.json) fmt::print("{}: the queries and the images found\n", o.out);
 }
 
 }  // namespace
 
-void add_search(CLI::App& app) {
+void add_search(Program& program) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "search", "Finds the images of an index that are nearest to images, or with a CLIP to sentences.");
-  command->add_option("index", o->index, "HDF5 file that vitrail features made")->required()->check(CLI::ExistingFile);
-  o->arguments.add_to(*command);
-  command->get_option("--model")->required(false)->description("other than the one that made the index");
-  command->add_option("-t,--text", o->texts, "sentences that ask");
-  command->add_option("-k,--count", o->count, "images to find for each")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  command->add_option("-o,--out", o->out, "PNG file to draw what was found on");
-  command->add_flag("--json", o->json, "for programs");
-  command->footer("Example: vitrail search photos.h5 --text \"a dog on the beach\" -o found.png");
-  command->callback([o] { search(*o); });
+  const Command command =
+      program.command("search", "Finds the images of an index that are nearest to images or, with a CLIP, to texts.");
+  command.option("index", o->index, "HDF5 file from vitrail features").required().existing_file();
+  command.option("-m,--model", o->arguments.model, "model for the queries, if not the one that made the index");
+  o->arguments.add_images_to(command);
+  command.option("-t,--text", o->texts, "texts to search for");
+  command.option("-k,--count", o->count, "images to find per query").range(1, 1000);
+  command.option("-o,--out", o->out, "PNG file for a drawing of the results");
+  command.flag("--json", o->json, "print JSON");
+  command.example("vitrail search photos.h5 --text \"a dog on the beach\" -o found.png");
+  command.action([o] { search(*o); });
 }
 
 }  // namespace vitrail::tools

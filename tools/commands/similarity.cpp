@@ -1,6 +1,6 @@
-// vitrail similarity: how alike images are.
+// vitrail similarity: how similar images are.
 #include "tools/commands/commands.h"
-#include "tools/commands/image_list.h"
+#include "tools/commands/feature_arguments.h"
 #include "tools/commands/table.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/recipes/config/json_text.h"
@@ -51,13 +51,13 @@ void similarity(const Options& o) {
 
 }  // namespace
 
-void add_similarity(CLI::App& app) {
+void add_similarity(Program& program) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("similarity", "Prints the cosines of the features of images, each with each.");
-  o->arguments.add_to(*command);
-  command->add_flag("--json", o->json, "for programs");
-  command->footer("Example: vitrail similarity --model dinov2-base/ a.jpg b.jpg c.jpg");
-  command->callback([o] { similarity(*o); });
+  const Command command = program.command("similarity", "Prints the cosine similarity of each pair of images.");
+  o->arguments.add_to(command);
+  command.flag("--json", o->json, "print one JSON object");
+  command.example("vitrail similarity --model dinov2-base/ a.jpg b.jpg c.jpg");
+  command.action([o] { similarity(*o); });
 }
 
 }  // namespace vitrail::tools

@@ -1,4 +1,4 @@
-// vitrail summary: the layers of a model, and what it costs.
+// vitrail summary: the layers of a model and its cost.
 #include "tools/commands/commands.h"
 #include "vitrail/core/error.h"
 #include "vitrail/recipes/build/build_data.h"
@@ -7,6 +7,8 @@
 #include "vitrail/recipes/config/suggest.h"
 #include "vitrail/recipes/models/trained_model.h"
 #include "vitrail/recipes/run/registry.h"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -28,14 +30,12 @@ struct Options {
   std::optional<int64_t> classes;
 };
 
-/// The supervised method's defaults with a published model.
+/// The defaults of the supervised method, with a published architecture.
 std::unique_ptr<RecipeConfig> settings_of_architecture(const Options& o) {
   const std::vector<std::string> known = architectures();
-  std::string all;
-  for (const std::string& name : known) all += (all.empty() ? "" : ", ") + name;
   check<ConfigError>(std::find(known.begin(), known.end(), o.model) != known.end(), "summary",
-                     "'{}' is neither a file nor a published model{}; those are {}", o.model,
-                     did_you_mean(o.model, known), all);
+                     "'{}' is neither a file nor a published model{}; published models: {}", o.model,
+                     did_you_mean(o.model, known), fmt::join(known, ", "));
   auto settings = method_config("supervised");
   Config config(*settings);
   config.set("model.arch=" + o.model);
@@ -74,20 +74,20 @@ void summary(const Options& o) {
 
 }  // namespace
 
-void add_summary(CLI::App& app) {
+void add_summary(Program& program) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("summary", "Prints a model layer by layer: output shape, parameters, cost of one image.");
+  const Command command =
+      program.command("summary", "Prints a model layer by layer: output shape, parameters and cost per image.");
   command
-      ->add_option(
-          "model", o->model,
-          "architecture (vit_small), recipe file, run or checkpoint, folder or .safetensors of a published model")
-      ->required();
-  command->add_option("changes", o->changes, "key=value, in place of what the recipe says");
-  command->add_option("--classes", o->classes, "outputs of the classifier, in place of the data's")
-      ->check(CLI::Range(1, 1 << 24));
-  command->footer("Example: vitrail summary vit_small data.img_size=384");
-  command->callback([o] { summary(*o); });
+      .option("model", o->model,
+              "architecture (vit_small), recipe file, folder of a run, checkpoint, folder of a published model, or "
+              ".safetensors file")
+      .required();
+  command.option("changes", o->changes, "key=value, overrides the recipe");
+  command.option("--classes", o->classes, "outputs of the classifier, overrides the number of classes in the data")
+      .range(1, 1 << 24);
+  command.example("vitrail summary vit_small data.img_size=384");
+  command.action([o] { summary(*o); });
 }
 
 }  // namespace vitrail::tools

@@ -9,7 +9,7 @@ namespace vitrail::tools {
 
 using Row = std::vector<std::string>;
 
-/// Rows of as many cells each: the first column to the left, the others to the right.
+/// All rows have the same number of cells. The first column is aligned left, the others right.
 inline std::string to_table(const std::vector<Row>& rows) {
   std::vector<size_t> widths;
   for (const Row& row : rows) {

@@ -1,4 +1,4 @@
-// vitrail tokenizer: a vocabulary learned from captions.
+// vitrail tokenizer: learns a vocabulary from captions.
 #include "tools/commands/commands.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/sources/caption_table.h"
@@ -38,17 +38,16 @@ void train(const Options& o) {
 
 }  // namespace
 
-void add_tokenizer(CLI::App& app) {
+void add_tokenizer(Program& program) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("tokenizer", "Learns a vocabulary (merges.txt, vocab.json) from captions.");
-  command->add_option("sources", o->sources, "tables with a column caption, or plain text, a caption a line")
-      ->required();
-  command->add_option("-o,--out", o->out, "folder to write")->required();
-  command->add_option("--size", o->size, "symbols in all; 514 are bytes, start and end of text")->capture_default_str();
-  command->add_option("--min-count", o->min_count, "a pair that occurs less often is not joined")
-      ->capture_default_str();
-  command->footer("Example: vitrail tokenizer captions.tsv --size 4096 -o vocab/");
-  command->callback([o] { train(*o); });
+  const Command command = program.command("tokenizer", "Learns a vocabulary (merges.txt, vocab.json) from captions.");
+  command.option("sources", o->sources, "tables with a column `caption`, or plain text with one caption per line")
+      .required();
+  command.option("-o,--out", o->out, "folder to write").required();
+  command.option("--size", o->size, "symbols in all, with the 514 for bytes, start and end of text");
+  command.option("--min-count", o->min_count, "do not join a pair that occurs less often");
+  command.example("vitrail tokenizer captions.tsv --size 4096 -o vocab/");
+  command.action([o] { train(*o); });
 }
 
 }  // namespace vitrail::tools

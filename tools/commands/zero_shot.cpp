@@ -1,6 +1,6 @@
-// vitrail zero-shot: which of some sentences fits an image.
+// vitrail zero-shot: which of some texts fits an image best.
 #include "tools/commands/commands.h"
-#include "tools/commands/image_list.h"
+#include "tools/commands/feature_arguments.h"
 #include "tools/commands/table.h"
 #include "vitrail/autograd/scope.h"
 #include "vitrail/core/error.h"
@@ -33,7 +33,7 @@ std::vector<std::string> names_of(const Options& o) {
   std::vector<std::string> names = o.labels;
   if (!o.names.empty())
     for (std::string& line : data::read_lines(o.names)) names.push_back(std::move(line));
-  check<ConfigError>(!names.empty(), "zero-shot", "no classes: give sentences with --labels, or a file with --names");
+  check<ConfigError>(!names.empty(), "zero-shot", "no classes: give texts with --labels, or a file with --names");
   return names;
 }
 
@@ -75,18 +75,18 @@ void zero_shot(const Options& o) {
 
 }  // namespace
 
-void add_zero_shot(CLI::App& app) {
+void add_zero_shot(Program& program) {
   const auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("zero-shot", "Says which of some sentences fits an image, and how surely.");
-  o->arguments.add_to(*command);
-  command->add_option("--labels", o->labels, "sentences or names to choose from");
-  command->add_option("--names", o->names, "file with one on each line")->check(CLI::ExistingFile);
-  command->add_option("--templates", o->templates, "file with a prompt on each line, {} for the name")
-      ->check(CLI::ExistingFile);
-  command->add_option("-k,--top", o->top, "how many to show")->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_flag("--json", o->json, "for programs");
-  command->footer("Example: vitrail zero-shot dog.jpg --model clip/ --labels \"a dog\" \"a cat\" \"a diagram\"");
-  command->callback([o] { zero_shot(*o); });
+  const Command command =
+      program.command("zero-shot", "Classifies images by the texts that fit them best, with probabilities.");
+  o->arguments.add_to(command);
+  command.option("--labels", o->labels, "texts or class names to choose from");
+  command.option("--names", o->names, "file with one label per line").existing_file();
+  command.option("--templates", o->templates, "file with one prompt per line, with {} for the label").existing_file();
+  command.option("-k,--top", o->top, "labels to show per image").positive();
+  command.flag("--json", o->json, "print JSON");
+  command.example("vitrail zero-shot dog.jpg --model clip/ --labels \"a dog\" \"a cat\" \"a diagram\"");
+  command.action([o] { zero_shot(*o); });
 }
 
 }  // namespace vitrail::tools

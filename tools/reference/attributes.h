@@ -18,9 +18,9 @@ class Attributes {
   double operator()(const char* name, double otherwise) const { return has(name) ? (*this)(name) : otherwise; }
   int64_t integer(const char* name, int64_t otherwise) const { return int64_t((*this)(name, double(otherwise))); }
   std::vector<double> numbers(const char* name) const { return file_.attribute<std::vector<double>>(path_, name); }
-  /// Empty if there is none.
+  /// Empty if the attribute does not exist.
   std::string text(const char* name) const { return has(name) ? file_.attribute<std::string>(path_, name) : ""; }
-  /// The lines of a text: a list of names.
+  /// The lines of a text attribute, e.g. a list of names.
   std::vector<std::string> lines(const char* name) const {
     std::istringstream in(text(name));
     std::vector<std::string> result;

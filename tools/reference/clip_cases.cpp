@@ -25,7 +25,7 @@ using hdf5::Reader;
 
 using PairLoss = Var (*)(const Var& logits);
 
-/// A loss of features, temperature and, for SigLIP, bias, and its gradient by them.
+/// A loss and its gradient with respect to features, temperature and, for SigLIP, bias.
 template <PairLoss loss_of>
 Outcome run_pair_loss(const Reader& file, const std::string& path, DType dtype) {
   ag::Tape tape;
@@ -76,11 +76,11 @@ nn::ClipConfig config_of(const Attributes& a, const TensorMap& params) {
   return c;
 }
 
-/// What is added to all keys cancels in the softmax: in f32 the gradient of these biases is noise, and so is where
-/// Adam takes them.
+/// A bias added to all keys cancels in the softmax. In f32 its gradient is rounding noise, and so are its Adam
+/// steps.
 bool has_key_bias(const std::string& name) { return name.ends_with("in_proj_bias"); }
 
-/// One run of training as open_clip's loop does it, from the parameters and batches of a case.
+/// A training run as in open_clip's loop, from the parameters and batches of a case.
 class Training {
  public:
   Training(const Reader& file, const std::string& path, DType dtype)
@@ -107,7 +107,7 @@ class Training {
                                  .warmup = {a_("warmup_steps", 0), 0, optim::Ends::last}}(double(step));
   }
 
-  /// Forward and backward of one step; gradients are in the model. Returns the loss.
+  /// Forward and backward pass of one step. Leaves the gradients in the model and returns the loss.
   double sweep(int64_t step) {
     if (accum() == 1) {
       ag::Tape tape;
@@ -120,7 +120,7 @@ class Training {
         {[&](int64_t i) { return model_.encode_image(images(first + i)); },
          [&](int64_t i) { return model_.encode_text(tokens(first + i)); }},
         accum(), [&](const std::vector<Var>& f) { return nn::contrastive_loss(model_.logits(f[0], f[1])); });
-    // open_clip goes back through the whole loss once a slice, and so counts its temperature as often.
+    // open_clip runs backward through the whole loss once per slice, so it adds the temperature's gradient each time.
     core::scale_(model_.logit_scale.grad(), double(accum()));
     return loss.item();
   }
@@ -134,7 +134,7 @@ class Training {
     return norm;
   }
 
-  /// Gradients, or values, under the names of the file.
+  /// Gradients or values, under the names in the file.
   TensorMap gradients() const {
     TensorMap map;
     for (const ag::Parameter* p : model_.parameters())
@@ -144,7 +144,7 @@ class Training {
   TensorMap values() const { return nn::to_openai_clip(nn::state(model_)); }
 
  private:
-  /// The rule that the file names: OpenAI's model has its positions decayed, open_clip's own has not.
+  /// The weight decay rule that the file names: OpenAI's model decays its position table, open_clip's does not.
   std::vector<optim::ParamGroup> groups() {
     const std::vector<std::string> exempt = a_.lines("no_decay");
     const bool positions = std::find(exempt.begin(), exempt.end(), "positional_embedding") != exempt.end();
@@ -161,7 +161,7 @@ class Training {
   optim::AdamW optimizer_;
 };
 
-/// A dataset beside its f64 twin; the name of the one to compare with.
+/// The name of the dataset to compare with: the f32 one or its f64 twin.
 std::string expected_path(const Reader& file, const std::string& path, const std::string& group,
                           const std::string& name, DType dtype) {
   const std::string f64 = path + "/" + group + "_f64/" + name;
@@ -172,7 +172,7 @@ void add_absolute(Outcome& outcome, const Tensor& got, const Tensor& expected, d
   outcome.add(max_difference(got, expected), tolerance);
 }
 
-/// The first batch before any step.
+/// The first batch, before any step.
 void check_first_step(Training& run, const Reader& file, const std::string& path, DType dtype, Outcome& outcome) {
   ag::Tape tape;
   const Var image = run.model().encode_image(run.images(0)), text = run.model().encode_text(run.tokens(0));

@@ -73,7 +73,7 @@ Outcome run_grayscale1(const Reader& file, const std::string& path, DType) {
   return outcome;
 }
 
-/// DINO's view: crop, flip, jitter in the file's order, grey, blur, solarize; a flag of 0 leaves its operation out.
+/// DINO's view: crop, flip, jitter in the file's order, grey, blur, solarize. A flag of 0 skips its operation.
 Image chain(const Image& image, const Attributes& a) {
   const data::Box box{a.integer("top", 0), a.integer("left", 0), a.integer("height", 0), a.integer("width", 0)};
   const int64_t size = a.integer("size", 0);

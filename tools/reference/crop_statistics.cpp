@@ -47,7 +47,7 @@ CropMoments draw(const data::RandomResizedCrop& crop, data::ImageSize size) {
   return m;
 }
 
-/// The file has -1 where a fraction is not defined because the box always fills the side.
+/// The file has -1 for a fraction that is undefined because the box always fills the side.
 void compare(const Moments& got, const Attributes& expected, const std::string& name, Outcome& outcome) {
   const double mean = expected((name + "_mean").c_str()), deviation = expected((name + "_std").c_str());
   if (deviation < 0 || got.empty()) return outcome.add(deviation < 0 && got.empty() ? 0 : 2, 1);

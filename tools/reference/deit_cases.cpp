@@ -31,7 +31,7 @@ Var distillation_loss(const Var& logits, const Var& logits_dist, const TensorMap
   return base * (1 - a("alpha")) + distilled * a("alpha");
 }
 
-/// losses.h5: the loss by itself.
+/// losses.h5: the loss alone.
 Outcome run_loss(const Reader& file, const std::string& path, DType dtype) {
   const TensorMap inputs = read_group(file, path + "/inputs", dtype);
   ag::Tape tape;
@@ -46,7 +46,7 @@ Outcome run_loss(const Reader& file, const std::string& path, DType dtype) {
   return outcome;
 }
 
-/// The case that says what size the model has: all cases of a file have the same one.
+/// The case with the attributes of the model, which all cases of a file share.
 std::string case_with_sizes(const Reader& file, const std::string& path) {
   if (file.has_attribute(path, "embed_dim")) return path;
   for (const std::string& other : file.names(""))
@@ -70,7 +70,7 @@ nn::VitConfig config_of(const Reader& file, const std::string& path) {
   return c;
 }
 
-/// One forward and backward pass, and the logits in evaluation.
+/// One forward and backward pass, and the logits in evaluation mode.
 Outcome run_distilled(const Reader& file, const std::string& path, DType dtype) {
   const Attributes a(file, path);
   const TensorMap inputs = read_group(file, path + "/inputs", dtype);

@@ -25,7 +25,7 @@ optim::PolynomialSchedule teacher_temp_of(const Attributes& a) {
           .warmup = {a("warmup_teacher_temp_epochs"), a("warmup_teacher_temp"), optim::Ends::both}};
 }
 
-/// Calls of one loss one after the other: inputs student_i, teacher_i at epochs[i].
+/// Successive calls of one loss: inputs student_i and teacher_i at epochs[i].
 Outcome run_loss(const Reader& file, const std::string& path, DType dtype) {
   const Attributes a(file, path);
   const TensorMap inputs = read_group(file, path + "/inputs", dtype);
@@ -122,7 +122,7 @@ std::vector<Tensor> crops_of(const TensorMap& inputs, int64_t step) {
   return crops;
 }
 
-/// The gradient of the first step, before it is clipped.
+/// The gradient of the first step, before clipping.
 TensorMap first_gradient(recipes::DinoStep& dino, const std::vector<Tensor>& crops, double teacher_temp) {
   const Tensor targets = dino.center.targets(dino.teacher(std::span(crops).first(1)).value(), teacher_temp);
   ag::Tape tape;
@@ -135,7 +135,7 @@ TensorMap first_gradient(recipes::DinoStep& dino, const std::vector<Tensor>& cro
   return grads;
 }
 
-/// The norms of the parameters named, in that order, as a row of an output.
+/// The norms of the named parameters, in that order: one row of an output.
 std::vector<double> norms_of(const nn::ModuleBase& model, const std::vector<std::string>& order) {
   std::vector<double> norms;
   norms.reserve(order.size());
@@ -179,8 +179,8 @@ Outcome run_trajectory(const Reader& file, const std::string& path, DType dtype)
     const std::vector<Tensor> crops = crops_of(inputs, step);
     const int64_t epoch = step / a.integer("niter_per_ep", 1);
     const std::string suffix = "_output_" + std::to_string(step);
-    // Scores of later steps come from weights with Adam's noise: the official f32 run is 4e-5 off its own f64 run
-    // there.
+    // Scores of later steps come from weights with Adam's noise. There the official f32 run is 4e-5 off the official
+    // f64 run.
     const bool scores = (step == 0 || dtype == DType::f64) && file.contains(outputs + "student" + suffix);
     if (scores) outcome.add(relative_error(dino.student(crops).value(), read("student" + suffix)), kForward.of(dtype));
     const auto result =

@@ -1,4 +1,4 @@
-// The error measure of the reference files: the largest difference, relative to the size of the tensor.
+// The error measure of the reference files: the largest difference, relative to the largest value.
 #pragma once
 
 #include "vitrail/core/tensor.h"
@@ -9,7 +9,7 @@
 
 namespace vitrail::reference {
 
-/// max|t|, 0 for an empty tensor.
+/// max|t|; 0 for an empty tensor.
 inline double max_magnitude(const Tensor& t) {
   double largest = 0;
   for (double v : t.to_vector()) largest = std::max(largest, std::abs(v));
@@ -28,7 +28,7 @@ inline double max_difference(const Tensor& a, const Tensor& b) {
   return worst;
 }
 
-/// max|a - b| / (max|b| + 0.001 group_max), where group_max is the largest |value| of the tensors that belong together
+/// max|a - b| / (max|b| + 0.001 group_max), where group_max is the largest |value| in the group of tensors
 /// (max|b| if not given).
 inline double relative_error(const Tensor& a, const Tensor& b, double group_max = 0) {
   const double largest = max_magnitude(b);

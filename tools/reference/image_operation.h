@@ -1,5 +1,5 @@
-// Image operations of the reference files: a dataset is the expected image, its attributes name the input and hold the
-// parameters.
+// Image operations of the reference files. A dataset holds the expected image; its attributes name the input image and
+// hold the parameters.
 #pragma once
 
 #include "tools/reference/attributes.h"
@@ -27,7 +27,7 @@ inline Tensor to_tensor(const data::Image& image) {
 
 inline data::Filter filter_of(const Attributes& a) { return data::parse_filter(a.text("resample")); }
 
-/// An operation on the image that the attribute names; every byte must be equal.
+/// Runs an operation on the image that the attribute names. Every byte must be equal.
 template <data::Image operation(const data::Image&, const Attributes&)>
 Outcome run_image(const hdf5::Reader& file, const std::string& path, DType) {
   const Attributes a(file, path);

@@ -10,13 +10,13 @@ namespace vitrail::reference {
 
 namespace {
 
-/// Percent of places before n.
+/// The percentage of places below n.
 double accuracy(const std::vector<int64_t>& places, int64_t n) {
   const auto right = std::count_if(places.begin(), places.end(), [n](int64_t place) { return place < n; });
   return 100 * double(right) / double(places.size());
 }
 
-/// Votes, top-1, and top-5 within the range that classes without a vote leave open.
+/// Votes and top-1; top-5 within a range, because classes without a vote may come in any order.
 Outcome run_knn(const hdf5::Reader& file, const std::string& path, DType dtype) {
   const Attributes a(file, path);
   const TensorMap inputs = read_group(file, path + "/inputs", dtype);

@@ -22,7 +22,7 @@ Var soft_cross_entropy(const Var& logits, const TensorMap& inputs, const Attribu
   return ag::soft_cross_entropy(logits, inputs.at("targets"));
 }
 
-/// timm's binary cross entropy: targets above the threshold, if there is one, count as 1 and others as 0.
+/// timm's binary cross entropy. With a threshold, targets above it count as 1 and others as 0.
 Var binary_cross_entropy(const Var& logits, const TensorMap& inputs, const Attributes& a) {
   Tensor target = inputs.at("targets").clone();
   if (a.has("target_threshold")) {

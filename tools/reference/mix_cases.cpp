@@ -13,14 +13,14 @@ using hdf5::Reader;
 
 constexpr double kFloatImage = 1e-6;  // absolute
 
-/// Corners of the file, yl, yh, xl, xh, as a box.
+/// The corners in the file, yl, yh, xl, xh, as a box.
 data::Box box_of(std::span<const int64_t> corners) {
   return {corners[0], corners[2], corners[1] - corners[0], corners[3] - corners[2]};
 }
 
 // ---- random erasing -------------------------------------------------------------------------------------------------
 
-/// Sides from the drawn areas and aspect ratios, then the image with the file's values in the file's rectangles.
+/// The sides from the drawn areas and aspect ratios, then the image with the file's values in its rectangles.
 Outcome run_erasing(const Reader& file, const std::string& path, DType) {
   const Attributes a(file, path);
   const Tensor image = file.read(path + "/inputs/image").clone();  // [3, H, W]
@@ -57,7 +57,7 @@ Outcome run_boxes(const Reader& file, const std::string& path, DType) {
   return outcome;
 }
 
-/// The lambda that is left for the clipped box. Rows: drawn, corrected.
+/// Lambda, corrected for the clipped box. Rows: drawn, corrected.
 Outcome run_corrected_lambda(const Reader& file, const std::string& path, DType) {
   const Tensor rows = file.read("rand_bbox/boxes"), lambdas = file.read(path);
   Outcome outcome;
@@ -69,7 +69,7 @@ Outcome run_corrected_lambda(const Reader& file, const std::string& path, DType)
   return outcome;
 }
 
-/// The batch mode has its one mix in attributes, the others have a mix of each pair or sample in the inputs.
+/// In batch mode the attributes hold the one mix; otherwise the inputs hold a mix per pair or sample.
 data::Mixup::Params mixes_of(const Reader& file, const std::string& path, int64_t batch) {
   const Attributes a(file, path);
   if (!a.has("mode")) {

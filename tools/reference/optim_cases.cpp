@@ -122,7 +122,7 @@ std::unique_ptr<optim::Optimizer> make_optimizer(std::string_view name, const At
                   .beta1 = a("beta1"), .beta2 = a("beta2"), .eps = a("eps"), .max_grad_norm = a("max_grad_norm", 0)});
 }
 
-/// The optimizer's path under the gradients of the file.
+/// The parameters after each step with the gradients of the file.
 Outcome run_optimizer(const Reader& file, const std::string& path, DType dtype) {
   const Attributes a(file, path);
   const Parameters parameters(file, path, dtype);

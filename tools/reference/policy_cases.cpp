@@ -30,7 +30,7 @@ Outcome run_levels(const Reader& file, const std::string& path, DType) {
   return outcome;
 }
 
-/// What the configuration that the group is named after means.
+/// The meaning of the configuration in the group's name.
 Outcome run_config(const Reader& file, const std::string& path, DType) {
   const Attributes a(file, path);
   const data::RandAugment augment(data::parse_rand_augment(last_part(path)));

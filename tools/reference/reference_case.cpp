@@ -15,8 +15,8 @@ TensorMap read_group(const hdf5::Reader& file, const std::string& path, DType dt
 }
 
 void Outcome::add(double error, double tolerance) {
-  failed_ = failed_ || !(error <= tolerance);  // also for NaN, after which no ratio can be compared
-  // Whether error / tolerance is the larger ratio; tolerances may be 0.
+  failed_ = failed_ || !(error <= tolerance);  // true for NaN too, with which no ratio can be compared
+  // Compares the ratios error / tolerance without a division: tolerances may be 0.
   const double now = error * tolerance_, before = worst_ * tolerance;
   if (compared_ && (now < before || (now == before && error <= worst_))) return;
   compared_ = true;
@@ -46,8 +46,8 @@ void Outcome::compare_group(const TensorMap& got, const hdf5::Reader& file, cons
 
 namespace {
 
-/// Whether a group is a case as a whole. Statistics of draws come with the first ones; what is empty has only
-/// attributes.
+/// Whether a whole group is one case. A group with statistics of draws also has the first draws; an empty group has
+/// only attributes.
 bool is_case(const hdf5::Reader& file, const std::string& group) {
   if (file.names(group).empty()) return true;
   for (const char* name : {"inputs", "outputs", "params", "first_20_draws"})
@@ -55,7 +55,7 @@ bool is_case(const hdf5::Reader& file, const std::string& group) {
   return false;
 }
 
-/// Appends the paths of the cases in and below a group. "images" holds the inputs of image operations.
+/// Appends the paths of the cases in and below a group. Skips "images", the inputs of image operations.
 void find_cases(const hdf5::Reader& file, const std::string& path, std::vector<std::string>& cases) {
   const auto below = [&](const std::string& name) { return path.empty() ? name : path + "/" + name; };
   if (!path.empty() && (!file.is_group(path) || is_case(file, path))) {

@@ -1,6 +1,6 @@
-// Cases of the reference files: each computes what a file expects and says how far off it is. One source for each kind
-// of file finds its cases by their layout and reads every size and hyper-parameter from the file. The tests and
-// check_reference use the same functions.
+// Cases of the reference files. A case computes the values that a file expects, and measures the error. Each kind of
+// file has one source, which finds the cases by their layout and reads all sizes and hyper-parameters from the file.
+// The tests and check_reference share these functions.
 #pragma once
 
 #include "vitrail/core/io/hdf5.h"
@@ -13,25 +13,25 @@
 
 namespace vitrail::reference {
 
-/// What an error may be, by the type computed in. See tests/reference/README.md.
+/// The largest error that passes, by the type of the computation. See tests/reference/README.md.
 struct Tolerance {
   double f32, f64;
   double of(DType dtype) const { return dtype == DType::f64 ? f64 : f32; }
 };
 inline constexpr Tolerance kForward{1e-5, 1e-11};    // outputs, losses, clipping, averaging, an optimizer's path
-inline constexpr Tolerance kGradients{3e-5, 1e-10};  // by inputs or parameters
+inline constexpr Tolerance kGradients{3e-5, 1e-10};  // with respect to inputs or parameters
 inline constexpr Tolerance kSchedule{1e-12, 1e-12};  // always computed in f64
 
-/// All datasets of a group, floating ones in dtype.
+/// All datasets of a group. Floating-point ones are converted to dtype.
 TensorMap read_group(const hdf5::Reader& file, const std::string& path, DType dtype);
 
-/// Of all errors of a case the one that is worst for its tolerance.
+/// The error of a case that is largest relative to its tolerance.
 class Outcome {
  public:
   void add(double error, double tolerance);
-  /// Each tensor of the group at path, relative to the group. f64 is compared with path_f64, f32 with both where the
-  /// file has both; a file without path_f64 is compared at the f32 tolerance. In f32, names ending in noise are left
-  /// out.
+  /// Compares each tensor of the group at path. An f64 result is compared with path_f64, an f32 result with path and,
+  /// if the file has it, path_f64. Without path_f64 the tolerance is the one for f32. In f32, names that end in `noise`
+  /// are skipped.
   void compare(const TensorMap& got, const hdf5::Reader& file, const std::string& path, DType dtype,
                Tolerance tolerance, std::string_view noise = {});
 
@@ -48,18 +48,18 @@ class Outcome {
   double tolerance_ = 0;
 };
 
-/// Computes the case at path. Throws Error if the file is not laid out as its attributes promise.
+/// Computes the case at path. Throws Error if the layout of the file does not match its attributes.
 using RunCase = std::function<Outcome(const hdf5::Reader& file, const std::string& path, DType dtype)>;
 
 struct ReferenceCase {
   std::string path;  // "optimizers/adamw"
-  RunCase run;       // empty: nothing here can compute it
+  RunCase run;       // empty if the case is of an unknown kind
 };
 
-/// The cases of a file, by path: the groups with inputs, outputs, params or draws, and the datasets outside of these.
+/// The cases of a file, by path: each group with inputs, outputs, params or draws, and each dataset outside of them.
 std::vector<ReferenceCase> reference_cases(const hdf5::Reader& file);
 
-/// How to compute the cases whose paths begin with a prefix; the longest prefix counts.
+/// Computes the cases whose paths begin with a prefix. The longest matching prefix counts.
 struct CaseKind {
   std::string prefix;
   RunCase run;

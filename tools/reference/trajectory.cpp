@@ -11,7 +11,7 @@ namespace {
 
 constexpr double kParameters = 2e-6;  // absolute, in f32: 99.9 % of all coordinates
 
-/// Rows of a bias added to all keys: it cancels in the softmax, so that its gradient is rounding.
+/// A bias added to all keys cancels in the softmax, so its gradient is only rounding noise.
 bool is_key_bias(const std::string& name, int64_t row, int64_t rows) {
   return name.ends_with("attn.qkv.bias") && row >= rows / 3 && row < 2 * rows / 3;
 }

@@ -23,7 +23,7 @@ using hdf5::Reader;
 
 // ---- names ----------------------------------------------------------------------------------------------------------
 
-/// Our name of a parameter of torchvision's, DINOv2's or timm's model.
+/// Our name for a parameter of torchvision, DINOv2 or timm.
 std::string our_name(std::string name) {
   constexpr std::pair<std::string_view, std::string_view> kNames[] = {
       {"encoder.layers.encoder_layer_", "blocks."},
@@ -66,7 +66,7 @@ TensorMap to_ours(const TensorMap& theirs) {
   return ours;
 }
 
-/// What was computed for one of our parameters, as the file's `name` has it.
+/// The value computed for one of our parameters, in the form of the file's `name`.
 Tensor to_theirs(const Tensor& t, const std::string& name) {
   const int64_t rows = t.rank() > 0 ? t.size(0) : 0;
   if (is_gate(name)) return t.slice(0, 0, rows / 2);
@@ -81,7 +81,7 @@ nn::PosEmbed pos_embed_kind(int64_t rows, int64_t patches, int64_t registers) {
   return registers > 0 && rows > patches + 1 ? nn::PosEmbed::all_tokens : nn::PosEmbed::cls_and_patches;
 }
 
-/// Sizes from the attributes, options from which parameters there are.
+/// Takes sizes from the attributes, and options from the names of the parameters.
 nn::VitConfig config_of(const Attributes& a, const std::string& path, const TensorMap& params) {
   const auto has = [&](const char* name) { return params.contains(name); };
   nn::VitConfig c;
@@ -116,7 +116,7 @@ Tensor patches_of(const nn::VisionTransformer& model, const Tensor& tokens) {
   return tokens.slice(1, model.prefix_tokens(), tokens.size(1));
 }
 
-/// Outputs that need no gradient, of all the kinds that a file may expect.
+/// All kinds of outputs without gradient that a file may expect.
 void add_inner_outputs(nn::VisionTransformer& model, const Tensor& images, const Tensor& masks, TensorMap& got) {
   const nn::VitConfig& c = model.config;
   got["prenorm"] = model.forward_blocks(images, masks).value();
@@ -168,7 +168,7 @@ Outcome run_vit(const Reader& file, const std::string& path, DType dtype) {
 
   Outcome outcome;
   outcome.compare(got, file, path + "/outputs", dtype, kForward);
-  // A bias added to all keys cancels in the softmax: its gradient is rounding.
+  // A bias added to all keys cancels in the softmax, so its gradient is rounding noise.
   outcome.compare(grads, file, path + "/grads", dtype, kGradients, "k_norm.bias");
   if (file.contains(path + "/input_grads"))
     outcome.compare({{"images", tape.grad(images)}}, file, path + "/input_grads", dtype, kGradients);
@@ -182,7 +182,7 @@ Grid square(int64_t rows) {
   return {side, side};
 }
 
-/// inputs/pos_embed for the grids that the attributes of each output name.
+/// Resizes inputs/pos_embed to the grid in the attributes of each output.
 Outcome run_positions(const Reader& file, const std::string& path, DType dtype) {
   const Tensor table = read_group(file, path + "/inputs", dtype).at("pos_embed");  // [1, P + N, C]
   TensorMap got;
@@ -210,7 +210,7 @@ Outcome run_positions(const Reader& file, const std::string& path, DType dtype) 
   return outcome;
 }
 
-/// DINOv2's gated feed-forward by itself, with loss = sum(y w).
+/// DINOv2's gated feed-forward alone, with loss = sum(y w).
 Outcome run_swiglu(const Reader& file, const std::string& path, DType dtype) {
   const TensorMap inputs = read_group(file, path + "/inputs", dtype);
   TensorMap params;
@@ -237,7 +237,7 @@ Outcome run_swiglu(const Reader& file, const std::string& path, DType dtype) {
 
 // ---- drop path ------------------------------------------------------------------------------------------------------
 
-/// Which sample is dropped is drawn, so each goes alone through a layer whose draw is the one that the file expects.
+/// The dropped samples are random. So each sample goes alone through a layer whose draw is the expected one.
 Outcome run_drop_path(const Reader& file, const std::string& path, DType dtype) {
   const TensorMap inputs = read_group(file, path + "/inputs", dtype);
   const Tensor &x = inputs.at("x"), &dy = inputs.at("dy");

@@ -1,11 +1,10 @@
-// The images and the model that a command was given, and their features.
+// The arguments of commands that compute features of images: a model and images.
 #pragma once
 
-#include "tools/commands/arguments.h"
+#include "tools/command_line.h"
+#include "tools/commands/terminal_progress.h"
 #include "vitrail/data/sources/dataset.h"
 #include "vitrail/recipes/models/open_model.h"
-
-#include <CLI/CLI.hpp>
 
 #include <memory>
 #include <string>
@@ -14,11 +13,10 @@
 namespace vitrail::tools {
 
 struct NamedImages {
-  std::vector<std::string> names;  // as given, or as found in a folder
+  std::vector<std::string> names;  // paths, as given or as found in a folder
   std::unique_ptr<data::Dataset> dataset;
 };
 
-/// Which model, which images, how many at a time.
 struct FeatureArguments {
   std::string model;
   std::vector<std::string> images;
@@ -26,15 +24,17 @@ struct FeatureArguments {
   std::string precision = "f32";
   int64_t batch = 16;
 
-  void add_to(CLI::App& command);
-  /// Throws as recipes::open_model; says on standard error what it had to assume.
+  void add_to(const Command& command);
+  /// All but the model.
+  void add_images_to(const Command& command);
+  /// Prints what it had to assume on standard error. Throws as recipes::open_model.
   recipes::OpenModel open() const;
-  /// Files, those of folders at any depth, those on the lines of the list or of standard input ("-"), in this order.
-  /// Throws DataError if there are none or one is missing.
+  /// The files, the files in the folders (at any depth), and those listed in the file `list` or on standard input
+  /// ("-"). Throws DataError if there are none or one is missing.
   NamedImages named_images() const;
 };
 
-/// Features of the images in their order, of length 1 if normalised: f32 [N, D].
+/// Features of the images in their order, with unit norm if `normalise`: f32 [N, D].
 /// Throws IoError naming an image that cannot be read.
 Tensor features_of(const recipes::OpenModel& model, const data::Dataset& images, const FeatureArguments& arguments,
                    bool normalise, TerminalProgress& progress);

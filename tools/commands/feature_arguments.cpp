@@ -1,4 +1,4 @@
-#include "tools/commands/image_list.h"
+#include "tools/commands/feature_arguments.h"
 
 #include "vitrail/autograd/scope.h"
 #include "vitrail/core/error.h"
@@ -40,17 +40,19 @@ void add(std::vector<std::string>& names, const std::string& path) {
 
 }  // namespace
 
-void FeatureArguments::add_to(CLI::App& command) {
+void FeatureArguments::add_to(const Command& command) {
   command
-      .add_option("-m,--model", model,
-                  "folder of a run or its checkpoint, a published model's folder, or a .safetensors file")
-      ->required();
-  command.add_option("images", images, "images and folders of images; - for standard input");
-  command.add_option("--list", list, "file with the name of an image on each line")->check(CLI::ExistingFile);
-  command.add_option("--precision", precision, "of matrix products: f32 or bf16")
-      ->check(CLI::IsMember({"f32", "bf16"}))
-      ->capture_default_str();
-  command.add_option("--batch", batch, "images at a time")->check(CLI::Range(1, 4096))->capture_default_str();
+      .option("-m,--model", model,
+              "folder of a run, a checkpoint, the folder of a published model, or a .safetensors file")
+      .required();
+  add_images_to(command);
+}
+
+void FeatureArguments::add_images_to(const Command& command) {
+  command.option("images", images, "images and folders of images; -: read their names from standard input");
+  command.option("--list", list, "file with one image name per line").existing_file();
+  command.option("--precision", precision, "of matrix products").choices({"f32", "bf16"});
+  command.option("--batch", batch, "images at a time").range(1, 4096);
 }
 
 recipes::OpenModel FeatureArguments::open() const {
@@ -69,7 +71,8 @@ NamedImages FeatureArguments::named_images() const {
   }
   if (!list.empty())
     for (const std::string& line : data::read_lines(list)) add(result.names, line);
-  check<DataError>(!result.names.empty(), "images", "none given, or none found: name files or folders, or - or --list");
+  check<DataError>(!result.names.empty(), "images",
+                   "no images given or found: name files or folders, or use - or --list");
   result.dataset = data::make_file_dataset(".", result.names, {});
   return result;
 }

@@ -1,4 +1,4 @@
-#include "tools/commands/images.h"
+#include "tools/commands/image_arguments.h"
 
 #include "vitrail/core/error.h"
 #include "vitrail/data/augment/normalize.h"
@@ -11,17 +11,15 @@ namespace vitrail::tools {
 
 namespace fs = std::filesystem;
 
-void ImageArguments::add_to(CLI::App& command) {
+void ImageArguments::add_to(const Command& command) {
   command
-      .add_option("checkpoint", checkpoint,
-                  "folder of a run or its checkpoint, a published model's folder, or a .safetensors file")
-      ->required();
-  command.add_option("images", images, "image, or folder of images")->required();
-  command.add_option("-o,--out", out, "PNG file to write")->capture_default_str();
-  command.add_option("--size", size, "shorter side that the model sees; 0: twice the usual")
-      ->check(CLI::Range(0, 4096))
-      ->capture_default_str();
-  command.add_option("-n,--count", count, "images of a folder")->check(CLI::Range(1, 256))->capture_default_str();
+      .option("checkpoint", checkpoint,
+              "folder of a run, a checkpoint, the folder of a published model, or a .safetensors file")
+      .required();
+  command.option("images", images, "image or folder of images").required();
+  command.option("-o,--out", out, "PNG file to write");
+  command.option("--size", size, "shorter side of the model's input; 0: twice the recipe's").range(0, 4096);
+  command.option("-n,--count", count, "number of images to take from a folder").range(1, 256);
 }
 
 std::vector<Image> read_images(const fs::path& path, int64_t most) {
@@ -36,7 +34,7 @@ std::vector<Image> read_images(const fs::path& path, int64_t most) {
 
 nn::VisionTransformer& transformer_of(const recipes::TrainedModel& trained, const char* command) {
   auto* vit = dynamic_cast<nn::VisionTransformer*>(trained.model.get());
-  check<ConfigError>(vit != nullptr, command, "{} holds no vision transformer", trained.checkpoint.string());
+  check<ConfigError>(vit != nullptr, command, "{} is not a vision transformer", trained.checkpoint.string());
   return *vit;
 }
 
