@@ -1,7 +1,7 @@
 #include "vitrail/recipes/run/environment.h"
 
 #include "vitrail/core/io/json.h"
-#include "vitrail/core/kernels/table.h"
+#include "vitrail/core/isa.h"
 #include "vitrail/core/parallel.h"
 #include "vitrail/version.h"
 
@@ -35,7 +35,7 @@ std::string environment_json(const std::string& command) {
       {"build", VITRAIL_BUILD_TYPE},
       {"cpu", cpu_name()},
       {"cores", sysconf(_SC_NPROCESSORS_ONLN)},
-      {"isa", kernels::isa()},
+      {"isa", isa()},
       {"threads", num_threads()},
       {"system", std::string(system.sysname) + " " + system.release + " " + system.machine},
       {"command", command},
