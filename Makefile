@@ -1,24 +1,34 @@
-# For people. `make quickstart` and `make test` need nothing done before on Debian 12.
-BUILD := build/release
+# For people. Each target needs nothing done before on Debian 12. PRESET=dev builds in build/dev; CMAKE_ARGS goes to
+# cmake's configuration.
 PRESET := release
+CMAKE_ARGS :=
+BUILD = build/$(PRESET)
+CONFIGURE = cmake --preset $(PRESET) $(CMAKE_ARGS) >/dev/null
 
-.PHONY: quickstart test bench build packages clean
+.PHONY: quickstart build test bench clean
 
-quickstart: build
+# Builds no more than training needs.
+quickstart:
+	@tools/install_packages.sh
+	$(CONFIGURE) -DVITRAIL_BUILD_TESTS=OFF
+	@begin=$$(date +%s); cmake --build $(BUILD) --target train && echo "built in $$(($$(date +%s) - begin)) s"
 	$(BUILD)/bin/train recipes/vit_digits.yaml
 
-test: quickstart
+# All programs, in build/release/bin.
+build:
+	@tools/install_packages.sh
+	$(CONFIGURE) -DVITRAIL_BUILD_TESTS=OFF
+	cmake --build $(BUILD)
+
+# All programs, and all tests.
+test:
+	@tools/install_packages.sh doctest-dev
+	$(CONFIGURE) -DVITRAIL_BUILD_TESTS=ON
+	cmake --build $(BUILD)
 	ctest --test-dir $(BUILD) --output-on-failure
 
 bench: build
 	bench/tables.sh
-
-build: packages
-	cmake --preset $(PRESET) >/dev/null
-	cmake --build --preset $(PRESET)
-
-packages:
-	@tools/install_packages.sh
 
 clean:
 	rm -rf build

@@ -4,8 +4,8 @@
 #include "tools/command_line.h"
 #include "vitrail/autograd/profile.h"
 #include "vitrail/autograd/scope.h"
-#include "vitrail/core/dnnl/matmul.h"
 #include "vitrail/core/error.h"
+#include "vitrail/core/ops.h"
 #include "vitrail/core/parallel.h"
 #include "vitrail/core/rng.h"
 #include "vitrail/recipes/build/build_data.h"
@@ -79,17 +79,13 @@ double median_seconds(int n, const std::function<void()>& fn) {
   return times[size_t(n / 2)];
 }
 
-/// GFLOP/s of oneDNN on a large matrix product: the best of a few.
-template <class T>
-double peak_gflops() {
+/// GFLOP/s of the fastest of a few large products.
+double peak_gflops(DType dtype) {
   constexpr int64_t n = 2048;
   Rng rng(0, "peak");
-  const Tensor a = rng.normal({n, n}, 0, 1).to(dtype_of<T>()), b = rng.normal({n, n}, 0, 1).to(dtype_of<T>());
-  Tensor c = zeros({n, n}, dtype_of<T>());
-  const core::Matrix<const T> left{a.data<T>(), n, n, n, 1}, right{b.data<T>(), n, n, n, 1};
-  const core::Matrix<T> result{c.data<T>(), n, n, n, 1};
+  const Tensor a = rng.normal({n, n}, 0, 1).to(dtype), b = rng.normal({n, n}, 0, 1).to(dtype);
   double best = 1e30;
-  for (int i = 0; i < 12; ++i) best = std::min(best, seconds_of([&] { core::dnnl::matmul(left, right, result); }));
+  for (int i = 0; i < 12; ++i) best = std::min(best, seconds_of([&] { core::matmul(a, b); }));
   return 2.0 * n * n * n / best / 1e9;
 }
 
@@ -120,7 +116,7 @@ void run(const Options& o) {
   const double seconds = median_seconds(std::max(o.steps, 3), step);
   const double rss = recipes::peak_rss_mb();
   const double gflops = double(made.flops) / seconds / 1e9;
-  const double peak = dtype == DType::bf16 ? peak_gflops<bf16>() : peak_gflops<float>();
+  const double peak = peak_gflops(dtype);
 
   if (o.ops) {
     constexpr int kSteps = 5;

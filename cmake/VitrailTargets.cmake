@@ -49,7 +49,7 @@ function(vitrail_library name)
   add_library(vitrail::${name} ALIAS ${target})
   set_target_properties(${target} PROPERTIES
     EXPORT_NAME ${name} VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
-    UNITY_BUILD ${VITRAIL_UNITY} UNITY_BUILD_BATCH_SIZE 8)
+    UNITY_BUILD ${VITRAIL_UNITY} UNITY_BUILD_BATCH_SIZE 16)
   target_sources(${target} PUBLIC FILE_SET HEADERS BASE_DIRS ${VITRAIL_INCLUDE_DIR} FILES ${headers})
   target_compile_features(${target} PUBLIC cxx_std_20)
   target_link_libraries(${target} PUBLIC ${ARG_LINKS} PRIVATE ${ARG_PRIVATE_LINKS})

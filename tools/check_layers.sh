@@ -1,33 +1,119 @@
 #!/bin/sh
-# Fails if an #include points against the dependencies: core <- autograd <- nn <- optim <- recipes, and
-# core <- data <- recipes. Fails too if a third-party header is included outside its place.
-cd "$(dirname "$0")/.." || exit 1
-status=0
+# Fails, and names each place, if
+# - an #include points against the dependencies between libraries, or between the rooms (folders) of a library,
+# - a header of ours is included by another name than "vitrail/...", "tools/...", "bench/..." or "tests/...",
+# - a third-party header is included outside its place,
+# - a file lies outside the rooms.
+# usage: check_layers.sh [ROOT]
+cd "${1:-$(dirname "$0")/..}" || exit 1
 
-forbid() { # folder, pattern of the folders that it may not include
-  found=$(grep -rnE "#include [\"<](\.\./)?($2)/" "$1" --include='*.h' --include='*.cpp')
-  [ -z "$found" ] && return
-  printf 'against the layers (%s may not include %s):\n%s\n' "$1" "$2" "$found"
+# A library, and those it may include. Their private rooms (below) are not for others.
+libraries='
+core:
+autograd: core
+nn: core autograd
+optim: core autograd nn
+data: core
+recipes: core autograd nn optim data
+tools: core autograd nn optim data recipes
+bench: core autograd nn optim data recipes
+'
+# A room, and those of its library that it may include. The files at a library'"'"'s top are the room ".".
+rooms='
+core/.: kernels dnnl
+core/io: .
+core/reference: .
+core/dnnl: .
+core/kernels: . dnnl
+autograd/.:
+nn/.:
+nn/losses: .
+nn/models: . losses
+nn/weights: . losses models
+optim/.:
+data/io:
+data/image: io
+data/text: io
+data/sources: io image text
+data/load: io image text sources
+data/augment: image load
+data/draw: image
+recipes/config:
+recipes/run: config
+recipes/build: config run
+recipes/eval: config run build
+recipes/models: config run build eval
+recipes/methods: config run build eval models
+'
+private='core/kernels core/dnnl core/reference'
+# Includes that are allowed against the rules: file, header, why.
+exceptions='
+core/conv.cpp core/reference/conv.h f64 goes through the plain loops
+core/kernels/multiply.cpp core/reference/matmul.h f64 goes through the plain loops
+recipes/models/open_model.cpp recipes/methods/clip_model.h until a recipe opens its own models
+data/io/child_process.h data/sources/dataset.h until Bytes moves to data/io
+data/io/gzip.h data/sources/dataset.h until Bytes moves to data/io
+'
+
+status=0
+sources() { find "$@" -name '*.h' -o -name '*.cpp' | sort; }
+complain() { # what is wrong, the places (one a line; nothing is wrong if there are none)
+  [ -z "$2" ] && return
+  printf '%s:\n%s\n' "$1" "$2"
   status=1
 }
-forbid core 'autograd|nn|optim|data|recipes'
-forbid autograd 'nn|optim|data|recipes'
-forbid nn 'optim|data|recipes'
-forbid optim 'data|recipes'
-forbid data 'autograd|nn|optim|recipes'
 
-only() { # header, the files that may include it
-  found=$(grep -rnE "#include [\"<]([a-z0-9_/-]*/)?$1" core autograd nn optim data recipes tools bench --include='*.h' --include='*.cpp' |
-    grep -vE "^($2)")
-  [ -z "$found" ] && return
-  printf '%s is included outside its place (%s):\n%s\n' "$1" "$2" "$found"
-  status=1
+# Every include of ours as "file:line header".
+includes=$(sources core autograd nn optim data recipes tools bench |
+  xargs grep -nE '^ *# *include *[<"]vitrail/' /dev/null | sed -E 's|^([^:]*:[0-9]*):.*[<"]vitrail/([^">]*).*|\1 \2|')
+against=$({
+  echo "$libraries" | sed 's/^/library /'
+  echo "$rooms" | sed 's/^/room /'
+  echo "$exceptions" | sed 's/^/exception /'
+  echo "$private" | sed 's/^/private /'
+  echo "$includes" | sed 's/^/include /'
+} | awk '
+  function room_of(path,  part, n) { n = split(path, part, "/"); return part[1] "/" (n > 2 ? part[2] : ".") }
+  function library_of(room) { return substr(room, 1, index(room, "/") - 1) }
+  $1 == "library" || $1 == "room" {
+    sub(":", "", $2)
+    known[$2] = 1
+    for (i = 3; i <= NF; ++i) allowed[$2, ($1 == "room" ? library_of($2) "/" : "") $i] = 1
+  }
+  $1 == "exception" { excepted[$2, $3] = 1 }
+  $1 == "private" { for (i = 2; i <= NF; ++i) hidden[$i] = 1 }
+  $1 == "include" && NF == 3 {
+    file = $2
+    sub(":.*", "", file)
+    from = room_of(file); to = room_of($3); source = library_of(from); target = library_of(to)
+    if (!(target in known) || from == to || (file, $3) in excepted) next
+    if (source == target ? !((from, to) in allowed) : !((source, target) in allowed) || to in hidden)
+      print "  " $2 ": " (source == target ? from : source) " may not include vitrail/" $3
+  }')
+complain 'against the layers' "$against"
+
+complain 'not the spelling of an include: "vitrail/...", "tools/...", "bench/..." and "tests/..." are' "$(
+  sources core autograd nn optim data recipes tools bench tests |
+    xargs grep -nE '^ *# *include *"' /dev/null | grep -vE '"(vitrail|tools|bench|tests)/' | sed 's/^/  /')"
+
+only() { # third-party header, the files that may include it
+  complain "$1 is included outside its place ($2)" "$(
+    sources core autograd nn optim data recipes tools bench |
+      xargs grep -nE "^ *# *include *[\"<]([a-z0-9_/-]*/)?$1" /dev/null | grep -vE "^($2)" | sed 's/^/  /')"
 }
 only 'dnnl\.hpp' 'core/dnnl/'
-only 'hdf5\.h>' 'core/hdf5'
-only 'stb_image(_write)?\.h' 'data/image\.cpp|data/stb'
-only 'yaml-cpp/' 'recipes/'
-only 'CLI/' 'tools/command_line\.cpp'
+only 'hdf5\.h>' 'core/io/hdf5/'
+only 'nlohmann/' 'core/io/json\.cpp|recipes/config/json_text\.h|tools/|bench/'
+only 'stb_image(_write)?\.h' 'data/image/'
 only 'utf8proc\.h' 'data/text/unicode\.cpp'
+only 'yaml-cpp/' 'recipes/config/'
+only 'zlib\.h' 'data/io/|data/image/'
+only 'CLI/' 'tools/|bench/'
+
+complain 'a room without rules in tools/check_layers.sh' "$(
+  sources core autograd nn optim data recipes | awk -F/ '{ print $1 "/" (NF > 2 ? $2 : ".") }' | sort -u |
+    while read -r room; do echo "$rooms" | grep -qF "$room:" || echo "  $room"; done)"
+complain 'outside the rooms: at the top of data/ and recipes/ lie recipes and CMakeLists.txt alone' "$(
+  find data recipes -maxdepth 1 -type f ! -name '*.yaml' ! -name CMakeLists.txt | sed 's/^/  /')"
 
 exit $status

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Installs the Debian packages that the build needs and this machine lacks. Arguments name further packages to install.
+# Installs the Debian packages that the programs need and this machine lacks. Arguments name further packages, such as
+# doctest-dev for the tests.
 set -e
-needed="g++ cmake ninja-build libdnnl-dev libhdf5-dev libstb-dev doctest-dev libyaml-cpp-dev nlohmann-json3-dev
+needed="g++ cmake ninja-build libdnnl-dev libhdf5-dev libstb-dev libyaml-cpp-dev nlohmann-json3-dev
         libcli11-dev libfmt-dev zlib1g-dev libxxhash-dev libutf8proc-dev $*"
 missing=""
 for package in $needed; do

@@ -1,8 +1,7 @@
 #include "vitrail/core/io/safetensors.h"
 
 #include "vitrail/core/error.h"
-
-#include <nlohmann/json.hpp>
+#include "vitrail/core/io/json.h"
 
 #include <algorithm>
 #include <bit>
@@ -70,18 +69,22 @@ const OwnType& own_type(DType dtype) {
 }
 
 std::string header_of(const std::vector<const TensorMap::value_type*>& order, const Metadata& metadata) {
-  nlohmann::ordered_json header;
-  if (!metadata.empty()) header["__metadata__"] = metadata;
+  Json::Object header;
+  if (!metadata.empty()) {
+    Json& texts = header.emplace_back("__metadata__", Json::object()).value;
+    for (const auto& [key, value] : metadata) texts[key] = value;
+  }
   int64_t offset = 0;
   for (const auto* item : order) {
     const auto& [name, t] = *item;
     check<IoError>(name != "__metadata__", "safetensors", "a tensor cannot be called {}", name);
-    header[name] = {{"dtype", own_type(t.dtype()).name},
-                    {"shape", std::vector<int64_t>(t.shape().begin(), t.shape().end())},
-                    {"data_offsets", {offset, offset + t.nbytes()}}};
+    check<IoError>(is_utf8(name), "safetensors", "the name of the tensor {} is not UTF-8", Json(name).text());
+    header.emplace_back(name, Json::object({{"dtype", own_type(t.dtype()).name},
+                                            {"shape", std::vector<int64_t>(t.shape().begin(), t.shape().end())},
+                                            {"data_offsets", Json::array({offset, offset + t.nbytes()})}}));
     offset += t.nbytes();
   }
-  std::string text = header.is_null() ? "{}" : header.dump();
+  std::string text = Json::object(std::move(header)).text();
   text.resize((text.size() + 7) / 8 * 8, ' ');
   return text;
 }
@@ -109,9 +112,15 @@ void Reader::add_shards(const std::filesystem::path& index) {
   const auto broken = [&](const std::string& what) { fail<IoError>("safetensors", "{}: {}", path_, what); };
   std::map<std::string, std::string> shard_of;
   try {
-    shard_of = nlohmann::json::parse(read_file(index, kLargestIndex)).at("weight_map").get<decltype(shard_of)>();
-  } catch (const nlohmann::json::exception& e) {
-    broken(e.what());
+    const Json root = Json::parse(read_file(index, kLargestIndex));
+    const Json* const map = root.find("weight_map");
+    if (!map || !map->is_object()) broken("has no object \"weight_map\"");
+    for (const auto& [name, shard] : map->as_object()) {
+      if (!shard.is_string()) broken("the shard of \"" + name + "\" is " + shard.excerpt() + ", not a string");
+      shard_of[name] = shard.as_string();
+    }
+  } catch (const JsonError& e) {
+    broken(e.reason());
   }
   std::set<std::string> shards;
   for (const auto& item : shard_of) shards.insert(item.second);

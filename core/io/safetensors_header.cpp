@@ -1,16 +1,13 @@
 #include "vitrail/core/error.h"
+#include "vitrail/core/io/json.h"
 #include "vitrail/core/io/safetensors.h"
-#include "vitrail/core/io/strict_json.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <tuple>
 
 namespace vitrail::safetensors {
 namespace {
-
-using nlohmann::json;
 
 constexpr uint64_t kLengthBytes = 8, kLargestHeader = 100'000'000;
 constexpr size_t kLongestName = 512;
@@ -41,25 +38,6 @@ struct Source {
   }
 };
 
-bool is_utf8(std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    const auto byte = [&](size_t at) { return at < text.size() ? uint32_t(static_cast<unsigned char>(text[at])) : 0u; };
-    const uint32_t first = byte(i);
-    const size_t length = first < 0x80 ? 1 : first >> 5 == 6 ? 2 : first >> 4 == 14 ? 3 : first >> 3 == 30 ? 4 : 0;
-    if (length == 0) return false;
-    uint32_t code = length == 1 ? first : first & (0x7fu >> length);
-    for (size_t k = 1; k < length; ++k) {
-      if (byte(i + k) >> 6 != 2) return false;
-      code = code << 6 | (byte(i + k) & 0x3f);
-    }
-    constexpr std::array<uint32_t, 5> kSmallest = {0, 0, 0x80, 0x800, 0x10000};
-    if (code < kSmallest[length] || code > 0x10ffff || code >> 11 == 0x1b)
-      return false;  // overlong, too big, surrogate
-    i += length;
-  }
-  return true;
-}
-
 std::string_view header_text(std::span<const std::byte> file, const Source& source) {
   source.require(file.size() >= kLengthBytes, "HeaderTooSmall", "the file has {} bytes; it must have at least 8",
                  file.size());
@@ -77,33 +55,36 @@ std::string_view header_text(std::span<const std::byte> file, const Source& sour
   return text;
 }
 
-json parse_json(std::string_view text, const Source& source) {
-  return parse_strict_json(text, kDeepest, [&](JsonFault fault, const std::string& what) {
-    source.broken(fault == JsonFault::repeated_name ? "DuplicateName" : "InvalidHeaderDeserialization", "{}",
-                  fault == JsonFault::too_deep ? "the header " + what : what);
-  });
+Json parse_json(std::string_view text, const Source& source) {
+  try {
+    return Json::parse(text, kDeepest);
+  } catch (const JsonError& e) {
+    const bool repeated = e.kind() == JsonError::Kind::repeated_name, deep = e.kind() == JsonError::Kind::too_deep;
+    source.broken(repeated ? "DuplicateName" : "InvalidHeaderDeserialization", "{}{}", deep ? "the header " : "",
+                  e.reason());
+  }
 }
 
-Metadata parse_metadata(const json& value, const Source& source) {
+Metadata parse_metadata(const Json& value, const Source& source) {
   source.require(value.is_object(), "InvalidHeaderDeserialization", "__metadata__ is no object");
   Metadata metadata;
-  for (const auto& [key, text] : value.items()) {
+  for (const auto& [key, text] : value.as_object()) {
     source.require(text.is_string(), "InvalidHeaderDeserialization", "__metadata__ of \"{}\" is no string", key);
-    metadata[key] = text.get<std::string>();
+    metadata[key] = text.as_string();
   }
   return metadata;
 }
 
-std::vector<uint64_t> parse_sizes(const json& tensor, const char* field, const std::string& name,
+std::vector<uint64_t> parse_sizes(const Json& tensor, const char* field, const std::string& name,
                                   const Source& source) {
-  const auto found = tensor.find(field);
-  source.require(found != tensor.end() && found->is_array(), "InvalidHeaderDeserialization", "\"{}\" has no list {}",
-                 name, field);
+  const Json* const list = tensor.find(field);
+  source.require(list && list->is_array(), "InvalidHeaderDeserialization", "\"{}\" has no list {}", name, field);
   std::vector<uint64_t> sizes;
-  for (const json& size : *found) {
-    source.require(size.is_number_unsigned(), "InvalidHeaderDeserialization",
-                   "{} of \"{}\" must hold whole numbers from 0, not {}", field, name, size.dump());
-    sizes.push_back(size.get<uint64_t>());
+  for (const Json& size : list->as_array()) {
+    if (!size.is_unsigned())
+      source.broken("InvalidHeaderDeserialization", "{} of \"{}\" must hold whole numbers from 0, not {}", field, name,
+                    size.excerpt());
+    sizes.push_back(size.as_uint64());
   }
   return sizes;
 }
@@ -116,14 +97,14 @@ struct Described {
   uint64_t begin, end;
 };
 
-Described parse_tensor(const std::string& name, const json& value, const Source& source) {
+Described parse_tensor(const std::string& name, const Json& value, const Source& source) {
   constexpr std::string_view kRule = "InvalidHeaderDeserialization";
   source.require(name.size() <= kLongestName, "NameTooLong", "a name has {} bytes; at most {} are read", name.size(),
                  kLongestName);
   source.require(value.is_object(), kRule, "\"{}\" is no object", name);
-  const auto dtype = value.find("dtype");
-  source.require(dtype != value.end() && dtype->is_string(), kRule, "\"{}\" has no dtype", name);
-  const auto& type_name = dtype->get_ref<const std::string&>();
+  const Json* const dtype = value.find("dtype");
+  source.require(dtype && dtype->is_string(), kRule, "\"{}\" has no dtype", name);
+  const std::string& type_name = dtype->as_string();
   const auto* type = std::find_if(std::begin(kTypes), std::end(kTypes), [&](auto& t) { return t.name == type_name; });
   source.require(type != std::end(kTypes), kRule, "\"{}\" has the unknown dtype \"{}\"", name, type_name);
   const auto sizes = parse_sizes(value, "shape", name, source);
@@ -153,10 +134,10 @@ Shape checked_shape(const Described& t, const Source& source) {
 Header parse_header(std::span<const std::byte> file, const std::string& file_name) {
   const Source source{file_name};
   const std::string_view text = header_text(file, source);
-  const json root = parse_json(text, source);
+  const Json root = parse_json(text, source);
   Header header;
   std::vector<Described> tensors;
-  for (const auto& [name, value] : root.items()) {
+  for (const auto& [name, value] : root.as_object()) {
     if (name != "__metadata__")
       tensors.push_back(parse_tensor(name, value, source));
     else if (!value.is_null())

@@ -1,3 +1,5 @@
+#include "vitrail/core/isa.h"
+
 #include "vitrail/core/error.h"
 #include "vitrail/core/kernels/gemm.h"
 #include "vitrail/core/kernels/table.h"
@@ -79,6 +81,6 @@ const Gemm<bf16>* gemm<bf16>() {
   return best;
 }
 
-const char* isa() { return chosen().name; }
-
 }  // namespace vitrail::kernels
+
+const char* vitrail::isa() { return kernels::chosen().name; }

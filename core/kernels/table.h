@@ -65,7 +65,4 @@ const Table<float>& table<float>();
 template <>
 const Table<double>& table<double>();
 
-/// The instruction set of table<float>(): "x86-64-v4" or "x86-64-v3".
-const char* isa();
-
 }  // namespace vitrail::kernels

@@ -13,6 +13,9 @@ struct Color {
 };
 inline constexpr Color kBlack{}, kWhite{255, 255, 255}, kLightGrey{224, 224, 224};
 
+/// Every figure has this margin, in pixels, and this scale of its font.
+inline constexpr int64_t kFigureMargin = 16, kFigureScale = 2;
+
 /// A place in an image; pixel centres are at .5.
 struct Point {
   double x = 0, y = 0;

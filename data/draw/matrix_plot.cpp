@@ -10,8 +10,7 @@
 namespace vitrail::data {
 namespace {
 
-constexpr int64_t kScale = 2;  // of the font of titles
-constexpr int64_t kMargin = 16, kGap = 4;
+constexpr int64_t kGap = 4;
 constexpr int64_t kLargestCell = 64;
 constexpr Color kInk{16, 68, 132};
 
@@ -34,15 +33,15 @@ Image matrix_plot(const MatrixPlot& layout, std::span<const int64_t> counts, std
   int64_t name_width = 0;
   for (int64_t i = 0; has_names && i < n; ++i) name_width = std::max(name_width, text_width(row_name(names, i)));
 
-  const int64_t line = text_height(kScale) + kMargin / 2, head = has_names ? text_height() + kGap : 0;
-  const int64_t top = kMargin + 2 * line + head, left = kMargin + name_width + kGap;
-  const int64_t wide = std::max(
-      {left + n * cell, left + text_width(layout.column_label, kScale), kMargin + text_width(layout.title, kScale)});
-  Image image(top + n * cell + kMargin + line, wide + kMargin);
+  const int64_t line = text_height(kFigureScale) + kFigureMargin / 2, head = has_names ? text_height() + kGap : 0;
+  const int64_t top = kFigureMargin + 2 * line + head, left = kFigureMargin + name_width + kGap;
+  const int64_t wide = std::max({left + n * cell, left + text_width(layout.column_label, kFigureScale),
+                                 kFigureMargin + text_width(layout.title, kFigureScale)});
+  Image image(top + n * cell + kFigureMargin + line, wide + kFigureMargin);
   fill_rectangle(image, 0, 0, image.height(), image.width(), kWhite);
-  draw_text(image, layout.title, kMargin, kMargin, kBlack, kScale);
-  draw_text(image, layout.column_label, kMargin + line, left, kBlack, kScale);
-  draw_text(image, layout.row_label, top + n * cell + kMargin / 2, kMargin, kBlack, kScale);
+  draw_text(image, layout.title, kFigureMargin, kFigureMargin, kBlack, kFigureScale);
+  draw_text(image, layout.column_label, kFigureMargin + line, left, kBlack, kFigureScale);
+  draw_text(image, layout.row_label, top + n * cell + kFigureMargin / 2, kFigureMargin, kBlack, kFigureScale);
   fill_rectangle(image, top - 1, left - 1, n * cell + 2, n * cell + 2, kLightGrey);
 
   for (int64_t i = 0; i < n; ++i) {
@@ -50,7 +49,7 @@ Image matrix_plot(const MatrixPlot& layout, std::span<const int64_t> counts, std
     const double sum = double(std::max<int64_t>(std::accumulate(row.begin(), row.end(), int64_t{0}), 1));
     const int64_t y = top + i * cell;
     if (has_names) {
-      draw_text(image, row_name(names, i), y + (cell - text_height()) / 2, kMargin, kBlack);
+      draw_text(image, row_name(names, i), y + (cell - text_height()) / 2, kFigureMargin, kBlack);
       draw_centred(image, std::to_string(i), top - head - (cell - text_height()) / 2, left + i * cell, cell, kBlack);
     }
     for (int64_t j = 0; j < n; ++j) {

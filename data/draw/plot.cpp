@@ -11,8 +11,6 @@
 namespace vitrail::data {
 namespace {
 
-constexpr int64_t kScale = 2;  // of the font
-constexpr int64_t kMargin = 16;
 constexpr int kMostTicks = 8;
 constexpr Color kPalette[] = {{31, 107, 180}, {214, 79, 32},  {44, 145, 60},
                               {140, 80, 170}, {190, 150, 20}, {90, 90, 90}};
@@ -53,7 +51,8 @@ void draw_x_axis(Image& image, const Axes& axes) {
     const int64_t x = int64_t(axes.place(v, axes.y.low).x);
     fill_rectangle(image, axes.top, x, axes.bottom - axes.top, 1, kLightGrey);
     const std::string text = tick_text(v);
-    draw_text(image, text, axes.bottom + kMargin / 2, x - text_width(text, kScale) / 2, kBlack, kScale);
+    draw_text(image, text, axes.bottom + kFigureMargin / 2, x - text_width(text, kFigureScale) / 2, kBlack,
+              kFigureScale);
   }
 }
 
@@ -62,8 +61,8 @@ void draw_y_axis(Image& image, const Axes& axes) {
     const int64_t y = int64_t(axes.place(axes.x.low, v).y);
     fill_rectangle(image, y, axes.left, 1, axes.right - axes.left, kLightGrey);
     const std::string text = tick_text(v);
-    draw_text(image, text, y - text_height(kScale) / 2, axes.left - kMargin / 2 - text_width(text, kScale), kBlack,
-              kScale);
+    draw_text(image, text, y - text_height(kFigureScale) / 2,
+              axes.left - kFigureMargin / 2 - text_width(text, kFigureScale), kBlack, kFigureScale);
   }
 }
 
@@ -81,11 +80,12 @@ void draw_legend(Image& image, const Axes& axes, std::span<const Series> series)
   constexpr int64_t kDash = 24;
   int64_t widest = 0, rows = 0;
   for (const Series& s : series) {
-    widest = std::max(widest, text_width(s.name, kScale));
+    widest = std::max(widest, text_width(s.name, kFigureScale));
     rows += !s.name.empty();
   }
-  const int64_t left = axes.right - widest - kDash - 2 * kMargin, row = text_height(kScale) + kMargin / 2;
-  const double height = double(rows * row + kMargin);
+  const int64_t left = axes.right - widest - kDash - 2 * kFigureMargin,
+                row = text_height(kFigureScale) + kFigureMargin / 2;
+  const double height = double(rows * row + kFigureMargin);
   int64_t upper = 0, lower = 0;
   for (const Series& s : series)
     for (size_t i = 0; i < s.x.size(); ++i) {
@@ -95,12 +95,12 @@ void draw_legend(Image& image, const Axes& axes, std::span<const Series> series)
       upper += p.y < double(axes.top) + height;
       lower += p.y > double(axes.bottom) - height;
     }
-  int64_t top = upper <= lower ? axes.top + kMargin / 2 : axes.bottom - int64_t(height);
+  int64_t top = upper <= lower ? axes.top + kFigureMargin / 2 : axes.bottom - int64_t(height);
   for (size_t i = 0; i < series.size(); ++i) {
     if (series[i].name.empty()) continue;
-    const double middle = double(top) + double(text_height(kScale)) / 2;
+    const double middle = double(top) + double(text_height(kFigureScale)) / 2;
     draw_line(image, {double(left), middle}, {double(left + kDash), middle}, 3, kPalette[i % std::size(kPalette)]);
-    draw_text(image, series[i].name, top, left + kDash + kMargin / 2, kBlack, kScale);
+    draw_text(image, series[i].name, top, left + kDash + kFigureMargin / 2, kBlack, kFigureScale);
     top += row;
   }
 }
@@ -135,25 +135,26 @@ Image plot(const Plot& layout, std::span<const Series> series) {
   x = x.widened();
   y = y.widened();
 
-  const int64_t line = text_height(kScale) + kMargin / 2;
+  const int64_t line = text_height(kFigureScale) + kFigureMargin / 2;
   int64_t tick_width = 0;
   for (const double v : round_ticks(y.low, y.high, kMostTicks))
-    tick_width = std::max(tick_width, text_width(tick_text(v), kScale));
+    tick_width = std::max(tick_width, text_width(tick_text(v), kFigureScale));
   const Axes axes{x,
                   y,
-                  kMargin + 2 * line,
-                  kMargin + tick_width + kMargin / 2,
-                  layout.height - kMargin - 2 * line,
-                  layout.width - 2 * kMargin};
+                  kFigureMargin + 2 * line,
+                  kFigureMargin + tick_width + kFigureMargin / 2,
+                  layout.height - kFigureMargin - 2 * line,
+                  layout.width - 2 * kFigureMargin};
   check<ShapeError>(axes.top < axes.bottom && axes.left < axes.right, "plot", "no room for a chart in {}",
                     ImageSize{layout.height, layout.width});
 
   Image image(layout.height, layout.width);
   fill_rectangle(image, 0, 0, layout.height, layout.width, kWhite);
-  draw_text(image, layout.title, kMargin, (layout.width - text_width(layout.title, kScale)) / 2, kBlack, kScale);
-  draw_text(image, layout.y_label, kMargin + line, kMargin, kBlack, kScale);
-  draw_text(image, layout.x_label, layout.height - kMargin - text_height(kScale),
-            (axes.left + axes.right - text_width(layout.x_label, kScale)) / 2, kBlack, kScale);
+  draw_text(image, layout.title, kFigureMargin, (layout.width - text_width(layout.title, kFigureScale)) / 2, kBlack,
+            kFigureScale);
+  draw_text(image, layout.y_label, kFigureMargin + line, kFigureMargin, kBlack, kFigureScale);
+  draw_text(image, layout.x_label, layout.height - kFigureMargin - text_height(kFigureScale),
+            (axes.left + axes.right - text_width(layout.x_label, kFigureScale)) / 2, kBlack, kFigureScale);
   draw_x_axis(image, axes);
   draw_y_axis(image, axes);
   fill_rectangle(image, axes.bottom, axes.left, 1, axes.right - axes.left, kBlack);

@@ -8,7 +8,7 @@
 namespace vitrail::data {
 namespace {
 
-constexpr int64_t kSide = 720, kMargin = 16, kScale = 2, kMostInLegend = 40;
+constexpr int64_t kPlotSide = 720, kMostInLegend = 40;
 constexpr double kDotSize = 5;
 
 }  // namespace
@@ -26,16 +26,18 @@ Image scatter(const std::string& title, std::span<const Dot> dots, std::span<con
     high_y = std::max(high_y, dot.y);
   }
   int64_t legend = 0;
-  for (int64_t i = 0; i < listed; ++i) legend = std::max(legend, text_width(classes[size_t(i)], kScale) + 3 * kMargin);
+  for (int64_t i = 0; i < listed; ++i)
+    legend = std::max(legend, text_width(classes[size_t(i)], kFigureScale) + 3 * kFigureMargin);
 
-  const int64_t top = 2 * kMargin + text_height(kScale), line = text_height(kScale) + kMargin / 2;
-  Image image(top + kSide + kMargin, kMargin + kSide + kMargin + legend);
+  const int64_t top = 2 * kFigureMargin + text_height(kFigureScale),
+                line = text_height(kFigureScale) + kFigureMargin / 2;
+  Image image(top + kPlotSide + kFigureMargin, kFigureMargin + kPlotSide + kFigureMargin + legend);
   fill_rectangle(image, 0, 0, image.height(), image.width(), kWhite);
-  fill_rectangle(image, top, kMargin, kSide, kSide, kLightGrey);
-  fill_rectangle(image, top + 1, kMargin + 1, kSide - 2, kSide - 2, kWhite);
-  draw_text(image, title, kMargin, kMargin, kBlack, kScale);
+  fill_rectangle(image, top, kFigureMargin, kPlotSide, kPlotSide, kLightGrey);
+  fill_rectangle(image, top + 1, kFigureMargin + 1, kPlotSide - 2, kPlotSide - 2, kWhite);
+  draw_text(image, title, kFigureMargin, kFigureMargin, kBlack, kFigureScale);
 
-  const double room = double(kSide) - 4 * kDotSize;
+  const double room = double(kPlotSide) - 4 * kDotSize;
   const auto place = [&](double v, double low, double high) {
     return 2 * kDotSize + room * (high > low ? (v - low) / (high - low) : 0.5);
   };
@@ -43,13 +45,13 @@ Image scatter(const std::string& title, std::span<const Dot> dots, std::span<con
     return class_color(classes.empty() ? 0 : label, std::max<int64_t>(count, 1));
   };
   for (const Dot& dot : dots) {
-    const Point at{double(kMargin) + place(dot.x, low_x, high_x), double(top) + place(dot.y, low_y, high_y)};
+    const Point at{double(kFigureMargin) + place(dot.x, low_x, high_x), double(top) + place(dot.y, low_y, high_y)};
     draw_line(image, at, at, kDotSize, color_of(dot.label));
   }
   for (int64_t i = 0; i < listed; ++i) {
-    const int64_t y = top + i * line, x = 2 * kMargin + kSide;
-    fill_rectangle(image, y, x, text_height(kScale), kMargin, color_of(i));
-    draw_text(image, classes[size_t(i)], y, x + kMargin + kMargin / 2, kBlack, kScale);
+    const int64_t y = top + i * line, x = 2 * kFigureMargin + kPlotSide;
+    fill_rectangle(image, y, x, text_height(kFigureScale), kFigureMargin, color_of(i));
+    draw_text(image, classes[size_t(i)], y, x + kFigureMargin + kFigureMargin / 2, kBlack, kFigureScale);
   }
   return image;
 }

@@ -12,8 +12,8 @@
 namespace vitrail::data {
 namespace {
 
-constexpr int kFractionBits = 22;
-constexpr int32_t kHalf = 1 << (kFractionBits - 1);
+constexpr int kWeightBits = 22;
+constexpr int32_t kHalf = 1 << (kWeightBits - 1);
 
 double box(double x) { return x > -0.5 && x <= 0.5 ? 1 : 0; }
 
@@ -88,14 +88,14 @@ Taps make_taps(int64_t in_size, int64_t out_size, Filter filter) {
     }
     for (int64_t i = 0; i < count; ++i) {
       const double weight = sum != 0 ? exact[size_t(i)] / sum : exact[size_t(i)];
-      taps.weights[size_t(out * taps.stride + i)] = int32_t(std::copysign(0.5, weight) + weight * (1 << kFractionBits));
+      taps.weights[size_t(out * taps.stride + i)] = int32_t(std::copysign(0.5, weight) + weight * (1 << kWeightBits));
     }
     taps.runs[size_t(out)] = {first, count};
   }
   return taps;
 }
 
-uint8_t to_byte(int32_t sum) { return uint8_t(std::clamp(sum >> kFractionBits, 0, 255)); }
+uint8_t to_byte(int32_t sum) { return uint8_t(std::clamp(sum >> kWeightBits, 0, 255)); }
 
 // Part of an image, without copying it.
 struct View {

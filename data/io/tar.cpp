@@ -12,7 +12,7 @@
 namespace vitrail::data {
 namespace {
 
-constexpr uint64_t kBlock = 512;
+constexpr uint64_t kTarBlock = 512;
 constexpr uint64_t kLongestName = 4096;              // of a GNU long name
 constexpr uint64_t kLargestPax = uint64_t{1} << 20;  // of a pax header's records
 
@@ -74,19 +74,19 @@ class Reader final {
   }
 
   bool at_end_mark() const {
-    require(archive_.size() - at_ >= kBlock, "the archive is cut short: it ends without its end mark");
-    return archive_.substr(at_, kBlock).find_first_not_of('\0') == std::string_view::npos;
+    require(archive_.size() - at_ >= kTarBlock, "the archive is cut short: it ends without its end mark");
+    return archive_.substr(at_, kTarBlock).find_first_not_of('\0') == std::string_view::npos;
   }
 
   void read_member() {
-    const std::string_view block = archive_.substr(at_, kBlock);
+    const std::string_view block = archive_.substr(at_, kTarBlock);
     require(checksum_holds(block), "not a tar header, or a damaged one: its checksum is wrong");
     const char type = block[156];
     std::optional<uint64_t> size = number(block.substr(124, 12));
     require(size.has_value(), "the member's size is negative or not a number");
     const bool describes_next = type == 'x' || type == 'g' || type == 'L' || type == 'K';
     if (!describes_next && pax_size_) size = pax_size_;
-    const uint64_t begin = at_ + kBlock;
+    const uint64_t begin = at_ + kTarBlock;
     require(*size <= archive_.size() - begin, "the member's size is {}, but only {} bytes are left", *size,
             archive_.size() - begin);
     const std::string_view content = archive_.substr(begin, *size);
@@ -99,7 +99,7 @@ class Reader final {
     } else if (!describes_next) {
       add_member(block, type, begin, *size);
     }
-    const uint64_t padded = (*size + kBlock - 1) / kBlock * kBlock;
+    const uint64_t padded = (*size + kTarBlock - 1) / kTarBlock * kTarBlock;
     require(padded <= archive_.size() - begin, "the archive is cut short inside a member");
     at_ = begin + padded;
   }

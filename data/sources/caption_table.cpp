@@ -113,7 +113,7 @@ std::optional<size_t> find_column(const std::vector<std::string_view>& names, co
   return std::nullopt;
 }
 
-std::string joined(const std::vector<std::string_view>& names) {
+std::string column_names(const std::vector<std::string_view>& names) {
   std::string text;
   for (std::string_view name : names) text += (text.empty() ? "" : ", ") + std::string(name.substr(0, 40));
   return text;
@@ -139,7 +139,7 @@ void for_each_caption(const std::string& path, const std::function<void(const Ca
   check<DataError>(image && text, "captions",
                    "{}: the first line must name the columns path and caption (or filepath and title, image and "
                    "caption); it has {}",
-                   path, joined(rows.fields()));
+                   path, column_names(rows.fields()));
   while (rows.next()) {
     Caption caption;
     caption.text = field(rows, *text, path);

@@ -15,9 +15,7 @@
 namespace vitrail::data {
 namespace {
 
-using hdf5::Reader;
-
-std::vector<int64_t> read_labels(const Reader& file, const std::string& group) {
+std::vector<int64_t> read_labels(const hdf5::Reader& file, const std::string& group) {
   const std::string path = inside(group, "label");
   if (!file.contains(path)) return {};
   const Tensor labels = file.read(path);
@@ -36,7 +34,7 @@ struct Header {
   int64_t labels = 0;
 };
 
-void send_pixels(const Reader& file, const std::string& group, int64_t file_size, const Send& send) {
+void send_pixels(const hdf5::Reader& file, const std::string& group, int64_t file_size, const Send& send) {
   constexpr int64_t kSlab = int64_t{4} << 20;
   constexpr int64_t kMostCompressed = 1032;  // deflate's limit: a small file cannot hold a huge array
   const std::string path = inside(group, "image");
@@ -130,7 +128,7 @@ PixelArray read_foreign(const std::string& path, std::string_view split, const C
   const auto file_size = int64_t(std::filesystem::file_size(path));
   const auto work = [&](const Send& send) {
     set_num_threads(1);  // the compute threads were not forked
-    const Reader file(path);
+    const hdf5::Reader file(path);
     send_pixels(file, group_of(file, path, split), file_size, send);
   };
   try {
@@ -149,7 +147,7 @@ PixelArray read_foreign(const std::string& path, std::string_view split, const C
 
 class PackedFiles final : public Dataset {
  public:
-  PackedFiles(std::string path, Reader file, std::string group, const SourceOptions& options)
+  PackedFiles(std::string path, hdf5::Reader file, std::string group, const SourceOptions& options)
       : path_(std::move(path)), file_(std::move(file)), group_(std::move(group)) {
     const Tensor offsets = file_.read(inside(group_, "offset"));
     offsets_.assign(offsets.span<int64_t>().begin(), offsets.span<int64_t>().end());
@@ -181,7 +179,7 @@ class PackedFiles final : public Dataset {
   }
 
   std::string path_;
-  Reader file_;
+  hdf5::Reader file_;
   std::string group_;
   std::vector<int64_t> offsets_, labels_;
   std::vector<std::string> classes_;
@@ -202,7 +200,7 @@ std::unique_ptr<Dataset> open_hdf5(const std::string& path, std::string_view spl
                                    const ChildLimits& limits) {
   check<IoError>(std::filesystem::is_regular_file(path), "dataset", "{} is not a file", path);
   if (hdf5::is_sealed(path)) {
-    Reader file = hdf5::open_sealed(path);
+    hdf5::Reader file = hdf5::open_sealed(path);
     const std::string group = group_of(file, path, split);
     return open_packed(path, std::move(file), group, options);
   }

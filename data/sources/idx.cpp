@@ -14,15 +14,15 @@ namespace {
 
 /// {0, 0, type, rank}, then rank big-endian 32-bit sizes, then the elements.
 Tensor parse_idx(std::span<const std::byte> bytes, const std::string& path) {
-  constexpr size_t kMagic = 4, kSize = 4;
+  constexpr size_t kMagicSize = 4, kSize = 4;
   constexpr auto kUnsignedByte = std::byte{0x08};
-  check<IoError>(bytes.size() >= kMagic && bytes[0] == std::byte{0} && bytes[1] == std::byte{0}, "idx",
+  check<IoError>(bytes.size() >= kMagicSize && bytes[0] == std::byte{0} && bytes[1] == std::byte{0}, "idx",
                  "{} is not an IDX file: it does not begin with two zero bytes", path);
   check<IoError>(bytes[2] == kUnsignedByte, "idx", "{}: elements are of type {}; only unsigned bytes (8) are read",
                  path, int(bytes[2]));
   const auto rank = size_t(bytes[3]);
   check<IoError>(rank >= 1 && rank <= 4, "idx", "{}: rank {}; 1 to 4 is read", path, rank);
-  const size_t begin = kMagic + rank * kSize;
+  const size_t begin = kMagicSize + rank * kSize;
   check<IoError>(bytes.size() >= begin, "idx", "{} is cut short: {} bytes of a header of {}", path, bytes.size(),
                  begin);
   std::array<int64_t, 4> sizes{};
@@ -30,7 +30,7 @@ Tensor parse_idx(std::span<const std::byte> bytes, const std::string& path) {
   const uint64_t left = bytes.size() - begin;
   for (size_t axis = 0; axis < rank; ++axis) {
     uint32_t size = 0;
-    for (size_t i = 0; i < kSize; ++i) size = size << 8 | uint32_t(bytes[kMagic + axis * kSize + i]);
+    for (size_t i = 0; i < kSize; ++i) size = size << 8 | uint32_t(bytes[kMagicSize + axis * kSize + i]);
     check<IoError>(size > 0, "idx", "{}: size {} is 0", path, axis);
     check<IoError>(numel <= left / size, "idx", "{}: the sizes in the header need more than the {} bytes there are",
                    path, left);

@@ -9,7 +9,7 @@
 namespace vitrail::data {
 namespace {
 
-constexpr size_t kBlock = size_t{4} << 20;  // bytes of text written or read at once
+constexpr size_t kTextBlock = size_t{4} << 20;  // bytes of text written or read at once
 
 Tensor to_tensor(const std::vector<int64_t>& values) {
   Tensor out = Tensor::empty({int64_t(values.size())}, DType::i64);
@@ -24,7 +24,7 @@ class TextWriter final {
 
   void add(const std::string& text) {
     block_ += text;
-    if (block_.size() >= kBlock) flush();
+    if (block_.size() >= kTextBlock) flush();
   }
   void flush() {
     Tensor rows = Tensor::empty({int64_t(block_.size())}, DType::u8);
@@ -109,7 +109,7 @@ int64_t for_each_packed_caption(
 
   int64_t image = 0;
   for (int64_t begin = 0, end = 0; begin < captions; begin = end) {
-    while (end < captions && (end == begin || offsets[size_t(end) + 1] - offsets[size_t(begin)] <= int64_t(kBlock)))
+    while (end < captions && (end == begin || offsets[size_t(end) + 1] - offsets[size_t(begin)] <= int64_t(kTextBlock)))
       ++end;
     const int64_t origin = offsets[size_t(begin)];
     const Tensor rows = file.read_rows(text, origin, offsets[size_t(end)]);

@@ -105,7 +105,7 @@ Parts parts_by_name(const Listing& listing, const Names& names, SourceKind kind,
   return parts;
 }
 
-std::string joined(const Names& names) {
+std::string first_few(const Names& names) {
   constexpr size_t kShown = 6;
   std::string out;
   for (size_t i = 0; i < std::min(names.size(), kShown); ++i) out += (i > 0 ? ", " : "") + names[i];
@@ -116,7 +116,7 @@ Parts hdf5_parts(const Listing& listing, const std::string& path) {
   Parts parts = parts_by_name(listing, listing.matching(is_hdf5_name), SourceKind::hdf5);
   for (const SourcePart& part : parts)
     check<DataError>(part.paths.size() == 1, "dataset", "{} holds several HDF5 files, name one of them: {}", path,
-                     joined(part.paths));
+                     first_few(part.paths));
   return parts;
 }
 
@@ -132,7 +132,8 @@ Parts idx_parts(const Listing& listing, const std::string& path, const std::opti
     if (listing.has(idx->labels)) parts.back().paths.push_back(listing.path(idx->labels));
   }
   check<DataError>(prefixes.size() <= 1, "dataset", "{} holds several IDX sets, name one as in {}/{}: {}", path, path,
-                   prefixes.empty() ? std::string() : *prefixes.rbegin(), joined({prefixes.begin(), prefixes.end()}));
+                   prefixes.empty() ? std::string() : *prefixes.rbegin(),
+                   first_few({prefixes.begin(), prefixes.end()}));
   return parts;
 }
 
@@ -171,7 +172,7 @@ Parts parts_of_folder(const std::string& path) {
   if (!parts.empty()) return parts;
   const bool images = std::any_of(listing.files.begin(), listing.files.end(), is_image_name);
   check<DataError>(images || !listing.folders.empty(), "dataset", "{} holds {} files and no dataset: {}; {}", path,
-                   listing.files.size(), listing.files.empty() ? std::string("it is empty") : joined(listing.files),
+                   listing.files.size(), listing.files.empty() ? std::string("it is empty") : first_few(listing.files),
                    kAccepted);
   return {{"", SourceKind::folder, {path}}};
 }
@@ -241,7 +242,7 @@ Parts table_parts(const Listing& listing, const std::string& path) {
   Parts parts = parts_by_name(listing, listing.matching(is_caption_table), SourceKind::table, split_of_table);
   for (SourcePart& part : parts) {
     check<DataError>(part.paths.size() == 1, "pairs", "{} holds several tables of one part, name one of them: {}", path,
-                     joined(part.paths));
+                     first_few(part.paths));
     add_archives(part, listing);
   }
   return parts;
@@ -257,7 +258,7 @@ Parts pair_parts_of_folder(const std::string& path) {
     std::erase_if(parts, [](const SourcePart& part) { return part.kind != SourceKind::tar; });
   }
   check<DataError>(!parts.empty(), "pairs", "{} holds no captions that are known: {}; {}", path,
-                   listing.files.empty() ? std::string("no files") : joined(listing.files), kPairsAccepted);
+                   listing.files.empty() ? std::string("no files") : first_few(listing.files), kPairsAccepted);
   return parts;
 }
 

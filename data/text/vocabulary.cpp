@@ -2,15 +2,13 @@
 
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
+#include "vitrail/core/io/json.h"
 #include "vitrail/data/io/gzip.h"
 #include "vitrail/data/text/unicode.h"
 #include "vitrail/data/text/words.h"
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <bit>
-#include <functional>
 #include <utility>
 
 namespace vitrail::data {
@@ -58,38 +56,19 @@ std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-/// Calls visit with each name and number of a flat JSON object. A tree of them would take most of the time in which a
-/// vocabulary is read.
-struct IdReader final : nlohmann::json_sax<nlohmann::json> {
-  using Visit = std::function<void(const std::string& symbol, int64_t id)>;
-  explicit IdReader(Visit visit) : visit_(std::move(visit)) {}
-
-  bool key(std::string& name) override {
-    symbol_ = std::move(name);
-    return true;
+/// The members of a JSON object that gives each symbol's id.
+Json::Object ids_in(std::string_view json, const std::string& path) {
+  std::string reason;
+  try {
+    const Json ids = Json::parse(json, 1);
+    const bool flat = ids.is_object() && std::all_of(ids.as_object().begin(), ids.as_object().end(),
+                                                     [](const Json::Member& m) { return m.value.is_integer(); });
+    if (flat) return ids.as_object();
+  } catch (const JsonError& e) {
+    reason = ": " + e.reason();
   }
-  bool number_integer(int64_t value) override {
-    if (begun_) visit_(symbol_, value);
-    return begun_;
-  }
-  bool number_unsigned(uint64_t value) override { return value <= kMostIds && number_integer(int64_t(value)); }
-  bool start_object(size_t) override { return std::exchange(begun_, true) == false; }
-  bool end_object() override { return true; }
-  bool null() override { return false; }
-  bool boolean(bool) override { return false; }
-  bool number_float(double, const std::string&) override { return false; }
-  bool string(std::string&) override { return false; }
-  bool binary(nlohmann::json::binary_t&) override { return false; }
-  bool start_array(size_t) override { return false; }
-  bool end_array() override { return false; }
-  bool parse_error(size_t, const std::string&, const nlohmann::json::exception&) override { return false; }
-
- private:
-  static constexpr uint64_t kMostIds = uint64_t{1} << 32;
-  Visit visit_;
-  std::string symbol_;
-  bool begun_ = false;
-};
+  fail<IoError>("vocabulary", "{}: is not a JSON object of symbols and ids{}", path, reason);
+}
 
 }  // namespace
 
@@ -178,15 +157,13 @@ void Vocabulary::check_ids(std::string_view json, const std::string& path) const
     return known == ids_.end() ? -1 : int64_t(known->second);
   };
   std::vector<bool> seen(symbols_.size());
-  IdReader reader([&](const std::string& symbol, int64_t id) {
+  for (const auto& [symbol, id] : ids_in(json, path)) {
     const int64_t expected = id_of(symbol);
-    if (expected < 0) return;  // of something else
-    check<IoError>(id == expected, "vocabulary", "{}: '{}' has id {}; by merges.txt beside it it has {}", path, symbol,
-                   id, expected);
+    if (expected < 0) continue;  // of something else
+    check<IoError>(id.as_int64() == expected, "vocabulary", "{}: '{}' has id {}; by merges.txt beside it it has {}",
+                   path, symbol, id.as_int64(), expected);
     seen[size_t(expected)] = true;
-  });
-  check<IoError>(nlohmann::json::sax_parse(json, &reader), "vocabulary", "{}: is not a JSON object of symbols and ids",
-                 path);
+  }
   for (const std::string& symbol : symbols_)
     check<IoError>(seen[size_t(id_of(symbol))], "vocabulary", "{}: '{}' has no id; by merges.txt beside it it has {}",
                    path, symbol, id_of(symbol));
@@ -202,10 +179,10 @@ void Vocabulary::save(const fs::path& folder) const {
   std::error_code error;
   fs::create_directories(folder, error);
   check<IoError>(!error, "vocabulary", "{}: cannot make the folder: {}", folder.string(), error.message());
-  nlohmann::ordered_json ids;
-  for (size_t id = 0; id < symbols_.size(); ++id) ids[symbols_[id]] = id;
+  Json::Object ids;
+  for (size_t id = 0; id < symbols_.size(); ++id) ids.emplace_back(symbols_[id], id);
   durable_write(folder / "merges.txt", merges_text());
-  durable_write(folder / "vocab.json", ids.dump());
+  durable_write(folder / "vocab.json", Json::object(std::move(ids)).text());
 }
 
 /// Where the two are in the table, or the free place where they would be.

@@ -12,7 +12,7 @@ namespace {
 struct Tower {
   int64_t embed_dim, depth, num_heads;
 };
-struct Variant {
+struct ClipVariant {
   const char* name;
   int64_t img_size, patch_size;
   Tower vision;
@@ -22,7 +22,7 @@ struct Variant {
   double layerscale_init = 0;  // of both
 };
 // open_clip's src/open_clip/model_configs/.
-constexpr Variant kVariants[] = {
+constexpr ClipVariant kClipVariants[] = {
     {"ViT-B-32", 224, 32, {768, 12, 12}, 512, {512, 12, 8}},
     {"ViT-B-16", 224, 16, {768, 12, 12}, 512, {512, 12, 8}},
     {"ViT-L-14", 224, 14, {1024, 24, 16}, 768, {768, 12, 12}},
@@ -121,7 +121,7 @@ const ClipConfig& checked(const ClipConfig& c) {
 
 std::vector<std::string> clip_variants() {
   std::vector<std::string> names;
-  for (const Variant& v : kVariants) names.emplace_back(v.name);
+  for (const ClipVariant& v : kClipVariants) names.emplace_back(v.name);
   return names;
 }
 
@@ -129,11 +129,11 @@ ClipConfig clip_variant(std::string_view name) {
   constexpr std::string_view kQuick = "-quickgelu";
   const bool quick = name.ends_with(kQuick);
   const std::string_view base = name.substr(0, name.size() - (quick ? kQuick.size() : 0));
-  const auto v =
-      std::find_if(std::begin(kVariants), std::end(kVariants), [&](const Variant& x) { return x.name == base; });
-  if (v == std::end(kVariants)) {
+  const auto v = std::find_if(std::begin(kClipVariants), std::end(kClipVariants),
+                              [&](const ClipVariant& x) { return x.name == base; });
+  if (v == std::end(kClipVariants)) {
     std::string known;
-    for (const Variant& x : kVariants) known += (known.empty() ? "" : ", ") + std::string(x.name);
+    for (const ClipVariant& x : kClipVariants) known += (known.empty() ? "" : ", ") + std::string(x.name);
     fail<ConfigError>("clip", "unknown variant '{}'; known are {}", name, known);
   }
   const ag::Gelu gelu = quick ? ag::Gelu::quick : ag::Gelu::erf;

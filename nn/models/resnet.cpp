@@ -5,15 +5,15 @@
 namespace vitrail::nn {
 namespace {
 
-struct Variant {
+struct ResNetVariant {
   const char* name;
   std::vector<int64_t> layers;
   int64_t width;
   bool bottleneck, small_images;
 };
 
-const std::vector<Variant>& variants() {
-  static const std::vector<Variant> all{
+const std::vector<ResNetVariant>& variants() {
+  static const std::vector<ResNetVariant> all{
       {"resnet18", {2, 2, 2, 2}, 64, false, false}, {"resnet34", {3, 4, 6, 3}, 64, false, false},
       {"resnet50", {3, 4, 6, 3}, 64, true, false},  {"resnet8", {1, 1, 1}, 16, false, true},
       {"resnet20", {3, 3, 3}, 16, false, true},     {"resnet32", {5, 5, 5}, 16, false, true},
@@ -36,13 +36,13 @@ Conv2dConfig conv_config(int64_t kernel, int64_t stride) {
 
 std::vector<std::string> resnet_variants() {
   std::vector<std::string> names;
-  for (const Variant& v : variants()) names.emplace_back(v.name);
+  for (const ResNetVariant& v : variants()) names.emplace_back(v.name);
   return names;
 }
 
 ResNetConfig resnet_variant(std::string_view name) {
   std::string known;
-  for (const Variant& v : variants()) {
+  for (const ResNetVariant& v : variants()) {
     if (v.name == name)
       return {.layers = v.layers, .width = v.width, .bottleneck = v.bottleneck, .small_images = v.small_images};
     known += (known.empty() ? "" : ", ") + std::string(v.name);

@@ -5,11 +5,11 @@
 namespace vitrail::nn {
 namespace {
 
-struct Variant {
+struct VitVariant {
   const char* name;
   int64_t embed_dim, depth, num_heads;
 };
-constexpr Variant kVariants[] = {
+constexpr VitVariant kVitVariants[] = {
     {"vit_tiny", 192, 12, 3},    {"vit_small", 384, 12, 6},  {"vit_base", 768, 12, 12},
     {"vit_large", 1024, 24, 16}, {"vit_huge", 1280, 32, 16},
 };
@@ -68,12 +68,12 @@ Var for_each_image(Param& token, int64_t batch) { return expand(token, {batch, t
 
 std::vector<std::string> vit_variants() {
   std::vector<std::string> names;
-  for (const Variant& v : kVariants) names.emplace_back(v.name);
+  for (const VitVariant& v : kVitVariants) names.emplace_back(v.name);
   return names;
 }
 
 VitConfig vit_variant(std::string_view name) {
-  for (const Variant& v : kVariants) {
+  for (const VitVariant& v : kVitVariants) {
     if (v.name != name) continue;
     VitConfig config;
     config.embed_dim = v.embed_dim;
@@ -82,7 +82,7 @@ VitConfig vit_variant(std::string_view name) {
     return config;
   }
   std::string known;
-  for (const Variant& v : kVariants) known += (known.empty() ? "" : ", ") + std::string(v.name);
+  for (const VitVariant& v : kVitVariants) known += (known.empty() ? "" : ", ") + std::string(v.name);
   fail<ConfigError>("vit", "unknown variant '{}'; known are {}", name, known);
 }
 

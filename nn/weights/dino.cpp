@@ -4,7 +4,7 @@
 namespace vitrail::nn {
 namespace {
 
-constexpr Rule kRules[] = {
+constexpr Rule kDinoRules[] = {
     // The head of DinoNetwork; the activations between its layers are counted too.
     {"head.mlp.*.%", "head.mlp.*.%"},
     {"head.mlp.%", "head.mlp.%"},
@@ -14,29 +14,31 @@ constexpr Rule kRules[] = {
     {"head.last_layer.weight_g", "head.last_layer.parametrizations.weight.original0", Form::same, Use::reading},
     {"head.last_layer.weight_v", "head.last_layer.parametrizations.weight.original1", Form::same, Use::reading},
 };
-constexpr std::string_view kInner[] = {"backbone."};
+constexpr std::string_view kDinoInner[] = {"backbone."};
 
 /// The backbones have timm's names and no classifier, as have the copies of them that timm publishes.
-bool recognises(const NameSet& names) {
+bool is_dino(const NameSet& names) {
   if (any_begins(names, "head.last_layer.")) return true;
   const auto has = [&](const char* name) { return any_begins(names, name); };
   return has("cls_token") && !has("head.") && !has("dist_token") && !has("reg_token") && !has("norm_pre.") &&
          !has("fc_norm.") && !has("blocks.0.ls1.") && !has("blocks.0.gamma_1") && !has("blocks.0.attn.q_norm.");
 }
 
-std::string_view prefix(const TensorMap& ours) { return ours.contains("head.last_layer.weight_v") ? "backbone." : ""; }
+std::string_view dino_prefix(const TensorMap& ours) {
+  return ours.contains("head.last_layer.weight_v") ? "backbone." : "";
+}
 
 }  // namespace
 
 constinit const Layout kDinoLayout{.name = "dino",
                                    .title = "DINO (facebookresearch/dino)",
                                    .anchor = "patch_embed.proj.weight",
-                                   .inner = kInner,
-                                   .recognises = recognises,
+                                   .inner = kDinoInner,
+                                   .recognises = is_dino,
                                    .rules = kTimmNames,
-                                   .more_rules = kRules,
+                                   .more_rules = kDinoRules,
                                    .pos_interp = ag::PosInterp::scale_offset,
                                    .adapt = drop_mask_token,
-                                   .written_prefix = prefix};
+                                   .written_prefix = dino_prefix};
 
 }  // namespace vitrail::nn

@@ -4,7 +4,7 @@
 namespace vitrail::nn {
 namespace {
 
-constexpr Rule kRules[] = {
+constexpr Rule kDinov2Rules[] = {
     {"reg_token", "register_tokens"},
     {"mask_token", "mask_token"},
     {"blocks.*.mlp.fc1.%", "blocks.*.mlp.w12.%", Form::same, Use::swiglu},
@@ -21,26 +21,27 @@ constexpr Rule kRules[] = {
     {"blocks.*.mlp.fc2.%", "blocks.?.*.mlp.w3.%", Form::same, Use::reading},
     {"blocks.*.ls2.gamma", "blocks.?.*.ls2.gamma", Form::same, Use::reading},
 };
-constexpr std::string_view kInner[] = {"backbone."};
-constexpr Unused kUnused[] = {{"dino_head.", "the head of DINO's loss"}, {"ibot_head.", "the head of iBOT's loss"}};
+constexpr std::string_view kDinov2Inner[] = {"backbone."};
+constexpr Unused kDinov2Unused[] = {{"dino_head.", "the head of DINO's loss"},
+                                    {"ibot_head.", "the head of iBOT's loss"}};
 
-bool recognises(const NameSet& names) {
+bool is_dinov2(const NameSet& names) {
   return names.contains("mask_token") || names.contains("register_tokens") || names.contains("blocks.0.mlp.w12.weight");
 }
 
-void adapt(TensorMap& ours, std::vector<std::string>&) { add_mask_token(ours); }
+void add_unread_mask_token(TensorMap& ours, std::vector<std::string>&) { add_mask_token(ours); }
 
 }  // namespace
 
 constinit const Layout kDinov2Layout{.name = "dinov2",
                                      .title = "DINOv2 (facebookresearch/dinov2)",
                                      .anchor = "patch_embed.proj.weight",
-                                     .inner = kInner,
-                                     .recognises = recognises,
-                                     .rules = kRules,
+                                     .inner = kDinov2Inner,
+                                     .recognises = is_dinov2,
+                                     .rules = kDinov2Rules,
                                      .more_rules = kTimmNames,
-                                     .unused = kUnused,
+                                     .unused = kDinov2Unused,
                                      .pos_interp = ag::PosInterp::scale_offset,
-                                     .adapt = adapt};
+                                     .adapt = add_unread_mask_token};
 
 }  // namespace vitrail::nn

@@ -4,7 +4,7 @@
 namespace vitrail::nn {
 namespace {
 
-constexpr Rule kRules[] = {
+constexpr Rule kHfClipRules[] = {
     {"logit_scale", "logit_scale", Form::scalar},
     {"visual.cls_token", "vision_model.embeddings.class_embedding", Form::without_axes},
     {"visual.pos_embed", "vision_model.embeddings.position_embedding.weight", Form::without_axis},
@@ -29,9 +29,9 @@ constexpr Rule kRules[] = {
     {"text.norm.%", "text_model.final_layer_norm.%"},
     {"text.proj.weight", "text_projection.weight"},
 };
-constexpr std::string_view kBuffers[] = {"embeddings.position_ids"};
+constexpr std::string_view kHfClipBuffers[] = {"embeddings.position_ids"};
 
-bool recognises(const NameSet& names) { return names.contains("vision_model.embeddings.class_embedding"); }
+bool is_hf_clip(const NameSet& names) { return names.contains("vision_model.embeddings.class_embedding"); }
 
 }  // namespace
 
@@ -39,9 +39,9 @@ constinit const Layout kHfClipLayout{.name = "hf_clip",
                                      .title = "Hugging Face CLIP",
                                      .family = Family::clip,
                                      .anchor = "vision_model.embeddings.patch_embedding.weight",
-                                     .recognises = recognises,
-                                     .rules = kRules,
-                                     .buffers = kBuffers,
+                                     .recognises = is_hf_clip,
+                                     .rules = kHfClipRules,
+                                     .buffers = kHfClipBuffers,
                                      .ln_eps = 1e-5,
                                      .gelu = ag::Gelu::quick,
                                      .pos_interp = ag::PosInterp::size};

@@ -5,7 +5,7 @@
 namespace vitrail::nn {
 namespace {
 
-constexpr Rule kRules[] = {
+constexpr Rule kHfDinov2Rules[] = {
     {"cls_token", "embeddings.cls_token"},
     {"pos_embed", "embeddings.position_embeddings"},
     {"mask_token", "embeddings.mask_token"},
@@ -24,12 +24,12 @@ constexpr Rule kRules[] = {
     {"norm.%", "layernorm.%"},
     {"head.%", "classifier.%"},
 };
-constexpr std::string_view kInner[] = {"dinov2.", "dinov2_with_registers."};
+constexpr std::string_view kHfDinov2Inner[] = {"dinov2.", "dinov2_with_registers."};
 
-bool recognises(const NameSet& names) { return names.contains("encoder.layer.0.norm1.weight"); }
+bool is_hf_dinov2(const NameSet& names) { return names.contains("encoder.layer.0.norm1.weight"); }
 
 /// Their classifier reads the class token and the mean of the patches, side by side.
-void adapt(TensorMap& ours, std::vector<std::string>& notes) {
+void adapt_to_hf_dinov2(TensorMap& ours, std::vector<std::string>& notes) {
   add_mask_token(ours);
   const auto head = ours.find("head.weight");
   if (head == ours.end() || !ours.contains("cls_token")) return;
@@ -40,7 +40,7 @@ void adapt(TensorMap& ours, std::vector<std::string>& notes) {
       "classifier.weight gets columns of zeros for the mean of the patches, which this model does not read");
 }
 
-std::string_view prefix(const TensorMap& ours) {
+std::string_view hf_dinov2_prefix(const TensorMap& ours) {
   if (!ours.contains("head.weight")) return "";
   return ours.contains("reg_token") ? "dinov2_with_registers." : "dinov2.";
 }
@@ -50,11 +50,11 @@ std::string_view prefix(const TensorMap& ours) {
 constinit const Layout kHfDinov2Layout{.name = "hf_dinov2",
                                        .title = "Hugging Face Dinov2",
                                        .anchor = "embeddings.patch_embeddings.projection.weight",
-                                       .inner = kInner,
-                                       .recognises = recognises,
-                                       .rules = kRules,
+                                       .inner = kHfDinov2Inner,
+                                       .recognises = is_hf_dinov2,
+                                       .rules = kHfDinov2Rules,
                                        .pos_interp = ag::PosInterp::size,
-                                       .adapt = adapt,
-                                       .written_prefix = prefix};
+                                       .adapt = adapt_to_hf_dinov2,
+                                       .written_prefix = hf_dinov2_prefix};
 
 }  // namespace vitrail::nn

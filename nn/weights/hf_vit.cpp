@@ -4,9 +4,9 @@
 namespace vitrail::nn {
 namespace {
 
-constexpr std::string_view kAnchor = "embeddings.patch_embeddings.projection.weight";
+constexpr std::string_view kHfVitAnchor = "embeddings.patch_embeddings.projection.weight";
 
-constexpr Rule kRules[] = {
+constexpr Rule kHfVitRules[] = {
     {"cls_token", "embeddings.cls_token"},
     {"pos_embed", "embeddings.position_embeddings"},
     {"patch_embed.proj.%", "embeddings.patch_embeddings.projection.%"},
@@ -25,8 +25,8 @@ constexpr Rule kDeitHead[] = {
     {"head_dist.%", "distillation_classifier.%"},
 };
 constexpr std::string_view kVitInner[] = {"vit."}, kDeitInner[] = {"deit."};
-constexpr Unused kUnused[] = {{"pooler.", "a layer on the class token that no published image model uses"},
-                              {"embeddings.mask_token", "of training by masking"}};
+constexpr Unused kHfVitUnused[] = {{"pooler.", "a layer on the class token that no published image model uses"},
+                                   {"embeddings.mask_token", "of training by masking"}};
 
 bool is_vit(const NameSet& names) { return names.contains("encoder.layer.0.layernorm_before.weight"); }
 bool is_deit(const NameSet& names) { return names.contains("embeddings.distillation_token") && is_vit(names); }
@@ -38,12 +38,12 @@ std::string_view deit_prefix(const TensorMap& ours) { return ours.contains("head
 
 constinit const Layout kHfVitLayout{.name = "hf_vit",
                                     .title = "Hugging Face ViT",
-                                    .anchor = kAnchor,
+                                    .anchor = kHfVitAnchor,
                                     .inner = kVitInner,
                                     .recognises = is_vit,
-                                    .rules = kRules,
+                                    .rules = kHfVitRules,
                                     .more_rules = kVitHead,
-                                    .unused = kUnused,
+                                    .unused = kHfVitUnused,
                                     .ln_eps = 1e-12,
                                     .pos_interp = ag::PosInterp::size,
                                     .adapt = drop_mask_token,
@@ -51,12 +51,12 @@ constinit const Layout kHfVitLayout{.name = "hf_vit",
 
 constinit const Layout kHfDeitLayout{.name = "hf_deit",
                                      .title = "Hugging Face DeiT",
-                                     .anchor = kAnchor,
+                                     .anchor = kHfVitAnchor,
                                      .inner = kDeitInner,
                                      .recognises = is_deit,
-                                     .rules = kRules,
+                                     .rules = kHfVitRules,
                                      .more_rules = kDeitHead,
-                                     .unused = kUnused,
+                                     .unused = kHfVitUnused,
                                      .ln_eps = 1e-12,
                                      .pos_interp = ag::PosInterp::size,
                                      .adapt = drop_mask_token,

@@ -5,9 +5,9 @@
 namespace vitrail::nn {
 namespace {
 
-constexpr std::string_view kAnchor = "visual.conv1.weight";
+constexpr std::string_view kOpenaiClipAnchor = "visual.conv1.weight";
 
-constexpr Rule kRules[] = {
+constexpr Rule kOpenaiClipRules[] = {
     {"logit_scale", "logit_scale", Form::scalar},
     {"visual.cls_token", "visual.class_embedding", Form::without_axes},
     {"visual.pos_embed", "visual.positional_embedding", Form::without_axis},
@@ -53,7 +53,7 @@ constexpr Rule kOpenClipRules[] = {
     {"text.proj.weight", "text.text_projection", Form::transposed, Use::reading},
 };
 /// Of the JIT archives that OpenAI published, and masks that older versions kept.
-constexpr std::string_view kBuffers[] = {"input_resolution", "context_length", "vocab_size", "attn_mask"};
+constexpr std::string_view kOpenaiClipBuffers[] = {"input_resolution", "context_length", "vocab_size", "attn_mask"};
 
 bool is_open_clip(const NameSet& names) {
   return any_begins(names, "text.") || names.contains("logit_bias") ||
@@ -66,21 +66,21 @@ bool is_openai_clip(const NameSet& names) { return any_begins(names, "visual.tra
 constinit const Layout kOpenaiClipLayout{.name = "openai_clip",
                                          .title = "OpenAI CLIP",
                                          .family = Family::clip,
-                                         .anchor = kAnchor,
+                                         .anchor = kOpenaiClipAnchor,
                                          .recognises = is_openai_clip,
-                                         .rules = kRules,
-                                         .buffers = kBuffers,
+                                         .rules = kOpenaiClipRules,
+                                         .buffers = kOpenaiClipBuffers,
                                          .ln_eps = 1e-5,
                                          .gelu = ag::Gelu::quick};
 
 constinit const Layout kOpenClipLayout{.name = "open_clip",
                                        .title = "open_clip",
                                        .family = Family::clip,
-                                       .anchor = kAnchor,
+                                       .anchor = kOpenaiClipAnchor,
                                        .recognises = is_open_clip,
-                                       .rules = kRules,
+                                       .rules = kOpenaiClipRules,
                                        .more_rules = kOpenClipRules,
-                                       .buffers = kBuffers,
+                                       .buffers = kOpenaiClipBuffers,
                                        .ln_eps = 1e-5};
 
 }  // namespace vitrail::nn

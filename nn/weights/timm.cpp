@@ -6,7 +6,7 @@
 namespace vitrail::nn {
 namespace {
 
-constexpr Rule kRules[] = {
+constexpr Rule kTimmRules[] = {
     {"dist_token", "dist_token"},
     {"reg_token", "reg_token"},
     {"norm_pre.%", "norm_pre.%"},
@@ -35,16 +35,16 @@ void fold_class_position(TensorMap& ours, std::vector<std::string>& notes) {
       "the class token's position is added to cls_token: timm's models with registers have no row for it");
 }
 
-bool always(const NameSet&) { return true; }
+bool any_names(const NameSet&) { return true; }
 
 }  // namespace
 
 constinit const Layout kTimmLayout{.name = "timm",
                                    .title = "timm and DeiT",
                                    .anchor = "patch_embed.proj.weight",
-                                   .recognises = always,
+                                   .recognises = any_names,
                                    .rules = kTimmNames,
-                                   .more_rules = kRules,
+                                   .more_rules = kTimmRules,
                                    .adapt = fold_class_position};
 
 }  // namespace vitrail::nn

@@ -4,7 +4,7 @@
 namespace vitrail::nn {
 namespace {
 
-constexpr Rule kRules[] = {
+constexpr Rule kTorchvisionRules[] = {
     {"cls_token", "class_token"},
     {"pos_embed", "encoder.pos_embedding"},
     {"patch_embed.proj.%", "conv_proj.%"},
@@ -21,15 +21,15 @@ constexpr Rule kRules[] = {
     {"blocks.*.mlp.fc2.%", "encoder.layers.encoder_layer_*.mlp.linear_2.%", Form::same, Use::reading},
 };
 
-bool recognises(const NameSet& names) { return names.contains("encoder.pos_embedding"); }
+bool is_torchvision(const NameSet& names) { return names.contains("encoder.pos_embedding"); }
 
 }  // namespace
 
 constinit const Layout kTorchvisionLayout{.name = "torchvision",
                                           .title = "torchvision",
                                           .anchor = "conv_proj.weight",
-                                          .recognises = recognises,
-                                          .rules = kRules,
+                                          .recognises = is_torchvision,
+                                          .rules = kTorchvisionRules,
                                           .pos_interp = ag::PosInterp::align_corners,
                                           .adapt = drop_mask_token};
 

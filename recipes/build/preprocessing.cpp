@@ -15,7 +15,6 @@ namespace vitrail::recipes {
 namespace {
 
 using data::Filter;
-using nlohmann::json;
 
 constexpr int64_t kLargestSide = 1 << 14;
 constexpr data::Normalize::Channels kClipMean = {0.48145466, 0.4578275, 0.40821073},
@@ -34,7 +33,7 @@ bool keeps_proportions(std::string_view processor, const nn::Layout& layout) {
 
 /// The side of a square given as a number or as {"height", "width"}.
 int64_t square_side(const JsonObject& c, const char* key) {
-  if (const json* value = c.find(key); value && value->is_number()) return c.integer(key, 1, kLargestSide);
+  if (const Json* value = c.find(key); value && value->is_number()) return c.integer(key, 1, kLargestSide);
   const JsonObject size = c.object(key);
   const int64_t height = size.integer("height", 1, kLargestSide), width = size.integer("width", 1, kLargestSide);
   check<IoError>(height == width, "json", "{}: '{}' is {} x {}; images must become squares", c.file(), c.path(key),
@@ -112,8 +111,9 @@ Preprocessing parse_preprocessor(std::string_view text, const std::string& name,
   if (layout.name == "hf_deit") p.mean = data::kHalfMean, p.std = data::kHalfStd;  // of the class; files have others
 
   if (c.has("size")) {
-    const json& size = *c.find("size");
-    const bool shorter = size.is_object() ? size.contains("shortest_edge") : keeps_proportions(processor, layout);
+    const Json& size = *c.find("size");
+    const bool shorter =
+        size.is_object() ? size.find("shortest_edge") != nullptr : keeps_proportions(processor, layout);
     p.resize = shorter ? Preprocessing::Resize::shorter : Preprocessing::Resize::exact;
     p.size = shorter && size.is_object() ? c.object("size").integer("shortest_edge", 1, kLargestSide)
                                          : square_side(c, "size");
@@ -147,17 +147,17 @@ std::string to_preprocessor_json(const Preprocessing& p, const nn::Layout& layou
   const bool shorter = p.resize == Preprocessing::Resize::shorter;
   std::string processor = shorter ? "BitImageProcessor" : p.crop > 0 ? "DeiTImageProcessor" : "ViTImageProcessor";
   if (layout.name == "hf_clip" && shorter) processor = "CLIPImageProcessor";
-  nlohmann::ordered_json c = {{"image_processor_type", processor},
-                              {"do_convert_rgb", true},
-                              {"do_resize", p.resize != Preprocessing::Resize::none}};
+  Json c = Json::object({{"image_processor_type", processor},
+                         {"do_convert_rgb", true},
+                         {"do_resize", p.resize != Preprocessing::Resize::none}});
   if (shorter)
-    c["size"] = {{"shortest_edge", p.size}};
+    c["size"] = Json::object({{"shortest_edge", p.size}});
   else
-    c["size"] = {{"height", p.size}, {"width", p.size}};
+    c["size"] = Json::object({{"height", p.size}, {"width", p.size}});
   c["resample"] = filter->first;
   if (p.crop > 0) {
     c["do_center_crop"] = true;
-    c["crop_size"] = {{"height", p.crop}, {"width", p.crop}};
+    c["crop_size"] = Json::object({{"height", p.crop}, {"width", p.crop}});
   } else {
     c["do_center_crop"] = false;
   }
@@ -166,7 +166,7 @@ std::string to_preprocessor_json(const Preprocessing& p, const nn::Layout& layou
   c["do_normalize"] = true;
   c["image_mean"] = p.mean;
   c["image_std"] = p.std;
-  return c.dump(2) + "\n";
+  return c.text(2) + "\n";
 }
 
 }  // namespace vitrail::recipes

@@ -10,7 +10,7 @@
 namespace vitrail::recipes {
 namespace {
 
-constexpr int64_t kBlock = 256;  // queries compared at a time
+constexpr int64_t kQueriesAtOnce = 256;  // queries compared at a time
 
 /// The mean of the precision at each right answer; nothing if there is none. order: answers by falling similarity.
 std::optional<double> average_precision(const std::vector<int64_t>& order, int64_t query,
@@ -31,8 +31,8 @@ double retrieval_map(const FeatureSet& set) {
   const int64_t n = set.features.size(0);
   const auto labels = set.labels.span<int64_t>();
   std::vector<std::optional<double>> precisions(static_cast<size_t>(n));
-  for (int64_t begin = 0; begin < n; begin += kBlock) {
-    const int64_t end = std::min(begin + kBlock, n);
+  for (int64_t begin = 0; begin < n; begin += kQueriesAtOnce) {
+    const int64_t end = std::min(begin + kQueriesAtOnce, n);
     const Tensor similarity =
         core::matmul(set.features.slice(0, begin, end), set.features, core::Trans::no, core::Trans::yes);
     const float* rows = similarity.data<float>();

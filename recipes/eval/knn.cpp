@@ -12,7 +12,7 @@ namespace {
 
 /// Test features compared at a time: large enough for the matrix product to run at full speed, small enough for the
 /// similarities to 50,000 others to take some 50 MB.
-constexpr int64_t kBlock = 256;
+constexpr int64_t kTestsAtOnce = 256;
 /// Of a vote, so that the sum of a row fits into f32.
 constexpr double kMostExponent = 80;
 
@@ -30,8 +30,8 @@ Tensor knn_votes(const Tensor& train, const Tensor& labels, const Tensor& test, 
 
   const int64_t k = std::min(options.k, train.size(0)), tests = test.size(0);
   std::vector<double> votes(size_t(tests * classes));
-  for (int64_t begin = 0; begin < tests; begin += kBlock) {
-    const Tensor rows = test.slice(0, begin, std::min(begin + kBlock, tests));
+  for (int64_t begin = 0; begin < tests; begin += kTestsAtOnce) {
+    const Tensor rows = test.slice(0, begin, std::min(begin + kTestsAtOnce, tests));
     const auto [values, indices] = core::topk(core::matmul(rows, train, core::Trans::no, core::Trans::yes), k);
     const std::vector<double> similarity = values.to_vector();
     const auto neighbour = indices.span<int64_t>();

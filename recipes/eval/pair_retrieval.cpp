@@ -13,7 +13,7 @@ namespace vitrail::recipes {
 
 std::vector<int64_t> best_places(const Tensor& queries, const Tensor& answers,
                                  const std::vector<std::vector<int64_t>>& right) {
-  constexpr int64_t kBlock = 1024;  // queries compared at a time
+  constexpr int64_t kQueriesAtOnce = 1024;  // queries compared at a time
   const int64_t n = queries.size(0), all = answers.size(0);
   check<ShapeError>(int64_t(right.size()) == n, "best_places", "{} queries, {} lists of right answers", n,
                     right.size());
@@ -22,8 +22,8 @@ std::vector<int64_t> best_places(const Tensor& queries, const Tensor& answers,
     for (const int64_t i : list) check<ShapeError>(i >= 0 && i < all, "best_places", "answer {} of {}", i, all);
   }
   std::vector<int64_t> places(static_cast<size_t>(n));
-  for (int64_t begin = 0; begin < n; begin += kBlock) {
-    const int64_t end = std::min(begin + kBlock, n);
+  for (int64_t begin = 0; begin < n; begin += kQueriesAtOnce) {
+    const int64_t end = std::min(begin + kQueriesAtOnce, n);
     const Tensor similarity =
         core::matmul(queries.slice(0, begin, end), answers, core::Trans::no, core::Trans::yes).to(DType::f32);
     const float* rows = similarity.data<float>();

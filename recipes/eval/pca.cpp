@@ -42,7 +42,7 @@ Rows to_rows(const Tensor& t) {
   return rows;
 }
 
-Tensor to_tensor(const Rows& rows) {
+Tensor from_rows(const Rows& rows) {
   std::vector<double> values;
   for (const auto& row : rows) values.insert(values.end(), row.begin(), row.end());
   return tensor(values, {int64_t(rows.size()), int64_t(rows[0].size())});
@@ -72,7 +72,7 @@ Pca fit_pca(const Tensor& features, int64_t k) {
     for (double& v : row) v = rng.normal();
   orthonormalize(directions);
   for (int i = 0; i < kIterations; ++i) {
-    directions = to_rows(core::matmul(to_tensor(directions), covariance));
+    directions = to_rows(core::matmul(from_rows(directions), covariance));
     orthonormalize(directions);
   }
   directions.resize(size_t(k));
@@ -82,7 +82,7 @@ Pca fit_pca(const Tensor& features, int64_t k) {
     if (*largest < 0)
       for (double& v : row) v = -v;
   }
-  const Tensor components = to_tensor(directions);
+  const Tensor components = from_rows(directions);
   const Tensor variances = core::sum(core::mul(core::matmul(components, covariance), components), {1});
   return {mean, components.to(features.dtype()), variances};
 }

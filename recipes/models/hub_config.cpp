@@ -1,15 +1,13 @@
 #include "vitrail/recipes/models/hub_config.h"
 
 #include "vitrail/recipes/config/json_object.h"
-#include "vitrail/recipes/config/json_text.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 namespace vitrail::recipes {
 namespace {
-
-using nlohmann::ordered_json;
 
 // Beyond these nothing was ever published; they keep a bad file from asking for all of memory.
 constexpr int64_t kMostWidth = 1 << 14, kMostBlocks = 256, kMostHidden = 1 << 17, kMostSide = 1 << 14,
@@ -48,12 +46,21 @@ std::string activation_name(ag::Gelu gelu) {
 /// The names of "id2label", {"0": "tench", ...}.
 std::vector<std::string> class_names(const JsonObject& c) {
   const JsonObject labels = c.object("id2label");
-  const auto count = int64_t(labels.json().size());
+  const Json::Object& members = labels.json().as_object();
+  const auto count = int64_t(members.size());
   check<IoError>(count <= kMostClasses, "json", "{}: 'id2label' has {} names; at most {} are read", c.file(), count,
                  kMostClasses);
-  std::vector<std::string> names;
-  names.reserve(size_t(count));
-  for (int64_t i = 0; i < count; ++i) names.push_back(labels.text(std::to_string(i)));
+  std::vector<std::string> names(members.size());
+  std::vector<bool> known(members.size());
+  for (const auto& [id, label] : members) {
+    size_t i = members.size();
+    std::from_chars(id.data(), id.data() + id.size(), i);
+    if (i >= members.size() || std::to_string(i) != id || !label.is_string()) continue;
+    names[i] = label.as_string();
+    known[i] = true;
+  }
+  for (int64_t i = 0; i < count; ++i)
+    if (!known[size_t(i)]) labels.text(std::to_string(i));  // throws an error that says what is there
   return names;
 }
 
@@ -141,11 +148,11 @@ HubConfig parse_clip(const JsonObject& c, const nn::Layout& layout) {
 Preprocessing parse_timm_preprocessing(const JsonObject& c) {
   Preprocessing p;
   int64_t side = 224;
-  const auto* const size = c.find("input_size");
-  if (size && size->is_array() && size->size() == 3 && (*size)[2].is_number_integer()) {
-    side = (*size)[2].get<int64_t>();
+  const Json* const size = c.find("input_size");
+  if (size && size->is_array() && size->as_array().size() == 3 && size->as_array()[2].is_integer()) {
+    side = size->as_array()[2].as_int64();
     check<IoError>(side >= 1 && side <= kMostSide, "json", "{}: '{}' is {}", c.file(), c.path("input_size"),
-                   JsonObject::shown(*size));
+                   size->excerpt());
   }
   p.crop = side;
   p.size = int64_t(std::floor(double(side) / c.number("crop_pct", 0.1, 1, 0.875)));
@@ -159,10 +166,10 @@ HubConfig parse_timm(const JsonObject& c) {
   HubConfig config{.layout = &nn::layout_named("timm")};
   const JsonObject pretrained = c.object("pretrained_cfg");
   config.preprocessing = parse_timm_preprocessing(pretrained);
-  const auto* const labels = pretrained.find("label_names");
-  if (labels && labels->is_array() && int64_t(labels->size()) <= kMostClasses)
-    for (const auto& label : *labels)
-      if (label.is_string()) config.classes.push_back(label.get<std::string>());
+  const Json* const labels = pretrained.find("label_names");
+  if (labels && labels->is_array() && int64_t(labels->as_array().size()) <= kMostClasses)
+    for (const Json& label : labels->as_array())
+      if (label.is_string()) config.classes.push_back(label.as_string());
   return config;
 }
 
@@ -180,11 +187,15 @@ void check_plain(const nn::VitConfig& c, const nn::Layout& layout) {
   refuse(c.pre_norm || c.qk_norm, layout, "norm before the blocks or of queries and keys");
 }
 
-ordered_json transformer_json(const nn::VitConfig& c) {
-  return {{"hidden_size", c.embed_dim},         {"num_hidden_layers", c.depth},
-          {"num_attention_heads", c.num_heads}, {"hidden_act", activation_name(c.gelu)},
-          {"layer_norm_eps", c.ln_eps},         {"image_size", c.img_size},
-          {"patch_size", c.patch_size},         {"num_channels", c.in_chans}};
+Json transformer_json(const nn::VitConfig& c) {
+  return Json::object({{"hidden_size", c.embed_dim},
+                       {"num_hidden_layers", c.depth},
+                       {"num_attention_heads", c.num_heads},
+                       {"hidden_act", activation_name(c.gelu)},
+                       {"layer_norm_eps", c.ln_eps},
+                       {"image_size", c.img_size},
+                       {"patch_size", c.patch_size},
+                       {"num_channels", c.in_chans}});
 }
 
 int64_t hidden_of(const nn::VitConfig& c) {
@@ -192,7 +203,7 @@ int64_t hidden_of(const nn::VitConfig& c) {
 }
 
 /// DINOv2's files have the ratio and not the width, of which this is the rule.
-void add_mlp_ratio(ordered_json& json, const nn::VitConfig& c, const nn::Layout& layout) {
+void add_mlp_ratio(Json& json, const nn::VitConfig& c, const nn::Layout& layout) {
   const bool swiglu = c.ffn == nn::Ffn::swiglu;
   double ratio = c.mlp_ratio;
   const auto hidden = [&](double r) {
@@ -266,11 +277,8 @@ std::string to_config_json(const nn::VitConfig& c, const nn::Layout& layout, con
   refuse(c.distilled != deit, layout, c.distilled ? "distillation token" : "model without a distillation token");
   const std::string kind = deit ? "DeiT" : !dinov2 ? "ViT" : c.num_registers > 0 ? "Dinov2WithRegisters" : "Dinov2";
   const char* type = deit ? "deit" : !dinov2 ? "vit" : c.num_registers > 0 ? "dinov2_with_registers" : "dinov2";
-  ordered_json json = {{"architectures",
-                        {kind + (!head  ? "Model"
-                                 : deit ? "ForImageClassificationWithTeacher"
-                                        : "ForImageClassification")}},
-                       {"model_type", type}};
+  const char* task = !head ? "Model" : deit ? "ForImageClassificationWithTeacher" : "ForImageClassification";
+  Json json = Json::object({{"architectures", Json::array({kind + task})}, {"model_type", type}});
   json.update(transformer_json(c));
   if (dinov2) {
     add_mlp_ratio(json, c, layout);
@@ -284,7 +292,7 @@ std::string to_config_json(const nn::VitConfig& c, const nn::Layout& layout, con
   }
   json["qkv_bias"] = c.qkv_bias;
   if (head) {
-    ordered_json names = ordered_json::object(), ids = ordered_json::object();
+    Json names = Json::object(), ids = Json::object();
     for (int64_t i = 0; i < c.num_classes; ++i) {
       const std::string id = std::to_string(i);
       const std::string label = size_t(i) < classes.size() ? classes[size_t(i)] : "LABEL_" + id;
@@ -295,36 +303,36 @@ std::string to_config_json(const nn::VitConfig& c, const nn::Layout& layout, con
     json["label2id"] = ids;
   }
   json["torch_dtype"] = "float32";
-  return json_text(json, 2) + "\n";
+  return json.text(2) + "\n";
 }
 
 std::string to_config_json(const nn::ClipConfig& c) {
   const nn::TextConfig& t = c.text;
-  ordered_json vision = transformer_json(c.vision);
+  Json vision = transformer_json(c.vision);
   vision["model_type"] = "clip_vision_model";
   vision["intermediate_size"] = hidden_of(c.vision);
   vision["projection_dim"] = c.text.out_dim;
-  const ordered_json text = {{"model_type", "clip_text_model"},
-                             {"vocab_size", t.vocab_size},
-                             {"max_position_embeddings", t.context_length},
-                             {"hidden_size", t.embed_dim},
-                             {"intermediate_size", std::llround(t.mlp_ratio * double(t.embed_dim))},
-                             {"num_hidden_layers", t.depth},
-                             {"num_attention_heads", t.num_heads},
-                             {"hidden_act", activation_name(t.gelu)},
-                             {"layer_norm_eps", t.ln_eps},
-                             {"projection_dim", t.out_dim},
-                             {"bos_token_id", t.vocab_size - 2},
-                             {"eos_token_id", t.vocab_size - 1},
-                             {"pad_token_id", t.vocab_size - 1}};
-  const ordered_json json = {{"architectures", {"CLIPModel"}},
-                             {"model_type", "clip"},
-                             {"projection_dim", t.out_dim},
-                             {"logit_scale_init_value", c.init_logit_scale},
-                             {"text_config", text},
-                             {"vision_config", vision},
-                             {"torch_dtype", "float32"}};
-  return json.dump(2) + "\n";
+  const Json text = Json::object({{"model_type", "clip_text_model"},
+                                  {"vocab_size", t.vocab_size},
+                                  {"max_position_embeddings", t.context_length},
+                                  {"hidden_size", t.embed_dim},
+                                  {"intermediate_size", std::llround(t.mlp_ratio * double(t.embed_dim))},
+                                  {"num_hidden_layers", t.depth},
+                                  {"num_attention_heads", t.num_heads},
+                                  {"hidden_act", activation_name(t.gelu)},
+                                  {"layer_norm_eps", t.ln_eps},
+                                  {"projection_dim", t.out_dim},
+                                  {"bos_token_id", t.vocab_size - 2},
+                                  {"eos_token_id", t.vocab_size - 1},
+                                  {"pad_token_id", t.vocab_size - 1}});
+  const Json json = Json::object({{"architectures", Json::array({"CLIPModel"})},
+                                  {"model_type", "clip"},
+                                  {"projection_dim", t.out_dim},
+                                  {"logit_scale_init_value", c.init_logit_scale},
+                                  {"text_config", text},
+                                  {"vision_config", vision},
+                                  {"torch_dtype", "float32"}});
+  return json.text(2) + "\n";
 }
 
 std::string to_open_clip_config_json(const nn::ClipConfig& c, const Preprocessing& p) {
@@ -332,32 +340,32 @@ std::string to_open_clip_config_json(const nn::ClipConfig& c, const Preprocessin
   refuse(c.vision.embed_dim % c.vision.num_heads != 0, layout, "heads of unequal width");
   const bool quick = c.text.gelu == ag::Gelu::quick;
   refuse(c.text.gelu == ag::Gelu::tanh || c.vision.gelu != c.text.gelu, layout, "such activation");
-  ordered_json model = {{"embed_dim", c.text.out_dim},
-                        {"vision_cfg",
-                         {{"image_size", c.vision.img_size},
-                          {"layers", c.vision.depth},
-                          {"width", c.vision.embed_dim},
-                          {"head_width", c.vision.embed_dim / c.vision.num_heads},
-                          {"mlp_ratio", double(hidden_of(c.vision)) / double(c.vision.embed_dim)},
-                          {"patch_size", c.vision.patch_size}}},
-                        {"text_cfg",
-                         {{"context_length", c.text.context_length},
-                          {"vocab_size", c.text.vocab_size},
-                          {"width", c.text.embed_dim},
-                          {"heads", c.text.num_heads},
-                          {"layers", c.text.depth},
-                          {"mlp_ratio", c.text.mlp_ratio}}}};
+  Json model = Json::object(
+      {{"embed_dim", c.text.out_dim},
+       {"vision_cfg", Json::object({{"image_size", c.vision.img_size},
+                                    {"layers", c.vision.depth},
+                                    {"width", c.vision.embed_dim},
+                                    {"head_width", c.vision.embed_dim / c.vision.num_heads},
+                                    {"mlp_ratio", double(hidden_of(c.vision)) / double(c.vision.embed_dim)},
+                                    {"patch_size", c.vision.patch_size}})},
+       {"text_cfg", Json::object({{"context_length", c.text.context_length},
+                                  {"vocab_size", c.text.vocab_size},
+                                  {"width", c.text.embed_dim},
+                                  {"heads", c.text.num_heads},
+                                  {"layers", c.text.depth},
+                                  {"mlp_ratio", c.text.mlp_ratio}})}});
   if (c.vision.layerscale_init != 0) model["vision_cfg"]["ls_init_value"] = c.vision.layerscale_init;
   if (c.text.layerscale_init != 0) model["text_cfg"]["ls_init_value"] = c.text.layerscale_init;
   if (quick) model["quick_gelu"] = true;
   if (c.init_logit_bias) model["init_logit_bias"] = *c.init_logit_bias;
-  const ordered_json json = {{"model_cfg", model},
-                             {"preprocess_cfg",
-                              {{"mean", p.mean},
-                               {"std", p.std},
-                               {"interpolation", data::to_string(p.filter)},
-                               {"resize_mode", p.resize == Preprocessing::Resize::exact ? "squash" : "shortest"}}}};
-  return json.dump(2) + "\n";
+  const Json json = Json::object(
+      {{"model_cfg", model},
+       {"preprocess_cfg",
+        Json::object({{"mean", p.mean},
+                      {"std", p.std},
+                      {"interpolation", data::to_string(p.filter)},
+                      {"resize_mode", p.resize == Preprocessing::Resize::exact ? "squash" : "shortest"}})}});
+  return json.text(2) + "\n";
 }
 
 }  // namespace vitrail::recipes

@@ -2,12 +2,12 @@
 
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
+#include "vitrail/core/io/json.h"
 #include "vitrail/core/io/safetensors.h"
 #include "vitrail/recipes/models/hub_config.h"
 #include "vitrail/recipes/models/model_metadata.h"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <system_error>
 #include <utility>
@@ -57,13 +57,12 @@ void write_tokenizer(const data::Vocabulary& vocabulary, int64_t context_length,
   vocabulary.save(out);
   const std::string &start = vocabulary.symbol(vocabulary.start_of_text()),
                     &end = vocabulary.symbol(vocabulary.end_of_text());
-  const nlohmann::ordered_json special = {
-      {"bos_token", start}, {"eos_token", end}, {"pad_token", end}, {"unk_token", end}};
-  nlohmann::ordered_json config = {
-      {"tokenizer_class", "CLIPTokenizer"}, {"do_lower_case", true}, {"model_max_length", context_length}};
+  const Json special = Json::object({{"bos_token", start}, {"eos_token", end}, {"pad_token", end}, {"unk_token", end}});
+  Json config = Json::object(
+      {{"tokenizer_class", "CLIPTokenizer"}, {"do_lower_case", true}, {"model_max_length", context_length}});
   config.update(special);
-  durable_write(out / "special_tokens_map.json", special.dump(2) + "\n");
-  durable_write(out / "tokenizer_config.json", config.dump(2) + "\n");
+  durable_write(out / "special_tokens_map.json", special.text(2) + "\n");
+  durable_write(out / "tokenizer_config.json", config.text(2) + "\n");
   for (const char* name : {"merges.txt", "vocab.json", "special_tokens_map.json", "tokenizer_config.json"})
     files.push_back(out / name);
 }

@@ -1,11 +1,10 @@
 #include "vitrail/recipes/run/environment.h"
 
-#include "vitrail/core/kernels/table.h"
+#include "vitrail/core/io/json.h"
+#include "vitrail/core/isa.h"
 #include "vitrail/core/parallel.h"
-#include "vitrail/recipes/config/json_text.h"
 #include "vitrail/version.h"
 
-#include <nlohmann/json.hpp>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -29,19 +28,19 @@ std::string commit() { return VITRAIL_COMMIT; }
 std::string environment_json(const std::string& command) {
   utsname system{};
   uname(&system);
-  nlohmann::ordered_json json = {
+  const Json json = Json::object({
       {"version", VITRAIL_VERSION},
       {"commit", commit()},
       {"compiler", VITRAIL_COMPILER},
       {"build", VITRAIL_BUILD_TYPE},
       {"cpu", cpu_name()},
       {"cores", sysconf(_SC_NPROCESSORS_ONLN)},
-      {"isa", kernels::isa()},
+      {"isa", isa()},
       {"threads", num_threads()},
       {"system", std::string(system.sysname) + " " + system.release + " " + system.machine},
       {"command", command},
-  };
-  return json_text(json, 2) + "\n";
+  });
+  return json.text(2) + "\n";
 }
 
 int64_t rss_bytes() {

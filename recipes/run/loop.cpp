@@ -4,9 +4,9 @@
 #include "vitrail/autograd/tape.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
+#include "vitrail/core/io/json.h"
 #include "vitrail/core/memory.h"
 #include "vitrail/data/load/bad_files.h"
-#include "vitrail/recipes/config/json_text.h"
 #include "vitrail/recipes/run/checkpoint.h"
 #include "vitrail/recipes/run/environment.h"
 #include "vitrail/recipes/run/metrics_log.h"
@@ -15,12 +15,12 @@
 #include "vitrail/recipes/run/tensorboard.h"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <limits>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -285,13 +285,18 @@ class Loop {
   }
 
   void write_result() const {
-    nlohmann::json metrics = nlohmann::json::object();  // by name, as a checkpoint keeps them: resumed or not, the same
-    for (const auto& [name, value] : position_.metrics) metrics[name] = value;
-    const nlohmann::ordered_json result = {{"recipe", plan_.name},        {"metrics", metrics},
-                                           {"epochs", plan_.epochs},      {"steps", steps_},
-                                           {"seconds", clock_.seconds()}, {"peak_rss_mb", peak_rss_mb()},
-                                           {"commit", commit()},          {"command", options_.command}};
-    durable_write(folder_ / "result.json", json_text(result, 2) + "\n");
+    const std::map<std::string, double> by_name(position_.metrics.begin(), position_.metrics.end());
+    Json metrics = Json::object();  // in the same order whether the run was resumed or not
+    for (const auto& [name, value] : by_name) metrics[name] = value;
+    const Json result = Json::object({{"recipe", plan_.name},
+                                      {"metrics", metrics},
+                                      {"epochs", plan_.epochs},
+                                      {"steps", steps_},
+                                      {"seconds", clock_.seconds()},
+                                      {"peak_rss_mb", peak_rss_mb()},
+                                      {"commit", commit()},
+                                      {"command", options_.command}});
+    durable_write(folder_ / "result.json", result.text(2) + "\n");
   }
 
   Recipe& recipe_;

@@ -1,9 +1,9 @@
 #include "vitrail/recipes/run/metrics_log.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/core/io/json.h"
 
 #include <fcntl.h>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
 
 #include <cerrno>
@@ -19,8 +19,13 @@ namespace {
 }
 
 double time_of(const std::string& line) {
-  const auto object = nlohmann::json::parse(line, nullptr, false);
-  return object.is_object() && object.contains("time") && object["time"].is_number() ? object["time"].get<double>() : 0;
+  try {
+    const Json object = Json::parse(line);
+    const Json* const time = object.find("time");
+    return time && time->is_number() ? time->as_double() : 0;
+  } catch (const JsonError&) {
+    return 0;
+  }
 }
 
 }  // namespace

@@ -27,14 +27,15 @@ std::string bytes_text(int64_t bytes) {
   return mega < 1000 ? fmt::format("{:.0f}M", mega) : fmt::format("{:.1f}G", mega / 1024);
 }
 
-struct Field {
+struct ProgressField {
   std::string text;
   int weight;  // the lightest goes first when the line is too long
 };
 
-std::vector<Field> fields_of(const ProgressView& v) {
-  std::vector<Field> fields = {{fmt::format("epoch {}/{}", v.epoch, v.epochs), 9},
-                               {fmt::format("{} {}/{}", v.phase != nullptr ? v.phase : "step", v.step, v.steps), 8}};
+std::vector<ProgressField> fields_of(const ProgressView& v) {
+  std::vector<ProgressField> fields = {
+      {fmt::format("epoch {}/{}", v.epoch, v.epochs), 9},
+      {fmt::format("{} {}/{}", v.phase != nullptr ? v.phase : "step", v.step, v.steps), 8}};
   if (v.phase != nullptr) return fields;
   for (const auto& [name, value] : v.stats) {
     const int weight = name == "loss" ? 7 : name == "acc" ? 5 : name == "lr" ? 3 : 1;
@@ -75,17 +76,17 @@ void Speed::add(double seconds, double data_seconds) {
 }
 
 std::string progress_line(const ProgressView& view, int width) {
-  std::vector<Field> fields = fields_of(view);
+  std::vector<ProgressField> fields = fields_of(view);
   const auto length = [&] {
     size_t n = fields.size() - 1;
-    for (const Field& f : fields) n += f.text.size();
+    for (const ProgressField& f : fields) n += f.text.size();
     return n;
   };
   while (fields.size() > 1 && length() > size_t(std::max(width, 0)))
     fields.erase(std::min_element(fields.begin(), fields.end(),
-                                  [](const Field& a, const Field& b) { return a.weight < b.weight; }));
+                                  [](const ProgressField& a, const ProgressField& b) { return a.weight < b.weight; }));
   std::string line;
-  for (const Field& f : fields) line += (line.empty() ? "" : " ") + f.text;
+  for (const ProgressField& f : fields) line += (line.empty() ? "" : " ") + f.text;
   return line.substr(0, size_t(std::max(width, 0)));
 }
 

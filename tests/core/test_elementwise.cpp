@@ -1,5 +1,6 @@
 #include "tests/core/kernel_case.h"
 #include "vitrail/core/error.h"
+#include "vitrail/core/isa.h"
 #include "vitrail/core/kernels/table.h"
 
 #include <cstdlib>
@@ -99,7 +100,7 @@ TEST_CASE("arithmetic says what does not fit") {
 }
 
 TEST_CASE("the instruction set can be asked for") {
-  const std::string isa = kernels::isa();
+  const std::string isa = vitrail::isa();
   const char* asked = std::getenv("VITRAIL_ISA");
   CHECK((isa == "x86-64-v3" || isa == "x86-64-v4" || isa == "x86-64-v4-bf16"));
   if (asked) CHECK(isa == asked);
