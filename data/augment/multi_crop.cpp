@@ -2,7 +2,7 @@
 
 #include "vitrail/core/error.h"
 #include "vitrail/data/augment/blur.h"
-#include "vitrail/data/augment/horizontal_flip.h"
+#include "vitrail/data/augment/flip.h"
 #include "vitrail/data/augment/random_apply.h"
 #include "vitrail/data/augment/random_resized_crop.h"
 #include "vitrail/data/augment/tones.h"

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "vitrail/core/error.h"
-#include "vitrail/data/sources/dataset.h"
+#include "vitrail/data/io/bytes.h"
 
 #include <sys/types.h>
 

@@ -1,7 +1,7 @@
 // Gzip files, inflated whole: tar shards and IDX files are read at random places.
 #pragma once
 
-#include "vitrail/data/sources/dataset.h"
+#include "vitrail/data/io/bytes.h"
 
 #include <cstdint>
 #include <span>

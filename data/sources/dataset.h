@@ -3,16 +3,14 @@
 #pragma once
 
 #include "vitrail/data/image/image.h"
+#include "vitrail/data/io/bytes.h"
 
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace vitrail::data {
-
-using Bytes = std::vector<std::byte>;
 
 /// The label of every image of an unlabelled set.
 inline constexpr int64_t kNoLabel = -1;

@@ -3,6 +3,7 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/hdf5.h"
 #include "vitrail/core/parallel.h"
+#include "vitrail/data/image/codec.h"
 #include "vitrail/data/sources/array_dataset.h"
 #include "vitrail/data/sources/hdf5_layout.h"
 

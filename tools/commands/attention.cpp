@@ -3,6 +3,7 @@
 #include "tools/commands/commands.h"
 #include "tools/commands/images.h"
 #include "vitrail/data/draw/contact_sheet.h"
+#include "vitrail/data/image/codec.h"
 #include "vitrail/recipes/eval/attention_maps.h"
 
 #include <fmt/format.h>

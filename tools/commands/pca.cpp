@@ -6,6 +6,7 @@
 #include "tools/commands/images.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/data/draw/contact_sheet.h"
+#include "vitrail/data/image/codec.h"
 
 #include <algorithm>
 #include <cmath>

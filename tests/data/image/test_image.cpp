@@ -1,7 +1,7 @@
 #include "tests/data/image_files.h"
 #include "tests/support/temporary_folder.h"
 #include "vitrail/core/error.h"
-#include "vitrail/data/image/image.h"
+#include "vitrail/data/image/codec.h"
 
 #include <doctest/doctest.h>
 

@@ -3,8 +3,8 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/hdf5.h"
 #include "vitrail/data/sources/image_list.h"
+#include "vitrail/data/sources/open_pairs.h"
 #include "vitrail/data/sources/pack.h"
-#include "vitrail/data/sources/pairs.h"
 #include "vitrail/data/sources/source_parts.h"
 
 #include <doctest/doctest.h>

@@ -1,4 +1,4 @@
-#include "vitrail/data/sources/pairs.h"
+#include "vitrail/data/sources/open_pairs.h"
 
 #include "vitrail/core/error.h"
 #include "vitrail/data/sources/caption_table.h"
