@@ -12,7 +12,7 @@
 
 namespace {
 
-// What stb_image may still allocate on this thread; decode() sets it. A block remembers its size in front of itself.
+// Bytes that stb_image may still allocate on this thread; decode_image() sets it. Each block starts with its own size.
 thread_local int64_t budget = 0;
 constexpr size_t kBlockHeader = alignof(std::max_align_t);
 
@@ -27,7 +27,7 @@ void budget_free(void* p) {
 
 void* budget_malloc(size_t size) {
   if (int64_t(size) < 0 || int64_t(size) > budget) return nullptr;
-  // Zeroed, because a damaged file can make it read what it has not written.
+  // Zeroed, because a damaged file can make stb_image read bytes that it has not written.
   std::byte* block = static_cast<std::byte*>(std::calloc(1, size + kBlockHeader));
   if (!block) return nullptr;
   const int64_t taken = int64_t(size);
@@ -115,7 +115,7 @@ Image decode_image(std::span<const std::byte> file) {
   const ImageSize size = stored_size(file);
   check<IoError>(!is_truncated(file, size), "decode_image", "the file is truncated: its end is missing");
 
-  // Enough for 16-bit RGBA in all its stages, and nothing that grows with what a compressed stream claims.
+  // Enough for 16-bit RGBA in all its stages. The budget does not grow with the size that a compressed stream claims.
   budget = (int64_t{16} << 20) + 4 * int64_t(file.size()) + 32 * size.height * size.width;
   int width = 0, height = 0, channels = 0;
   const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(

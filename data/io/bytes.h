@@ -1,4 +1,4 @@
-// Bytes, and numbers read from untrusted bytes: never outside the span.
+// Bytes, and numbers read from untrusted bytes without leaving the span.
 #pragma once
 
 #include <cstddef>

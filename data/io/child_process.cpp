@@ -60,7 +60,8 @@ void limit(__rlimit_resource resource, rlim_t value) {
   setrlimit(resource, &both);
 }
 
-/// A child is killed with its parent, dumps no core, prints nothing, and dies of its faults whatever handlers it had.
+/// Makes the child die with its parent, dump no core, print nothing, and die of its faults despite the parent's
+/// handlers.
 void restrain(const ChildLimits& limits) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   for (int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGTERM, SIGXCPU}) std::signal(signal, SIG_DFL);

@@ -10,7 +10,7 @@
 namespace vitrail::data {
 namespace {
 
-/// zlib's inflate state, freed on every way out.
+/// zlib's inflate state, freed on every exit.
 class Inflater final {
  public:
   Inflater() { check<OutOfMemory>(inflateInit2(&stream, 15 + 16) == Z_OK, "gunzip", "zlib does not start"); }

@@ -55,7 +55,7 @@ bool checksum_holds(std::string_view block) {
   return octal(block.substr(kBegin, kWidth)) == sum;
 }
 
-/// Reads header after header, remembering what pax and GNU headers say about the member that follows.
+/// Reads the headers in order, and applies pax and GNU headers to the member that follows them.
 class Reader final {
  public:
   Reader(std::string_view archive, const std::string& path) : archive_(archive), path_(path) {}
@@ -126,7 +126,7 @@ class Reader final {
     return prefix.empty() ? name : prefix + "/" + name;
   }
 
-  /// Without "." and empty parts; refuses what points outside.
+  /// The name without "." and empty parts. Refuses names that point outside of the archive.
   std::string clean_name(std::string_view name) const {
     require(name.empty() || name.front() != '/', "member '{}' has an absolute name", name);
     std::string clean;

@@ -68,7 +68,7 @@ void send_pixels(const Reader& file, const std::string& group, int64_t file_size
   }
 }
 
-/// Puts the messages together again, trusting none of their sizes.
+/// Assembles the messages without trusting their sizes.
 class Assembler final {
  public:
   void accept(std::span<const std::byte> message) {

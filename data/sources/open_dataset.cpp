@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The lines of the first of the well-known lists of class names beside the data; none if there is no list.
+/// The class names in a well-known file beside the data; empty if there is no such file.
 std::vector<std::string> listed_classes(const std::string& path) {
   const fs::path folder = fs::is_directory(path) ? fs::path(path) : fs::path(path).parent_path();
   for (const char* name : {"classes.txt", "batches.meta.txt", "fine_label_names.txt"})

@@ -212,7 +212,7 @@ std::string split_of_table(std::string_view name) {
   return split_of(stem.substr(stem.rfind('.') + 1));
 }
 
-/// Other tables may lie beside those of captions: no more than the split may follow in the name.
+/// Other tables may lie beside tables of captions, so the name must end after the split.
 bool is_caption_table(const std::string& name) {
   if (name == "captions.txt") return true;
   std::string_view stem = without_ending(name);

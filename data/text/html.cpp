@@ -26,7 +26,7 @@ std::optional<uint32_t> hex_digit(char32_t c) {
   return lower >= 'a' && lower <= 'f' ? std::optional(uint32_t(lower - 'a') + 10) : std::nullopt;
 }
 
-/// What a reference by number stands for; nothing for control and other characters that text cannot hold.
+/// The character of a numbered reference; nothing for characters that text cannot hold, such as control characters.
 std::optional<char32_t> numbered_char(uint32_t number) {
   if (number == 0 || number > 0x10FFFF || (number >= 0xD800 && number <= 0xDFFF)) return kReplacement;
   if (number >= 0x80 && number <= 0x9F) return windows_1252(char32_t(number));

@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 constexpr std::string_view kEndOfWord = "</w>";
 constexpr int64_t kMostBytes = int64_t{1} << 28;
 
-/// The list that CLIP was published with goes on behind the merges that CLIP uses.
+/// CLIP's published list has more merges than CLIP uses.
 constexpr std::string_view kClipHeader = "\"bpe_simple_vocab_16e6.txt#version";
 constexpr size_t kClipMerges = 49152 - 256 - 2;
 
@@ -58,8 +58,8 @@ std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-/// Calls visit with each name and number of a flat JSON object. A tree of them would take most of the time in which a
-/// vocabulary is read.
+/// Calls visit with each name and number of a flat JSON object. Building a tree would take most of the time of reading
+/// a vocabulary.
 struct IdReader final : nlohmann::json_sax<nlohmann::json> {
   using Visit = std::function<void(const std::string& symbol, int64_t id)>;
   explicit IdReader(Visit visit) : visit_(std::move(visit)) {}
@@ -208,7 +208,7 @@ void Vocabulary::save(const fs::path& folder) const {
   durable_write(folder / "vocab.json", ids.dump());
 }
 
-/// Where the two are in the table, or the free place where they would be.
+/// The place of the two in the table, or the free place for them.
 size_t Vocabulary::slot_of(int32_t left, int32_t right) const {
   const size_t last = table_.size() - 1;
   const uint64_t hash = ((uint64_t(uint32_t(left)) << 32) | uint32_t(right)) * 0x9E3779B97F4A7C15u;
