@@ -105,7 +105,7 @@ Tensor Mixup::targets(const Tensor& labels, int64_t num_classes, const Params& p
   check_pairs(batch, params);
   const auto label = labels.span<int64_t>();
   for (const int64_t l : label)
-    check<DataError>(0 <= l && l < num_classes, "mixup", "label {} is none of {} classes", l, num_classes);
+    check<DataError>(0 <= l && l < num_classes, "mixup", "label {} is not one of {} classes", l, num_classes);
   const float smoothing = float(config_.label_smoothing);
   Tensor targets = full({batch, num_classes}, smoothing / float(num_classes));
   for (int64_t i = 0; i < batch; ++i) {

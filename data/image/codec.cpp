@@ -94,9 +94,9 @@ ImageSize stored_size(std::span<const std::byte> file) {
   budget = int64_t{1} << 20;
   int width = 0, height = 0, channels = 0;
   check<IoError>(has_known_start(file), "decode_image", "the file is not a JPEG, PNG or BMP");
-  check<IoError>(!jpeg_outline(file).bad_table, "decode_image", "the file is damaged: its Huffman tables cannot be");
+  check<IoError>(!jpeg_outline(file).bad_table, "decode_image", "the file is damaged: its Huffman tables are invalid");
   check<IoError>(stbi_info_from_memory(stb_bytes(file), int(file.size()), &width, &height, &channels), "decode_image",
-                 "the header is damaged or promises a side over {}", STBI_MAX_DIMENSIONS);
+                 "the header is damaged or declares a side over {}", STBI_MAX_DIMENSIONS);
   const ImageSize size{height, width};
   check<IoError>(width > 0 && height > 0, "decode_image", "the image is {}", size);
   check<IoError>(size.height * size.width <= kMaxPixels, "decode_image", "the image is {}, more than {} pixels", size,

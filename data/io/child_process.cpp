@@ -98,7 +98,7 @@ std::string name_of(int signal) {
 ChildProcess::ChildProcess(const std::function<void(const Send&)>& work, const ChildLimits& limits)
     : timeout_ms_(limits.timeout_ms) {
   int ends[2];
-  check<IoError>(pipe2(ends, O_CLOEXEC) == 0, "child", "no pipe: {}", std::string(std::strerror(errno)));
+  check<IoError>(pipe2(ends, O_CLOEXEC) == 0, "child", "cannot make a pipe: {}", std::string(std::strerror(errno)));
   pid_ = fork();
   if (pid_ == 0) run_child(work, limits, ends[1]);
   close(ends[1]);
@@ -106,7 +106,7 @@ ChildProcess::ChildProcess(const std::function<void(const Send&)>& work, const C
   if (pid_ < 0) {
     const std::string reason = std::strerror(errno);
     close(pipe_);
-    fail<IoError>("child", "no process: {}", reason);
+    fail<IoError>("child", "cannot start a process: {}", reason);
   }
 }
 

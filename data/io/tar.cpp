@@ -74,7 +74,7 @@ class Reader final {
   }
 
   bool at_end_mark() const {
-    require(archive_.size() - at_ >= kBlock, "the archive is cut short: it ends without its end mark");
+    require(archive_.size() - at_ >= kBlock, "the archive is truncated: it ends without its end mark");
     return archive_.substr(at_, kBlock).find_first_not_of('\0') == std::string_view::npos;
   }
 
@@ -100,7 +100,7 @@ class Reader final {
       add_member(block, type, begin, *size);
     }
     const uint64_t padded = (*size + kBlock - 1) / kBlock * kBlock;
-    require(padded <= archive_.size() - begin, "the archive is cut short inside a member");
+    require(padded <= archive_.size() - begin, "the archive is truncated inside a member");
     at_ = begin + padded;
   }
 

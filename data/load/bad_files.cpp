@@ -12,7 +12,7 @@ void BadFiles::add(const Dataset& set, int64_t index, const std::string& reason)
   reasons_.emplace(name, reason);
   auto& broken = broken_of_[&set];
   broken.insert(index);
-  check<DataError>(policy_ == OnError::skip, "data", "broken image {}: {}; data.on_error: skip goes on without it",
+  check<DataError>(policy_ == OnError::skip, "data", "broken image {}: {}; data.on_error=skip replaces broken images",
                    name, reason);
   // The message gives no count: the number known by now depends on how far the other workers are.
   check<DataError>(double(broken.size()) <= max_share_ * double(images), "data",

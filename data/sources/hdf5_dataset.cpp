@@ -94,7 +94,7 @@ class Assembler final {
   }
 
  private:
-  static void require(bool ok) { check<IoError>(ok, "dataset", "what was read from the file contradicts itself"); }
+  static void require(bool ok) { check<IoError>(ok, "dataset", "its contents are inconsistent"); }
 
   void accept_header(std::span<const std::byte> message) {
     require(message.size() == sizeof header_);

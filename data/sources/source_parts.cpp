@@ -131,8 +131,9 @@ Parts idx_parts(const Listing& listing, const std::string& path, const std::opti
     parts.push_back({idx->split, SourceKind::idx, {listing.path(name)}});
     if (listing.has(idx->labels)) parts.back().paths.push_back(listing.path(idx->labels));
   }
-  check<DataError>(prefixes.size() <= 1, "dataset", "{} holds several IDX sets, name one as in {}/{}: {}", path, path,
-                   prefixes.empty() ? std::string() : *prefixes.rbegin(), joined({prefixes.begin(), prefixes.end()}));
+  check<DataError>(prefixes.size() <= 1, "dataset", "{} holds several IDX datasets, name one as in {}/{}: {}", path,
+                   path, prefixes.empty() ? std::string() : *prefixes.rbegin(),
+                   joined({prefixes.begin(), prefixes.end()}));
   return parts;
 }
 
@@ -193,7 +194,7 @@ Parts parts_of_file(const std::string& path) {
     if (size % kCifar10 == 0) return {{"", SourceKind::cifar10, {path}}};
     if (size % kCifar100 == 0) return {{"", SourceKind::cifar100, {path}}};
   }
-  fail<DataError>("dataset", "{} is a file of no known kind; {}", path, kAccepted);
+  fail<DataError>("dataset", "{} is a file of an unknown format; {}", path, kAccepted);
 }
 
 // ---- images with captions -----------------------------------------------------------------------------------------
@@ -256,7 +257,7 @@ Parts pair_parts_of_folder(const std::string& path) {
     parts = folder_parts(listing);
     std::erase_if(parts, [](const SourcePart& part) { return part.kind != SourceKind::tar; });
   }
-  check<DataError>(!parts.empty(), "pairs", "{} holds no captions that are known: {}; {}", path,
+  check<DataError>(!parts.empty(), "pairs", "{} holds no captions in a known format: {}; {}", path,
                    listing.files.empty() ? std::string("no files") : joined(listing.files), kPairsAccepted);
   return parts;
 }
@@ -266,8 +267,8 @@ Parts pair_parts_of_file(const std::string& path) {
   const std::string name = file.filename().string();
   if (is_hdf5_name(name)) return {{"", SourceKind::hdf5, {path}}};
   if (is_tar_name(name)) return {{"", SourceKind::tar, {path}}};
-  check<DataError>(is_table_name(name) || name.ends_with(".txt"), "pairs", "{} is a file of no known kind; {}", path,
-                   kPairsAccepted);
+  check<DataError>(is_table_name(name) || name.ends_with(".txt"), "pairs", "{} is a file of an unknown format; {}",
+                   path, kPairsAccepted);
   SourcePart part{split_of_table(name), SourceKind::table, {path}};
   add_archives(part, Listing(file.has_parent_path() ? file.parent_path() : fs::path(".")));
   return {std::move(part)};

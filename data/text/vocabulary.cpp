@@ -110,8 +110,8 @@ Vocabulary::Vocabulary(std::vector<Symbols> merges, const std::string& source) :
   for (size_t id = 0; id < bytes; ++id) ids_[symbols_[id]] = int32_t(id);
   for (const auto& [left, right] : merges_) {
     for (const std::string* part : {&left, &right})
-      check<IoError>(ids_.contains(*part), "vocabulary", "{}: merge {} joins '{}', which no earlier one makes", source,
-                     symbols_.size() - bytes + 1, *part);
+      check<IoError>(ids_.contains(*part), "vocabulary", "{}: merge {} joins '{}', which no earlier merge makes",
+                     source, symbols_.size() - bytes + 1, *part);
     symbols_.push_back(left + right);
     ids_[symbols_.back()] = int32_t(symbols_.size() - 1);
   }
@@ -151,8 +151,8 @@ Vocabulary Vocabulary::parse(std::span<const std::byte> bytes, const std::string
     if (line.empty() && text.empty()) break;
     const size_t space = line.find(' ');
     check<IoError>(space != line.npos && space > 0 && space + 1 < line.size() && line.find(' ', space + 1) == line.npos,
-                   "vocabulary", "{}:{}: '{}' is no merge; it must be two symbols with a space between", name, number,
-                   line.substr(0, 80));
+                   "vocabulary", "{}:{}: '{}' is not a merge; it must be two symbols with a space between", name,
+                   number, line.substr(0, 80));
     merges.emplace_back(line.substr(0, space), line.substr(space + 1));
   }
   check<IoError>(!merges.empty(), "vocabulary", "{}: holds no merges", name);
@@ -181,15 +181,15 @@ void Vocabulary::check_ids(std::string_view json, const std::string& path) const
   IdReader reader([&](const std::string& symbol, int64_t id) {
     const int64_t expected = id_of(symbol);
     if (expected < 0) return;  // of something else
-    check<IoError>(id == expected, "vocabulary", "{}: '{}' has id {}; by merges.txt beside it it has {}", path, symbol,
-                   id, expected);
+    check<IoError>(id == expected, "vocabulary", "{}: '{}' has id {}; merges.txt beside it gives {}", path, symbol, id,
+                   expected);
     seen[size_t(expected)] = true;
   });
   check<IoError>(nlohmann::json::sax_parse(json, &reader), "vocabulary", "{}: is not a JSON object of symbols and ids",
                  path);
   for (const std::string& symbol : symbols_)
-    check<IoError>(seen[size_t(id_of(symbol))], "vocabulary", "{}: '{}' has no id; by merges.txt beside it it has {}",
-                   path, symbol, id_of(symbol));
+    check<IoError>(seen[size_t(id_of(symbol))], "vocabulary", "{}: '{}' has no id; merges.txt beside it gives {}", path,
+                   symbol, id_of(symbol));
 }
 
 std::string Vocabulary::merges_text() const {

@@ -65,13 +65,13 @@ TEST_CASE("the kind and parts of what lies at a path are found") {
 
   const std::string two =
       make("two", {"a-train-images-idx3-ubyte", "b-train-images-idx3-ubyte", "b-test-images-idx3-ubyte"});
-  CHECK_THROWS_WITH_AS(find_parts(two), doctest::Contains("several IDX sets, name one"), DataError);
+  CHECK_THROWS_WITH_AS(find_parts(two), doctest::Contains("several IDX datasets, name one"), DataError);
   CHECK(kinds(two + "/b") == "test: IDX 1, train: IDX 1");
   CHECK_THROWS_WITH_AS(find_parts(two + "/c"), doctest::Contains("does not exist"), DataError);
   CHECK_THROWS_WITH_AS(find_parts(make("h5many", {"a.h5", "b.h5"})), doctest::Contains("name one of them"), DataError);
   CHECK_THROWS_WITH_AS(find_parts(make("papers", {"a.pdf"})),
                        doctest::Contains("1 files and no dataset: a.pdf; accepted are"), DataError);
-  CHECK_THROWS_WITH_AS(find_parts((folder.path() / "papers/a.pdf").string()), doctest::Contains("of no known kind"),
+  CHECK_THROWS_WITH_AS(find_parts((folder.path() / "papers/a.pdf").string()), doctest::Contains("of an unknown format"),
                        DataError);
   fs::create_directories(folder.path() / "empty");
   CHECK_THROWS_WITH_AS(find_parts((folder.path() / "empty").string()), doctest::Contains("it is empty"), DataError);
