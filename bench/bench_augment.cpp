@@ -5,9 +5,10 @@
 #include "vitrail/core/io/file.h"
 #include "vitrail/data/augment/blur.h"
 #include "vitrail/data/augment/color.h"
-#include "vitrail/data/augment/horizontal_flip.h"
+#include "vitrail/data/augment/flip.h"
 #include "vitrail/data/augment/multi_crop.h"
 #include "vitrail/data/augment/tones.h"
+#include "vitrail/data/image/codec.h"
 #include "vitrail/recipes/run/exit_code.h"
 
 #include <nlohmann/json.hpp>

@@ -2,7 +2,7 @@
 //   features dinov2-base/ query.jpg a.jpg b.jpg c.jpg
 // The model is any ViT: a folder as Hugging Face lays it, a safetensors file, or a run of any recipe.
 #include <vitrail/core/ops.h>
-#include <vitrail/data/image/image.h>
+#include <vitrail/data/image/codec.h>
 #include <vitrail/recipes/models/open_model.h>
 
 #include <cstdio>

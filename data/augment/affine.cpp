@@ -28,7 +28,7 @@ double cubic(double v1, double v2, double v3, double v4, double d) {
 
 double linear(double v1, double v2, double d) { return v1 + (v2 - v1) * d; }
 
-// A row that is not in the image is not read again from the border: the last one read counts for it, below the image.
+// Pillow reads no border row for a row outside of the image: below the image, the last row read serves again.
 
 void read_bicubic(const Image& image, double x, double y, uint8_t* out) {
   x -= 0.5;

@@ -9,8 +9,8 @@
 
 namespace vitrail::data {
 
-/// How a place between pixels is read, and the colour outside the image. Filters: nearest, bilinear, bicubic; without
-/// antialiasing.
+/// The filter that reads between pixels (nearest, bilinear or bicubic, without antialiasing), and the colour outside of
+/// the image.
 struct Warp {
   Filter filter = Filter::bicubic;
   std::array<uint8_t, 3> fill = {124, 116, 104};  // the mean of ImageNet
@@ -21,14 +21,14 @@ struct AffineMatrix {
   double a = 1, b = 0, c = 0, d = 0, e = 1, f = 0;
 };
 
-/// The image of the same size read through the matrix. Throws ConfigError for a filter it has not.
+/// The image read through the matrix, in its own size. Throws ConfigError for another filter.
 Image warp_affine(const Image& image, const AffineMatrix& matrix, const Warp& warp);
 
-/// Counter-clockwise about the centre. Multiples of 90 degrees that keep the size are exact.
+/// Rotates counter-clockwise about the centre. Multiples of 90 degrees that keep the size are exact.
 Image rotate(const Image& image, double degrees, const Warp& warp);
 Image shear_x(const Image& image, double factor, const Warp& warp);
 Image shear_y(const Image& image, double factor, const Warp& warp);
-/// To the left and upwards by a number of pixels.
+/// Moves the image left and up by a number of pixels.
 Image translate_x(const Image& image, double pixels, const Warp& warp);
 Image translate_y(const Image& image, double pixels, const Warp& warp);
 

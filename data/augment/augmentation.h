@@ -1,8 +1,8 @@
-// What every augmentation looks like, and how they are put in a row.
+// The interface of an augmentation, and Pipeline, which applies several in order.
 //
-// An augmentation is a plain class with two functions: sample() draws Params from an Rng, apply() is a pure function of
-// an image and Params, so that its result can be tested, shown and repeated. One that changes pixels where they are
-// takes its image by value: moved in and out, it is never copied. The files beside this one hold one family each.
+// An augmentation is a plain class with two functions. sample() draws Params from an Rng. apply() is a pure function of
+// an image and Params, so its result can be tested, shown and repeated. An augmentation that changes pixels in place
+// takes its image by value: the image is moved in and out, never copied. Each file beside this one holds one family.
 #pragma once
 
 #include "vitrail/core/rng.h"
@@ -21,7 +21,7 @@ concept Augmentation = requires(const A a, Rng& rng, const Image& image, const t
   { a.apply(image, params) } -> std::same_as<Image>;
 };
 
-/// Augmentations one after another. Each image is 8 bits between them, as in Pillow.
+/// Applies augmentations one after another. Pixels are 8 bits between them, as in Pillow.
 ///
 /// Thread: one pipeline serves several threads, each with its own Rng.
 class Pipeline final {
@@ -40,7 +40,7 @@ class Pipeline final {
   }
 
  private:
-  /// The first step reads the image as it is, so that a crop of it copies nothing.
+  /// The first step reads the caller's image, so that a crop copies nothing else.
   struct Step {
     virtual ~Step() = default;
     virtual Image of_copy(const Image& image, Rng& rng) const = 0;

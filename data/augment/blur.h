@@ -8,16 +8,17 @@
 
 namespace vitrail::data {
 
-/// The mean over a square of side 2 radius + 1, whose outermost pixels count by the fraction of the radius; along rows,
-/// then along columns, each rounded to 8 bits. The border's pixels go on outside.
+/// The mean over a square of side 2 radius + 1. The outermost pixels are weighted by the fractional part of the radius.
+/// Runs along rows, then along columns, and rounds each to 8 bits. Border pixels are repeated outside of the image.
 /// Throws: ConfigError for a negative radius.
 Image box_blur(Image image, double radius);
-/// Pillow's approximation of a Gaussian of deviation sigma: three box blurs along rows, then three along columns.
+/// Pillow's approximation of a Gaussian with standard deviation sigma: three box blurs along rows, then three along
+/// columns.
 /// Throws: ConfigError for a negative sigma.
 /// Source: Gwosdek et al. 2011, "Theoretical foundations of Gaussian convolution by extended box filtering".
 Image gaussian_blur(Image image, double sigma);
 
-/// Factor 1 leaves the image, 0 smooths it by (1 1 1, 1 5 1, 1 1 1) / 13; the outermost pixels stay.
+/// Factor 1 keeps the image, 0 smooths it with (1 1 1, 1 5 1, 1 1 1) / 13. The outermost pixels stay unchanged.
 Image adjust_sharpness(Image image, double factor);
 
 /// gaussian_blur() with sigma uniform in a range.

@@ -10,25 +10,26 @@
 
 namespace vitrail::data {
 
-/// from + factor (to - from) in f32, truncated and clipped to 8 bits: how Pillow blends two images.
+/// Blends two images like Pillow: from + factor (to - from) in f32, truncated and clipped to 8 bits.
 inline uint8_t blend(int from, int to, float factor) {
   const float mixed = float(from) + factor * float(to - from);
   return uint8_t(int(std::clamp(mixed, 0.0f, 255.0f)));
 }
 
-/// The weighted sum of the channels in all three of them: (19595 R + 38470 G + 7471 B + 32768) >> 16.
+/// Sets all three channels to their weighted sum, (19595 R + 38470 G + 7471 B + 32768) >> 16.
 Image grayscale(Image image);
 
-// Factor 1 leaves the image; 0 makes it black, flat grey, and grey.
+// Factor 1 keeps the image. Factor 0 makes it black (brightness), one flat grey (contrast), or grey (saturation).
 Image adjust_brightness(Image image, double factor);
 Image adjust_contrast(Image image, double factor);  // about the mean of grayscale()
 Image adjust_saturation(Image image, double factor);
-/// Turns the hue by a part of a whole turn, in [-0.5, 0.5]. 0 rounds the colours to 8 bits of hue and saturation.
+/// Turns the hue by a fraction of a full turn, in [-0.5, 0.5]. Even 0 rounds the colours to 8 bits of hue and
+/// saturation.
 Image adjust_hue(Image image, double turn);
 
 /// Brightness, contrast, saturation and hue by random amounts, in random order.
 ///
-/// Factors are uniform in [max(0, 1 - c), 1 + c], the hue's turn in [-c, c]; what has c = 0 is left out.
+/// Factors are uniform in [max(0, 1 - c), 1 + c], the turn of the hue in [-c, c]. A change with c = 0 is left out.
 /// Source: torchvision's ColorJitter.
 class ColorJitter final {
  public:
@@ -55,7 +56,7 @@ class ColorJitter final {
   std::array<double, 4> amounts_;  // by Change
 };
 
-/// grayscale(), always; RandomApply makes it a chance.
+/// Always applies grayscale(); wrap it in RandomApply for a probability.
 class Grayscale final {
  public:
   struct Params {};

@@ -4,8 +4,8 @@
 
 namespace vitrail::data {
 
-// Pillow computes in float, in part in double, and truncates, so every rounding below is one of its own; each loop is
-// short, without branches and of few types, so that it becomes vectors. The tests compare all 2^24 colours with plain
+// Every rounding below repeats one of Pillow's, which computes in float, partly in double, and truncates. The loops are
+// short, without branches and with few types, so that they vectorise. The tests compare all 2^24 colours with plain
 // code.
 
 void rgb_to_hsv(RgbBlock& block, int64_t pixels) {

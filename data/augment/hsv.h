@@ -5,9 +5,9 @@
 
 namespace vitrail::data {
 
-/// Red, green, blue of the first pixels become hue, saturation, value. Thread: no state.
+/// Converts the first pixels from red, green, blue to hue, saturation, value. Thread: no state.
 void rgb_to_hsv(RgbBlock& block, int64_t pixels);
-/// And back. The two are no exact inverses: 8 bits of a hue are too few.
+/// Converts back. The two are not exact inverses, because 8 bits are too few for a hue.
 void hsv_to_rgb(RgbBlock& block, int64_t pixels);
 
 }  // namespace vitrail::data

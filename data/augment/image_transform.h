@@ -1,4 +1,7 @@
-// The whole way from a decoded image to a model's input: augmentations, normalisation, random erasing.
+// From a decoded image to a model's input: augmentations, normalisation, random erasing.
+//
+// The result is normalised for one model. Whoever needs the pixels again (a distillation teacher with another mean, a
+// preview) has to undo the normalisation.
 #pragma once
 
 #include "vitrail/data/augment/augmentation.h"

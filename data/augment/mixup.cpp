@@ -8,7 +8,7 @@
 namespace vitrail::data {
 namespace {
 
-/// Row y of a sample in out, from its own row and its partner's as they were.
+/// Writes row y of a sample to out, from the unmixed rows of the sample and its partner.
 void mix_row(const Mix& mix, int64_t y, std::span<const float> own, std::span<const float> other, float* out) {
   if (mix.cutmix) {
     if (y >= mix.box.top && y < mix.box.top + mix.box.height)
@@ -86,7 +86,7 @@ void Mixup::apply(Tensor& images, const Params& params) const {
                     "images are {} {}; they must be f32 [B, C, H, W]", images.dtype(), images.shape());
   const int64_t batch = images.size(0), channels = images.size(1), height = images.size(2), width = images.size(3);
   check_pairs(batch, params);
-  std::vector<float> rows(static_cast<size_t>(2 * width));  // of a sample and its partner, as they were
+  std::vector<float> rows(static_cast<size_t>(2 * width));  // of a sample and its partner, unmixed
   const std::span<const float> first(rows.data(), size_t(width)), second(rows.data() + width, size_t(width));
   const int64_t sample = channels * height * width;
   for (int64_t i = 0; i < batch / 2; ++i) {
@@ -105,7 +105,7 @@ Tensor Mixup::targets(const Tensor& labels, int64_t num_classes, const Params& p
   check_pairs(batch, params);
   const auto label = labels.span<int64_t>();
   for (const int64_t l : label)
-    check<DataError>(0 <= l && l < num_classes, "mixup", "label {} is none of {} classes", l, num_classes);
+    check<DataError>(0 <= l && l < num_classes, "mixup", "label {} is not one of {} classes", l, num_classes);
   const float smoothing = float(config_.label_smoothing);
   Tensor targets = full({batch, num_classes}, smoothing / float(num_classes));
   for (int64_t i = 0; i < batch; ++i) {

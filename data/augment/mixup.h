@@ -1,4 +1,7 @@
-// Mixup and CutMix: each sample of a batch is mixed with another one, its target too.
+// Mixup and CutMix: each image of a batch is mixed with another one, and so are their targets.
+//
+// Unlike the other augmentations here it works on a finished batch, so it runs on the thread that takes batches from
+// the Loader, not on the loader's threads. A caller that may repeat a step clones the images first.
 #pragma once
 
 #include "vitrail/core/rng.h"
@@ -10,19 +13,19 @@
 
 namespace vitrail::data {
 
-/// How much of a sample stays itself; the rest comes from its partner.
+/// The share of a sample that stays; the rest comes from its partner.
 struct Mix {
   double lambda = 1;  // weight of the sample's own target
   bool cutmix = false;
   Box box{};  // cutmix: the part taken from the partner
 };
 
-/// The box of CutMix about a centre (row, column), clipped to the image: sides are the image's times sqrt(1 - lambda).
+/// CutMix's box about a centre (row, column), clipped to the image. Its sides are sqrt(1 - lambda) times the image's.
 Box cutmix_box(ImageSize image, double lambda, int64_t center_row, int64_t center_column);
 /// The share of the image outside the box.
 double lambda_of(ImageSize image, const Box& box);
 
-/// What a mix is drawn for: the whole batch, each pair of partners, or each sample.
+/// One mix is drawn for the whole batch, for each pair of partners, or for each sample.
 enum class MixupMode { batch, pair, elem };
 /// Throws ConfigError for a name other than batch, pair, elem.
 MixupMode parse_mixup_mode(std::string_view name);
@@ -32,7 +35,7 @@ MixupMode parse_mixup_mode(std::string_view name);
 class Mixup final {
  public:
   struct Config {
-    double mixup_alpha = 0.8, cutmix_alpha = 1;  // lambda is from Beta(alpha, alpha); 0: never this one
+    double mixup_alpha = 0.8, cutmix_alpha = 1;  // lambda is drawn from Beta(alpha, alpha); 0 turns the operation off
     double probability = 1;                      // of mixing at all
     double switch_probability = 0.5;             // of CutMix, where both are on
     MixupMode mode = MixupMode::batch;
@@ -47,9 +50,9 @@ class Mixup final {
   Params sample(Rng& rng, int64_t batch, ImageSize image) const;
   /// images [B, C, H, W], f32, in place. Throws ShapeError for another shape, type or number of params.
   void apply(Tensor& images, const Params& params) const;
-  /// Soft targets, f32 [B, num_classes], from labels i64 [B]: lambda of the sample's, the rest of the partner's. Each
-  /// of the two is label_smoothing / num_classes everywhere and 1 - label_smoothing more at the label. Throws:
-  /// ShapeError as apply; DataError for a label that is no class.
+  /// labels: i64 [B] -> soft targets: f32 [B, num_classes]. A row is lambda * the sample's target + (1 - lambda) * its
+  /// partner's. A target is label_smoothing / num_classes everywhere, plus 1 - label_smoothing at the label.
+  /// Throws ShapeError as apply; DataError for a label that is not a class.
   Tensor targets(const Tensor& labels, int64_t num_classes, const Params& params) const;
 
  private:

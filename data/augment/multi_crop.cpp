@@ -2,7 +2,7 @@
 
 #include "vitrail/core/error.h"
 #include "vitrail/data/augment/blur.h"
-#include "vitrail/data/augment/horizontal_flip.h"
+#include "vitrail/data/augment/flip.h"
 #include "vitrail/data/augment/random_apply.h"
 #include "vitrail/data/augment/random_resized_crop.h"
 #include "vitrail/data/augment/tones.h"
@@ -44,7 +44,8 @@ std::vector<Image> MultiCrop::augmented(const Image& image, Rng& rng) const {
 }
 
 void MultiCrop::operator()(const Image& image, Rng& rng, std::span<const std::span<float>> out) const {
-  check<ShapeError>(out.size() == count(), "multi_crop", "room for {} views of {}", out.size(), count());
+  check<ShapeError>(out.size() == count(), "multi_crop", "out has room for {} views; there are {}", out.size(),
+                    count());
   for (size_t view = 0; view < count(); ++view) normalize_(pipeline_of(view)(image, rng), out[view]);
 }
 

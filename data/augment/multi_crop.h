@@ -1,4 +1,4 @@
-// MultiCrop: the views that DINO makes of an image, a few large ones and many small ones.
+// MultiCrop: DINO's crops of an image, two large ones and many small ones.
 #pragma once
 
 #include "vitrail/data/augment/augmentation.h"
@@ -15,9 +15,9 @@ namespace vitrail::data {
 
 /// Two global views, augmented differently, and local ones; an ImageBatch calls it for each image.
 ///
-/// Each is cropped and resized, mirrored by chance, jittered in colour with probability 0.8, grey with 0.2, blurred,
-/// the second global one also solarized, and normalised. Source: Caron et al. 2021 (arXiv:2104.14294), section 3 and
-/// its code's DataAugmentationDINO.
+/// Each crop is resized, flipped at random, jittered in colour with probability 0.8, made grey with probability 0.2,
+/// blurred, and normalised. The second global crop is also solarized at random. Source: Caron et al. 2021
+/// (arXiv:2104.14294), section 3 and its code's DataAugmentationDINO.
 class MultiCrop final {
  public:
   struct Config {
@@ -39,9 +39,9 @@ class MultiCrop final {
 
   /// For ImageBatch: "global_crops", then "local_crops" unless local_count is 0.
   std::vector<Views> views() const;
-  /// All views in that order, before normalisation.
+  /// All views in the order of views(), before normalisation.
   std::vector<Image> augmented(const Image& image, Rng& rng) const;
-  /// Shape: out has a [3, H, W] for each of views(). Throws ShapeError if not.
+  /// out: one [3, H, W] for each view, in the order of views(). Throws ShapeError for another number of views.
   void operator()(const Image& image, Rng& rng, std::span<const std::span<float>> out) const;
 
  private:

@@ -6,7 +6,7 @@ namespace vitrail::data {
 
 Normalize::Normalize(const Channels& mean, const Channels& std) {
   for (size_t c = 0; c < 3; ++c) {
-    check<ConfigError>(std[c] > 0, "normalize", "std of channel {} is {}", c, std[c]);
+    check<ConfigError>(std[c] > 0, "normalize", "std of channel {} is {}; it must be positive", c, std[c]);
     for (size_t v = 0; v < 256; ++v) table_[c][v] = (float(v) / 255.0f - float(mean[c])) / float(std[c]);
   }
 }

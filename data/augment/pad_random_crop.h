@@ -1,4 +1,4 @@
-// PadRandomCrop: the random crop of small images, which are too coarse to be resized.
+// PadRandomCrop: a random crop for images that are too small to be resized.
 #pragma once
 
 #include "vitrail/core/error.h"
@@ -7,7 +7,7 @@
 
 namespace vitrail::data {
 
-/// Puts a black border around the image and cuts a square out of it, anywhere.
+/// Adds a black border to the image, then crops a square at a random place.
 class PadRandomCrop final {
  public:
   using Params = Box;  // in the image's coordinates; it may leave the image

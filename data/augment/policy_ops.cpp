@@ -39,7 +39,7 @@ Image with_number(Image image, double argument, const Warp&) {
   return fn(std::move(image), argument);
 }
 template <Image fn(const Image&, double, const Warp&)>
-Image warped(Image image, double argument, const Warp& warp) {  // NOLINT(performance-unnecessary-value-param): as all
+Image warped(Image image, double argument, const Warp& warp) {  // NOLINT(performance-unnecessary-value-param): like all
   return fn(image, argument, warp);
 }
 Image posterize_to(Image image, double argument) { return posterize(std::move(image), int(argument)); }

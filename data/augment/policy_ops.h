@@ -1,5 +1,5 @@
-// The operations that automatic augmentation chooses from, by timm's names: from a magnitude to an argument, and from
-// an argument to an image.
+// The operations of automatic augmentation, by timm's names. Each turns a magnitude into an argument, and an image and
+// an argument into an image.
 #pragma once
 
 #include "vitrail/core/rng.h"
@@ -13,14 +13,14 @@ namespace vitrail::data {
 
 struct PolicyOp {
   std::string_view name;
-  /// The argument at a magnitude, of which 10 is the usual end; null where there is none.
+  /// The argument at a magnitude, usually 0 to 10; null for an operation without an argument.
   double (*argument)(double magnitude);
-  bool is_signed;  // the argument, or the change it makes, is as often of the other sign
+  bool is_signed;  // the argument, or its change, is negated in half of the cases
   Image (*apply)(Image image, double argument, const Warp& warp);
-  /// Null, or draws what apply is given; the argument then is the end of a range.
+  /// Draws the value that apply gets, from a range that ends at the argument; null if apply gets the argument itself.
   double (*draw)(double argument, Rng& rng) = nullptr;
 
-  /// The argument with its sign: factors of the Increasing kind lie about 1 and stay at 0.1 at least.
+  /// The argument with its sign. Factors of the Increasing kind lie around 1 and are at least 0.1.
   double argument_at(double magnitude, bool negated) const;
 };
 

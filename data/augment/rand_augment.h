@@ -1,4 +1,4 @@
-// RandAugment: a few operations drawn at random, all of about the same magnitude.
+// RandAugment: applies a few random operations of about the same magnitude.
 #pragma once
 
 #include "vitrail/core/rng.h"

@@ -1,4 +1,4 @@
-// RandomApply: an augmentation that happens with a probability.
+// RandomApply: applies another augmentation with a probability.
 #pragma once
 
 #include "vitrail/data/augment/augmentation.h"

@@ -63,8 +63,8 @@ RandomErasing::Params RandomErasing::sample(Rng& rng, ImageSize size) const {
 
 void RandomErasing::apply(std::span<float> image, ImageSize size, const Params& params) const {
   const int64_t pixels = size.height * size.width;
-  check<ShapeError>(int64_t(image.size()) == 3 * pixels, "random_erasing", "{} values are no image of {}", image.size(),
-                    size);
+  check<ShapeError>(int64_t(image.size()) == 3 * pixels, "random_erasing", "{} values do not make an image of {}",
+                    image.size(), size);
   for (const auto& [box, values] : params) {
     const bool is_flat = values.size() == 3;
     check<ShapeError>(

@@ -1,4 +1,4 @@
-// RandomErasing: rectangles of a normalised image replaced by noise.
+// RandomErasing: replaces rectangles of a normalised image by noise.
 #pragma once
 
 #include "vitrail/core/rng.h"
@@ -11,16 +11,16 @@
 
 namespace vitrail::data {
 
-/// What a rectangle is filled with: zeros, one normal number a channel, or one a value.
+/// Fills a rectangle with zeros, with one normal number for each channel, or with one for each value.
 enum class EraseFill { constant, channel, pixel };
 /// "const", "rand" or "pixel", as timm has them. Throws ConfigError for another name.
 EraseFill parse_erase_fill(std::string_view name);
 
-/// The rectangle of that share of the area and aspect ratio, height / width; sides are rounded half to even. Where it
-/// lies is left open. Its sides are smaller than the image's, or there is none (empty box).
+/// The size of the rectangle with that share of the area and that aspect ratio, height / width; sides are rounded half
+/// to even. Its position is left open. The box is empty if a side is not smaller than the image's.
 Box erase_box(ImageSize image, double area_share, double aspect);
 
-/// Erases rectangles of random area and aspect ratio, with a probability. After normalisation, so 0 is the mean.
+/// Erases rectangles of random area and aspect ratio with a probability. It runs after normalisation, so 0 is the mean.
 /// Source: Zhong et al. 2020 (arXiv:1708.04896); numbers and fillings as in timm.
 class RandomErasing final {
  public:
@@ -40,10 +40,10 @@ class RandomErasing final {
   /// Throws ConfigError for bounds that cannot be used.
   explicit RandomErasing(const Config& config);
 
-  /// The rectangles alone, without what fills them.
+  /// The rectangles alone, without their values.
   std::vector<Box> sample_boxes(Rng& rng, ImageSize size) const;
   Params sample(Rng& rng, ImageSize size) const;
-  /// Shape: image is [3, H, W], in place. Throws ShapeError if it is not, or a box or its values do not fit.
+  /// image: [3, H, W], changed in place. Throws ShapeError for another shape, or if a box or its values do not fit.
   void apply(std::span<float> image, ImageSize size, const Params& params) const;
 
  private:

@@ -1,4 +1,4 @@
-// RandomResizedCrop: a random part of the image in a fixed size, the augmentation that matters most.
+// RandomResizedCrop: a random part of the image, resized to a fixed size. The augmentation that matters most.
 #pragma once
 
 #include "vitrail/core/rng.h"
@@ -8,8 +8,8 @@ namespace vitrail::data {
 
 /// Crops a box of random area and aspect ratio, then resizes it to a square.
 ///
-/// Draws as torchvision does: up to ten boxes with area uniform in scale and log aspect uniform in ratio, until one
-/// fits; else the largest centred box within ratio.
+/// Draws like torchvision: up to ten boxes, with the area uniform in scale and the log of the aspect uniform in ratio,
+/// until one fits. If none fits, it takes the largest centred box within ratio.
 /// Source: Szegedy et al. 2015 (arXiv:1409.4842), section 6.
 class RandomResizedCrop final {
  public:

@@ -1,4 +1,4 @@
-// Images a block of pixels at a time, the channels apart: what loops over pixels need to run in vectors.
+// Images as blocks of pixels with separate channels, so that loops over pixels vectorise.
 #pragma once
 
 #include "vitrail/data/image/image.h"

@@ -79,7 +79,7 @@ Image solarize_add(Image image, int add, int threshold) {
 }
 
 Image posterize(Image image, int bits) {
-  check<ConfigError>(bits >= 0, "posterize", "{} bits cannot be kept", bits);
+  check<ConfigError>(bits >= 0, "posterize", "bits is {}; it must not be negative", bits);
   if (bits >= 8) return image;
   const uint8_t mask = uint8_t(0xff << (8 - bits));
   for (uint8_t& v : image.pixels()) v &= mask;

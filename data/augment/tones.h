@@ -11,18 +11,19 @@ namespace vitrail::data {
 
 /// 255 - v.
 Image invert(Image image);
-/// Inverts what is not below the threshold.
+/// Inverts the values that are not below the threshold.
 Image solarize(Image image, int threshold = 128);
-/// Adds to what is below the threshold, up to 255.
+/// Adds to the values that are below the threshold, up to 255.
 Image solarize_add(Image image, int add, int threshold = 128);
-/// Keeps the upper bits of each byte; 8 and more keep it, 0 makes it black. Throws ConfigError if bits is negative.
+/// Keeps the upper `bits` of each byte: 8 or more keep the image, 0 makes it black. Throws ConfigError if bits is
+/// negative.
 Image posterize(Image image, int bits);
-/// Stretches each channel so that it goes from 0 to 255.
+/// Stretches each channel to the range 0 to 255.
 Image auto_contrast(Image image);
 /// Makes the histogram of each channel flat, as far as whole levels can.
 Image equalize(Image image);
 
-/// solarize(), always; RandomApply makes it a chance.
+/// Always applies solarize(); wrap it in RandomApply for a probability.
 class Solarize final {
  public:
   struct Params {};

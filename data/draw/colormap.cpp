@@ -9,7 +9,7 @@ namespace {
 constexpr Color kHeat[] = {{68, 1, 84}, {59, 82, 139}, {33, 145, 140}, {94, 201, 98}, {253, 231, 37}};
 constexpr int kHeatSteps = 4;
 
-/// Of a hue from 0 to 1, with the saturation and lightness that the caller wants.
+/// The colour with a hue from 0 to 1, a saturation and a lightness.
 Color from_hue(double hue, double saturation, double lightness) {
   const auto channel = [&](double offset) {
     const double k = std::fmod(offset + 12 * hue, 12.0);

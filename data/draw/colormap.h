@@ -5,8 +5,8 @@
 
 namespace vitrail::data {
 
-/// From dark blue over green to yellow for 0..1, even in lightness, so that it also reads in grey; outside of it the
-/// nearest end.
+/// From dark blue over green to yellow for 0..1. Lightness rises evenly, so the scale also works in grey. Other values
+/// take the nearest end.
 Color heat_color(double value);
 
 /// A colour for class `index` of `count`, as different from the others as hues allow.

@@ -20,7 +20,7 @@ Image fit(const Image& image, int64_t cell) {
   return resize(image, {shrunk(image.height()), shrunk(image.width())}, Filter::bicubic);
 }
 
-// The start of the caption that is no wider than the cell.
+// The beginning of the caption that fits the cell.
 std::string shortened(const std::string& caption, int64_t cell) {
   std::string text = caption;
   while (!text.empty() && text_width(text) > cell) text.pop_back();

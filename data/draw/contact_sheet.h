@@ -1,4 +1,4 @@
-// A contact sheet: many images on one, in a grid with captions, to look at a dataset or at what augmentations make.
+// A contact sheet: many images in a grid with captions, to look at a dataset or at augmentations.
 #pragma once
 
 #include "vitrail/data/image/image.h"
@@ -15,9 +15,9 @@ struct ContactSheet {
   int64_t gap = 4;
 };
 
-/// Row by row, each image as large as fits its cell (small ones enlarged by whole pixels), its caption below, cut off
-/// where it does not fit.
-/// Throws: ShapeError if captions are given (any) but not one for each image, or there is no image.
+/// Fills the grid row by row. Each image is as large as its cell allows; small ones are enlarged by a whole factor. The
+/// caption stands below, cut to the width of the cell.
+/// Throws ShapeError if there is no image, or if captions is neither empty nor one for each image.
 Image contact_sheet(std::span<const Image> images, std::span<const std::string> captions,
                     const ContactSheet& layout = {});
 

@@ -1,4 +1,4 @@
-// Drawing into images: rectangles, lines, text, other images. What lies outside the image is not drawn.
+// Draws rectangles, lines, text and other images into an image, clipped to it.
 #pragma once
 
 #include "vitrail/data/image/image.h"

@@ -1,4 +1,4 @@
-// A built-in font of 5 x 7 dots for captions and axes: printable ASCII, everything else is blank.
+// A built-in font of 5 x 7 dots for captions and axes: printable ASCII; every other character is blank.
 #pragma once
 
 namespace vitrail::data {

@@ -1,4 +1,4 @@
-// Square matrices of counts as images: which class was taken for which.
+// Draws square matrices of counts, such as confusion matrices.
 #pragma once
 
 #include "vitrail/data/image/image.h"
@@ -14,8 +14,8 @@ struct MatrixPlot {
   int64_t side = 640;  // pixels of the matrix, about; each cell has at least one
 };
 
-/// Cells are the darker the larger their share of the row's sum. Names and counts are written where cells have room for
-/// them; columns have the number of the row with their name.
+/// A cell is darker the larger its share of the row's sum. Names and counts are written where the cells have room.
+/// Columns show the number of the row with their name.
 ///
 /// Shape:  counts [K, K], row by row; names K.
 /// Throws: ShapeError for other numbers, or none.

@@ -22,21 +22,21 @@ struct Range {
     low = std::min(low, v);
     high = std::max(high, v);
   }
-  // A range of one value gets a width.
+  // A range with only one value gets a width.
   Range widened() const { return low < high ? *this : Range{low - 0.5, high + 0.5}; }
   double part(double v) const { return (v - low) / (high - low); }
 };
 
 bool is_finite(const Series& s, size_t i) { return std::isfinite(s.x[i]) && std::isfinite(s.y[i]); }
 
-// The shortest digits that read back, rounded to what six figures show.
+// Rounded to six figures, in the fewest digits.
 std::string tick_text(double v) {
   std::array<char, 32> text;
   const auto end = std::to_chars(text.data(), text.data() + text.size(), v, std::chars_format::general, 6).ptr;
   return {text.data(), end};
 }
 
-// The frame of the axes in the image, and the way from values to pixels.
+// The frame of the axes in the image, and the map from values to pixels.
 struct Axes {
   Range x, y;
   int64_t top, left, bottom, right;

@@ -1,4 +1,4 @@
-// Line charts as images: curves of loss and accuracy for the documentation.
+// Draws line charts, for example of loss and accuracy.
 #pragma once
 
 #include "vitrail/data/image/image.h"
@@ -10,7 +10,7 @@
 
 namespace vitrail::data {
 
-/// One line through (x[i], y[i]); points that are not finite are left out and interrupt it.
+/// A line through (x[i], y[i]). Points that are not finite are left out and interrupt the line.
 struct Series {
   std::string name;
   std::vector<double> x, y;
@@ -21,7 +21,7 @@ struct Plot {
   int64_t width = 800, height = 500;
 };
 
-/// The series in one pair of axes with round ticks, and a legend if they have names.
+/// Draws the series on one pair of axes with round ticks, and a legend if they have names.
 /// Throws: ShapeError if x and y of a series differ in length, or no point is finite.
 Image plot(const Plot& layout, std::span<const Series> series);
 

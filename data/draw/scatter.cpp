@@ -19,7 +19,7 @@ Image scatter(const std::string& title, std::span<const Dot> dots, std::span<con
   double low_x = dots[0].x, high_x = low_x, low_y = dots[0].y, high_y = low_y;
   for (const Dot& dot : dots) {
     check<ShapeError>(classes.empty() || (0 <= dot.label && dot.label < count), "scatter",
-                      "label {} is none of {} classes", dot.label, count);
+                      "label {} is not one of {} classes", dot.label, count);
     low_x = std::min(low_x, dot.x);
     high_x = std::max(high_x, dot.x);
     low_y = std::min(low_y, dot.y);

@@ -1,4 +1,4 @@
-// Scatter plots as images: a map of features, a dot for each image in the colour of its class.
+// Draws scatter plots: a map of features, with a dot for each image in the colour of its class.
 #pragma once
 
 #include "vitrail/data/image/image.h"
@@ -15,8 +15,8 @@ struct Dot {
   int64_t label = 0;  // in classes
 };
 
-/// The dots in a frame, with a legend of the classes beside it if there are some (without, all dots have one colour).
-/// Throws: ShapeError if there is no dot, or a label is no class.
+/// The dots in a frame, with a legend of the classes beside it. Without classes, all dots have one colour.
+/// Throws ShapeError if there is no dot, or a label is not a class.
 Image scatter(const std::string& title, std::span<const Dot> dots, std::span<const std::string> classes);
 
 }  // namespace vitrail::data

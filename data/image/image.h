@@ -1,10 +1,7 @@
-// Image: 8-bit RGB pixels, and the one way into and out of JPEG, PNG and BMP files. Bytes from outside are untrusted:
-// sizes are checked before decoding, memory is capped, and whatever is wrong is an IoError that says so.
+// Image: 8-bit RGB pixels in memory. codec.h reads and writes image files.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
@@ -46,21 +43,5 @@ class Image {
   ImageSize size_;
   std::vector<uint8_t> pixels_;
 };
-
-/// Decodes a JPEG, PNG or BMP, upright as its EXIF orientation says.
-///
-/// Grey and palettes become RGB, alpha is dropped, 16 bits keep the upper 8, CMYK is converted.
-/// Throws: IoError for other formats, files over 64 MiB, sides over 16384, over 2^26 pixels, and damaged or truncated
-/// files, also those of which a part could be shown.
-Image decode_image(std::span<const std::byte> file);
-/// decode_image of a file; the error names the path.
-Image read_image(const std::filesystem::path& path);
-/// The size decode_image would give, from the header alone.
-ImageSize image_size(std::span<const std::byte> file);
-
-/// The bytes of a PNG file. Throws ShapeError for an empty image.
-std::vector<std::byte> encode_png(const Image& image);
-/// Writes encode_png's bytes durably.
-void write_png(const std::filesystem::path& path, const Image& image);
 
 }  // namespace vitrail::data

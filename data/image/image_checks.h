@@ -1,4 +1,4 @@
-// Damage that stb_image would paint over: it fills what is missing of a JPEG or BMP with grey or black.
+// Finds truncated files. stb_image does not: it fills the missing part of a JPEG or BMP with grey or black.
 #pragma once
 
 #include "vitrail/data/image/image.h"
@@ -8,7 +8,8 @@
 
 namespace vitrail::data {
 
-/// The file is a JPEG without its end marker, or a BMP with fewer bytes than its pixels take. size: as in its header.
+/// Whether the file is a JPEG without its end marker, or a BMP with fewer bytes than its pixels need. size: from its
+/// header.
 bool is_truncated(std::span<const std::byte> file, ImageSize size);
 
 }  // namespace vitrail::data

@@ -1,4 +1,4 @@
-// The outline of a JPEG file: which marker segments it has and whether its end is there. Nothing is decoded.
+// The outline of a JPEG file: its marker segments, and whether it is complete. Nothing is decoded.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@ struct JpegOutline {
   bool bad_table = false;           // Huffman tables that do not fill their segment, or of more than 256 codes
 };
 
-/// Walks the markers of any bytes, in time linear in their number.
+/// Walks the markers. Takes any bytes, in linear time.
 JpegOutline jpeg_outline(std::span<const std::byte> file);
 
 }  // namespace vitrail::data

@@ -54,7 +54,7 @@ constexpr std::array<Kernel, 6> kKernels = {{{Filter::nearest, "nearest", 0, nul
 
 const Kernel& kernel_of(Filter filter) { return kKernels[size_t(filter)]; }
 
-// For each output place, the run of input places it is made of and their weights.
+// For each output position, its run of input positions and their weights.
 struct Taps {
   struct Run {
     int64_t first, count;
@@ -223,7 +223,7 @@ Image resize_columns(const View& in, int64_t height, Filter filter) {
   return out;
 }
 
-// Positions are added up, as Pillow does, and not multiplied: the rounding of the sum decides ties.
+// Positions are added up like in Pillow, not multiplied, because the rounding of the sum decides ties.
 std::vector<int64_t> nearest_positions(int64_t in_size, int64_t out_size) {
   const double step = double(in_size) / double(out_size);
   std::vector<int64_t> positions;

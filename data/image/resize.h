@@ -22,18 +22,17 @@ struct Box {
 };
 std::string to_string(const Box& box);
 
-/// The whole image in another size: rows first, then columns, each rounded to 8 bits; weights have 22 fraction bits. A
-/// direction whose size stays is left alone.
-/// Throws: ShapeError for an empty image or size.
+/// Resizes the whole image: rows first, then columns, each rounded to 8 bits; weights have 22 fraction bits. A
+/// direction that keeps its size is skipped. Throws: ShapeError for an empty image or size.
 Image resize(const Image& image, ImageSize size, Filter filter);
 /// The pixels of box. Throws ShapeError if it is not inside the image.
 Image crop(const Image& image, const Box& box);
-/// crop, then resize: the filter sees no pixel outside the box. Throws as they do.
+/// crop, then resize; the filter reads no pixel outside of the box. Throws as crop and resize.
 Image resized_crop(const Image& image, const Box& box, ImageSize size, Filter filter);
 
-/// The size whose shorter side is shorter: the longer becomes int(shorter * long / short).
+/// The size with the shorter side set to `shorter`; the longer side becomes int(shorter * long / short).
 ImageSize resize_shorter(ImageSize size, int64_t shorter);
-/// Where a centred square of side crop is; offsets round half to even, and are negative where the image is smaller.
+/// The box of a centred square of side crop. Offsets round half to even; they are negative where the image is smaller.
 Box center_box(ImageSize size, int64_t crop);
 /// The centred square of side crop, black where the image is smaller.
 Image center_crop(const Image& image, int64_t crop);

@@ -60,7 +60,8 @@ void limit(__rlimit_resource resource, rlim_t value) {
   setrlimit(resource, &both);
 }
 
-/// A child is killed with its parent, dumps no core, prints nothing, and dies of its faults whatever handlers it had.
+/// Makes the child die with its parent, dump no core, print nothing, and die of its faults despite the parent's
+/// handlers.
 void restrain(const ChildLimits& limits) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   for (int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGTERM, SIGXCPU}) std::signal(signal, SIG_DFL);
@@ -97,7 +98,7 @@ std::string name_of(int signal) {
 ChildProcess::ChildProcess(const std::function<void(const Send&)>& work, const ChildLimits& limits)
     : timeout_ms_(limits.timeout_ms) {
   int ends[2];
-  check<IoError>(pipe2(ends, O_CLOEXEC) == 0, "child", "no pipe: {}", std::string(std::strerror(errno)));
+  check<IoError>(pipe2(ends, O_CLOEXEC) == 0, "child", "cannot make a pipe: {}", std::string(std::strerror(errno)));
   pid_ = fork();
   if (pid_ == 0) run_child(work, limits, ends[1]);
   close(ends[1]);
@@ -105,7 +106,7 @@ ChildProcess::ChildProcess(const std::function<void(const Send&)>& work, const C
   if (pid_ < 0) {
     const std::string reason = std::strerror(errno);
     close(pipe_);
-    fail<IoError>("child", "no process: {}", reason);
+    fail<IoError>("child", "cannot start a process: {}", reason);
   }
 }
 

@@ -1,12 +1,12 @@
-// Work that may crash, hang or use up memory, done in a forked child that sends its results as messages.
+// Runs work that may crash, hang or use up memory in a forked child, which sends its results as messages.
 //
-// A fork rather than a new program: a library has no program of its own to start. The child runs `work` alone on one
-// thread; the tensor pool, the HDF5 layer and the C library's allocator are made to survive a fork, and nothing else
-// that other threads may hold locked may be used (no OpenMP, no logging).
+// It forks because a library has no program of its own to start. The child runs `work` on one thread. The tensor pool,
+// the HDF5 layer and the C library's allocator survive a fork. `work` must not use anything else that another thread
+// may hold locked (no OpenMP, no logging).
 #pragma once
 
 #include "vitrail/core/error.h"
-#include "vitrail/data/sources/dataset.h"
+#include "vitrail/data/io/bytes.h"
 
 #include <sys/types.h>
 
@@ -18,14 +18,14 @@
 namespace vitrail::data {
 
 struct ChildLimits {
-  int64_t memory_bytes = int64_t{8} << 30;  // beyond what the parent has
+  int64_t memory_bytes = int64_t{8} << 30;  // beyond the parent's own
   int64_t cpu_seconds = 3600;
   int timeout_ms = 5000;  // the longest time between two messages
 };
 
 using Send = std::function<void(std::span<const std::byte>)>;
 
-/// How a child ended that did not end well: "crashed: SIGSEGV", "hung: no answer for 5000 ms".
+/// A child that failed: "crashed: SIGSEGV", "hung: no answer for 5000 ms".
 class ChildFailure final : public Error {
  public:
   using Error::Error;
@@ -33,15 +33,15 @@ class ChildFailure final : public Error {
 
 class ChildProcess final {
  public:
-  /// Starts work(send) in a child. Throws IoError if there can be no child.
+  /// Starts work(send) in a child. Throws IoError if the system cannot fork.
   ChildProcess(const std::function<void(const Send&)>& work, const ChildLimits& limits);
-  /// Ends the child if it is still there.
+  /// Ends the child if it still runs.
   ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
 
-  /// The next message; nothing once work has returned.
-  /// Throws IoError with the message of what work threw; ChildFailure if the child did not get that far.
+  /// The next message; nothing after work has returned.
+  /// Throws IoError with the message of an exception that work threw; ChildFailure if the child crashed or hung.
   std::optional<Bytes> receive();
 
  private:

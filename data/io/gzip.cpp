@@ -10,7 +10,7 @@
 namespace vitrail::data {
 namespace {
 
-/// zlib's inflate state, freed on every way out.
+/// zlib's inflate state, freed on every exit.
 class Inflater final {
  public:
   Inflater() { check<OutOfMemory>(inflateInit2(&stream, 15 + 16) == Z_OK, "gunzip", "zlib does not start"); }
@@ -55,7 +55,7 @@ Bytes gunzip(std::span<const std::byte> bytes, std::string_view path, uint64_t m
       continue;
     }
     check<IoError>(status == Z_OK || (status == Z_BUF_ERROR && in_used < bytes.size()), "gunzip",
-                   "{} is damaged or cut short at byte {} of {}: {}", path, in_used, bytes.size(),
+                   "{} is damaged or truncated at byte {} of {}: {}", path, in_used, bytes.size(),
                    z.msg != nullptr ? z.msg : "the data ends too early");
   }
   out.resize(out_used);

@@ -1,7 +1,7 @@
-// Gzip files, inflated whole: tar shards and IDX files are read at random places.
+// Gzip files, inflated as a whole, because tar shards and IDX files are read at random offsets.
 #pragma once
 
-#include "vitrail/data/sources/dataset.h"
+#include "vitrail/data/io/bytes.h"
 
 #include <cstdint>
 #include <span>
@@ -9,11 +9,11 @@
 
 namespace vitrail::data {
 
-/// Whether bytes open with gzip's two magic bytes.
+/// Whether bytes begin with gzip's two magic bytes.
 bool is_gzip(std::span<const std::byte> bytes);
 
-/// The inflated bytes of one or more gzip members, checksums verified.
-/// Throws IoError naming path if they are damaged, cut short, or inflate to more than max_bytes.
+/// The inflated bytes of one or more gzip members, with verified checksums.
+/// Throws IoError naming path if they are damaged or truncated, or inflate to more than max_bytes.
 Bytes gunzip(std::span<const std::byte> bytes, std::string_view path, uint64_t max_bytes = uint64_t{1} << 34);
 
 }  // namespace vitrail::data

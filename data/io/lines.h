@@ -1,4 +1,4 @@
-// Text files of one thing a line: names of classes, templates of prompts.
+// Text files with one item on each line: names of classes, templates of prompts.
 #pragma once
 
 #include <filesystem>
@@ -7,7 +7,7 @@
 
 namespace vitrail::data {
 
-/// The lines that are not empty, without the spaces and carriage returns at their ends.
+/// The lines that are not empty, without trailing spaces and carriage returns.
 /// Throws IoError if the file cannot be read or has more than 64 MiB.
 std::vector<std::string> read_lines(const std::filesystem::path& path);
 

@@ -55,7 +55,7 @@ bool checksum_holds(std::string_view block) {
   return octal(block.substr(kBegin, kWidth)) == sum;
 }
 
-/// Reads header after header, remembering what pax and GNU headers say about the member that follows.
+/// Reads the headers in order, and applies pax and GNU headers to the member that follows them.
 class Reader final {
  public:
   Reader(std::string_view archive, const std::string& path) : archive_(archive), path_(path) {}
@@ -74,7 +74,7 @@ class Reader final {
   }
 
   bool at_end_mark() const {
-    require(archive_.size() - at_ >= kTarBlock, "the archive is cut short: it ends without its end mark");
+    require(archive_.size() - at_ >= kTarBlock, "the archive is truncated: it ends without its end mark");
     return archive_.substr(at_, kTarBlock).find_first_not_of('\0') == std::string_view::npos;
   }
 
@@ -100,7 +100,7 @@ class Reader final {
       add_member(block, type, begin, *size);
     }
     const uint64_t padded = (*size + kTarBlock - 1) / kTarBlock * kTarBlock;
-    require(padded <= archive_.size() - begin, "the archive is cut short inside a member");
+    require(padded <= archive_.size() - begin, "the archive is truncated inside a member");
     at_ = begin + padded;
   }
 
@@ -126,7 +126,7 @@ class Reader final {
     return prefix.empty() ? name : prefix + "/" + name;
   }
 
-  /// Without "." and empty parts; refuses what points outside.
+  /// The name without "." and empty parts. Refuses names that point outside of the archive.
   std::string clean_name(std::string_view name) const {
     require(name.empty() || name.front() != '/', "member '{}' has an absolute name", name);
     std::string clean;

@@ -1,5 +1,5 @@
-// The index of a tar archive: where each file lies in it. Archives are never extracted; what could escape or deceive
-// when extracted (links, "..", absolute names, sparse files, names given twice) is refused.
+// The index of a tar archive: where each file lies in it. Archives are never extracted. Entries that could escape or
+// deceive when extracted (links, "..", absolute names, sparse files, duplicate names) are refused.
 #pragma once
 
 #include <cstddef>
@@ -16,8 +16,8 @@ struct TarMember {
   uint64_t size = 0;
 };
 
-/// The regular files of an archive (ustar, pax, GNU with long names; folders are passed over), in its order.
-/// Throws IoError naming path, the member and its place if the archive is damaged, cut short or of a refused kind.
+/// The regular files of an archive (ustar, pax, GNU with long names), in its order. Folders are skipped.
+/// Throws IoError naming path, the member and its offset if the archive is damaged, truncated or of a refused kind.
 std::vector<TarMember> read_tar_index(std::span<const std::byte> archive, const std::string& path);
 
 }  // namespace vitrail::data

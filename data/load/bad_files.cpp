@@ -12,9 +12,9 @@ void BadFiles::add(const Dataset& set, int64_t index, const std::string& reason)
   reasons_.emplace(name, reason);
   auto& broken = broken_of_[&set];
   broken.insert(index);
-  check<DataError>(policy_ == OnError::skip, "data", "broken image {}: {}; data.on_error: skip goes on without it",
+  check<DataError>(policy_ == OnError::skip, "data", "broken image {}: {}; data.on_error=skip replaces broken images",
                    name, reason);
-  // How many are known when the run ends depends on how far the other workers are, so the message counts none.
+  // The message gives no count: the number known by now depends on how far the other workers are.
   check<DataError>(double(broken.size()) <= max_share_ * double(images), "data",
                    "more of the {} images are broken than data.max_bad {} allows; the last is {}: {}", images,
                    max_share_, name, reason);

@@ -1,5 +1,5 @@
-// Broken images met so far, and when there are too many. One list serves a whole run: every loader adds to it, and
-// the recipe writes it to bad_files.tsv.
+// The list of broken images, and the limit on them. One list serves a whole run: every loader adds to it, and the
+// recipe writes it to bad_files.tsv.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ class Dataset;
 
 enum class OnError {
   fail,  // a broken image ends the run
-  skip,  // the next good image of the set takes its place, with its own label
+  skip,  // the next good image of the dataset replaces it, with its own label
 };
 
 struct BadFile {
@@ -26,15 +26,15 @@ struct BadFile {
 /// Thread: every member may be called from several threads at once.
 class BadFiles final {
  public:
-  /// max_share of a dataset's images may be broken (reliability over silence: 1 in 100 by default).
+  /// max_share: the share of a dataset's images that may be broken.
   explicit BadFiles(OnError policy = OnError::fail, double max_share = 0.01) : policy_(policy), max_share_(max_share) {}
 
   OnError policy() const { return policy_; }
-  /// Notes a broken image of a set, which must outlive this; each counts once.
-  /// Throws DataError naming it under OnError::fail, or if the share of the set's broken images is now above
-  /// max_share.
+  /// Adds a broken image of a dataset; an image added twice counts once. The dataset must outlive this.
+  /// Throws DataError naming the image under OnError::fail, or if more than max_share of the dataset's images are
+  /// broken.
   void add(const Dataset& set, int64_t index, const std::string& reason);
-  /// Each once, by name.
+  /// Each image once, sorted by name.
   std::vector<BadFile> list() const;
 
  private:
@@ -42,7 +42,7 @@ class BadFiles final {
   double max_share_;
   mutable std::mutex mutex_;
   std::map<std::string, std::string> reasons_;             // by name
-  std::map<const Dataset*, std::set<int64_t>> broken_of_;  // images of each set
+  std::map<const Dataset*, std::set<int64_t>> broken_of_;  // image indices of each dataset
 };
 
 }  // namespace vitrail::data

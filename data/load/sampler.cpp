@@ -9,7 +9,7 @@ namespace vitrail::data {
 
 Sampler::Sampler(int64_t size, bool shuffle, uint64_t seed, int64_t repeats)
     : size_(size), shuffle_(shuffle), seed_(seed), repeats_(repeats) {
-  check<ConfigError>(repeats >= 1, "sampler", "each image {} times; it must be at least once", repeats);
+  check<ConfigError>(repeats >= 1, "sampler", "repeats is {}; it must be at least 1", repeats);
 }
 
 int64_t Sampler::length() const {

@@ -44,7 +44,7 @@ class ArrayDataset final : public Dataset {
   PixelArray array_;
 };
 
-/// Class names for labels that come without: "0", "1", ...
+/// Class names for labels without names: "0", "1", ...
 std::vector<std::string> numbers_up_to(int64_t largest) {
   std::vector<std::string> names;
   for (int64_t i = 0; i <= largest; ++i) names.push_back(std::to_string(i));

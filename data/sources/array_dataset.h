@@ -1,4 +1,4 @@
-// Images of one size in one array of bytes, in memory: what CIFAR, IDX and plain HDF5 files come to.
+// Images of one size in one array of bytes in memory. CIFAR, IDX and plain HDF5 files are read into it.
 #pragma once
 
 #include "vitrail/core/tensor.h"

@@ -7,7 +7,7 @@ namespace vitrail::data {
 
 enum class CifarKind {
   cifar10,   // one label
-  cifar100,  // a coarse label, which is passed over, and a fine one
+  cifar100,  // a coarse label, which is skipped, and a fine one
 };
 
 /// The images of the files in the order given. Throws IoError if a file is not a whole number of records.

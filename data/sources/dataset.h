@@ -1,10 +1,10 @@
-// Dataset: numbered images with class labels, wherever they are kept. The sources beside it (folders, tar shards,
-// CIFAR, IDX, HDF5) each offer one function that makes a Dataset; open_dataset.h finds the right one for a path.
+// Dataset: numbered images with class labels, wherever they are stored. Each format beside this file (folders, tar
+// shards, CIFAR, IDX, HDF5) has one function that makes a Dataset. open_dataset.h finds the right one for a path.
 #pragma once
 
 #include "vitrail/data/image/image.h"
+#include "vitrail/data/io/bytes.h"
 
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -12,9 +12,7 @@
 
 namespace vitrail::data {
 
-using Bytes = std::vector<std::byte>;
-
-/// The label of every image of an unlabelled set.
+/// The label of every image of an unlabelled dataset.
 inline constexpr int64_t kNoLabel = -1;
 
 struct Sample {
@@ -30,23 +28,23 @@ class Dataset {
   virtual ~Dataset() = default;
 
   virtual int64_t size() const = 0;
-  /// Names by label; empty if the set is unlabelled.
+  /// Names by label; empty if the dataset is unlabelled.
   virtual const std::vector<std::string>& classes() const = 0;
-  /// Known without reading the image.
+  /// Does not read the image.
   virtual int64_t label(int64_t index) const = 0;
   /// Throws IoError if the image cannot be read or decoded.
   virtual Sample get(int64_t index) const = 0;
-  /// Where the image is kept, for messages: a path, "shard.tar/member", "file.bin[17]".
+  /// Where the image is stored, for messages: a path, "shard.tar/member", "file.bin[17]".
   virtual std::string name(int64_t index) const = 0;
-  /// The image's file as stored (JPEG, PNG or BMP); empty where the source keeps plain pixels.
-  virtual Bytes encoded(int64_t index) const = 0;
+  /// The bytes of the image's file (JPEG, PNG or BMP); empty if the source stores plain pixels.
+  virtual Bytes encoded(int64_t) const { return {}; }
 };
 
-/// What every source is told.
+/// Options of every source.
 struct SourceOptions {
-  bool labelled = true;                // false: folders are no classes, labels are not read
-  bool follow_symlinks = false;        // of image folders
-  std::vector<std::string> classes{};  // label order; empty: the order of the source, or of the names' bytes
+  bool labelled = true;                // false: folders are not classes, and labels are not read
+  bool follow_symlinks = false;        // in image folders
+  std::vector<std::string> classes{};  // label order; empty: the order of the source, or sorted by the names' bytes
 };
 
 }  // namespace vitrail::data

@@ -83,8 +83,8 @@ class Scan final {
       out_.files.push_back(std::move(name));
   }
 
-  /// The type behind a link, or where the file system does not tell. A link that leads nowhere is listed as a file:
-  /// its image is then known to be broken.
+  /// The type of a link's target, or of an entry whose type the file system does not tell. A dangling link is listed as
+  /// a file, so that its image is reported as broken.
   unsigned char resolve(const std::string& name, unsigned char type) {
     const std::string path = join(root_, name);
     struct stat info {};

@@ -17,10 +17,10 @@ struct FolderIndex {
 /// Walks the folders. Throws IoError if one cannot be read.
 FolderIndex scan_folder(const std::string& root, bool follow_symlinks);
 
-/// scan_folder, or what the cache kept of an earlier one if no folder has changed since.
+/// scan_folder, or its cached result if no folder has changed since.
 FolderIndex index_folder(const std::string& root, bool follow_symlinks);
 
-/// Where index_folder keeps the index of root; empty if there is no place for caches.
+/// The cache file of root; empty if there is no folder for caches.
 std::string index_cache_path(const std::string& root, bool follow_symlinks);
 
 }  // namespace vitrail::data

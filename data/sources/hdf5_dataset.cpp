@@ -3,6 +3,7 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/hdf5.h"
 #include "vitrail/core/parallel.h"
+#include "vitrail/data/image/codec.h"
 #include "vitrail/data/sources/array_dataset.h"
 #include "vitrail/data/sources/hdf5_layout.h"
 
@@ -65,7 +66,7 @@ void send_pixels(const hdf5::Reader& file, const std::string& group, int64_t fil
   }
 }
 
-/// Puts the messages together again, trusting none of their sizes.
+/// Assembles the messages without trusting their sizes.
 class Assembler final {
  public:
   void accept(std::span<const std::byte> message) {
@@ -91,7 +92,7 @@ class Assembler final {
   }
 
  private:
-  static void require(bool ok) { check<IoError>(ok, "dataset", "what was read from the file contradicts itself"); }
+  static void require(bool ok) { check<IoError>(ok, "dataset", "its contents are inconsistent"); }
 
   void accept_header(std::span<const std::byte> message) {
     require(message.size() == sizeof header_);

@@ -1,4 +1,4 @@
-// Images in HDF5 files: other people's, and those that pack.h makes.
+// Images in HDF5 files, made by pack.h or by other programs.
 //
 //   <part>/image   u8 [N, H, W, C] or [N, H, W], images of one size, or
 //   <part>/file    u8 [bytes], JPEG, PNG or BMP files one after another, and
@@ -6,9 +6,9 @@
 //   <part>/label   integers [N]; left out if unlabelled
 //
 // <part> is a group train, val or test, or the root. Attributes of the root or the group: classes (names, or one text
-// of lines), layout (NHWC, which is also meant without it, or NCHW).
+// of lines), layout (NHWC, the default, or NCHW).
 //
-// Captions, which are read from files that pack.h made only (text/pairs.h):
+// Captions, which only files made by pack.h have (open_pairs.h):
 //
 //   <part>/caption         u8 [bytes], the texts of M captions one after another
 //   <part>/caption_offset  i64 [M + 1], where each begins; the last is the end
@@ -25,15 +25,15 @@
 
 namespace vitrail::data {
 
-/// The part of the file named split; which other part stands in for it, open_dataset.h says.
+/// Opens the part of the file named split. open_dataset.h says which part serves if it does not exist.
 ///
-/// A file sealed by pack is verified and then read in place. Any other is read once, into memory, by a child process:
-/// damaged files crash libhdf5. Its links and values in other files and its own filters are not followed.
-/// Throws DataError: "dataset file X rejected (crashed: SIGSEGV)", or with what is missing in it.
+/// A file sealed by pack is verified, then read in place. Any other file is read into memory once by a child process,
+/// because damaged files crash libhdf5. Links and values in other files, and filters of its own, are not followed.
+/// Throws DataError: "dataset file X rejected (crashed: SIGSEGV)", or naming the missing entry.
 std::unique_ptr<Dataset> open_hdf5(const std::string& path, std::string_view split, const SourceOptions& options = {},
                                    const ChildLimits& limits = {});
 
-/// A group of the file that pack made at path, already open.
+/// Opens a group of a file that pack made; the file is open already.
 std::unique_ptr<Dataset> open_packed(const std::string& path, hdf5::Reader file, const std::string& group,
                                      const SourceOptions& options = {});
 

@@ -23,7 +23,7 @@ Tensor parse_idx(std::span<const std::byte> bytes, const std::string& path) {
   const auto rank = size_t(bytes[3]);
   check<IoError>(rank >= 1 && rank <= 4, "idx", "{}: rank {}; 1 to 4 is read", path, rank);
   const size_t begin = kMagicSize + rank * kSize;
-  check<IoError>(bytes.size() >= begin, "idx", "{} is cut short: {} bytes of a header of {}", path, bytes.size(),
+  check<IoError>(bytes.size() >= begin, "idx", "{} is truncated: {} bytes of a header of {}", path, bytes.size(),
                  begin);
   std::array<int64_t, 4> sizes{};
   uint64_t numel = 1;

@@ -6,11 +6,11 @@
 
 namespace vitrail::data {
 
-/// The array in an IDX file of unsigned bytes, of rank 1 to 4. Throws IoError naming path if it is anything else, or
-/// if its sizes are not those of the file.
+/// Reads an IDX file of unsigned bytes, of rank 1 to 4. Throws IoError naming path for any other file, or if its sizes
+/// do not match the file's length.
 Tensor read_idx(const std::string& path);
 
-/// Grey images [N, H, W] (or [N, H, W, 3]) and their labels [N]; an empty labels_path means an unlabelled set.
+/// Grey images [N, H, W] (or [N, H, W, 3]) and their labels [N]; an empty labels_path means an unlabelled dataset.
 std::unique_ptr<Dataset> open_idx(const std::string& images_path, const std::string& labels_path,
                                   const SourceOptions& options = {});
 

@@ -2,6 +2,7 @@
 
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
+#include "vitrail/data/image/codec.h"
 #include "vitrail/data/sources/folder_index.h"
 
 #include <string_view>

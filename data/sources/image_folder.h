@@ -7,14 +7,14 @@
 namespace vitrail::data {
 
 /// The .jpg, .jpeg, .png and .bmp files below root, sorted by the bytes of their paths. Files and folders whose names
-/// begin with a dot are passed over, as are symbolic links unless options.follow_symlinks.
+/// begin with a dot are skipped. So are symbolic links, unless options.follow_symlinks.
 ///
-/// The list of a large folder (2,000 files or more) is kept in $XDG_CACHE_HOME/vitrail (~/.cache/vitrail) and used
-/// again while no folder below root has changed; a cache that cannot be read or written is done without.
+/// The list of a large folder (2,000 files or more) is cached in $XDG_CACHE_HOME/vitrail (~/.cache/vitrail) until a
+/// folder below root changes. A cache that cannot be read or written is ignored.
 /// Throws IoError if a folder cannot be read; DataError if there are no images or folders make no classes.
 std::unique_ptr<Dataset> open_image_folder(const std::string& root, const SourceOptions& options = {});
 
-/// The image files named, relative to root or absolute. They are opened when they are read.
+/// Images by file name, relative to root or absolute. A file is opened when its image is read.
 std::unique_ptr<Dataset> make_file_dataset(std::string root, std::vector<std::string> files, PathLabels labels);
 
 }  // namespace vitrail::data

@@ -6,8 +6,11 @@
 #include "vitrail/data/sources/hdf5_dataset.h"
 #include "vitrail/data/sources/idx.h"
 #include "vitrail/data/sources/image_folder.h"
+#include "vitrail/data/sources/register_source.h"
 #include "vitrail/data/sources/source_parts.h"
 #include "vitrail/data/sources/tar_shards.h"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -17,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The lines of the first of the well-known lists of class names beside the data; none if there is no list.
+/// The class names in a well-known file beside the data; empty if there is no such file.
 std::vector<std::string> listed_classes(const std::string& path) {
   const fs::path folder = fs::is_directory(path) ? fs::path(path) : fs::path(path).parent_path();
   for (const char* name : {"classes.txt", "batches.meta.txt", "fine_label_names.txt"})
@@ -50,9 +53,18 @@ std::unique_ptr<Dataset> open_part(const SourcePart& part, std::string_view spli
   __builtin_unreachable();
 }
 
+std::unique_ptr<Dataset> open_registered(const DatasetSource& source, const std::string& path, std::string_view split,
+                                         const SourceOptions& options) {
+  const std::optional<std::string> serving = serving_split(source.splits, split);
+  check<DataError>(serving.has_value(), "dataset", "{} has no part '{}'; the source '{}' has: {}", path, split,
+                   source.name, fmt::join(source.splits, ", "));
+  return source.open(path, *serving, options);
+}
+
 }  // namespace
 
 std::unique_ptr<Dataset> open_dataset(const std::string& path, std::string_view split, const SourceOptions& options) {
+  if (const DatasetSource* source = find_source(path)) return open_registered(*source, path, split, options);
   const std::vector<SourcePart> parts = find_parts(path);
   const SourcePart& part = pick_part(parts, split, path);
   SourceOptions chosen = options;
@@ -64,6 +76,9 @@ std::unique_ptr<Dataset> open_dataset(const std::string& path, std::string_view 
   return open_part(part, split, chosen);
 }
 
-std::vector<std::string> dataset_splits(const std::string& path) { return splits_of(find_parts(path)); }
+std::vector<std::string> dataset_splits(const std::string& path) {
+  const DatasetSource* source = find_source(path);
+  return source ? source->splits : splits_of(find_parts(path));
+}
 
 }  // namespace vitrail::data

@@ -1,23 +1,27 @@
-// The one way in for recipes: a path, and which part of the data is wanted.
+// Opens a dataset by its path, whatever the format.
 #pragma once
 
 #include "vitrail/data/sources/dataset.h"
 
+#include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace vitrail::data {
 
-/// Finds out what lies at path (see find_parts) and opens the part named split: "train", "val" or "test".
+/// Opens the part of the data at path named split: "train", "val" or "test". Registered sources (register_source.h) are
+/// asked first, then the formats of find_parts in source_parts.h.
 ///
-/// "val" and "test" stand for each other where only one is there. Data that is not divided is all "train". A file
-/// classes.txt beside the data (a name a line) gives the order of labels; without one, the other parts of folders and
-/// archives take the classes of "train".
-/// Throws DataError naming the parts there are, or what is wrong with the files; IoError for damaged ones.
+/// If only one of "val" and "test" exists, it serves for both. Undivided data is "train". A file classes.txt beside the
+/// data, with a name on each line, gives the order of the labels. Without it, the other parts of folders and archives
+/// take the classes of "train".
+/// Throws DataError that names the existing parts, or says what is wrong with the files; IoError for damaged files.
 std::unique_ptr<Dataset> open_dataset(const std::string& path, std::string_view split,
                                       const SourceOptions& options = {});
 
-/// The parts that there are at path; data that is not divided is "train". None for an HDF5 file not named after a part,
-/// which has to be opened to know.
+/// The parts of the data at path; undivided data is "train". Empty for an HDF5 file that is not named after a part,
+/// because its parts are known only after opening it.
 /// Throws DataError as open_dataset.
 std::vector<std::string> dataset_splits(const std::string& path);
 

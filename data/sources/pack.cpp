@@ -17,7 +17,7 @@ Tensor tensor_of(const Bytes& bytes) {
   return out;
 }
 
-/// Image files one after another. They are read twice: once for their sizes.
+/// Writes image files one after another. They are read twice, the first time for their sizes.
 void write_files(hdf5::Writer& writer, const std::string& group, const Dataset& dataset) {
   Tensor offsets = Tensor::empty({dataset.size() + 1}, DType::i64);
   int64_t* offset = offsets.data<int64_t>();

@@ -1,4 +1,4 @@
-// Any dataset in one HDF5 file that opens at once and is read fast.
+// Packs any dataset into one HDF5 file, which opens at once and reads fast.
 #pragma once
 
 #include "vitrail/data/sources/dataset.h"
@@ -13,11 +13,11 @@ namespace vitrail::data {
 struct PackPart {
   std::string name;  // "train", "val", "test"
   const Dataset* dataset = nullptr;
-  const Pairs* pairs = nullptr;  // has what is said of the images, if anything is; dataset is pairs->images then
+  const Pairs* pairs = nullptr;  // the captions, if there are any; dataset is then pairs->images
 };
 
-/// Writes the parts durably into a sealed file (see hdf5_dataset.h): image files as they are stored, or the pixels of
-/// sources that hold pixels, which must all be of one size; and their captions. Returns the number of images.
+/// Writes the parts and their captions durably into a sealed file (see hdf5_dataset.h). Image files are written as they
+/// are. Sources of plain pixels are written as pixels, which must all have one size. Returns the number of images.
 /// Throws IoError as the sources and durable_write; DataError if class names differ between labelled parts.
 int64_t pack(const std::filesystem::path& path, const std::vector<PackPart>& parts);
 

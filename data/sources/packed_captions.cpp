@@ -40,7 +40,7 @@ class TextWriter final {
   int64_t written_ = 0;
 };
 
-/// Numbers that cut something into pieces, none empty: 0 first, the whole last.
+/// Offsets that cut an array into pieces, none of them empty: the first is 0, the last is the array's length.
 std::vector<int64_t> read_cuts(const hdf5::Reader& file, const std::string& path, const std::string& name) {
   check<DataError>(file.contains(name), "pairs", "{} has no {}; pack it with --captions", path, name);
   const Tensor tensor = file.read(name);

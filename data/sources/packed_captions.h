@@ -11,9 +11,9 @@ namespace vitrail::data {
 /// Throws DataError if a kind's name holds a line break.
 void write_captions(hdf5::Writer& writer, const std::string& group, const Pairs& pairs);
 
-/// Hands over each caption of the group with its image and its kind ("" for none), in order. The views hold during
-/// the call only. Returns the number of images.
-/// Throws DataError naming path and what is missing or contradicts itself.
+/// Calls visit for each caption of the group, in order, with its image and its kind ("" for none). The views are valid
+/// only during the call. Returns the number of images.
+/// Throws DataError naming path and the entry that is missing or inconsistent.
 int64_t for_each_packed_caption(
     const hdf5::Reader& file, const std::string& path, const std::string& group,
     const std::function<void(int64_t image, std::string_view text, std::string_view kind)>& visit);

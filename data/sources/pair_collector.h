@@ -1,4 +1,4 @@
-// Puts Pairs together, caption by caption.
+// Builds Pairs caption by caption.
 #pragma once
 
 #include "vitrail/data/sources/pairs.h"
@@ -12,9 +12,9 @@ class PairCollector final {
  public:
   explicit PairCollector(const PairOptions& options) : wanted_(options.kinds) {}
 
-  /// Whether captions of that kind are to be added; "" is no kind. To be asked of every caption.
+  /// Whether to add captions of that kind; "" is no kind. Must be called for every caption.
   bool wants(std::string_view kind);
-  /// A caption of the image of that number: one known, or the next.
+  /// Adds a caption to image number `image`, which is known already or is the next number.
   void add(int64_t image, std::string_view text, std::string_view kind);
   /// The number of images added.
   int64_t size() const { return int64_t(pairs_.captions.size()); }

@@ -32,8 +32,8 @@ PathLabels labels_from_paths(const std::vector<std::string_view>& paths, const S
   const auto flat = std::find_if(paths.begin(), paths.end(), has_no_folder);
   if (!options.labelled || std::all_of(paths.begin(), paths.end(), has_no_folder)) return out;
   check<DataError>(flat == paths.end(), "dataset",
-                   "{}: '{}' lies beside the class folders; move it into one, or read the set without labels", source,
-                   flat == paths.end() ? std::string_view{} : *flat);
+                   "{}: '{}' lies beside the class folders; move it into one, or read the dataset without labels",
+                   source, flat == paths.end() ? std::string_view{} : *flat);
 
   if (options.classes.empty()) {
     std::set<std::string_view> names;

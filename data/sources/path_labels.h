@@ -13,13 +13,13 @@ struct PathLabels {
   int64_t of(int64_t index) const { return labels.empty() ? kNoLabel : labels.at(size_t(index)); }
 
   std::vector<std::string> classes;
-  std::vector<int64_t> labels;  // one a path; none if unlabelled
+  std::vector<int64_t> labels;  // one for each path; empty if unlabelled
 };
 
 /// Whether the name ends in .jpg, .jpeg, .png or .bmp, in either case.
 bool is_image_name(std::string_view name);
 
-/// Classes and labels of relative paths. Unlabelled if options say so or if no path has a folder.
+/// The classes and labels of relative paths. There are none if options say so, or if no path has a folder.
 /// Throws DataError naming source if only some paths have one, or if a folder is not among options.classes.
 PathLabels labels_from_paths(const std::vector<std::string_view>& paths, const SourceOptions& options,
                              const std::string& source);

@@ -131,8 +131,8 @@ Parts idx_parts(const Listing& listing, const std::string& path, const std::opti
     parts.push_back({idx->split, SourceKind::idx, {listing.path(name)}});
     if (listing.has(idx->labels)) parts.back().paths.push_back(listing.path(idx->labels));
   }
-  check<DataError>(prefixes.size() <= 1, "dataset", "{} holds several IDX sets, name one as in {}/{}: {}", path, path,
-                   prefixes.empty() ? std::string() : *prefixes.rbegin(),
+  check<DataError>(prefixes.size() <= 1, "dataset", "{} holds several IDX datasets, name one as in {}/{}: {}", path,
+                   path, prefixes.empty() ? std::string() : *prefixes.rbegin(),
                    first_few({prefixes.begin(), prefixes.end()}));
   return parts;
 }
@@ -194,7 +194,7 @@ Parts parts_of_file(const std::string& path) {
     if (size % kCifar10 == 0) return {{"", SourceKind::cifar10, {path}}};
     if (size % kCifar100 == 0) return {{"", SourceKind::cifar100, {path}}};
   }
-  fail<DataError>("dataset", "{} is a file of no known kind; {}", path, kAccepted);
+  fail<DataError>("dataset", "{} is a file of an unknown format; {}", path, kAccepted);
 }
 
 // ---- images with captions -----------------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ std::string split_of_table(std::string_view name) {
   return split_of(stem.substr(stem.rfind('.') + 1));
 }
 
-/// Other tables may lie beside those of captions: no more than the split may follow in the name.
+/// Other tables may lie beside tables of captions, so the name must end after the split.
 bool is_caption_table(const std::string& name) {
   if (name == "captions.txt") return true;
   std::string_view stem = without_ending(name);
@@ -257,7 +257,7 @@ Parts pair_parts_of_folder(const std::string& path) {
     parts = folder_parts(listing);
     std::erase_if(parts, [](const SourcePart& part) { return part.kind != SourceKind::tar; });
   }
-  check<DataError>(!parts.empty(), "pairs", "{} holds no captions that are known: {}; {}", path,
+  check<DataError>(!parts.empty(), "pairs", "{} holds no captions in a known format: {}; {}", path,
                    listing.files.empty() ? std::string("no files") : first_few(listing.files), kPairsAccepted);
   return parts;
 }
@@ -267,8 +267,8 @@ Parts pair_parts_of_file(const std::string& path) {
   const std::string name = file.filename().string();
   if (is_hdf5_name(name)) return {{"", SourceKind::hdf5, {path}}};
   if (is_tar_name(name)) return {{"", SourceKind::tar, {path}}};
-  check<DataError>(is_table_name(name) || name.ends_with(".txt"), "pairs", "{} is a file of no known kind; {}", path,
-                   kPairsAccepted);
+  check<DataError>(is_table_name(name) || name.ends_with(".txt"), "pairs", "{} is a file of an unknown format; {}",
+                   path, kPairsAccepted);
   SourcePart part{split_of_table(name), SourceKind::table, {path}};
   add_archives(part, Listing(file.has_parent_path() ? file.parent_path() : fs::path(".")));
   return {std::move(part)};

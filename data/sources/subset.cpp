@@ -33,7 +33,8 @@ class Subset final : public Dataset {
 
 std::unique_ptr<Dataset> subset(std::unique_ptr<Dataset> whole, std::vector<int64_t> indices) {
   for (const int64_t index : indices)
-    check<ShapeError>(index >= 0 && index < whole->size(), "subset", "index {} of {} images", index, whole->size());
+    check<ShapeError>(index >= 0 && index < whole->size(), "subset", "index {} is outside [0, {})", index,
+                      whole->size());
   return std::make_unique<Subset>(std::move(whole), std::move(indices));
 }
 

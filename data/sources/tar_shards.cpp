@@ -2,6 +2,7 @@
 
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
+#include "vitrail/data/image/codec.h"
 #include "vitrail/data/io/gzip.h"
 
 #include <optional>
@@ -9,7 +10,7 @@
 
 namespace vitrail::data {
 
-/// One archive's bytes: the mapped file, or what it inflates to.
+/// One archive's bytes: mapped, or inflated.
 struct TarShards::Shard {
   explicit Shard(std::string name) : path(std::move(name)) {
     MappedFile mapped(path);

@@ -9,7 +9,7 @@
 
 namespace vitrail::data {
 
-/// Archives opened together: mapped, or inflated into memory if gzipped.
+/// Several archives opened together: mapped, or inflated into memory if gzipped.
 class TarShards final {
  public:
   struct Member {
@@ -29,7 +29,7 @@ class TarShards final {
   std::span<const std::byte> content(const Member& member) const;
   /// "shard.tar/member".
   std::string name(const Member& member) const;
-  /// Of the archives, for messages: "a.tar", "a.tar and 3 more".
+  /// The archives' names for messages: "a.tar", "a.tar and 3 more".
   std::string names() const;
 
  private:
@@ -37,7 +37,7 @@ class TarShards final {
   std::vector<Shard> shards_;
 };
 
-/// The chosen members, in their order.
+/// A dataset of the given members, in their order.
 std::unique_ptr<Dataset> make_tar_dataset(TarShards shards, std::vector<TarShards::Member> members, PathLabels labels);
 
 /// The images of the archives, in the order given and the order inside. A gzipped archive is inflated into memory.

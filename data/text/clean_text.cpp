@@ -9,7 +9,7 @@
 namespace vitrail::data {
 namespace {
 
-/// Appends what c becomes among other letters: ligatures apart, full-width and half-width forms as usual ones.
+/// Appends c in its usual form: ligatures split, full-width and half-width characters replaced.
 void append_plain_letters(std::u32string& out, char32_t c) {
   if (c == 0xFB05) {
     out.append(U"\u017Ft");  // a long s stays one
@@ -42,8 +42,8 @@ size_t escape_length(std::u32string_view text, size_t i) {
   return lower >= 'a' && lower <= 'z' ? end + 1 - i : 0;
 }
 
-/// One round of repairs on a line, in ftfy's order. Each is done on the whole line before the next, since they feed
-/// each other.
+/// One round of repairs on a line, in ftfy's order. Each repairs the whole line before the next one, because
+/// they feed each other.
 std::u32string repair_once(std::u32string_view line) {
   std::u32string text =
       line.find(U'<') == line.npos ? unescape_html(line, References::terminated) : std::u32string(line);
@@ -69,8 +69,8 @@ std::u32string repair_once(std::u32string_view line) {
   return to_nfc(next);
 }
 
-/// Rounds until nothing changes. References that make references, nested without end, are left after a few rounds: each
-/// round reads all of the line.
+/// Repeats the rounds until nothing changes. Stops after a few, because references can nest without end and each round
+/// reads the whole line.
 std::u32string repair(std::u32string_view line) {
   constexpr int kMostRounds = 16;
   std::u32string text(line);
@@ -82,7 +82,7 @@ std::u32string repair(std::u32string_view line) {
   return text;
 }
 
-/// Runs of white space as one space, none at the ends.
+/// Replaces each run of white space by one space, and trims both ends.
 std::u32string collapse_spaces(std::u32string_view text) {
   std::u32string out;
   out.reserve(text.size());

@@ -1,4 +1,4 @@
-// The cleaning that CLIP's captions go through before they are cut into words.
+// Cleans captions before they are split into words, like CLIP.
 #pragma once
 
 #include <string>
@@ -6,10 +6,10 @@
 
 namespace vitrail::data {
 
-/// Repairs what the web does to text, resolves HTML's references, makes every run of white space one space and
-/// everything lower case. Any bytes are taken; what is not UTF-8 becomes U+FFFD.
+/// Repairs text from the web, resolves HTML's character references, replaces each run of white space by one space, and
+/// makes everything lower case. Takes any bytes; invalid UTF-8 becomes U+FFFD.
 ///
-/// Repairs are those of ftfy but one: text decoded in a wrong encoding ("schÃ¶n") stays as it is.
+/// It makes the repairs of ftfy except one: text decoded with a wrong encoding ("schÃ¶n") stays unchanged.
 /// Source: basic_clean and whitespace_clean of openai/CLIP; ftfy 6 (Speer 2019) for what it calls fix_text.
 std::string clean_text(std::string_view text);
 

@@ -1,29 +1,20 @@
 #include "vitrail/data/text/html.h"
 
+#include "vitrail/data/text/html_entities.h"
 #include "vitrail/data/text/unicode.h"
 #include "vitrail/data/text/windows_1252.h"
 
 #include <algorithm>
-#include <iterator>
 #include <optional>
 
 namespace vitrail::data {
 namespace {
 
-struct Entity {
-  std::string_view name;
-  bool bare;  // may stand without a semicolon
-  char32_t chars[2];
-};
-
-constexpr Entity kEntities[] = {
-#include "vitrail/data/text/html_entities.inc"
-};
-
-const Entity* find_entity(std::string_view name) {
-  const auto found = std::lower_bound(std::begin(kEntities), std::end(kEntities), name,
-                                      [](const Entity& e, std::string_view n) { return e.name < n; });
-  return found != std::end(kEntities) && found->name == name ? &*found : nullptr;
+const HtmlEntity* find_entity(std::string_view name) {
+  const auto all = html_entities();
+  const auto found = std::lower_bound(all.begin(), all.end(), name,
+                                      [](const HtmlEntity& e, std::string_view n) { return e.name < n; });
+  return found != all.end() && found->name == name ? &*found : nullptr;
 }
 
 bool is_digit(char32_t c) { return c >= '0' && c <= '9'; }
@@ -35,7 +26,7 @@ std::optional<uint32_t> hex_digit(char32_t c) {
   return lower >= 'a' && lower <= 'f' ? std::optional(uint32_t(lower - 'a') + 10) : std::nullopt;
 }
 
-/// What a reference by number stands for; nothing for control and other characters that text cannot hold.
+/// The character of a numbered reference; nothing for characters that text cannot hold, such as control characters.
 std::optional<char32_t> numbered_char(uint32_t number) {
   if (number == 0 || number > 0x10FFFF || (number >= 0xD800 && number <= 0xDFFF)) return kReplacement;
   if (number >= 0x80 && number <= 0x9F) return windows_1252(char32_t(number));
@@ -69,18 +60,18 @@ size_t read_name(std::u32string_view text, References which, std::u32string& out
   std::string name;
   while (name.size() < std::min(kLongest, text.size()) && is_alphanumeric(text[name.size()]))
     name.push_back(char(text[name.size()]));
-  const auto put = [&](const Entity& e) {
+  const auto put = [&](const HtmlEntity& e) {
     out.push_back(e.chars[0]);
     if (e.chars[1]) out.push_back(e.chars[1]);
   };
   if (name.size() < text.size() && text[name.size()] == ';') {
-    if (const Entity* e = find_entity(name)) {
+    if (const HtmlEntity* e = find_entity(name)) {
       put(*e);
       return name.size() + 1;
     }
   }
   for (; which == References::all && name.size() >= 2; name.pop_back()) {
-    const Entity* e = find_entity(name);
+    const HtmlEntity* e = find_entity(name);
     if (e == nullptr || !e->bare) continue;
     put(*e);
     return name.size();

@@ -11,7 +11,7 @@ enum class References {
   terminated,  // only those that end in a semicolon
 };
 
-/// Each reference replaced by what it stands for, once; what is none stays as it is.
+/// Replaces each reference by its characters, once. Other text stays unchanged.
 /// Source: HTML Living Standard, 13.2.5.72-80, as Python's html.unescape does it.
 std::u32string unescape_html(std::u32string_view text, References which = References::all);
 

@@ -12,8 +12,8 @@
 namespace vitrail::data {
 namespace {
 
-/// Merges the symbols of one word: of all neighbours that merge, those of the lowest rank from left to right, until
-/// none do. The symbols are a linked list, and a heap holds the neighbours that merge: n log n for n bytes.
+/// Merges the symbols of one word. Repeatedly merges the neighbours of the lowest rank, from left to right, until no
+/// neighbours merge. The symbols are a linked list, and a heap holds the neighbours that merge: n log n for n bytes.
 class WordEncoder {
  public:
   explicit WordEncoder(const Vocabulary& vocabulary) : vocabulary_(vocabulary) {}
@@ -47,7 +47,8 @@ class WordEncoder {
     if (const auto merge = merge_at(left)) heap_.push((uint64_t(uint32_t(merge->rank)) << 32) | uint32_t(left));
   }
 
-  /// All neighbours of the lowest rank; what they make is offered after the last of them, as in the definition.
+  /// Merges all neighbours of the lowest rank. The new symbols join the heap after the last merge, as in the
+  /// definition.
   void merge_lowest() {
     const auto rank = int32_t(heap_.top() >> 32);
     merged_.clear();

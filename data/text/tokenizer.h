@@ -1,4 +1,4 @@
-// Tokenizer: captions as the numbers that CLIP's text tower reads.
+// Tokenizer: turns text into the token ids that CLIP's text tower reads, and back.
 #pragma once
 
 #include "vitrail/core/tensor.h"
@@ -17,12 +17,12 @@ class Tokenizer final {
  public:
   explicit Tokenizer(Vocabulary vocabulary);
 
-  /// The ids of a text, without those of start and end. Takes any bytes; time is n log n in the longest word.
+  /// The ids of a text, without start and end of text. Takes any bytes. Time is n log n in the longest word.
   std::vector<int64_t> encode(std::string_view text) const;
-  /// Start of text, ids, end of text, then zeros: i64 [B, context_length]. A longer text is cut, and still ends in the
-  /// end of text, as in open_clip. Throws ConfigError if context_length is below 2.
+  /// Start of text, ids, end of text, then zeros: i64 [B, context_length]. A longer text is cut and still ends
+  /// with end of text, as in open_clip. Throws ConfigError if context_length is below 2.
   Tensor encode_batch(std::span<const std::string> texts, int64_t context_length = 77) const;
-  /// The text of ids; bytes that are no characters become U+FFFD. Throws ConfigError for an id that is none.
+  /// The text of ids; invalid UTF-8 becomes U+FFFD. Throws ConfigError for an id outside of the vocabulary.
   std::string decode(std::span<const int64_t> ids) const;
 
   const Vocabulary& vocabulary() const { return vocabulary_; }

@@ -25,20 +25,20 @@ struct Word {
   int64_t count;
 };
 
-/// Where a pair occurs: how often in all, and in which words (some more than once, some no longer).
+/// The occurrences of a pair: their number, and the words (some listed twice, some that no longer have it).
 struct Occurrences {
   int64_t count = 0;
   std::vector<size_t> words;
 };
 
-/// A pair with the count that it had when it was put in the queue.
+/// A pair with its count when it joined the queue.
 struct Candidate {
   int64_t count;
   Pair pair;
   bool operator<(const Candidate& other) const { return std::tie(count, other.pair) < std::tie(other.count, pair); }
 };
 
-/// The words as they are after the merges so far.
+/// The words after the merges so far.
 class Corpus {
  public:
   /// first: a vocabulary of bytes; its ids are those of the symbols.

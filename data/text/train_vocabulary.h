@@ -1,4 +1,4 @@
-// Learns a vocabulary from captions of one's own.
+// Learns a vocabulary from your own captions.
 #pragma once
 
 #include "vitrail/data/text/vocabulary.h"
@@ -10,15 +10,15 @@
 
 namespace vitrail::data {
 
-/// Counts the words of all texts, then joins again and again the pair of neighbouring symbols that occurs most often;
-/// of equally frequent ones that whose symbols came first. The result depends on the texts alone, not on their order.
+/// Counts the words of all texts, then repeatedly joins the most frequent pair of neighbouring symbols. Ties go to the
+/// pair whose symbols were made first. The result depends on the texts, not on their order.
 /// Source: Sennrich et al. 2016 (arXiv:1508.07909), algorithm 1.
 class VocabularyTrainer final {
  public:
   void add(std::string_view text);
 
-  /// A vocabulary of `size` symbols: 512 for bytes, 2 for start and end of text, the others learned. It has fewer if no
-  /// pair is left that occurs min_count times.
+  /// A vocabulary of `size` symbols: 512 for bytes, 2 for start and end of text, the others learned. It has fewer if
+  /// no pair occurs min_count times any more.
   /// Throws: ConfigError if size is below 515; DataError if the texts had no words.
   Vocabulary train(int64_t size, int64_t min_count = 2) const;
 

@@ -7,14 +7,14 @@
 
 namespace vitrail::data {
 
-inline constexpr char32_t kReplacement = 0xFFFD;  // stands for bytes that are no character
+inline constexpr char32_t kReplacement = 0xFFFD;  // stands for invalid bytes
 
-/// What CLIP's pattern for words distinguishes: \s, \p{L}, \p{N} and the rest.
+/// The classes in CLIP's pattern for words: \s, \p{L}, \p{N} and the rest.
 enum class CharClass : uint8_t { space, letter, number, other };
 CharClass char_class(char32_t c);
 
-/// The character at *position, which moves on past it. Bytes that are not UTF-8 give kReplacement, one for each longest
-/// beginning of a character, as Python and browsers decode them. position must be below text.size().
+/// The character at position; moves position past it. Invalid bytes give kReplacement, one for each longest beginning
+/// of a character, as in Python and browsers. position must be below text.size().
 char32_t next_char(std::string_view text, size_t& position);
 std::u32string decode_utf8(std::string_view text);
 void append_utf8(std::string& text, char32_t c);

@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 constexpr std::string_view kEndOfWord = "</w>";
 constexpr int64_t kMostBytes = int64_t{1} << 28;
 
-/// The list that CLIP was published with goes on behind the merges that CLIP uses.
+/// CLIP's published list has more merges than CLIP uses.
 constexpr std::string_view kClipHeader = "\"bpe_simple_vocab_16e6.txt#version";
 constexpr size_t kClipMerges = 49152 - 256 - 2;
 
@@ -89,8 +89,8 @@ Vocabulary::Vocabulary(std::vector<Symbols> merges, const std::string& source) :
   for (size_t id = 0; id < bytes; ++id) ids_[symbols_[id]] = int32_t(id);
   for (const auto& [left, right] : merges_) {
     for (const std::string* part : {&left, &right})
-      check<IoError>(ids_.contains(*part), "vocabulary", "{}: merge {} joins '{}', which no earlier one makes", source,
-                     symbols_.size() - bytes + 1, *part);
+      check<IoError>(ids_.contains(*part), "vocabulary", "{}: merge {} joins '{}', which no earlier merge makes",
+                     source, symbols_.size() - bytes + 1, *part);
     symbols_.push_back(left + right);
     ids_[symbols_.back()] = int32_t(symbols_.size() - 1);
   }
@@ -130,8 +130,8 @@ Vocabulary Vocabulary::parse(std::span<const std::byte> bytes, const std::string
     if (line.empty() && text.empty()) break;
     const size_t space = line.find(' ');
     check<IoError>(space != line.npos && space > 0 && space + 1 < line.size() && line.find(' ', space + 1) == line.npos,
-                   "vocabulary", "{}:{}: '{}' is no merge; it must be two symbols with a space between", name, number,
-                   line.substr(0, 80));
+                   "vocabulary", "{}:{}: '{}' is not a merge; it must be two symbols with a space between", name,
+                   number, line.substr(0, 80));
     merges.emplace_back(line.substr(0, space), line.substr(space + 1));
   }
   check<IoError>(!merges.empty(), "vocabulary", "{}: holds no merges", name);
@@ -160,13 +160,13 @@ void Vocabulary::check_ids(std::string_view json, const std::string& path) const
   for (const auto& [symbol, id] : ids_in(json, path)) {
     const int64_t expected = id_of(symbol);
     if (expected < 0) continue;  // of something else
-    check<IoError>(id.as_int64() == expected, "vocabulary", "{}: '{}' has id {}; by merges.txt beside it it has {}",
-                   path, symbol, id.as_int64(), expected);
+    check<IoError>(id.as_int64() == expected, "vocabulary", "{}: '{}' has id {}; merges.txt beside it gives {}", path,
+                   symbol, id.as_int64(), expected);
     seen[size_t(expected)] = true;
   }
   for (const std::string& symbol : symbols_)
-    check<IoError>(seen[size_t(id_of(symbol))], "vocabulary", "{}: '{}' has no id; by merges.txt beside it it has {}",
-                   path, symbol, id_of(symbol));
+    check<IoError>(seen[size_t(id_of(symbol))], "vocabulary", "{}: '{}' has no id; merges.txt beside it gives {}", path,
+                   symbol, id_of(symbol));
 }
 
 std::string Vocabulary::merges_text() const {
@@ -185,7 +185,7 @@ void Vocabulary::save(const fs::path& folder) const {
   durable_write(folder / "vocab.json", Json::object(std::move(ids)).text());
 }
 
-/// Where the two are in the table, or the free place where they would be.
+/// The place of the two in the table, or the free place for them.
 size_t Vocabulary::slot_of(int32_t left, int32_t right) const {
   const size_t last = table_.size() - 1;
   const uint64_t hash = ((uint64_t(uint32_t(left)) << 32) | uint32_t(right)) * 0x9E3779B97F4A7C15u;

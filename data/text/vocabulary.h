@@ -26,18 +26,19 @@ class Vocabulary {
     int32_t id;    // of the symbol that it makes
   };
 
-  /// Throws IoError, naming source and the number of the merge, if one joins a symbol that no earlier one makes.
+  /// Throws IoError, naming source and the number of the merge, if a merge joins a symbol that no earlier merge makes.
   explicit Vocabulary(std::vector<Symbols> merges, const std::string& source = "vocabulary");
 
   /// Reads a list of merges (CLIP's bpe_simple_vocab_16e6.txt.gz or a merges.txt, gzipped or not), or a folder with
-  /// merges.txt. If vocab.json lies in the folder, its ids must be those that follow from the merges.
+  /// merges.txt. If the folder has a vocab.json, its ids must agree with the merges.
   /// Throws IoError naming the file and the line.
   static Vocabulary read(const std::filesystem::path& path);
-  /// The same from the bytes of such a list. name is for messages.
+  /// Reads the bytes of such a list. name is for messages.
   static Vocabulary parse(std::span<const std::byte> bytes, const std::string& name);
   /// The list of merges that parse() reads.
   std::string merges_text() const;
-  /// Writes merges.txt and vocab.json, which Hugging Face's tokenizers read too, into a folder that is made if needed.
+  /// Writes merges.txt and vocab.json, which Hugging Face's tokenizers also read, to a folder. Makes the folder if
+  /// needed.
   void save(const std::filesystem::path& folder) const;
 
   int64_t size() const { return int64_t(symbols_.size()); }
@@ -45,9 +46,9 @@ class Vocabulary {
   int64_t end_of_text() const { return size() - 1; }
   const std::vector<Symbols>& merges() const { return merges_; }
   const std::string& symbol(int64_t id) const { return symbols_.at(size_t(id)); }
-  /// Of a byte, alone or as the end of a word.
+  /// The id of a byte, inside a word or at its end.
   int32_t byte_id(unsigned char byte, bool ends_word) const { return byte_ids_[byte] + (ends_word ? 256 : 0); }
-  /// Nothing if the two do not merge.
+  /// The merge of two neighbours; nothing if they do not merge.
   std::optional<Merge> merge(int32_t left, int32_t right) const;
   /// The bytes of a symbol; "</w>" becomes a space.
   std::string bytes_of(int64_t id) const;

@@ -1,4 +1,5 @@
-// Windows-1252, for text that was taken for Latin-1: there, 0x80 to 0x9F are control characters that nobody means.
+// Windows-1252, for text that was decoded as Latin-1: there, 0x80 to 0x9F are control characters, which are never
+// meant.
 #pragma once
 
 namespace vitrail::data {

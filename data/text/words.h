@@ -1,4 +1,4 @@
-// How cleaned text is cut into the words that byte-pair encoding works on.
+// Splits cleaned text into words, the units of byte-pair encoding.
 #pragma once
 
 #include <string_view>

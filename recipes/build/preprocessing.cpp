@@ -1,7 +1,7 @@
 #include "vitrail/recipes/build/preprocessing.h"
 
 #include "vitrail/core/rng.h"
-#include "vitrail/data/augment/resize_exact.h"
+#include "vitrail/data/augment/center_crop.h"
 #include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/config/json_object.h"
 

@@ -4,6 +4,7 @@
 #include "vitrail/data/io/lines.h"
 #include "vitrail/data/load/caption_batch.h"
 #include "vitrail/data/sources/open_dataset.h"
+#include "vitrail/data/sources/open_pairs.h"
 #include "vitrail/data/text/train_vocabulary.h"
 
 #include <algorithm>

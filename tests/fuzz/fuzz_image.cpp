@@ -1,6 +1,6 @@
 // Any bytes as an image: pixels of the size that the header promises, or an IoError.
 #include "vitrail/core/error.h"
-#include "vitrail/data/image/image.h"
+#include "vitrail/data/image/codec.h"
 
 #include <cstdlib>
 #include <optional>

@@ -1,5 +1,5 @@
 #include "tests/tools/program.h"
-#include "vitrail/data/image/image.h"
+#include "vitrail/data/image/codec.h"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>

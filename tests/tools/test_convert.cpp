@@ -1,7 +1,7 @@
 #include "tests/support/close.h"
 #include "tests/tools/program.h"
 #include "vitrail/core/io/safetensors.h"
-#include "vitrail/data/image/image.h"
+#include "vitrail/data/image/codec.h"
 #include "vitrail/nn/state_io.h"
 #include "vitrail/nn/weights/layout.h"
 

@@ -1,8 +1,8 @@
 #include "tests/tools/program.h"
 #include "vitrail/core/io/safetensors.h"
-#include "vitrail/data/image/image.h"
+#include "vitrail/data/image/codec.h"
 #include "vitrail/data/sources/open_dataset.h"
-#include "vitrail/data/sources/pairs.h"
+#include "vitrail/data/sources/open_pairs.h"
 #include "vitrail/data/text/tokenizer.h"
 #include "vitrail/version.h"
 

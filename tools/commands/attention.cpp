@@ -2,6 +2,7 @@
 #include "tools/commands/commands.h"
 #include "tools/commands/image_arguments.h"
 #include "vitrail/data/draw/contact_sheet.h"
+#include "vitrail/data/image/codec.h"
 #include "vitrail/recipes/eval/attention_maps.h"
 
 #include <fmt/format.h>

@@ -2,6 +2,7 @@
 
 #include "vitrail/core/io/file.h"
 #include "vitrail/data/draw/matrix_plot.h"
+#include "vitrail/data/image/codec.h"
 
 namespace vitrail::tools {
 namespace {

@@ -2,6 +2,7 @@
 
 #include "vitrail/core/error.h"
 #include "vitrail/data/augment/normalize.h"
+#include "vitrail/data/image/codec.h"
 #include "vitrail/data/image/resize.h"
 #include "vitrail/data/sources/image_folder.h"
 

@@ -4,6 +4,7 @@
 #include "tools/commands/terminal_progress.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/data/draw/scatter.h"
+#include "vitrail/data/image/codec.h"
 #include "vitrail/data/sources/subset.h"
 #include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/eval/features.h"

@@ -5,6 +5,7 @@
 #include "tools/commands/terminal_progress.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/data/draw/contact_sheet.h"
+#include "vitrail/data/image/codec.h"
 #include "vitrail/data/sources/open_dataset.h"
 #include "vitrail/data/sources/subset.h"
 #include "vitrail/recipes/build/build_data.h"

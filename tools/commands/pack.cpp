@@ -5,7 +5,7 @@
 #include "tools/commands/table.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/sources/open_dataset.h"
-#include "vitrail/data/sources/pairs.h"
+#include "vitrail/data/sources/open_pairs.h"
 
 #include <algorithm>
 #include <cstdio>

@@ -5,6 +5,7 @@
 #include "tools/commands/image_arguments.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/data/draw/contact_sheet.h"
+#include "vitrail/data/image/codec.h"
 
 #include <algorithm>
 #include <cmath>

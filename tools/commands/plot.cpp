@@ -3,7 +3,7 @@
 
 #include "tools/commands/commands.h"
 #include "vitrail/core/error.h"
-#include "vitrail/data/image/image.h"
+#include "vitrail/data/image/codec.h"
 #include "vitrail/recipes/config/suggest.h"
 
 #include <nlohmann/json.hpp>

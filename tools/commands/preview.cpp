@@ -1,6 +1,7 @@
 // vitrail preview: draws the augmented training images of a recipe.
 #include "tools/commands/commands.h"
 #include "vitrail/data/draw/contact_sheet.h"
+#include "vitrail/data/image/codec.h"
 #include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/models/trained_model.h"
 

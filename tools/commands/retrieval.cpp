@@ -7,6 +7,7 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/data/draw/contact_sheet.h"
+#include "vitrail/data/image/codec.h"
 #include "vitrail/recipes/config/json_text.h"
 #include "vitrail/recipes/eval/image_retrieval.h"
 #include "vitrail/recipes/methods/clip_eval.h"

@@ -3,7 +3,7 @@
 #include "vitrail/data/augment/affine.h"
 #include "vitrail/data/augment/blur.h"
 #include "vitrail/data/augment/color.h"
-#include "vitrail/data/augment/horizontal_flip.h"
+#include "vitrail/data/augment/flip.h"
 #include "vitrail/data/augment/hsv.h"
 #include "vitrail/data/augment/policy_ops.h"
 #include "vitrail/data/augment/tones.h"

@@ -3,10 +3,9 @@
 #include "tools/reference/error_measure.h"
 #include "tools/reference/image_operation.h"
 #include "vitrail/core/error.h"
-#include "vitrail/data/augment/horizontal_flip.h"
+#include "vitrail/data/augment/center_crop.h"
+#include "vitrail/data/augment/flip.h"
 #include "vitrail/data/augment/normalize.h"
-#include "vitrail/data/augment/resize_center_crop.h"
-#include "vitrail/data/augment/vertical_flip.h"
 #include "vitrail/data/image/image.h"
 #include "vitrail/data/image/resize.h"
 

@@ -2,14 +2,13 @@
 #include "tests/support/reference.h"
 #include "tools/reference/reference_case.h"
 #include "vitrail/core/error.h"
-#include "vitrail/data/augment/horizontal_flip.h"
+#include "vitrail/data/augment/center_crop.h"
+#include "vitrail/data/augment/flip.h"
 #include "vitrail/data/augment/normalize.h"
 #include "vitrail/data/augment/pad_random_crop.h"
 #include "vitrail/data/augment/random_apply.h"
 #include "vitrail/data/augment/random_resized_crop.h"
-#include "vitrail/data/augment/resize_center_crop.h"
 #include "vitrail/data/augment/tones.h"
-#include "vitrail/data/augment/vertical_flip.h"
 
 #include <doctest/doctest.h>
 

@@ -25,7 +25,7 @@ TEST_CASE("targets are mixed and smoothed") {
   const std::vector<float> expected = {0.025f, 0.655f, 0.025f, 0.295f, 0.025f, 0.295f, 0.025f, 0.655f};
   CHECK(test::max_difference(targets, tensor<float>(expected, {2, 4})) < 1e-6);
   CHECK_THROWS_WITH_AS(mixup.targets(tensor<int64_t>({1, 4}, {2}), 4, Mixup::Params(2)),
-                       doctest::Contains("label 4 is none of 4 classes"), DataError);
+                       doctest::Contains("label 4 is not one of 4 classes"), DataError);
 }
 
 TEST_CASE("a batch mixed with itself is the blend, or has the boxes of its partners") {

@@ -1,4 +1,5 @@
 #include "tests/data/image_files.h"
+#include "vitrail/data/image/codec.h"
 #include "vitrail/data/image/exif.h"
 #include "vitrail/data/image/jpeg_segments.h"
 

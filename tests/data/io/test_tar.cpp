@@ -96,7 +96,7 @@ TEST_CASE("a damaged or shortened archive is refused wherever it was cut") {
   }
 }
 
-TEST_CASE("gzip is inflated whole, and refused if it is damaged, cut short or too large") {
+TEST_CASE("gzip is inflated whole, and refused if it is damaged, truncated or too large") {
   std::string text;
   for (int i = 0; i < 20000; ++i) text += std::to_string(i);
   const auto inflated = [](const std::string& bytes, uint64_t most = 1 << 20) {
@@ -108,7 +108,7 @@ TEST_CASE("gzip is inflated whole, and refused if it is damaged, cut short or to
   CHECK(inflated(packed + test::gzip("more")) == text + "more");
   CHECK(inflated(test::gzip("")).empty());
   for (size_t cut = 2; cut < packed.size(); cut += 997) CHECK_THROWS_AS(inflated(packed.substr(0, cut)), IoError);
-  CHECK_THROWS_WITH_AS(inflated(packed.substr(0, packed.size() - 1)), doctest::Contains("cut short"), IoError);
+  CHECK_THROWS_WITH_AS(inflated(packed.substr(0, packed.size() - 1)), doctest::Contains("truncated"), IoError);
   CHECK_THROWS_WITH_AS(inflated(packed + "tail"), doctest::Contains("4 bytes that are not gzip"), IoError);
   CHECK_THROWS_WITH_AS(inflated(packed, 1000), doctest::Contains("more than 1000 bytes"), IoError);
   std::string damaged = packed;

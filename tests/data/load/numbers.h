@@ -20,7 +20,6 @@ class Numbers final : public Dataset {
   const std::vector<std::string>& classes() const override { return classes_; }
   int64_t label(int64_t index) const override { return index % 7; }
   std::string name(int64_t index) const override { return "number " + std::to_string(index); }
-  Bytes encoded(int64_t) const override { return {}; }
   Sample get(int64_t index) const override {
     if (std::find(broken_.begin(), broken_.end(), index) != broken_.end()) throw IoError("[image] cannot be decoded");
     Image image(1, 1);

@@ -61,7 +61,7 @@ TEST_CASE("a damaged IDX file is refused with what is wrong") {
       {idx({2, 2}, "abcde"), "announces 4 bytes, 5 follow"},
       {idx({0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}, "a"), "more than the 1 bytes"},
       {idx({0, 4}, ""), "size 0 is 0"},
-      {idx({2, 2}, "").substr(0, 9), "cut short"},
+      {idx({2, 2}, "").substr(0, 9), "truncated"},
   };
   for (const auto& c : cases) {
     test::write_text(path, c.file);

@@ -1,7 +1,9 @@
 #include "tests/data/samples.h"
 #include "tests/support/temporary_folder.h"
 #include "vitrail/core/error.h"
+#include "vitrail/data/sources/array_dataset.h"
 #include "vitrail/data/sources/open_dataset.h"
+#include "vitrail/data/sources/register_source.h"
 #include "vitrail/data/sources/source_parts.h"
 
 #include <doctest/doctest.h>
@@ -63,13 +65,13 @@ TEST_CASE("the kind and parts of what lies at a path are found") {
 
   const std::string two =
       make("two", {"a-train-images-idx3-ubyte", "b-train-images-idx3-ubyte", "b-test-images-idx3-ubyte"});
-  CHECK_THROWS_WITH_AS(find_parts(two), doctest::Contains("several IDX sets, name one"), DataError);
+  CHECK_THROWS_WITH_AS(find_parts(two), doctest::Contains("several IDX datasets, name one"), DataError);
   CHECK(kinds(two + "/b") == "test: IDX 1, train: IDX 1");
   CHECK_THROWS_WITH_AS(find_parts(two + "/c"), doctest::Contains("does not exist"), DataError);
   CHECK_THROWS_WITH_AS(find_parts(make("h5many", {"a.h5", "b.h5"})), doctest::Contains("name one of them"), DataError);
   CHECK_THROWS_WITH_AS(find_parts(make("papers", {"a.pdf"})),
                        doctest::Contains("1 files and no dataset: a.pdf; accepted are"), DataError);
-  CHECK_THROWS_WITH_AS(find_parts((folder.path() / "papers/a.pdf").string()), doctest::Contains("of no known kind"),
+  CHECK_THROWS_WITH_AS(find_parts((folder.path() / "papers/a.pdf").string()), doctest::Contains("of an unknown format"),
                        DataError);
   fs::create_directories(folder.path() / "empty");
   CHECK_THROWS_WITH_AS(find_parts((folder.path() / "empty").string()), doctest::Contains("it is empty"), DataError);
@@ -92,6 +94,28 @@ TEST_CASE("parts share their labels: from classes.txt, or from the folders of tr
   fs::remove_all(folder.path() / "val");
   CHECK_THROWS_WITH_AS(open_dataset(root, "val"), doctest::Contains("no part 'val'; there is: train (images)"),
                        DataError);
+}
+
+TEST_CASE("a registered source opens its paths, before the built-in formats") {
+  const auto open = [](const std::string& path, std::string_view split, const SourceOptions&) {
+    PixelArray array;
+    array.images = zeros({split == "train" ? std::stoll(path.substr(6)) : 1, 2, 2, 3}, DType::u8);
+    array.sources = {{path, array.images.size(0)}};
+    return make_array_dataset(std::move(array));
+  };
+  const DatasetSource blanks{
+      .name = "blanks", .recognises = [](const std::string& path) { return path.starts_with("blank:"); }, .open = open};
+  CHECK_THROWS_WITH_AS(open_dataset("blank:3", "train"), doctest::Contains("blank:3 does not exist"), DataError);
+  register_source(blanks);
+  CHECK(open_dataset("blank:3", "train")->size() == 3);
+  CHECK(open_dataset("blank:3", "val")->size() == 1);
+  CHECK(open_dataset("blank:3", "test")->size() == 1);  // "val" serves
+  CHECK(dataset_splits("blank:3") == std::vector<std::string>{"train", "val"});
+  CHECK_THROWS_WITH_AS(open_dataset("blank:3", "extra"),
+                       "[dataset] blank:3 has no part 'extra'; the source 'blanks' has: train, val", DataError);
+  CHECK_THROWS_WITH_AS(register_source(blanks), doctest::Contains("there is already a source 'blanks'"), ConfigError);
+  CHECK_THROWS_WITH_AS(register_source({.name = "half", .recognises = blanks.recognises, .open = {}}),
+                       doctest::Contains("'half' needs both"), ConfigError);
 }
 
 TEST_CASE("the digits that ship with the program open by their folder") {

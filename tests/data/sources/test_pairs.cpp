@@ -3,8 +3,8 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/hdf5.h"
 #include "vitrail/data/sources/image_list.h"
+#include "vitrail/data/sources/open_pairs.h"
 #include "vitrail/data/sources/pack.h"
-#include "vitrail/data/sources/pairs.h"
 #include "vitrail/data/sources/source_parts.h"
 
 #include <doctest/doctest.h>
@@ -222,9 +222,10 @@ TEST_CASE("the parts of pairs are found by the names of tables and archives") {
                        doctest::Contains("several tables of one part, name one of them"), DataError);
   CHECK_THROWS_WITH_AS(
       find_pair_parts(make("images", {"cat/1.jpg", "notes.md"})),
-      doctest::Contains("holds no captions that are known: notes.md; images with captions are read from"), DataError);
+      doctest::Contains("holds no captions in a known format: notes.md; images with captions are read from"),
+      DataError);
   CHECK_THROWS_WITH_AS(find_pair_parts(files.path("nowhere")), doctest::Contains("nowhere does not exist"), DataError);
-  CHECK_THROWS_WITH_AS(find_pair_parts(files.path("images/notes.md")), doctest::Contains("of no known kind"),
+  CHECK_THROWS_WITH_AS(find_pair_parts(files.path("images/notes.md")), doctest::Contains("of an unknown format"),
                        DataError);
 }
 

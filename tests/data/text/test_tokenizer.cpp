@@ -161,18 +161,18 @@ TEST_CASE("damaged vocabularies are refused by line") {
   const auto parse = [](const std::string& text) { Vocabulary::parse(std::as_bytes(std::span(text)), "merges.txt"); };
   parse("#version: 0.2\na b\nab c\n");
   parse("a b\r\nab c");
-  CHECK_THROWS_WITH_AS(parse("#version: 0.2\na b\nabc\n"), doctest::Contains("merges.txt:3: 'abc' is no merge"),
+  CHECK_THROWS_WITH_AS(parse("#version: 0.2\na b\nabc\n"), doctest::Contains("merges.txt:3: 'abc' is not a merge"),
                        IoError);
   CHECK_THROWS_WITH_AS(parse("a b c\n"), doctest::Contains("merges.txt:1:"), IoError);
-  CHECK_THROWS_WITH_AS(parse("a b\nac d\n"), doctest::Contains("merge 2 joins 'ac', which no earlier one makes"),
+  CHECK_THROWS_WITH_AS(parse("a b\nac d\n"), doctest::Contains("merge 2 joins 'ac', which no earlier merge makes"),
                        IoError);
   CHECK_THROWS_WITH_AS(parse(""), doctest::Contains("holds no merges"), IoError);
 
   const test::TemporaryFolder folder;
   small_vocabulary().save(folder.path());
   test::write_text(folder.path() / "vocab.json", R"({"!": 1})");
-  CHECK_THROWS_WITH_AS(Vocabulary::read(folder.path()),
-                       doctest::Contains("'!' has id 1; by merges.txt beside it it has 0"), IoError);
+  CHECK_THROWS_WITH_AS(Vocabulary::read(folder.path()), doctest::Contains("'!' has id 1; merges.txt beside it gives 0"),
+                       IoError);
 }
 
 TEST_CASE("words are cut as CLIP's pattern cuts them") {

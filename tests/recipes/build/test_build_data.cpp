@@ -3,6 +3,8 @@
 #include "vitrail/data/augment/color.h"
 #include "vitrail/data/augment/rand_augment.h"
 #include "vitrail/data/image/resize.h"
+#include "vitrail/data/sources/array_dataset.h"
+#include "vitrail/data/sources/register_source.h"
 #include "vitrail/recipes/build/build_data.h"
 
 #include <doctest/doctest.h>
@@ -93,4 +95,25 @@ TEST_CASE("the training transform takes colour jitter, or RandAugment in its pla
   recipes::train_transform(erasing)(photo, other, out.span<float>());
   const auto values = out.span<float>();
   CHECK(std::count(values.begin(), values.end(), 0.0f) >= 3 * 20);
+}
+
+TEST_CASE("data.root names data of a source that the program registered") {
+  data::register_source({.name = "grey",
+                         .recognises = [](const std::string& path) { return path == "grey"; },
+                         .open =
+                             [](const std::string& path, std::string_view, const data::SourceOptions& options) {
+                               data::PixelArray array;
+                               array.images = full({4, 2, 2, 3}, 128, DType::u8);
+                               array.labels = {0, 1, 0, 1};
+                               array.sources = {{path, 4}};
+                               return data::make_array_dataset(std::move(array), options);
+                             }});
+  DataConfig config;
+  config.root = "grey";
+  config.img_size = 2;
+  recipes::ImageData images(config, 0);
+  CHECK(images.classes() == 2);
+  const auto batch = images.train_loader(4, 1, {})->next();
+  REQUIRE(batch);
+  CHECK((*batch)["images"].shape() == Shape{4, 3, 2, 2});
 }

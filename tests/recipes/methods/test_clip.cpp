@@ -3,7 +3,7 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/safetensors.h"
 #include "vitrail/core/ops.h"
-#include "vitrail/data/image/image.h"
+#include "vitrail/data/image/codec.h"
 #include "vitrail/nn/state_io.h"
 #include "vitrail/nn/weights/clip_names.h"
 #include "vitrail/recipes/config/config.h"

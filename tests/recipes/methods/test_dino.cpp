@@ -1,7 +1,7 @@
 #include "tests/support/temporary_folder.h"
 #include "tests/support/training_run.h"
 #include "vitrail/core/error.h"
-#include "vitrail/data/image/image.h"
+#include "vitrail/data/image/codec.h"
 #include "vitrail/recipes/config/config.h"
 #include "vitrail/recipes/methods/dino.h"
 #include "vitrail/recipes/models/trained_model.h"

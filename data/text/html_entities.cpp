@@ -1,5 +1,10 @@
-// Named character references of the HTML Living Standard (WHATWG): {name, may stand without ';', code points}, sorted by
-// name. The list is https://html.spec.whatwg.org/entities.json.
+#include "vitrail/data/text/html_entities.h"
+
+namespace vitrail::data {
+namespace {
+
+// clang-format off
+constexpr HtmlEntity kEntities[] = {
 {"AElig", 1, {0xC6}}, {"AMP", 1, {0x26}}, {"Aacute", 1, {0xC1}}, {"Abreve", 0, {0x102}}, {"Acirc", 1, {0xC2}},
 {"Acy", 0, {0x410}}, {"Afr", 0, {0x1D504}}, {"Agrave", 1, {0xC0}}, {"Alpha", 0, {0x391}}, {"Amacr", 0, {0x100}},
 {"And", 0, {0x2A53}}, {"Aogon", 0, {0x104}}, {"Aopf", 0, {0x1D538}}, {"ApplyFunction", 0, {0x2061}},
@@ -502,3 +507,11 @@
 {"yucy", 0, {0x44E}}, {"yuml", 1, {0xFF}}, {"zacute", 0, {0x17A}}, {"zcaron", 0, {0x17E}}, {"zcy", 0, {0x437}},
 {"zdot", 0, {0x17C}}, {"zeetrf", 0, {0x2128}}, {"zeta", 0, {0x3B6}}, {"zfr", 0, {0x1D537}}, {"zhcy", 0, {0x436}},
 {"zigrarr", 0, {0x21DD}}, {"zopf", 0, {0x1D56B}}, {"zscr", 0, {0x1D4CF}}, {"zwj", 0, {0x200D}}, {"zwnj", 0, {0x200C}},
+};
+// clang-format on
+
+}  // namespace
+
+std::span<const HtmlEntity> html_entities() { return kEntities; }
+
+}  // namespace vitrail::data

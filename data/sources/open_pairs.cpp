@@ -1,4 +1,4 @@
-#include "vitrail/data/sources/pairs.h"
+#include "vitrail/data/sources/open_pairs.h"
 
 #include "vitrail/core/error.h"
 #include "vitrail/data/sources/caption_table.h"
@@ -43,7 +43,7 @@ Pairs open_table(const SourcePart& part, const PairOptions& options) {
   return pairs.finish(images->take(), table);
 }
 
-/// "x/1" of "x/1.jpg": what an image and its text have in common.
+/// "x/1" of "x/1.jpg": the key that an image and its text share.
 std::string_view key_of(std::string_view name) { return name.substr(0, name.rfind('.')); }
 
 Pairs open_tar(const SourcePart& part, const PairOptions& options) {

@@ -1,0 +1,30 @@
+// The one way into and out of JPEG, PNG and BMP files. The bytes are untrusted: sizes are checked before decoding and
+// memory is capped. Every error is an IoError that names its cause.
+#pragma once
+
+#include "vitrail/data/image/image.h"
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <vector>
+
+namespace vitrail::data {
+
+/// Decodes a JPEG, PNG or BMP, turned upright by its EXIF orientation.
+///
+/// Grey and palettes become RGB, alpha is dropped, 16 bits keep the upper 8, CMYK is converted.
+/// Throws IoError for other formats, files over 64 MiB, sides over 16384, more than 2^26 pixels, and files that are
+/// damaged or truncated, even if a part of the image could be shown.
+Image decode_image(std::span<const std::byte> file);
+/// decode_image of a file; the error names the path.
+Image read_image(const std::filesystem::path& path);
+/// The size that decode_image would give, from the header alone.
+ImageSize image_size(std::span<const std::byte> file);
+
+/// The bytes of a PNG file. Throws ShapeError for an empty image.
+std::vector<std::byte> encode_png(const Image& image);
+/// Writes the PNG file durably.
+void write_png(const std::filesystem::path& path, const Image& image);
+
+}  // namespace vitrail::data
