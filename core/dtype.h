@@ -9,6 +9,9 @@
 
 namespace vitrail {
 
+/// The kernels. The namespace is inline so that exp(t) finds core::exp by the type of its argument, a Tensor.
+inline namespace core {}
+
 enum class DType : uint8_t { f32, bf16, f64, i64, u8 };
 
 /// The upper half of an f32. Arithmetic is done in f32.

@@ -1,6 +1,8 @@
 // Engine, streams and the cache of primitives: shared by the sources of this folder, which alone know oneDNN's types.
 #pragma once
 
+#include "vitrail/core/dtype.h"
+
 #include <oneapi/dnnl/dnnl.hpp>
 
 #include <cstdint>

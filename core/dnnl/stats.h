@@ -1,6 +1,8 @@
 // What the cache of oneDNN primitives holds, for tests and reports.
 #pragma once
 
+#include "vitrail/core/dtype.h"
+
 #include <cstdint>
 #include <string>
 #include <vector>

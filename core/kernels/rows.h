@@ -1,5 +1,6 @@
-// How kernels see tensors: as rows along the last axis, handed out in dense runs of the compute type C (float, double)
-// whatever the strides and the element type. A run that is dense and of type C already is used where it lies.
+// How kernels see tensors: as rows along the last axis, handed out in dense runs of the compute type C whatever the
+// strides and the element type. C is float or double, or int64_t for integers. A run that is dense and of type C is used
+// where it lies.
 #pragma once
 
 #include "vitrail/core/error.h"
@@ -44,7 +45,7 @@ class Rows {
     dispatch_all(tensor_.dtype(), [&](auto v) {
       using T = decltype(v);
       const T* x = reinterpret_cast<const T*>(base_) + at;
-      if constexpr (std::is_same_v<T, bf16>) {
+      if constexpr (std::is_same_v<T, bf16> && std::is_floating_point_v<C>) {
         if (step_ == 1) return kernels::table<C>().widen(x, buffer, n);
       }
       for (int64_t i = 0; i < n; ++i) buffer[i] = C(compute_cast<C>(x[i * step_]));
@@ -64,7 +65,7 @@ class Rows {
     dispatch_all(tensor_.dtype(), [&](auto v) {
       using T = decltype(v);
       T* x = reinterpret_cast<T*>(base_) + at;
-      if constexpr (std::is_same_v<T, bf16>) {
+      if constexpr (std::is_same_v<T, bf16> && std::is_floating_point_v<C>) {
         if (step_ == 1) return kernels::table<C>().narrow(from, x, n);
       }
       for (int64_t i = 0; i < n; ++i) x[i * step_] = static_cast<T>(compute_cast<T>(from[i]));

@@ -17,10 +17,18 @@ struct Table {
   using Map2 = void (*)(const C* a, const C* b, C* y, int64_t n);
 
   // One element at a time.
-  Map neg, exp, log, sqrt, tanh, sigmoid, relu, silu, gelu_erf, gelu_erf_coarse, gelu_tanh, gelu_quick;
-  MapBackward relu_backward, silu_backward, gelu_erf_backward, gelu_erf_coarse_backward, gelu_tanh_backward,
+  Map neg, exp, log, sqrt, tanh, sigmoid, abs, square, rsqrt, erf, sin, cos, softplus, relu, silu, gelu_erf,
+      gelu_erf_coarse, gelu_tanh, gelu_quick;
+  MapBackward abs_backward, square_backward, rsqrt_backward, erf_backward, sin_backward, cos_backward,
+      softplus_backward, relu_backward, silu_backward, gelu_erf_backward, gelu_erf_coarse_backward, gelu_tanh_backward,
       gelu_quick_backward;
-  Map2 mul, div;
+  void (*pow)(const C* x, C exponent, C* y, int64_t n);
+  void (*leaky_relu)(const C* x, C slope, C* y, int64_t n);
+  void (*leaky_relu_backward)(const C* dy, const C* x, C slope, C* dx, int64_t n);
+  void (*clamp)(const C* x, C low, C high, C* y, int64_t n);
+  void (*clamp_backward)(const C* dy, const C* x, C low, C high, C* dx, int64_t n);
+  Map2 mul, div, maximum, minimum;
+  void (*maximum_backward)(const C* dy, const C* a, const C* b, C* da, int64_t n);
   void (*affine)(const C* x, C factor, C offset, C* y, int64_t n);             // factor x + offset
   void (*blend)(const C* a, C s, const C* b, C t, C offset, C* y, int64_t n);  // s a + t b + offset
   void (*lerp)(const C* a, const C* b, C t, C* y, int64_t n);                  // a + t (b - a)
