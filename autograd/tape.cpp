@@ -4,7 +4,8 @@
 #include "vitrail/autograd/profile.h"
 #include "vitrail/autograd/scope.h"
 #include "vitrail/core/error.h"
-#include "vitrail/core/ops.h"
+#include "vitrail/core/ops/elementwise.h"
+#include "vitrail/core/ops/reduce.h"
 
 #include <algorithm>
 #include <atomic>

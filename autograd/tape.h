@@ -29,6 +29,8 @@ class Var {
   int64_t size(int axis) const { return value_.size(axis); }
   int rank() const { return value_.rank(); }
   DType dtype() const { return value_.dtype(); }
+  /// The only element, as double.
+  double item() const { return value_.item(); }
   bool requires_grad() const { return slot_ >= 0; }
   /// The same value as a constant.
   Var detach() const { return Var(value_); }

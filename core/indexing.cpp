@@ -130,7 +130,8 @@ Tensor index_select(const Tensor& x, int axis, const Tensor& index) {
   const int64_t bytes = sides.inner * size_of(x.dtype()), n = x.size(along), count = int64_t(chosen.size());
   parallel_for(sides.outer * count, rows_per_chunk(sides.inner), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end && bytes; ++i)
-      std::memcpy(y.raw() + i * bytes, dense.raw() + (i / count * n + chosen[size_t(i % count)]) * bytes, size_t(bytes));
+      std::memcpy(y.raw() + i * bytes, dense.raw() + (i / count * n + chosen[size_t(i % count)]) * bytes,
+                  size_t(bytes));
   });
   return y;
 }

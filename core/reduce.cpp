@@ -1,8 +1,8 @@
 #include "vitrail/core/ops/reduce.h"
 
 #include "vitrail/core/kernels/rows.h"
-#include "vitrail/core/ops/elementwise.h"
 #include "vitrail/core/ops/activation.h"
+#include "vitrail/core/ops/elementwise.h"
 
 #include <algorithm>
 #include <cmath>
@@ -95,20 +95,12 @@ void reduce(const Tensor& x, std::array<bool, kMaxRank> reduced, double factor, 
   });
 }
 
-bool is_reduced(const std::vector<int>& axes, const Shape& shape, int axis) {
+bool is_reduced(const Axes& axes, const Shape& shape, int axis) {
   return axes.empty() ||
          std::any_of(axes.begin(), axes.end(), [&](int named) { return shape.normalize_axis(named) == axis; });
 }
 
-Shape reduced_shape(const Shape& shape, const std::vector<int>& axes, bool keepdim) {
-  if (keepdim) return kept_shape(shape, axes);
-  Shape out = shape;
-  for (int axis = shape.rank() - 1; axis >= 0; --axis)
-    if (is_reduced(axes, shape, axis)) out = out.without(axis);
-  return out;
-}
-
-Tensor reduce(const char* op, const Tensor& x, const std::vector<int>& axes, bool keepdim, bool mean,
+Tensor reduce(const char* op, const Tensor& x, const Axes& axes, bool keepdim, bool mean,
               std::optional<DType> out_dtype = {}) {
   std::array<bool, kMaxRank> reduced{};
   int64_t count = 1;
@@ -134,7 +126,7 @@ Tensor last_axis(const Tensor& x, int axis) {
 }
 
 /// The reduced axes merged into the last one. Copies unless x lies that way.
-Tensor as_rows(const char* op, const Tensor& x, const std::vector<int>& axes) {
+Tensor as_rows(const char* op, const Tensor& x, const Axes& axes) {
   const Shape kept = kept_shape(x.shape(), axes);
   check<ShapeError>(x.numel() > 0 || kept.numel() == 0, op, "{} has no elements along the axes", x.shape());
   std::vector<int> order;
@@ -146,7 +138,7 @@ Tensor as_rows(const char* op, const Tensor& x, const std::vector<int>& axes) {
 }
 
 /// x minus its mean over axes, in the compute type.
-Tensor centred(const Tensor& x, const std::vector<int>& axes) {
+Tensor centred(const Tensor& x, const Axes& axes) {
   const Tensor wide = x.to(compute_dtype(x.dtype()));
   return sub(wide, mean(wide, axes, true));
 }
@@ -225,13 +217,9 @@ Tensor map_rows_backward(const char* op, const Tensor& dy, const Tensor& y, F&& 
 
 }  // namespace
 
-Tensor sum(const Tensor& x, const std::vector<int>& axes, bool keepdim) {
-  return reduce("sum", x, axes, keepdim, false);
-}
+Tensor sum(const Tensor& x, const Axes& axes, bool keepdim) { return reduce("sum", x, axes, keepdim, false); }
 
-Tensor mean(const Tensor& x, const std::vector<int>& axes, bool keepdim) {
-  return reduce("mean", x, axes, keepdim, true);
-}
+Tensor mean(const Tensor& x, const Axes& axes, bool keepdim) { return reduce("mean", x, axes, keepdim, true); }
 
 Tensor sum_to(const Tensor& x, const Shape& shape, std::optional<DType> out_dtype) {
   if (x.shape() == shape) return x.to(out_dtype.value_or(x.dtype()));
@@ -253,41 +241,41 @@ MaxOut min(const Tensor& x, int axis, bool keepdim) {
 Tensor argmax(const Tensor& x, int axis) { return max(x, axis).indices; }
 Tensor argmin(const Tensor& x, int axis) { return min(x, axis).indices; }
 
-Tensor amax(const Tensor& x, const std::vector<int>& axes, bool keepdim) {
+Tensor amax(const Tensor& x, const Axes& axes, bool keepdim) {
   return max(as_rows("amax", x, axes), -1).values.reshape(reduced_shape(x.shape(), axes, keepdim));
 }
-Tensor amin(const Tensor& x, const std::vector<int>& axes, bool keepdim) {
+Tensor amin(const Tensor& x, const Axes& axes, bool keepdim) {
   return min(as_rows("amin", x, axes), -1).values.reshape(reduced_shape(x.shape(), axes, keepdim));
 }
-Tensor amax_backward(const Tensor& dy, const Tensor& x, const Tensor& y, const std::vector<int>& axes) {
+Tensor amax_backward(const Tensor& dy, const Tensor& x, const Tensor& y, const Axes& axes) {
   const Tensor mask = eq(x, spread(y, x.shape(), axes));
   const Tensor share = div(dy.contiguous().reshape(kept_shape(x.shape(), axes)), sum(mask.to(dy.dtype()), axes, true));
   return where(mask, share, scalar(0, dy.dtype()));
 }
 
-Tensor var(const Tensor& x, const std::vector<int>& axes, bool keepdim, double correction) {
+Tensor var(const Tensor& x, const Axes& axes, bool keepdim, double correction) {
   const double count = double(x.numel()) / double(reduced_shape(x.shape(), axes, false).numel());
   const Tensor deviation = centred(x, axes);
   const Tensor squares = sum(square(deviation), axes, keepdim);
   return affine(squares, 1 / std::max(count - correction, 0.0)).to(x.dtype());
 }
-Tensor var_backward(const Tensor& dy, const Tensor& x, const std::vector<int>& axes, double correction) {
+Tensor var_backward(const Tensor& dy, const Tensor& x, const Axes& axes, double correction) {
   const double count = double(x.numel()) / double(std::max<int64_t>(dy.numel(), 1));
   Tensor dx = centred(x, axes);
   mul_(dx, spread(dy, x.shape(), axes));
   scale_(dx, 2 / std::max(count - correction, 0.0));
   return dx.to(x.dtype());
 }
-Tensor stddev(const Tensor& x, const std::vector<int>& axes, bool keepdim, double correction) {
+Tensor stddev(const Tensor& x, const Axes& axes, bool keepdim, double correction) {
   return sqrt(var(x, axes, keepdim, correction));
 }
 
-Tensor norm(const Tensor& x, const std::vector<int>& axes, bool keepdim) {
+Tensor norm(const Tensor& x, const Axes& axes, bool keepdim) {
   const Tensor wide = x.to(compute_dtype(x.dtype()));
   return sqrt(sum(square(wide), axes, keepdim)).to(x.dtype());
 }
 
-Tensor logsumexp(const Tensor& x, const std::vector<int>& axes, bool keepdim) {
+Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdim) {
   const Tensor wide = x.to(compute_dtype(x.dtype()));
   Tensor top = amax(wide, axes, true);
   top = where(lt(abs(top), std::numeric_limits<double>::infinity()), top, scalar(0, top.dtype()));  // e^(inf - inf)
@@ -362,7 +350,15 @@ double norm(const Tensor& x) {
   });
 }
 
-Shape kept_shape(const Shape& shape, const std::vector<int>& axes) {
+Shape reduced_shape(const Shape& shape, const Axes& axes, bool keepdim) {
+  if (keepdim) return kept_shape(shape, axes);
+  Shape out = shape;
+  for (int axis = shape.rank() - 1; axis >= 0; --axis)
+    if (is_reduced(axes, shape, axis)) out = out.without(axis);
+  return out;
+}
+
+Shape kept_shape(const Shape& shape, const Axes& axes) {
   Shape out = shape;
   if (axes.empty())
     for (int axis = 0; axis < shape.rank(); ++axis) out = out.with(axis, 1);
@@ -370,7 +366,7 @@ Shape kept_shape(const Shape& shape, const std::vector<int>& axes) {
   return out;
 }
 
-Tensor spread(const Tensor& y, const Shape& shape, const std::vector<int>& axes) {
+Tensor spread(const Tensor& y, const Shape& shape, const Axes& axes) {
   return y.contiguous().reshape(kept_shape(shape, axes)).expand(shape);
 }
 

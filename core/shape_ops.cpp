@@ -1,7 +1,6 @@
-#include "vitrail/core/ops/shape.h"
-
 #include "vitrail/core/error.h"
 #include "vitrail/core/ops/indexing.h"
+#include "vitrail/core/ops/shape.h"
 
 #include <algorithm>
 #include <numeric>
@@ -60,7 +59,9 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, in
   return parts;
 }
 
-std::vector<Tensor> split(const Tensor& x, int64_t size, int axis) { return split(x, split_sizes(x.size(axis), size), axis); }
+std::vector<Tensor> split(const Tensor& x, int64_t size, int axis) {
+  return split(x, split_sizes(x.size(axis), size), axis);
+}
 
 std::vector<Tensor> chunk(const Tensor& x, int64_t count, int axis) {
   return split(x, chunk_sizes(x.size(axis), count), axis);
@@ -92,7 +93,7 @@ Tensor flatten(const Tensor& x, int first, int last) {
   return x.contiguous().reshape(flat_shape(x.shape(), first, last));
 }
 
-Tensor flip(const Tensor& x, const std::vector<int>& axes) {
+Tensor flip(const Tensor& x, const Axes& axes) {
   Tensor y = x;
   for (int axis : axes) {
     Tensor backwards = arange(x.size(axis));

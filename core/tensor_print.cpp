@@ -41,7 +41,8 @@ class Printer {
     if (t.rank() == 0)
       width_ = std::max(width_, element_text(t.item()).size());
     else
-      for_shown(t.size(0), [&](int64_t i) { measure(t[i]); }, [] {});
+      for_shown(
+          t.size(0), [&](int64_t i) { measure(t[i]); }, [] {});
   }
 
   void print(const Tensor& t, int indent) {

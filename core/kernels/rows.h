@@ -1,6 +1,6 @@
 // How kernels see tensors: as rows along the last axis, handed out in dense runs of the compute type C whatever the
-// strides and the element type. C is float or double, or int64_t for integers. A run that is dense and of type C is used
-// where it lies.
+// strides and the element type. C is float or double, or int64_t for integers. A run that is dense and of type C is
+// used where it lies.
 #pragma once
 
 #include "vitrail/core/error.h"

@@ -18,8 +18,8 @@ Tensor affine(const Tensor& x, double factor, double offset = 0);
 /// The larger and the smaller of two elements; NaN if one is NaN.
 Tensor maximum(const Tensor& a, const Tensor& b);
 Tensor minimum(const Tensor& a, const Tensor& b);
-/// The gradient of maximum(a, b) by a: dy where a > b, half of dy where a == b, else 0. Swap a and b for the gradient by
-/// b, and for the gradient of minimum(a, b) by a.
+/// The gradient of maximum(a, b) by a: dy where a > b, half of dy where a == b, else 0. Swap a and b for the gradient
+/// by b, and for the gradient of minimum(a, b) by a.
 Tensor maximum_backward(const Tensor& dy, const Tensor& a, const Tensor& b);
 
 /// mask != 0 ? a : b. mask is u8; all three broadcast.

@@ -1,5 +1,5 @@
-// Sums, extremes, statistics and softmax. `axes` lists the axes to reduce; an empty list means all of them. With keepdim
-// a reduced axis keeps size 1. Negative axes count from the end.
+// Sums, extremes, statistics and softmax. `axes` lists the axes to reduce; an empty list means all of them. With
+// keepdim a reduced axis keeps size 1. Negative axes count from the end.
 #pragma once
 
 #include "vitrail/core/tensor.h"
@@ -10,22 +10,22 @@
 namespace vitrail::core {
 
 /// Sums run in fixed chunks, so the result does not depend on the thread count.
-Tensor sum(const Tensor& x, const std::vector<int>& axes = {}, bool keepdim = false);
-Tensor mean(const Tensor& x, const std::vector<int>& axes = {}, bool keepdim = false);
+Tensor sum(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
+Tensor mean(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
 /// Undoes broadcasting: sums x down to `shape`, which must broadcast to x's shape. out_dtype: of the sum, if not x's.
 Tensor sum_to(const Tensor& x, const Shape& shape, std::optional<DType> out_dtype = {});
 /// Variance: the sum of (x - mean)^2 divided by (count - correction); correction 1 is PyTorch's default, 0 the biased
 /// variance. NaN if count <= correction.
-Tensor var(const Tensor& x, const std::vector<int>& axes = {}, bool keepdim = false, double correction = 1);
-Tensor var_backward(const Tensor& dy, const Tensor& x, const std::vector<int>& axes, double correction);
+Tensor var(const Tensor& x, const Axes& axes = {}, bool keepdim = false, double correction = 1);
+Tensor var_backward(const Tensor& dy, const Tensor& x, const Axes& axes, double correction);
 /// sqrt(var(x)): torch.std, whose name is the standard library's here.
-Tensor stddev(const Tensor& x, const std::vector<int>& axes = {}, bool keepdim = false, double correction = 1);
+Tensor stddev(const Tensor& x, const Axes& axes = {}, bool keepdim = false, double correction = 1);
 /// sqrt of the sum of squares over axes.
-Tensor norm(const Tensor& x, const std::vector<int>& axes, bool keepdim = false);
+Tensor norm(const Tensor& x, const Axes& axes, bool keepdim = false);
 /// The same of all elements, as double.
 double norm(const Tensor& x);
 /// log of the sum of e^x, without overflow.
-Tensor logsumexp(const Tensor& x, const std::vector<int>& axes = {}, bool keepdim = false);
+Tensor logsumexp(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
 /// Element i is the sum of elements 0..i along axis; from the other end if reverse.
 Tensor cumsum(const Tensor& x, int axis, bool reverse = false);
 
@@ -38,10 +38,10 @@ MaxOut min(const Tensor& x, int axis, bool keepdim = false);
 Tensor argmax(const Tensor& x, int axis);
 Tensor argmin(const Tensor& x, int axis);
 /// The extreme over axes.
-Tensor amax(const Tensor& x, const std::vector<int>& axes = {}, bool keepdim = false);
-Tensor amin(const Tensor& x, const std::vector<int>& axes = {}, bool keepdim = false);
+Tensor amax(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
+Tensor amin(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
 /// The gradient of y = amax(x, axes) or amin(x, axes): equal extremes share dy evenly.
-Tensor amax_backward(const Tensor& dy, const Tensor& x, const Tensor& y, const std::vector<int>& axes);
+Tensor amax_backward(const Tensor& dy, const Tensor& x, const Tensor& y, const Axes& axes);
 /// The k largest of the last axis, largest first; ties by lower index. [..., N] -> values, indices [..., k].
 MaxOut topk(const Tensor& x, int64_t k);
 
@@ -55,8 +55,10 @@ Tensor log_softmax_backward(const Tensor& dy, const Tensor& y);
 bool all_finite(const Tensor& x);
 
 /// x's shape with the reduced axes at size 1: what keepdim gives.
-Shape kept_shape(const Shape& shape, const std::vector<int>& axes);
+Shape kept_shape(const Shape& shape, const Axes& axes);
+/// The shape of a reduction over axes.
+Shape reduced_shape(const Shape& shape, const Axes& axes, bool keepdim);
 /// Spreads y, a reduction of something of this shape over axes, back over it: a view with strides 0.
-Tensor spread(const Tensor& y, const Shape& shape, const std::vector<int>& axes);
+Tensor spread(const Tensor& y, const Shape& shape, const Axes& axes);
 
 }  // namespace vitrail::core

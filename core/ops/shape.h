@@ -21,7 +21,7 @@ std::vector<Tensor> chunk(const Tensor& x, int64_t count, int axis = 0);
 /// Merges axes first..last into one. Copies if the strides require it.
 Tensor flatten(const Tensor& x, int first = 0, int last = -1);
 /// Reverses the order along axes. Copies.
-Tensor flip(const Tensor& x, const std::vector<int>& axes);
+Tensor flip(const Tensor& x, const Axes& axes);
 /// Moves element i along axis to (i + shift) mod n. Copies.
 Tensor roll(const Tensor& x, int64_t shift, int axis);
 /// As roll(x, shifts[k], axes[k]) for each k.
