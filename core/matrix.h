@@ -1,6 +1,8 @@
 // Matrix: a strided two-dimensional view, the unit in which matrix products are computed.
 #pragma once
 
+#include "vitrail/core/dtype.h"
+
 #include <cstdint>
 #include <type_traits>
 

@@ -1,6 +1,6 @@
 // Products of matrices, as the linear layers and attention need them: the second factor is packed, the first one is
-// read in place or packed, and the sums of a tile of the result stay in registers. core/reference/gemm.h has the loops,
-// which are compiled for each instruction set.
+// read in place or packed, and the sums of a tile of the result stay in registers. core/kernels/loops/gemm.h has the
+// loops, which are compiled for each instruction set.
 #pragma once
 
 #include "vitrail/core/dtype.h"

@@ -4,7 +4,7 @@
 #include "vitrail/core/dnnl/stats.h"
 #include "vitrail/core/kernels/gemm.h"
 #include "vitrail/core/parallel.h"
-#include "vitrail/core/reference/matmul.h"
+#include "vitrail/core/kernels/f64_matmul.h"
 #include "vitrail/core/tensor.h"
 
 #include <algorithm>
@@ -145,7 +145,7 @@ bool multiply_own(const Matrix<const bf16>& a, const Matrix<const bf16>& b, cons
 template <class In, class Out>
 void multiply(const Matrix<const In>& a, const Matrix<const In>& b, const Matrix<Out>& c, const compute_t<In>* bias) {
   if constexpr (std::is_same_v<In, double>) {
-    reference::matmul(a, b, c, bias);
+    kernels::f64::matmul(a, b, c, bias);
   } else {
     if constexpr (std::is_same_v<In, bf16>)
       if (multiply_own(a, b, c, bias)) return;

@@ -1,6 +1,6 @@
-// The row kernels: loops over dense runs of one compute type, without threads, shapes or strides. The loops are those
-// of core/reference/; for float they are compiled once for each instruction set and the machine's best is taken at run
-// time, for double once. VITRAIL_ISA=x86-64-v3 in the environment asks for the lesser set.
+// The row kernels: loops over dense runs of one compute type, without threads, shapes or strides. core/kernels/loops/
+// has them. For float they are compiled once for each instruction set, and the program picks the best one that the
+// machine has. For double they are compiled once. VITRAIL_ISA=x86-64-v3 in the environment asks for the lesser set.
 #pragma once
 
 #include "vitrail/core/dtype.h"
