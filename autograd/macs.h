@@ -6,7 +6,7 @@
 namespace vitrail::ag {
 
 void count_macs(int64_t n);
-/// Done on this thread so far by matmul, linear, conv2d and attention; a checkpointed block counts twice, its sweep
+/// Done on this thread so far by matmul, linear, conv2d and attention; a recomputed block counts twice, its sweep
 /// runs it again.
 int64_t macs();
 

@@ -1,7 +1,6 @@
 #include "vitrail/core/ops/activation.h"
 
 #include "vitrail/core/kernels/rows.h"
-#include "vitrail/core/ops/elementwise.h"
 
 namespace vitrail::core {
 namespace {
@@ -124,7 +123,11 @@ Tensor pow(const Tensor& x, double exponent) {
 }
 Tensor pow_backward(const Tensor& dy, const Tensor& x, double exponent) {
   if (exponent == 0) return zeros(x.shape(), x.dtype());
-  return mul(dy, affine(pow(x, exponent - 1), exponent));
+  return map_backward("pow_backward", dy, x, [exponent](auto& table) {
+    return [&table, exponent](auto* g, auto* in, auto* out, int64_t n) {
+      table.pow_backward(g, in, narrowed(in, exponent), out, n);
+    };
+  });
 }
 
 Tensor leaky_relu(const Tensor& x, double slope) {

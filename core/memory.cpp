@@ -170,7 +170,7 @@ class Pool {
     }
     text += ")";
     if (limit_ > 0) text += ", limit " + mebibytes(limit_);
-    return text + "; a smaller batch or activation checkpointing needs less";
+    return text + "; a smaller batch or recomputing blocks in the backward pass needs less";
   }
 
   std::mutex mutex_;

@@ -1,6 +1,7 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/kernels/gemm.h"
 #include "vitrail/core/kernels/table.h"
+#include "vitrail/core/text.h"
 
 #include <cstdlib>
 #include <string>
@@ -45,15 +46,13 @@ constexpr Isa kIsas[] = {
 
 const Isa& choose() {
   const char* asked = std::getenv("VITRAIL_ISA");
-  std::string names;
-  for (const Isa& isa : kIsas) {
+  for (const Isa& isa : kIsas)
     if (asked ? asked == std::string_view(isa.name) : isa.supported()) {
       check<ConfigError>(isa.supported(), "isa", "this machine cannot run VITRAIL_ISA={}", isa.name);
       return isa;
     }
-    names += (names.empty() ? "" : ", ") + std::string(isa.name);
-  }
-  fail<ConfigError>("isa", "VITRAIL_ISA is \"{}\", it can be {}", asked, names);
+  fail<ConfigError>("isa", "VITRAIL_ISA is \"{}\", it can be {}", asked,
+                    joined(kIsas, [](const Isa& isa) { return isa.name; }));
 }
 
 const Isa& chosen() {

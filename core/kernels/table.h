@@ -23,6 +23,7 @@ struct Table {
       softplus_backward, relu_backward, silu_backward, gelu_erf_backward, gelu_erf_coarse_backward, gelu_tanh_backward,
       gelu_quick_backward;
   void (*pow)(const C* x, C exponent, C* y, int64_t n);
+  void (*pow_backward)(const C* dy, const C* x, C exponent, C* dx, int64_t n);
   void (*leaky_relu)(const C* x, C slope, C* y, int64_t n);
   void (*leaky_relu_backward)(const C* dy, const C* x, C slope, C* dx, int64_t n);
   void (*clamp)(const C* x, C low, C high, C* y, int64_t n);

@@ -1,5 +1,6 @@
 #include "vitrail/nn/models/clip.h"
 
+#include "vitrail/core/text.h"
 #include "vitrail/nn/losses/contrastive.h"
 
 #include <algorithm>
@@ -131,11 +132,9 @@ ClipConfig clip_variant(std::string_view name) {
   const std::string_view base = name.substr(0, name.size() - (quick ? kQuick.size() : 0));
   const auto v =
       std::find_if(std::begin(kVariants), std::end(kVariants), [&](const Variant& x) { return x.name == base; });
-  if (v == std::end(kVariants)) {
-    std::string known;
-    for (const Variant& x : kVariants) known += (known.empty() ? "" : ", ") + std::string(x.name);
-    fail<ConfigError>("clip", "unknown variant '{}'; known are {}", name, known);
-  }
+  if (v == std::end(kVariants))
+    fail<ConfigError>("clip", "unknown variant '{}'; known are {}", name,
+                      joined(kVariants, [](const Variant& x) { return x.name; }));
   const ag::Gelu gelu = quick ? ag::Gelu::quick : ag::Gelu::erf;
   ClipConfig c;
   c.vision = {.img_size = v->img_size,

@@ -1,6 +1,7 @@
 #include "vitrail/nn/weights/layout.h"
 
 #include "vitrail/core/ops.h"
+#include "vitrail/core/text.h"
 #include "vitrail/nn/weights/pattern.h"
 #include "vitrail/nn/weights/table.h"
 
@@ -23,12 +24,11 @@ constexpr Unused kOthers[] = {{"student.", "of the student"},       {"model.", "
                               {"optimizer.", "of the optimizer"},   {"dino_loss.", "of the loss"},
                               {"fp16_scaler.", "of the optimizer"}, {"args.", "settings"}};
 
+constexpr size_t kShown = 12;
+
 std::string joined(const std::vector<std::string>& names) {
-  constexpr size_t kShown = 12;
-  std::string text;
-  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) text += (i ? ", " : "") + names[i];
-  if (names.size() > kShown) text += ", and " + std::to_string(names.size() - kShown) + " more";
-  return text;
+  return vitrail::joined(
+      names, [](const std::string& name) { return name; }, kShown);
 }
 
 // ---- prefixes -------------------------------------------------------------------------------------------------------
@@ -285,8 +285,7 @@ const Layout* find_layout(const std::vector<std::string>& names) {
 
 const Layout& recognise(const std::vector<std::string>& names, const std::string& source) {
   if (const Layout* layout = find_layout(names)) return *layout;
-  std::string known;
-  for (const Layout* layout : kLayouts) known += (known.empty() ? "" : ", ") + std::string(layout->title);
+  const std::string known = vitrail::joined(kLayouts, [](const Layout* layout) { return layout->title; });
   fail<IoError>("load", "{}: its weights have the names of no model known here ({}); they are {}", source, known,
                 names.empty() ? "none" : joined(names));
 }

@@ -582,12 +582,12 @@ const std::vector<GradCase>& cases() {
          return Shapes{shape, shape};
        },
        [](const Vars& v) { return mse(v[0], v[1]); }},
-      {"checkpoint",
+      {"recompute",
        {{{2, 3}}},
        [](Rng& rng) {
          return Shapes{{dim(rng), dim(rng)}};
        },
-       [](const Vars& v) { return checkpoint([](const Var& x) { return tanh(x * x) + x; }, v[0]) * v[0]; }},
+       [](const Vars& v) { return recompute([](const Var& x) { return tanh(x * x) + x; }, v[0]) * v[0]; }},
   };
   return all;
 }

@@ -27,6 +27,16 @@ const std::vector<Activation> kActivations = {
     {"sqrt", core::sqrt, {}, [](double x) { return std::sqrt(x); }, 0, 1e6},
     {"tanh", core::tanh, {}, [](double x) { return std::tanh(x); }},
     {"sigmoid", core::sigmoid, {}, reference::sigmoid, -80, 80},
+    {"relu", core::relu, core::relu_backward, reference::relu},
+    {"silu", core::silu, core::silu_backward, reference::silu},
+    {"gelu erf", [](const Tensor& x) { return core::gelu(x); },
+     [](const Tensor& dy, const Tensor& x) { return core::gelu_backward(dy, x); }, reference::gelu_erf, -10, 10, 4e-7},
+    {"gelu tanh", [](const Tensor& x) { return core::gelu(x, Gelu::tanh); },
+     [](const Tensor& dy, const Tensor& x) { return core::gelu_backward(dy, x, Gelu::tanh); }, reference::gelu_tanh,
+     -10, 10, 4e-7},
+    {"gelu quick", [](const Tensor& x) { return core::gelu(x, Gelu::quick); },
+     [](const Tensor& dy, const Tensor& x) { return core::gelu_backward(dy, x, Gelu::quick); }, reference::gelu_quick,
+     -8, 8},
     {"abs", core::abs, core::abs_backward, [](double x) { return std::abs(x); }},
     {"square", core::square, core::square_backward, reference::square},
     {"rsqrt", core::rsqrt, core::rsqrt_backward, reference::rsqrt, 1e-3, 1e4},
@@ -46,16 +56,6 @@ const std::vector<Activation> kActivations = {
      [](const Tensor& dy, const Tensor& x) { return core::leaky_relu_backward(dy, x, 0.2); },
      [](double x) { return reference::leaky_relu(x, 0.2); }},
     {"softplus", core::softplus, core::softplus_backward, reference::softplus},
-    {"relu", core::relu, core::relu_backward, reference::relu},
-    {"silu", core::silu, core::silu_backward, reference::silu},
-    {"gelu erf", [](const Tensor& x) { return core::gelu(x); },
-     [](const Tensor& dy, const Tensor& x) { return core::gelu_backward(dy, x); }, reference::gelu_erf, -10, 10, 4e-7},
-    {"gelu tanh", [](const Tensor& x) { return core::gelu(x, Gelu::tanh); },
-     [](const Tensor& dy, const Tensor& x) { return core::gelu_backward(dy, x, Gelu::tanh); }, reference::gelu_tanh,
-     -10, 10, 4e-7},
-    {"gelu quick", [](const Tensor& x) { return core::gelu(x, Gelu::quick); },
-     [](const Tensor& dy, const Tensor& x) { return core::gelu_backward(dy, x, Gelu::quick); }, reference::gelu_quick,
-     -8, 8},
 };
 
 }  // namespace
@@ -84,6 +84,7 @@ TEST_CASE("slopes in f64 equal central differences") {
     const auto slope = a.backward(ones(x.shape(), DType::f64), x).to_vector();
     for (size_t i = 0; i < slope.size(); ++i) {
       const double at = x.to_vector()[i], h = 1e-6;
+      if (at - h < a.low || at + h > a.high) continue;
       CHECK(slope[i] == doctest::Approx((a.formula(at + h) - a.formula(at - h)) / (2 * h)).epsilon(1e-7));
     }
   }

@@ -212,6 +212,10 @@ void pow(const C* x, C exponent, C* y, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] = vec::pow(x[i], exponent);
 }
 template <class C>
+void pow_backward(const C* dy, const C* x, C exponent, C* dx, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) dx[i] = dy[i] * exponent * vec::pow(x[i], exponent - 1);
+}
+template <class C>
 void leaky_relu(const C* x, C slope, C* y, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) y[i] = x[i] > 0 ? x[i] : slope * x[i];

@@ -44,6 +44,7 @@ constexpr kernels::Table<C> make_table() {
       .gelu_tanh_backward = map_backward<C, gelu_tanh_slope<C>>,
       .gelu_quick_backward = map_backward<C, gelu_quick_slope<C>>,
       .pow = pow<C>,
+      .pow_backward = pow_backward<C>,
       .leaky_relu = leaky_relu<C>,
       .leaky_relu_backward = leaky_relu_backward<C>,
       .clamp = clamp<C>,
