@@ -10,7 +10,7 @@
 namespace vitrail::ag {
 namespace {
 
-/// The type that a normalised result takes: bf16 under autocast, so that the products after it read bf16.
+/// The type of a normalised result: bf16 under autocast, so that the next matrix products read bf16.
 std::optional<DType> result_type(const Var& x) {
   return Autocast::dtype() == DType::bf16 && x.dtype() == DType::f32 ? std::optional(DType::bf16) : std::nullopt;
 }

@@ -20,7 +20,7 @@ thread_local std::vector<Parameter*>* watched_leaves = nullptr;  // while recomp
 thread_local bool tracing = false;
 thread_local int64_t macs_recorded = 0;  // macs() at the last record()
 
-/// The live tape (or none) for a scope, then the one before.
+/// Sets the live tape (or none) for a scope and restores the previous one.
 class LiveTapeScope {
  public:
   explicit LiveTapeScope(Tape* tape) : outer_(std::exchange(live_tape, tape)) {}
@@ -100,7 +100,7 @@ int32_t Tape::leaf(Parameter& p) {
     if (parameter == &p) return slot;
   const int32_t slot = add_slot(p.value());
   slots_.back().parameter = &p;
-  // A leaf is a node at the place of its first use: when the sweep comes to it, every use has been swept.
+  // A leaf is a node at the position of its first use: when the sweep reaches it, all its uses have been swept.
   nodes_.push_back({"parameter", PathScope::current(), {}, {}, slot, memory::live_bytes()});
   leaves_.emplace_back(&p, slot);
   pin(p);
@@ -207,7 +207,7 @@ void Tape::deliver(Parameter& p, Tensor g) {
     core::add_(p.grad(), g);
   } else {
     MemoryOwner owner("gradients");
-    // Later code scales gradients in place, so this one must not share its elements.
+    // Later code scales gradients in place, so this gradient must not share its elements.
     p.grad() = g.unique() && g.is_contiguous() ? std::move(g) : g.clone();
   }
   if (hook_) hook_(p);

@@ -33,7 +33,7 @@ void check_types(const Tensor& a, const Tensor& b, std::string_view op) {
                     b.dtype(), b.shape());
 }
 
-/// Dense and of the type that the kernels compute in: f32 for bf16, for which oneDNN has fast code on few processors.
+/// Dense and in the type of the computation: bf16 runs in f32, since oneDNN has fast bf16 code on few processors only.
 Tensor operand(const Tensor& t) { return t.to(compute_dtype(t.dtype())).contiguous(); }
 
 }  // namespace

@@ -36,7 +36,7 @@ void check_index_vector(const char* op, const Tensor& index) {
   check<ShapeError>(index.rank() == 1, op, "index is {}, it must be [K]", index.shape());
 }
 
-/// index agrees with x beside axis.
+/// Checks that index has the sizes of x in all axes but `axis`.
 int check_beside(const char* op, const Tensor& x, int axis, const Tensor& index) {
   const int along = x.shape().normalize_axis(axis);
   check<ShapeError>(x.rank() == index.rank() && x.shape().with(along, 0) == index.shape().with(along, 0), op,
@@ -44,7 +44,7 @@ int check_beside(const char* op, const Tensor& x, int axis, const Tensor& index)
   return along;
 }
 
-/// fn(T{}) for a type that holds every element of dtype exactly and in which Rows can read it.
+/// fn(T{}) for a compute type of Rows that holds every element of dtype exactly.
 template <class F>
 void dispatch_exact(DType dtype, F&& fn) {
   if (dtype == DType::f64) return fn(double{});

@@ -3,7 +3,7 @@
 // Inputs are strided tensors of one floating type unless a line says otherwise; outputs are new dense tensors.
 // f32 and bf16 run fast kernels: oneDNN or vectorised loops, with statistics and sums in f32. f64 runs plain loops.
 // core/reference/ defines each operation, and the tests compare all three types with it.
-// All throw ShapeError. The message names the op, what it was given and what it needs.
+// All throw ShapeError. The message names the op, its arguments and the requirement.
 #pragma once
 
 #include "vitrail/core/ops/activation.h"

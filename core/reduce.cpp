@@ -63,7 +63,7 @@ std::vector<double> sum_columns(const Rows<C>& x, int64_t groups, int64_t rows, 
 /// factor times the sum over the marked axes; the kept ones in row-major order.
 template <class C>
 void reduce(const Tensor& x, std::array<bool, kMaxRank> reduced, double factor, Tensor& y) {
-  Tensor sorted = x;  // kept axes first, then those reduced, then the last axis where it was
+  Tensor sorted = x;  // first the kept axes, then the reduced ones; the last axis stays last
   for (int pass = 0; pass < x.rank(); ++pass)
     for (int i = 0; i + 2 < x.rank(); ++i)
       if (reduced[size_t(i)] && !reduced[size_t(i) + 1]) {
@@ -113,7 +113,7 @@ Tensor reduce(const char* op, const Tensor& x, const Axes& axes, bool keepdim, b
   return y;
 }
 
-/// NaN counts as the largest, so that it is seen.
+/// NaN counts as the largest, so that the result shows it.
 template <class C>
 bool larger(C a, C b) {
   return a > b || (std::isnan(a) && !std::isnan(b));
@@ -143,7 +143,7 @@ Tensor centred(const Tensor& x, const Axes& axes) {
   return sub(wide, mean(wide, axes, true));
 }
 
-/// The first of the elements along axis that no other one is better than.
+/// The best element along axis and its position; the first one on ties.
 template <class Better>
 MaxOut extreme(const char* op, const Tensor& x, int axis, bool keepdim, Better better) {
   const int along = x.shape().normalize_axis(axis);
@@ -168,7 +168,7 @@ MaxOut extreme(const char* op, const Tensor& x, int axis, bool keepdim, Better b
   return {best.values.unsqueeze(along), best.indices.unsqueeze(along)};
 }
 
-/// One value a piece of x.
+/// fn(elements, n) for each piece of x.
 template <class C, class F>
 auto piece_values(const Tensor& x, F&& fn) {
   std::array<Tensor, 1> merged{x};
@@ -190,7 +190,7 @@ void check_rows(const char* op, const Tensor& x) {
   check<ShapeError>(x.rank() > 0, op, "needs at least one axis, was given {}", x.shape());
 }
 
-/// Applies a row kernel y = f(x), which pick takes from a table.
+/// Applies the row kernel y = f(x) that pick(table) returns.
 template <class F>
 Tensor map_rows(const char* op, const Tensor& x, F&& pick) {
   check_rows(op, x);

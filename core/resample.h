@@ -1,4 +1,4 @@
-// Resampling along one axis as a sparse matrix: what resample_positions() and interpolate() share. Internal to core.
+// Resampling along one axis as a sparse matrix, for resample_positions() and interpolate(). Internal to core.
 #pragma once
 
 #include "vitrail/core/ops/matmul.h"

@@ -26,10 +26,10 @@ bool has_v4() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd");
 }
-bool has_v3() { return true; }  // what the rest of the library is compiled for
+bool has_v3() { return true; }  // the rest of the library is compiled for it
 bool has_v4_bf16() { return has_v4() && __builtin_cpu_supports("avx512bf16"); }
 
-/// What is compiled for one instruction set.
+/// The kernels compiled for one instruction set.
 struct Isa {
   const char* name;
   bool (*supported)();

@@ -21,7 +21,7 @@ decltype(auto) dispatch_compute(DType dtype, std::string_view op, F&& fn) {
   return dispatch_floating(dtype, op, [&](auto v) { return fn(compute_t<decltype(v)>{}); });
 }
 
-/// The type of statistics and of weights beside elements of dtype: f64 for f64, else f32.
+/// The type of statistics and weights that accompany elements of dtype: f64 for f64, else f32.
 inline DType compute_dtype(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
 
 template <class C>
@@ -126,7 +126,7 @@ void for_each_row(const std::array<Tensor, I>& inputs, const std::array<Tensor, 
   });
 }
 
-/// The tensors, all of one shape, with every axis merged into the one behind it where all their strides allow.
+/// Merges each axis with the next one where the strides of all tensors allow it. The tensors have one shape.
 template <size_t N>
 void merge_axes(std::array<Tensor, N>& tensors) {
   for (int axis = tensors[0].rank() - 2; axis >= 0; --axis) {

@@ -54,7 +54,7 @@ struct Table {
   void (*exp_affine)(const C* x, C factor, C offset, C* y, int64_t n);  // factor e^x + offset
   void (*layer_norm)(const C* x, const C* w, const C* b, C eps, C* y, C* mean, C* rstd, int64_t n);
   void (*rms_norm)(const C* x, const C* w, C eps, C* y, C* rstd, int64_t n);
-  /// dx, and what the row adds to dw and db.
+  /// Writes dx and adds the row's share to dw and db.
   void (*layer_norm_backward)(const C* dy, const C* x, const C* w, C mean, C rstd, C* dx, C* dw, C* db, int64_t n);
   void (*rms_norm_backward)(const C* dy, const C* x, const C* w, C rstd, C* dx, C* dw, int64_t n);
   /// Sum of the binary cross entropies between sigmoid(x) and t, and the derivative of each by x, times factor.

@@ -123,7 +123,7 @@ VITRAIL_INLINE C sigmoid(C x) {
 /// log(1 + e^x) for x <= 0.
 VITRAIL_INLINE float log1p_exp(float x) {
   const float e = exp(x), u = 1.0f + e, d = u - 1.0f;
-  return d == 0.0f ? e : log(u) * (e / d);  // e / d makes up for what 1 + e lost
+  return d == 0.0f ? e : log(u) * (e / d);  // e / d corrects the rounding of 1 + e
 }
 VITRAIL_INLINE double log1p_exp(double x) { return std::log1p(std::exp(x)); }
 

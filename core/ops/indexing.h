@@ -18,11 +18,11 @@ Tensor gather_last(const Tensor& x, const Tensor& index);
 Tensor index_select(const Tensor& x, int axis, const Tensor& index);
 /// Adds dy's slices along axis into dx at index, in order.
 void index_add_(Tensor& dx, int axis, const Tensor& index, const Tensor& dy);
-/// y[i, j, k] = x[index[i, j, k], j, k] for axis 0, and so on. index has x's rank and, beside axis, its sizes. The
+/// y[i, j, k] = x[index[i, j, k], j, k] for axis 0, and so on. index has x's rank, and its sizes in all other axes. The
 /// result has index's shape.
 Tensor gather(const Tensor& x, int axis, const Tensor& index);
-/// y[index[i, j, k], j, k] += src[i, j, k] for axis 0, and so on. index and src have one shape, and y's sizes beside
-/// axis. Positions that repeat are added in order.
+/// y[index[i, j, k], j, k] += src[i, j, k] for axis 0, and so on. index and src have one shape, and y's sizes in
+/// all other axes. Positions that repeat are added in order.
 void scatter_add_(Tensor& y, int axis, const Tensor& index, const Tensor& src);
 
 }  // namespace vitrail::core

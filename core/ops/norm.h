@@ -26,7 +26,7 @@ NormGrads layer_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& w
 LayerNormOut rms_norm(const Tensor& x, const Tensor& weight, double eps);
 NormGrads rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& rstd);
 /// Per channel of [B, C, H, W] (or [B, C]), batch statistics; mean and biased variance [C] are returned for the running
-/// averages. Ioffe and Szegedy 2015 (arXiv:1502.03167).
+/// averages. Source: Ioffe and Szegedy 2015 (arXiv:1502.03167).
 struct BatchNormOut {
   Tensor y, mean, var;
 };

@@ -18,7 +18,7 @@ Tensor sum_to(const Tensor& x, const Shape& shape, std::optional<DType> out_dtyp
 /// variance. NaN if count <= correction.
 Tensor var(const Tensor& x, const Axes& axes = {}, bool keepdim = false, double correction = 1);
 Tensor var_backward(const Tensor& dy, const Tensor& x, const Axes& axes, double correction);
-/// sqrt(var(x)): torch.std, whose name is the standard library's here.
+/// sqrt(var(x)). PyTorch calls it std, a name that C++ has taken.
 Tensor stddev(const Tensor& x, const Axes& axes = {}, bool keepdim = false, double correction = 1);
 /// sqrt of the sum of squares over axes.
 Tensor norm(const Tensor& x, const Axes& axes, bool keepdim = false);
@@ -54,7 +54,7 @@ Tensor log_softmax_backward(const Tensor& dy, const Tensor& y);
 /// No element is NaN or infinite.
 bool all_finite(const Tensor& x);
 
-/// x's shape with the reduced axes at size 1: what keepdim gives.
+/// The shape with the reduced axes at size 1, as keepdim gives it.
 Shape kept_shape(const Shape& shape, const Axes& axes);
 /// The shape of a reduction over axes.
 Shape reduced_shape(const Shape& shape, const Axes& axes, bool keepdim);
