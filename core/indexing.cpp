@@ -51,12 +51,6 @@ void dispatch_exact(DType dtype, F&& fn) {
   is_floating(dtype) ? fn(float{}) : fn(int64_t{});
 }
 
-Tensor axis_last(const Tensor& x, int axis) {
-  Tensor y = x;
-  for (int i = axis; i + 1 < x.rank(); ++i) y = y.transpose(i, i + 1);
-  return y;
-}
-
 }  // namespace
 
 Tensor embedding(const Tensor& table, const Tensor& ids) {

@@ -1,5 +1,6 @@
+#include "vitrail/core/ops/norm.h"
+
 #include "vitrail/core/kernels/rows.h"
-#include "vitrail/core/ops.h"
 
 #include <cmath>
 

@@ -119,12 +119,6 @@ bool larger(C a, C b) {
   return a > b || (std::isnan(a) && !std::isnan(b));
 }
 
-Tensor last_axis(const Tensor& x, int axis) {
-  Tensor y = x;
-  for (int i = axis; i + 1 < x.rank(); ++i) y = y.transpose(i, i + 1);
-  return y;
-}
-
 /// The reduced axes merged into the last one. Copies unless x lies that way.
 Tensor as_rows(const char* op, const Tensor& x, const Axes& axes) {
   const Shape kept = kept_shape(x.shape(), axes);
@@ -153,7 +147,7 @@ MaxOut extreme(const char* op, const Tensor& x, int axis, bool keepdim, Better b
   dispatch_floating(x.dtype(), op, [&](auto v) {
     using T = decltype(v);
     using C = compute_t<T>;
-    const Rows<C> rows(last_axis(x, along));
+    const Rows<C> rows(axis_last(x, along));
     parallel_for(shape.numel(), rows_per_chunk(rows.length()), [&](int64_t begin, int64_t end) {
       Buffers<C> buffer(1, rows.length());
       for (int64_t row = begin; row < end; ++row) {
@@ -289,7 +283,7 @@ Tensor cumsum(const Tensor& x, int axis, bool reverse) {
   const int64_t n = x.size(along);
   dispatch_compute(x.dtype(), "cumsum", [&](auto c) {
     using C = decltype(c);
-    for_each_row<C, 1, 1>({last_axis(x, along)}, {last_axis(y, along)}, [&](int64_t, auto& in, auto& out) {
+    for_each_row<C, 1, 1>({axis_last(x, along)}, {axis_last(y, along)}, [&](int64_t, auto& in, auto& out) {
       double total = 0;
       for (int64_t k = 0; k < n; ++k) {
         const int64_t i = reverse ? n - 1 - k : k;

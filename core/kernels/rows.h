@@ -90,6 +90,13 @@ class Rows {
   std::byte* base_ = nullptr;
 };
 
+/// A view of x with axis moved to the end.
+inline Tensor axis_last(const Tensor& x, int axis) {
+  Tensor y = x;
+  for (int i = axis; i + 1 < x.rank(); ++i) y = y.transpose(i, i + 1);
+  return y;
+}
+
 /// Buffers of n elements each for the rows of one chunk.
 template <class C>
 class Buffers {

@@ -206,6 +206,7 @@ TEST_CASE("the first operation with a NaN is named") {
   w.update([](Tensor& t) { t.fill_(-1); });
   {
     const TraceNonFinite trace;
+    { const TraceNonFinite inner; }  // its end leaves the outer scope in force
     const PathScope path(place);
     Tape tape;
     CHECK_THROWS_WITH_AS(sum(log(Var(w))), doctest::Contains("[log] is the first operation with a NaN"), NumericError);
