@@ -1,6 +1,8 @@
-#include "vitrail/autograd/ops.h"
+#include "vitrail/autograd/ops/activation.h"
+
 #include "vitrail/autograd/scope.h"
 #include "vitrail/core/error.h"
+#include "vitrail/core/ops/elementwise.h"
 
 namespace vitrail::ag {
 namespace {
@@ -44,6 +46,59 @@ Var sigmoid(const Var& x) {
   return record("sigmoid", y, {x}, [y](const Tensor& dy, Sink& dx) {
     dx.add(0, core::mul(dy, core::mul(y, core::affine(y, -1, 1))));  // y (1 - y)
   });
+}
+
+Var abs(const Var& x) {
+  return record("abs", core::abs(x.value()), {x},
+                [x = x.value()](const Tensor& dy, Sink& dx) { dx.add(0, core::abs_backward(dy, x)); });
+}
+
+Var square(const Var& x) {
+  return record("square", core::square(x.value()), {x},
+                [x = x.value()](const Tensor& dy, Sink& dx) { dx.add(0, core::square_backward(dy, x)); });
+}
+
+Var rsqrt(const Var& x) {
+  return record("rsqrt", core::rsqrt(x.value()), {x},
+                [x = x.value()](const Tensor& dy, Sink& dx) { dx.add(0, core::rsqrt_backward(dy, x)); });
+}
+
+Var erf(const Var& x) {
+  return record("erf", core::erf(x.value()), {x},
+                [x = x.value()](const Tensor& dy, Sink& dx) { dx.add(0, core::erf_backward(dy, x)); });
+}
+
+Var sin(const Var& x) {
+  return record("sin", core::sin(x.value()), {x},
+                [x = x.value()](const Tensor& dy, Sink& dx) { dx.add(0, core::sin_backward(dy, x)); });
+}
+
+Var cos(const Var& x) {
+  return record("cos", core::cos(x.value()), {x},
+                [x = x.value()](const Tensor& dy, Sink& dx) { dx.add(0, core::cos_backward(dy, x)); });
+}
+
+Var pow(const Var& x, double exponent) {
+  return record("pow", core::pow(x.value(), exponent), {x}, [x = x.value(), exponent](const Tensor& dy, Sink& dx) {
+    dx.add(0, core::pow_backward(dy, x, exponent));
+  });
+}
+
+Var clamp(const Var& x, double low, double high) {
+  return record(
+      "clamp", core::clamp(x.value(), low, high), {x},
+      [x = x.value(), low, high](const Tensor& dy, Sink& dx) { dx.add(0, core::clamp_backward(dy, x, low, high)); });
+}
+
+Var leaky_relu(const Var& x, double slope) {
+  return record(
+      "leaky_relu", core::leaky_relu(x.value(), slope), {x},
+      [x = x.value(), slope](const Tensor& dy, Sink& dx) { dx.add(0, core::leaky_relu_backward(dy, x, slope)); });
+}
+
+Var softplus(const Var& x) {
+  return record("softplus", core::softplus(x.value()), {x},
+                [x = x.value()](const Tensor& dy, Sink& dx) { dx.add(0, core::softplus_backward(dy, x)); });
 }
 
 Var relu(const Var& x) {

@@ -1,5 +1,6 @@
 #include "vitrail/autograd/macs.h"
-#include "vitrail/autograd/ops.h"
+#include "vitrail/autograd/ops/image.h"
+#include "vitrail/core/ops/reduce.h"
 
 namespace vitrail::ag {
 
@@ -19,6 +20,13 @@ Var max_pool2d(const Var& x, int64_t size, int64_t stride, int64_t padding) {
   return record("max_pool2d", out.values, {x}, [indices = out.indices, shape = x.shape()](const Tensor& dy, Sink& dx) {
     dx.add(0, core::max_pool2d_backward(dy, indices, shape));
   });
+}
+
+Var avg_pool2d(const Var& x, int64_t size, int64_t stride, int64_t padding) {
+  return record("avg_pool2d", core::avg_pool2d(x.value(), size, stride, padding), {x},
+                [shape = x.shape(), size, stride, padding](const Tensor& dy, Sink& dx) {
+                  dx.add(0, core::avg_pool2d_backward(dy, shape, size, stride, padding));
+                });
 }
 
 }  // namespace vitrail::ag

@@ -1,4 +1,4 @@
-#include "vitrail/autograd/ops.h"
+#include "vitrail/autograd/ops/elementwise.h"
 
 namespace vitrail::ag {
 
@@ -33,6 +33,33 @@ Var div(const Var& a, const Var& b) {
   });
 }
 
+Var div(const Var& a, double b) {
+  return record("div", core::div(a.value(), b), {a}, [b](const Tensor& dy, Sink& dx) { dx.add(0, core::div(dy, b)); });
+}
+
+Var div(double a, const Var& b) {
+  Tensor y = core::div(a, b.value());
+  return record("div", y, {b}, [y, b = b.value()](const Tensor& dy, Sink& dx) {
+    dx.add(0, core::affine(core::div(core::mul(dy, y), b), -1));  // d(a/b)/db = -(a/b)/b
+  });
+}
+
+Var maximum(const Var& a, const Var& b) {
+  return record("maximum", core::maximum(a.value(), b.value()), {a, b},
+                [a = a.value(), b = b.value()](const Tensor& dy, Sink& dx) {
+                  if (dx.wants(0)) dx.add(0, core::maximum_backward(dy, a, b));
+                  if (dx.wants(1)) dx.add(1, core::maximum_backward(dy, b, a));
+                });
+}
+
+Var minimum(const Var& a, const Var& b) {
+  return record("minimum", core::minimum(a.value(), b.value()), {a, b},
+                [a = a.value(), b = b.value()](const Tensor& dy, Sink& dx) {
+                  if (dx.wants(0)) dx.add(0, core::maximum_backward(dy, b, a));  // a < b
+                  if (dx.wants(1)) dx.add(1, core::maximum_backward(dy, a, b));
+                });
+}
+
 Var affine(const Var& x, double factor, double offset) {
   return record("affine", core::affine(x.value(), factor, offset), {x},
                 [factor](const Tensor& dy, Sink& dx) { dx.add(0, core::affine(dy, factor)); });
@@ -44,6 +71,11 @@ Var where(const Tensor& mask, const Var& a, const Var& b) {
     if (dx.wants(0)) dx.add(0, core::where(mask, dy, zero));
     if (dx.wants(1)) dx.add(1, core::where(mask, zero, dy));
   });
+}
+
+Var masked_fill(const Var& x, const Tensor& mask, double value) {
+  return record("masked_fill", core::masked_fill(x.value(), mask, value), {x},
+                [mask](const Tensor& dy, Sink& dx) { dx.add(0, core::masked_fill(dy, mask, 0)); });
 }
 
 Var cast(const Var& x, DType dtype) {

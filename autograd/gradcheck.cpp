@@ -1,10 +1,12 @@
 #include "vitrail/autograd/gradcheck.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/core/ops/elementwise.h"
 #include "vitrail/core/rng.h"
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace vitrail::ag {
 namespace {
@@ -28,13 +30,23 @@ double& element(Tensor& t, int64_t index) {
 
 class Checker {
  public:
-  Checker(const std::function<Var(const Vars&)>& fn, const std::vector<Tensor>& inputs, const GradcheckOptions& options)
-      : fn_(fn), inputs_(inputs), options_(options), rng_(options.seed, "gradcheck") {}
+  Checker(const std::function<Var(const Vars&)>& fn, const std::vector<Tensor>& inputs,
+          std::span<Parameter* const> parameters, const GradcheckOptions& options)
+      : fn_(fn), inputs_(inputs), moved_(inputs), options_(options), rng_(options.seed, "gradcheck") {
+    for (Parameter* p : parameters) {
+      if (!p->requires_grad()) continue;
+      check<ShapeError>(p->value().dtype() == DType::f64, "gradcheck",
+                        "parameter '{}' is {}; build the module under Scope(seed, DType::f64)", p->name(),
+                        p->value().dtype());
+      parameters_.push_back(p);
+      p->update([&](Tensor& value) { moved_.push_back(value); });
+    }
+  }
 
   GradReport run() {
     analyse();
     int64_t entries = 0;
-    for (const Tensor& x : inputs_) entries += x.numel();
+    for (const Tensor& x : moved_) entries += x.numel();
     entries <= options_.max_entries ? check_entries() : check_directions();
     report_.ok = report_.worst <= 1;
     return report_;
@@ -42,6 +54,8 @@ class Checker {
 
  private:
   void analyse() {
+    std::vector<Tensor> before;
+    for (Parameter* p : parameters_) before.push_back(std::exchange(p->grad(), Tensor()));
     Tape tape;
     Vars xs;
     for (const Tensor& x : inputs_) xs.push_back(tape.input(x));
@@ -49,10 +63,13 @@ class Checker {
     for (const TapeEntry& entry : tape.report()) report_.ops.push_back(entry.op);
     cotangent_ = rng_.normal(y.shape(), 0, 1, DType::f64);
     tape.backward(y, cotangent_);
-    for (size_t i = 0; i < xs.size(); ++i) {
-      const Tensor& g = tape.grad(xs[i]);
-      gradients_.push_back(g.defined() ? g.contiguous() : zeros(inputs_[i].shape(), DType::f64));
-    }
+    for (const Var& x : xs) keep_gradient(tape.grad(x));
+    for (size_t i = 0; i < parameters_.size(); ++i)
+      keep_gradient(std::exchange(parameters_[i]->grad(), std::move(before[i])));
+  }
+
+  void keep_gradient(const Tensor& g) {
+    gradients_.push_back(g.defined() ? g.contiguous() : zeros(moved_[gradients_.size()].shape(), DType::f64));
   }
 
   double value() const {
@@ -60,52 +77,54 @@ class Checker {
     return dot(fn_(xs).value(), cotangent_);
   }
 
-  void compare(int input, int64_t index, double analytic, double numeric) {
+  /// i: position among the inputs and then the parameters.
+  void compare(size_t i, int64_t index, double analytic, double numeric) {
     const double tolerance = options_.absolute + options_.relative * std::max(std::abs(analytic), std::abs(numeric));
     const double ratio = std::abs(analytic - numeric) / tolerance;
     if (ratio <= report_.worst) return;  // false for NaN, which must be reported
+    const bool is_input = i < inputs_.size();
     report_.worst = std::isnan(ratio) ? INFINITY : ratio;
-    report_.input = input;
+    report_.input = is_input ? int(i) : -1;
+    report_.parameter = is_input ? "" : parameters_[i - inputs_.size()]->name();
     report_.index = index;
     report_.analytic = analytic;
     report_.numeric = numeric;
   }
 
   void check_entries() {
-    for (size_t i = 0; i < inputs_.size(); ++i) {
-      for (int64_t j = 0; j < inputs_[i].numel(); ++j) {
-        double& x = element(inputs_[i], j);
+    for (size_t i = 0; i < moved_.size(); ++i) {
+      for (int64_t j = 0; j < moved_[i].numel(); ++j) {
+        double& x = element(moved_[i], j);
         const double before = x, step = options_.eps * std::max(1.0, std::abs(before));
         x = before + step;
         const double above = value();
         x = before - step;
         const double below = value();
         x = before;
-        compare(int(i), j, gradients_[i].span<double>()[size_t(j)], (above - below) / (2 * step));
+        compare(i, j, gradients_[i].span<double>()[size_t(j)], (above - below) / (2 * step));
       }
     }
   }
 
   void check_directions() {
     for (int direction = 0; direction < 8; ++direction) {
-      for (size_t i = 0; i < inputs_.size(); ++i) {
-        const Tensor v = rng_.normal(inputs_[i].shape(), 0, 1, DType::f64);
-        const Tensor before = inputs_[i];
-        const auto moved = [&](double step) {
-          Tensor x = before.clone();
-          for (int64_t j = 0; j < x.numel(); ++j) element(x, j) += step * v.span<double>()[size_t(j)];
-          inputs_[i] = x;
+      for (size_t i = 0; i < moved_.size(); ++i) {
+        const Tensor v = rng_.normal(moved_[i].shape(), 0, 1, DType::f64), before = moved_[i].clone();
+        const auto value_at = [&](double step) {
+          moved_[i].copy_(before + v * step);
           return value();
         };
-        const double numeric = (moved(options_.eps) - moved(-options_.eps)) / (2 * options_.eps);
-        inputs_[i] = before;
-        compare(int(i), -1, dot(gradients_[i], v), numeric);
+        const double numeric = (value_at(options_.eps) - value_at(-options_.eps)) / (2 * options_.eps);
+        moved_[i].copy_(before);
+        compare(i, -1, dot(gradients_[i], v), numeric);
       }
     }
   }
 
   const std::function<Var(const Vars&)>& fn_;
   std::vector<Tensor> inputs_;
+  std::vector<Parameter*> parameters_;
+  std::vector<Tensor> moved_;  // the inputs, then the parameters' values: they share elements with those
   GradcheckOptions options_;
   Rng rng_;
   Tensor cotangent_;
@@ -127,31 +146,32 @@ Tensor strided_copy(const Tensor& x) {
 
 std::string to_string(const GradReport& r) {
   if (r.ok) return "ok, worst " + detail::to_text(r.worst) + " of the tolerance";
+  const std::string who = r.parameter.empty() ? "input " + std::to_string(r.input) : "parameter '" + r.parameter + "'";
   const std::string where = r.index < 0 ? " in a random direction" : " element " + std::to_string(r.index);
-  return "input " + std::to_string(r.input) + where + ": tape " + detail::to_text(r.analytic) + ", difference " +
-         detail::to_text(r.numeric);
+  return who + where + ": tape " + detail::to_text(r.analytic) + ", difference " + detail::to_text(r.numeric);
 }
 
 GradReport gradcheck(const std::function<Var(const Vars&)>& fn, const std::vector<Tensor>& inputs,
-                     const GradcheckOptions& options) {
-  // Entries are moved one by one: the caller's tensors are left alone.
+                     const GradcheckOptions& options, std::span<Parameter* const> parameters) {
+  // Entries are moved one by one, in copies.
   std::vector<Tensor> copies;
   for (const Tensor& x : inputs) {
     check<ShapeError>(x.dtype() == DType::f64, "gradcheck", "needs f64 inputs, was given {} {}", x.dtype(), x.shape());
     copies.push_back(x.is_contiguous() ? x.clone() : strided_copy(x));
   }
-  return Checker(fn, copies, options).run();
+  return Checker(fn, copies, parameters, options).run();
 }
 
 GradReport gradcheck(const std::function<Var(const Vars&)>& fn, const std::vector<Shape>& shapes,
-                     const GradcheckOptions& options) {
+                     const GradcheckOptions& options, std::span<Parameter* const> parameters) {
   Rng rng(options.seed, "gradcheck inputs");
   std::vector<Tensor> dense, strided;
   for (const Shape& shape : shapes) {
     dense.push_back(rng.normal(shape, 0, 1, DType::f64));
     strided.push_back(strided_copy(dense.back()));
   }
-  const GradReport plain = gradcheck(fn, dense, options), views = gradcheck(fn, strided, options);
+  const GradReport plain = gradcheck(fn, dense, options, parameters),
+                   views = gradcheck(fn, strided, options, parameters);
   return views.worst > plain.worst ? views : plain;
 }
 

@@ -1,23 +1,10 @@
-#include "vitrail/autograd/ops.h"
+#include "vitrail/autograd/ops/indexing.h"
+
+#include "vitrail/autograd/ops/shape.h"
 #include "vitrail/core/error.h"
+#include "vitrail/core/ops/elementwise.h"
 
 namespace vitrail::ag {
-
-Var concat(const std::vector<Var>& parts, int axis) {
-  std::vector<Tensor> values;
-  std::vector<int64_t> sizes;
-  for (const Var& part : parts) {
-    values.push_back(part.value());
-    sizes.push_back(part.size(axis));
-  }
-  return record("concat", core::concat(values, axis), parts, [sizes, axis](const Tensor& dy, Sink& dx) {
-    int64_t begin = 0;
-    for (size_t i = 0; i < sizes.size(); ++i) {
-      dx.add(int(i), dy.slice(axis, begin, begin + sizes[i]));
-      begin += sizes[i];
-    }
-  });
-}
 
 Var embedding(const Var& table, const Tensor& ids) {
   return record("embedding", core::embedding(table.value(), ids), {table},
@@ -43,6 +30,25 @@ Var gather_last(const Var& x, const Tensor& index) {
                   const Tensor chosen = core::one_hot(index, classes, 1, 0, dy.dtype());  // [N, K]
                   dx.add(0, core::mul(chosen, dy.unsqueeze(-1)));
                 });
+}
+
+Var index_select(const Var& x, int axis, const Tensor& index) {
+  return record("index_select", core::index_select(x.value(), axis, index), {x},
+                [axis, index](const Tensor& dy, Sink& dx) { core::index_add_(dx.buffer(0), axis, index, dy); });
+}
+
+Var gather(const Var& x, int axis, const Tensor& index) {
+  return record("gather", core::gather(x.value(), axis, index), {x},
+                [axis, index](const Tensor& dy, Sink& dx) { core::scatter_add_(dx.buffer(0), axis, index, dy); });
+}
+
+Var scatter_add(const Var& x, int axis, const Tensor& index, const Var& src) {
+  Tensor y = x.value().clone();
+  core::scatter_add_(y, axis, index, src.value());
+  return record("scatter_add", std::move(y), {x, src}, [axis, index](const Tensor& dy, Sink& dx) {
+    dx.add(0, dy);
+    if (dx.wants(1)) dx.add(1, core::gather(dy, axis, index));
+  });
 }
 
 }  // namespace vitrail::ag

@@ -1,4 +1,4 @@
-// The count of multiply-accumulates of a thread, fed by the ops that make them and read by summaries and benchmarks.
+// The number of multiply-accumulates of a thread. Ops add to it; summaries and benchmarks read it.
 #pragma once
 
 #include <cstdint>
@@ -6,8 +6,8 @@
 namespace vitrail::ag {
 
 void count_macs(int64_t n);
-/// Done on this thread so far by matmul, linear, conv2d and attention; a checkpointed block counts twice, its sweep
-/// runs it again.
+/// The work of matmul, linear, conv2d and attention on this thread so far. A recomputed block counts twice, because the
+/// sweep runs it again.
 int64_t macs();
 
 }  // namespace vitrail::ag

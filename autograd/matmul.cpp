@@ -1,6 +1,10 @@
+#include "vitrail/autograd/ops/matmul.h"
+
 #include "vitrail/autograd/macs.h"
-#include "vitrail/autograd/ops.h"
 #include "vitrail/autograd/scope.h"
+#include "vitrail/core/ops/elementwise.h"
+#include "vitrail/core/ops/norm.h"
+#include "vitrail/core/ops/reduce.h"
 
 namespace vitrail::ag {
 namespace {

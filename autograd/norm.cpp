@@ -1,10 +1,16 @@
-#include "vitrail/autograd/ops.h"
+#include "vitrail/autograd/ops/norm.h"
+
+#include "vitrail/autograd/ops/elementwise.h"
+#include "vitrail/autograd/ops/shape.h"
 #include "vitrail/autograd/scope.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/ops/activation.h"
+#include "vitrail/core/ops/reduce.h"
 
 namespace vitrail::ag {
 namespace {
 
-/// The type that a normalised result takes: bf16 under autocast, so that the products after it read bf16.
+/// The type of a normalised result: bf16 under autocast, so that the next matrix products read bf16.
 std::optional<DType> result_type(const Var& x) {
   return Autocast::dtype() == DType::bf16 && x.dtype() == DType::f32 ? std::optional(DType::bf16) : std::nullopt;
 }
@@ -65,6 +71,19 @@ Var batch_norm_eval(const Var& x, const Var& weight, const Var& bias, const Tens
         }
         if (dx.wants(2)) dx.add(2, core::sum(g, axes));
       });
+}
+
+Var group_norm(const Var& x, int64_t groups, const Var& weight, const Var& bias, double eps) {
+  check<ShapeError>(x.rank() >= 2 && groups > 0 && x.size(1) % groups == 0, "group_norm",
+                    "x is {}, groups is {}; needs [B, C, ...] with C a multiple of groups", x.shape(), groups);
+  const int64_t channels = x.size(1), length = x.value().numel() / std::max<int64_t>(x.size(0) * groups, 1);
+  const DType stats = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  const Var rows = reshape(x, {x.size(0), groups, length});
+  const Var normalised = layer_norm(rows, ones({length}, stats), zeros({length}, stats), eps, x.dtype());
+  Shape by_channel{channels};
+  for (int axis = 2; axis < x.rank(); ++axis) by_channel = by_channel.insert(by_channel.rank(), 1);
+  return reshape(normalised, x.shape()) * reshape(cast(weight, x.dtype()), by_channel) +
+         reshape(cast(bias, x.dtype()), by_channel);
 }
 
 Var l2_normalize(const Var& x, double eps) {

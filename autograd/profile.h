@@ -17,8 +17,8 @@ struct ProfileRow {
   int64_t bytes = 0;  // of inputs and outputs (and their gradients), each counted once
 };
 
-/// Scope that times the operations which this thread's tapes record and sweep. The clock never stops: whatever runs
-/// between two operations is counted to the second one, so that the rows add up to all the time spent in the scope.
+/// Scope that times the operations which this thread's tapes record and sweep. Time between two operations counts for
+/// the second one, so the rows add up to all the time spent in the scope.
 class Profile {
  public:
   Profile();
@@ -26,12 +26,12 @@ class Profile {
   Profile(const Profile&) = delete;
   Profile& operator=(const Profile&) = delete;
 
-  /// Counts the time since the last operation to a row of this name: for what no tape sees, such as the optimizer.
+  /// Adds the time since the last operation to the row of this name: for work that no tape sees, such as the optimizer.
   void lap(const std::string& name, int64_t macs = 0, int64_t bytes = 0);
   /// Slowest first.
   std::vector<ProfileRow> rows() const;
 
-  /// The one that is live on this thread, or null.
+  /// The live Profile of this thread, or null.
   static Profile* current();
 
  private:

@@ -1,5 +1,4 @@
-// What holds for the ops of this thread inside a scope: the compute type, and the place in the stream of random
-// numbers.
+// Scopes that set, for the ops of this thread, the compute type and the position in the stream of random numbers.
 #pragma once
 
 #include "vitrail/core/dtype.h"
@@ -9,10 +8,9 @@
 
 namespace vitrail::ag {
 
-/// linear and matmul compute in dtype (bf16, or f32 for none), and layer_norm writes it; GELU and attention follow the
-/// type of their input. Convolutions, residual sums, softmax, losses and gradients of parameters stay f32, and f64
-/// tensors are left alone.
-/// Throws ConfigError for another type.
+/// Under bf16, linear and matmul compute in bf16 and layer_norm writes bf16; GELU and attention follow the type of
+/// their input. Convolutions, residual sums, softmax, losses and gradients of parameters stay f32. f32 and f64 turn
+/// autocast off. f64 tensors always compute in f64. Throws ConfigError for another type.
 class Autocast {
  public:
   explicit Autocast(DType dtype);

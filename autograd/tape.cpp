@@ -4,7 +4,8 @@
 #include "vitrail/autograd/profile.h"
 #include "vitrail/autograd/scope.h"
 #include "vitrail/core/error.h"
-#include "vitrail/core/ops.h"
+#include "vitrail/core/ops/elementwise.h"
+#include "vitrail/core/ops/reduce.h"
 
 #include <algorithm>
 #include <atomic>
@@ -15,11 +16,11 @@ namespace {
 
 std::atomic<uint64_t> next_serial{1};
 thread_local Tape* live_tape = nullptr;
-thread_local std::vector<Parameter*>* watched_leaves = nullptr;  // while checkpoint() runs its function the first time
+thread_local std::vector<Parameter*>* watched_leaves = nullptr;  // while recompute() runs its function the first time
 thread_local bool tracing = false;
 thread_local int64_t macs_recorded = 0;  // macs() at the last record()
 
-/// The live tape (or none) for a scope, then the one before.
+/// Sets the live tape (or none) for a scope and restores the previous one.
 class LiveTapeScope {
  public:
   explicit LiveTapeScope(Tape* tape) : outer_(std::exchange(live_tape, tape)) {}
@@ -99,7 +100,7 @@ int32_t Tape::leaf(Parameter& p) {
     if (parameter == &p) return slot;
   const int32_t slot = add_slot(p.value());
   slots_.back().parameter = &p;
-  // A leaf is a node at the place of its first use: when the sweep comes to it, every use has been swept.
+  // A leaf is a node at the position of its first use: when the sweep reaches it, all its uses have been swept.
   nodes_.push_back({"parameter", PathScope::current(), {}, {}, slot, memory::live_bytes()});
   leaves_.emplace_back(&p, slot);
   pin(p);
@@ -139,7 +140,7 @@ Var record(const char* op, Tensor y, std::span<const Var> xs, Backward backward)
   for (size_t i = 0; i < xs.size(); ++i) {
     if (live_tape) live_tape->expect_mine(xs[i], op, int(i));
     check<TapeError>(
-        !watched_leaves || live_tape || xs[i].slot_ < 0, "checkpoint",
+        !watched_leaves || live_tape || xs[i].slot_ < 0, "recompute",
         "input {} of '{}' is a variable from outside the function; only its argument and parameters may be "
         "used",
         i, op);
@@ -206,7 +207,7 @@ void Tape::deliver(Parameter& p, Tensor g) {
     core::add_(p.grad(), g);
   } else {
     MemoryOwner owner("gradients");
-    // Later code scales gradients in place, so this one must not share its elements.
+    // Later code scales gradients in place, so this gradient must not share its elements.
     p.grad() = g.unique() && g.is_contiguous() ? std::move(g) : g.clone();
   }
   if (hook_) hook_(p);
@@ -258,7 +259,7 @@ Tensor& Sink::buffer(int i) {
 NoGrad::NoGrad() : outer_(std::exchange(live_tape, nullptr)) {}
 NoGrad::~NoGrad() { live_tape = outer_; }
 
-Var checkpoint(const std::function<Var(const Var&)>& fn, const Var& x) {
+Var recompute(const std::function<Var(const Var&)>& fn, const Var& x) {
   if (!live_tape) return fn(x.detach());
   const RandomScope::State random = RandomScope::state();
   const DType compute = Autocast::dtype();
@@ -274,7 +275,7 @@ Var checkpoint(const std::function<Var(const Var&)>& fn, const Var& x) {
   }
   std::vector<Var> inputs{x};
   for (Parameter* p : parameters) inputs.emplace_back(*p);
-  return record("checkpoint", std::move(y), inputs,
+  return record("recompute", std::move(y), inputs,
                 [fn, value = x.value(), parameters, random, compute](const Tensor& dy, Sink& dx) {
                   const Autocast autocast(compute);
                   const RandomScope same_numbers(random.seed, random.step);
@@ -282,7 +283,7 @@ Var checkpoint(const std::function<Var(const Var&)>& fn, const Var& x) {
                   Tape inner;
                   inner.deliver_ = [&](Parameter& p, Tensor g) {
                     const auto found = std::find(parameters.begin(), parameters.end(), &p);
-                    check<TapeError>(found != parameters.end(), "checkpoint",
+                    check<TapeError>(found != parameters.end(), "recompute",
                                      "the second run used '{}', which the first did not", p.name());
                     dx.add(1 + int(found - parameters.begin()), std::move(g));
                   };
@@ -292,7 +293,7 @@ Var checkpoint(const std::function<Var(const Var&)>& fn, const Var& x) {
                 });
 }
 
-TraceNonFinite::TraceNonFinite() { tracing = true; }
-TraceNonFinite::~TraceNonFinite() { tracing = false; }
+TraceNonFinite::TraceNonFinite() : outer_(std::exchange(tracing, true)) {}
+TraceNonFinite::~TraceNonFinite() { tracing = outer_; }
 
 }  // namespace vitrail::ag

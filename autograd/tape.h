@@ -1,5 +1,5 @@
-// The tape: a scoped list of closures. An op computes its result and calls record(); backward() walks the list once
-// from the end, hands each node its output's gradient and destroys both, so that memory falls at every step.
+// The tape: a scoped list of closures. An op computes its result and calls record(). backward() walks the list once
+// from the end, gives each node the gradient of its output and then destroys both, so memory falls at every step.
 #pragma once
 
 #include "vitrail/autograd/parameter.h"
@@ -17,7 +17,7 @@ namespace vitrail::ag {
 /// A tensor and, if gradients flow to it, its slot on the live tape. Cheap to copy.
 class Var {
  public:
-  Var() = default;                                       // undefined, such as a bias that a layer does not have
+  Var() = default;                                       // undefined, e.g. the bias of a layer without one
   Var(Tensor constant) : value_(std::move(constant)) {}  // NOLINT(google-explicit-constructor)
   Var(Parameter& p);                                     // NOLINT: p's leaf on the live tape
 
@@ -29,6 +29,8 @@ class Var {
   int64_t size(int axis) const { return value_.size(axis); }
   int rank() const { return value_.rank(); }
   DType dtype() const { return value_.dtype(); }
+  /// The only element, as double.
+  double item() const { return value_.item(); }
   bool requires_grad() const { return slot_ >= 0; }
   /// The same value as a constant.
   Var detach() const { return Var(value_); }
@@ -45,14 +47,14 @@ class Var {
   uint64_t tape_ = 0;  // serial number of the slot's tape
 };
 
-/// Where a backward function delivers; i is the position in record()'s input list.
+/// Takes the gradients that a backward function computes; i is the position in record()'s input list.
 class Sink {
  public:
   /// False for constants and frozen parameters: skip the work.
   bool wants(int i) const;
   /// Undoes broadcasting, checks shape and type, accumulates.
   void add(int i, Tensor g);
-  /// The zero-filled accumulator itself, for gradients that fill only a part: slice, embedding.
+  /// The accumulator itself, zeros at first, for gradients that touch only a part of it: slice, embedding.
   Tensor& buffer(int i);
 
  private:
@@ -69,11 +71,11 @@ struct TapeEntry {
   std::string op;
   std::string path;   // module that ran it
   Shape shape;        // of the output
-  int64_t bytes = 0;  // by which live tensor memory grew since the entry before
+  int64_t bytes = 0;  // growth of live tensor memory since the previous entry
 };
 
 /// Records ops on this thread from construction to backward() or destruction. Tapes nest.
-/// Thread: used on the thread that made it.
+/// Thread: use a tape on the thread that made it.
 class Tape {
  public:
   Tape();
@@ -83,8 +85,8 @@ class Tape {
 
   /// A differentiable input that is not a parameter; see grad().
   Var input(Tensor x);
-  /// One sweep from the end with gradient 1 (loss has one element). The tape is over afterwards: a second call throws
-  /// TapeError, as does an op on one of its variables.
+  /// One sweep from the end with gradient 1; loss has one element. This ends the tape: a second call throws TapeError,
+  /// and so does an op on one of its variables.
   void backward(const Var& loss);
   void backward(const Var& y, Tensor dy);
   /// After backward: the gradient of an input(), undefined if none reached it.
@@ -98,7 +100,7 @@ class Tape {
   friend class Var;
   friend class Sink;
   friend Var record(const char*, Tensor, std::span<const Var>, Backward);
-  friend Var checkpoint(const std::function<Var(const Var&)>&, const Var&);
+  friend Var recompute(const std::function<Var(const Var&)>&, const Var&);
 
   struct Node {
     const char* op;
@@ -148,11 +150,11 @@ inline Var record(const char* op, Tensor y, std::initializer_list<Var> xs, Backw
   return record(op, std::move(y), std::span<const Var>(xs.begin(), xs.size()), std::move(backward));
 }
 
-/// y, which again() computes anew from tensors that are kept anyway. An op that needs y in its backward function
-/// captures Saved(y, type) and keeps no memory for it: the sweep pays with one more cheap pass.
+/// Marks y as cheap to compute again: again() does so from tensors that stay alive anyway. An op that needs y in its
+/// backward function captures Saved(y, type), which keeps no memory; the sweep calls again() instead.
 Var recomputable(Var y, std::function<Tensor()> again);
 
-/// The value of a variable for a closure: the tensor, or how to compute it again.
+/// The value of a variable, for a closure to capture: the tensor, or the function that computes it again.
 class Saved {
  public:
   Saved(const Var& x, DType dtype);
@@ -176,18 +178,21 @@ class NoGrad {
   Tape* outer_;
 };
 
-/// fn(x), keeping only x: the sweep runs fn again with the same random numbers and the same autocast. fn may use
-/// parameters, but no other variable of the tape. Chen et al. 2016 (arXiv:1604.06174).
-Var checkpoint(const std::function<Var(const Var&)>& fn, const Var& x);
+/// fn(x), keeping only x. The sweep runs fn again with the same random numbers and the same autocast. fn may use
+/// parameters, but no other variable of the tape. Known as gradient checkpointing: Chen et al. 2016 (arXiv:1604.06174).
+Var recompute(const std::function<Var(const Var&)>& fn, const Var& x);
 
-/// Scope that looks for NaN and infinity in every result and gradient, and throws NumericError naming the first
-/// operation that made one and the module it ran in. Slow; for finding the cause of a non-finite loss.
+/// Scope that checks every result and gradient for NaN and infinity. Throws NumericError naming the first operation
+/// that produced one and its module. Slow: use it to find the cause of a non-finite loss.
 class TraceNonFinite {
  public:
   TraceNonFinite();
   ~TraceNonFinite();
   TraceNonFinite(const TraceNonFinite&) = delete;
   TraceNonFinite& operator=(const TraceNonFinite&) = delete;
+
+ private:
+  bool outer_;
 };
 
 }  // namespace vitrail::ag

@@ -1,5 +1,6 @@
+#include "vitrail/core/ops/activation.h"
+
 #include "vitrail/core/kernels/rows.h"
-#include "vitrail/core/ops.h"
 
 namespace vitrail::core {
 namespace {
@@ -8,7 +9,7 @@ void check_gradient(const char* op, const Tensor& dy, const Shape& expected) {
   check<ShapeError>(dy.shape() == expected, op, "dy is {}, expected {}", dy.shape(), expected);
 }
 
-/// Applies the kernel that pick takes from a table.
+/// Applies the kernel that pick(table) returns.
 template <class F>
 Tensor map(const char* op, const Tensor& x, F&& pick) {
   Tensor y = Tensor::empty(x.shape(), x.dtype());
@@ -29,6 +30,12 @@ Tensor map_backward(const char* op, const Tensor& dy, const Tensor& x, F&& pick)
                                     [&](auto& in, auto& out, int64_t n) { kernel(in[0], in[1], out[0], n); });
   });
   return dx;
+}
+
+/// A parameter in the type of the elements that x points to.
+template <class C>
+C narrowed(const C*, double parameter) {
+  return C(parameter);
 }
 
 /// Half the last axis.
@@ -57,6 +64,98 @@ Tensor tanh(const Tensor& x) {
 }
 Tensor sigmoid(const Tensor& x) {
   return map("sigmoid", x, [](auto& table) { return table.sigmoid; });
+}
+
+Tensor abs(const Tensor& x) {
+  return map("abs", x, [](auto& table) { return table.abs; });
+}
+Tensor abs_backward(const Tensor& dy, const Tensor& x) {
+  return map_backward("abs_backward", dy, x, [](auto& table) { return table.abs_backward; });
+}
+
+Tensor square(const Tensor& x) {
+  return map("square", x, [](auto& table) { return table.square; });
+}
+Tensor square_backward(const Tensor& dy, const Tensor& x) {
+  return map_backward("square_backward", dy, x, [](auto& table) { return table.square_backward; });
+}
+
+Tensor rsqrt(const Tensor& x) {
+  return map("rsqrt", x, [](auto& table) { return table.rsqrt; });
+}
+Tensor rsqrt_backward(const Tensor& dy, const Tensor& x) {
+  return map_backward("rsqrt_backward", dy, x, [](auto& table) { return table.rsqrt_backward; });
+}
+
+Tensor erf(const Tensor& x) {
+  return map("erf", x, [](auto& table) { return table.erf; });
+}
+Tensor erf_backward(const Tensor& dy, const Tensor& x) {
+  return map_backward("erf_backward", dy, x, [](auto& table) { return table.erf_backward; });
+}
+
+Tensor sin(const Tensor& x) {
+  return map("sin", x, [](auto& table) { return table.sin; });
+}
+Tensor sin_backward(const Tensor& dy, const Tensor& x) {
+  return map_backward("sin_backward", dy, x, [](auto& table) { return table.sin_backward; });
+}
+
+Tensor cos(const Tensor& x) {
+  return map("cos", x, [](auto& table) { return table.cos; });
+}
+Tensor cos_backward(const Tensor& dy, const Tensor& x) {
+  return map_backward("cos_backward", dy, x, [](auto& table) { return table.cos_backward; });
+}
+
+Tensor softplus(const Tensor& x) {
+  return map("softplus", x, [](auto& table) { return table.softplus; });
+}
+Tensor softplus_backward(const Tensor& dy, const Tensor& x) {
+  return map_backward("softplus_backward", dy, x, [](auto& table) { return table.softplus_backward; });
+}
+
+Tensor pow(const Tensor& x, double exponent) {
+  if (exponent == 2) return square(x);
+  return map("pow", x, [exponent](auto& table) {
+    return [&table, exponent](auto* in, auto* out, int64_t n) { table.pow(in, narrowed(in, exponent), out, n); };
+  });
+}
+Tensor pow_backward(const Tensor& dy, const Tensor& x, double exponent) {
+  if (exponent == 0) return zeros(x.shape(), x.dtype());
+  return map_backward("pow_backward", dy, x, [exponent](auto& table) {
+    return [&table, exponent](auto* g, auto* in, auto* out, int64_t n) {
+      table.pow_backward(g, in, narrowed(in, exponent), out, n);
+    };
+  });
+}
+
+Tensor leaky_relu(const Tensor& x, double slope) {
+  return map("leaky_relu", x, [slope](auto& table) {
+    return [&table, slope](auto* in, auto* out, int64_t n) { table.leaky_relu(in, narrowed(in, slope), out, n); };
+  });
+}
+Tensor leaky_relu_backward(const Tensor& dy, const Tensor& x, double slope) {
+  return map_backward("leaky_relu_backward", dy, x, [slope](auto& table) {
+    return [&table, slope](auto* g, auto* in, auto* out, int64_t n) {
+      table.leaky_relu_backward(g, in, narrowed(in, slope), out, n);
+    };
+  });
+}
+
+Tensor clamp(const Tensor& x, double low, double high) {
+  return map("clamp", x, [=](auto& table) {
+    return [&table, low, high](auto* in, auto* out, int64_t n) {
+      table.clamp(in, narrowed(in, low), narrowed(in, high), out, n);
+    };
+  });
+}
+Tensor clamp_backward(const Tensor& dy, const Tensor& x, double low, double high) {
+  return map_backward("clamp_backward", dy, x, [=](auto& table) {
+    return [&table, low, high](auto* g, auto* in, auto* out, int64_t n) {
+      table.clamp_backward(g, in, narrowed(in, low), narrowed(in, high), out, n);
+    };
+  });
 }
 
 Tensor relu(const Tensor& x) {

@@ -1,9 +1,9 @@
 #include "vitrail/core/dnnl/conv.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/core/kernels/f64_conv.h"
 #include "vitrail/core/kernels/rows.h"
-#include "vitrail/core/ops.h"
-#include "vitrail/core/reference/conv.h"
+#include "vitrail/core/ops/image.h"
 
 namespace vitrail::core {
 namespace {
@@ -33,7 +33,7 @@ void check_types(const Tensor& a, const Tensor& b, std::string_view op) {
                     b.dtype(), b.shape());
 }
 
-/// Dense and of the type that the kernels compute in: f32 for bf16, for which oneDNN has fast code on few processors.
+/// Dense and in the type of the computation: bf16 runs in f32, since oneDNN has fast bf16 code on few processors only.
 Tensor operand(const Tensor& t) { return t.to(compute_dtype(t.dtype())).contiguous(); }
 
 }  // namespace
@@ -53,7 +53,8 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
   }
   y.zero_();
   if (bias.defined()) y.copy_(addend.reshape({1, s.out_chans, 1, 1}));
-  if (in.dtype() == DType::f64) reference::conv_forward(s, in.data<double>(), filter.data<double>(), y.data<double>());
+  if (in.dtype() == DType::f64)
+    kernels::f64::conv_forward(s, in.data<double>(), filter.data<double>(), y.data<double>());
   return y.to(x.dtype());
 }
 
@@ -68,7 +69,7 @@ Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape
   else
     dx.zero_();
   if (dx.dtype() == DType::f64)
-    reference::conv_backward_input(s, gradient.data<double>(), filter.data<double>(), dx.data<double>());
+    kernels::f64::conv_backward_input(s, gradient.data<double>(), filter.data<double>(), dx.data<double>());
   return dx.to(dy.dtype());
 }
 
@@ -84,7 +85,7 @@ Tensor conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Shape& we
   else
     dweight.zero_();
   if (in.dtype() == DType::f64)
-    reference::conv_backward_weight(s, gradient.data<double>(), in.data<double>(), dweight.data<double>());
+    kernels::f64::conv_backward_weight(s, gradient.data<double>(), in.data<double>(), dweight.data<double>());
   return dweight;
 }
 

@@ -1,6 +1,8 @@
 // ConvShape: the sizes of a 2-d convolution, for its kernels.
 #pragma once
 
+#include "vitrail/core/dtype.h"
+
 #include <cstdint>
 
 namespace vitrail::core {

@@ -1,6 +1,7 @@
 #include "vitrail/core/dtype.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/core/text.h"
 
 namespace vitrail {
 
@@ -25,9 +26,11 @@ std::string to_string(DType dtype) {
 }
 
 DType parse_dtype(std::string_view name) {
-  for (DType d : {DType::f32, DType::bf16, DType::f64, DType::i64, DType::u8})
+  constexpr DType kAll[] = {DType::f32, DType::bf16, DType::f64, DType::i64, DType::u8};
+  for (DType d : kAll)
     if (to_string(d) == name) return d;
-  fail<ConfigError>("dtype", "unknown element type '{}'; known are f32, bf16, f64, i64, u8", name);
+  fail<ConfigError>("dtype", "unknown element type '{}'; known are {}", name,
+                    joined(kAll, [](DType d) { return to_string(d); }));
 }
 
 void detail::not_floating(std::string_view op, DType dtype) {

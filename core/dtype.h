@@ -9,6 +9,9 @@
 
 namespace vitrail {
 
+/// The kernels. The namespace is inline so that exp(t) finds core::exp by the type of its argument, a Tensor.
+inline namespace core {}
+
 enum class DType : uint8_t { f32, bf16, f64, i64, u8 };
 
 /// The upper half of an f32. Arithmetic is done in f32.
@@ -51,7 +54,7 @@ constexpr DType dtype_of() {
 template <class T>
 using compute_t = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
-/// v on its way to an element of type To: through float for bf16, which converts from nothing else.
+/// v in a type that converts to To: float if either is bf16, since bf16 converts only from and to float.
 template <class To, class From>
 auto compute_cast(From v) {
   if constexpr (std::is_same_v<To, bf16> || std::is_same_v<From, bf16>)

@@ -1,5 +1,5 @@
 // The one exception family, and check(): the way every precondition is stated.
-// A message opens with the operation in brackets, says what is wrong with every value involved, and ends with the place
+// A message opens with the operation in brackets, states the fault with every value involved, and ends with the place
 // in the model (PathScope) where it happened.
 #pragma once
 

@@ -1,12 +1,13 @@
+#include "vitrail/core/ops/losses.h"
+
 #include "vitrail/core/kernels/rows.h"
-#include "vitrail/core/ops.h"
 
 #include <numeric>
 
 namespace vitrail::core {
 namespace {
 
-/// labels as they are, each checked to be a class or ignored; how many are not ignored.
+/// The labels, each checked to be a class or ignored. counted: the number that are not ignored.
 std::vector<int64_t> read_labels(const char* op, const Tensor& labels, const Shape& logits, int64_t ignored,
                                  int64_t& counted) {
   check<ShapeError>(logits.rank() == 2 && labels.shape() == Shape{logits[0]}, op,

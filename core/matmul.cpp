@@ -1,6 +1,6 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/kernels/multiply.h"
-#include "vitrail/core/ops.h"
+#include "vitrail/core/ops/matmul.h"
 #include "vitrail/core/parallel.h"
 
 namespace vitrail::core {
@@ -17,14 +17,14 @@ Matrix<T> matrix_at(AnyTensor& t, int64_t index) {
   return {t.template data<std::remove_const_t<T>>() + offset, t.size(-2), t.size(-1), t.stride(-2), t.stride(-1)};
 }
 
-/// Itself if its matrices can be read in place, else a dense copy: for views with steps between the elements, and for
-/// the plain loops of f64, which run along rows.
+/// Itself if multiply() can read its matrices in place, else a dense copy: for views with steps between the elements,
+/// and for f64, whose loops run along rows.
 template <class In>
 Tensor readable(const Tensor& t) {
   return !std::is_same_v<In, double> && core::readable(matrix_at<const In>(t, 0)) ? t : t.contiguous();
 }
 
-/// Many products run one on each thread, few with all threads on each.
+/// Many products run in parallel, one on each thread. Few products run in turn, each on all threads.
 template <class In, class Out>
 void multiply_all(const Tensor& a, const Tensor& b, const Tensor& bias, Tensor& c) {
   const int64_t count = c.numel() / (c.size(-2) * c.size(-1));

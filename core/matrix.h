@@ -1,5 +1,7 @@
-// Matrix: a strided two-dimensional view, the unit in which matrix products are computed.
+// Matrix: a strided two-dimensional view, the operand of matrix products.
 #pragma once
+
+#include "vitrail/core/dtype.h"
 
 #include <cstdint>
 #include <type_traits>

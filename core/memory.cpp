@@ -20,7 +20,7 @@ struct alignas(64) Storage::Block {
   int64_t bytes = 0;     // asked for
   int64_t capacity = 0;  // without this header
   const char* owner = "";
-  std::byte* data = nullptr;  // behind this header, unless it is somebody else's
+  std::byte* data = nullptr;  // follows this header, unless somebody else allocated it
   std::shared_ptr<const void> lender = nullptr;
 };
 
@@ -28,14 +28,14 @@ namespace {
 
 constexpr int64_t kHeader = 64;                 // in front of the bytes: a Block
 constexpr int64_t kLarge = int64_t{256} << 10;  // with its header: such blocks are cut from segments
-// The least that is asked for at once: memory that nobody has touched costs nothing.
+// The smallest request to the system. Untouched memory costs nothing.
 constexpr int64_t kSegment = int64_t{256} << 20;
 thread_local const char* current_owner = "other";
 
 int64_t rounded_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
-/// Of a block that holds bytes, without its header. Small ones have eight classes an octave: at most an eighth is
-/// waste.
+/// The capacity of a block for `bytes`, without its header. Small blocks have eight classes an octave, so at most an
+/// eighth is wasted.
 int64_t capacity_for(int64_t bytes) {
   bytes = std::clamp<int64_t>(bytes, 64, int64_t{1} << 60);  // more is refused by the system
   const int64_t step = std::max<int64_t>(64, int64_t(std::bit_floor(uint64_t(bytes))) / 8);
@@ -54,7 +54,7 @@ class Pool {
  public:
   static Pool& instance() {
     static Pool* pool = [] {
-      // A forked child finds the pool as it was between two allocations.
+      // A forked child gets the pool in its state between two allocations.
       pthread_atfork([] { instance().mutex_.lock(); }, [] { instance().mutex_.unlock(); },
                      [] { instance().mutex_.unlock(); });
       return new Pool;  // never destroyed: tensors may outlive static destruction
@@ -107,7 +107,7 @@ class Pool {
   std::map<std::string_view, int64_t> owners_;
 
  private:
-  /// Null if the system refuses, or the limit.
+  /// Null if the system refuses or the limit is reached.
   std::byte* small(int64_t capacity) {
     auto& free = cache_[capacity];
     if (!free.empty()) {
@@ -170,7 +170,7 @@ class Pool {
     }
     text += ")";
     if (limit_ > 0) text += ", limit " + mebibytes(limit_);
-    return text + "; a smaller batch or activation checkpointing needs less";
+    return text + "; a smaller batch or recomputing blocks in the backward pass needs less";
   }
 
   std::mutex mutex_;

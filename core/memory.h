@@ -1,5 +1,5 @@
-// The tensor pool: 64-byte aligned blocks that are kept when freed (large ones merge with free neighbours), so that a
-// training loop in its steady state asks nothing of the system. Counts what is live, owner by owner.
+// The tensor pool: 64-byte aligned blocks. Freed blocks stay in the pool, and large ones merge with free neighbours, so
+// a training loop in its steady state allocates nothing from the system. The pool counts live bytes, owner by owner.
 #pragma once
 
 #include <atomic>
@@ -12,14 +12,14 @@
 
 namespace vitrail {
 
-/// A reference-counted block of the pool. Thread: counting is atomic, the bytes are the owner's business.
+/// A reference-counted block of the pool. Thread: the count is atomic; access to the bytes is not locked.
 class Storage {
  public:
   Storage() = default;
   /// bytes uninitialised bytes, 64-byte aligned. Throws OutOfMemory with a breakdown by owner.
   explicit Storage(int64_t bytes);
-  /// bytes that somebody else owns, at any address: no part of the pool or of its counts. They are valid while owner
-  /// lives, which the storage sees to; there must be one.
+  /// Bytes that somebody else allocated, at any address. The pool does not count them. They are valid while owner
+  /// lives; the storage keeps it alive. owner must not be null.
   Storage(std::byte* data, int64_t bytes, std::shared_ptr<const void> owner);
   Storage(const Storage& other) : block_(other.block_) { retain(); }
   Storage(Storage&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
@@ -62,9 +62,9 @@ int64_t live_bytes();                                          // held by tensor
 int64_t peak_bytes();                                          // highest live_bytes since reset_peak
 void reset_peak();                                             //
 int64_t reserved_bytes();                                      // taken from the system: live and cached
-int64_t system_allocations();                                  // how often the system was asked, ever
+int64_t system_allocations();                                  // number of allocations from the system, ever
 std::vector<std::pair<std::string, int64_t>> live_by_owner();  // largest first
-void set_limit(int64_t bytes);                                 // reserved_bytes may not pass it; 0: no limit
+void set_limit(int64_t bytes);                                 // upper limit of reserved_bytes; 0: no limit
 void release_cached();                                         // give cached blocks back to the system
 
 }  // namespace memory

@@ -1,5 +1,6 @@
+#include "vitrail/core/ops/norm.h"
+
 #include "vitrail/core/kernels/rows.h"
-#include "vitrail/core/ops.h"
 
 #include <cmath>
 
@@ -22,12 +23,12 @@ void check_gradient(const char* op, const Tensor& dy, const Tensor& x) {
   check<ShapeError>(dy.shape() == x.shape(), op, "dy is {}, x is {}", dy.shape(), x.shape());
 }
 
-/// What the forward kept: one number for each row or channel.
+/// Checks a statistic that the forward kept: one number for each row or channel.
 void check_statistics(const char* op, const char* name, const Tensor& t, const Shape& shape) {
   check<ShapeError>(t.shape() == shape, op, "{} is {}; needs {}", name, t.shape(), shape);
 }
 
-/// dx row by row, and the weight and bias gradients summed in parts of the same rows whatever the thread count.
+/// dx row by row, and the weight and bias gradients, summed in parts that do not depend on the thread count.
 /// kernel(row, dy, x, dx, dw, db) writes dx and adds to dw and db.
 template <class C, class Kernel>
 NormGrads backward(const Tensor& dy, const Tensor& x, Kernel&& kernel) {

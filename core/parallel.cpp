@@ -13,7 +13,7 @@ void set_num_threads(int n) { omp_set_num_threads(std::max(n, 1)); }
 void spin_briefly(char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT")) return;
   setenv("GOMP_SPINCOUNT", "2000", 1);
-  execv("/proc/self/exe", argv);  // where that is not to be had, the program goes on as it is
+  execv("/proc/self/exe", argv);  // if this fails, the program goes on unchanged
 }
 
 }  // namespace vitrail

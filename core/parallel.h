@@ -1,4 +1,4 @@
-// parallel_for: OpenMP over chunks of a fixed size, so that what a chunk computes never depends on the thread count.
+// parallel_for: OpenMP over chunks of a fixed size, so that no result depends on the thread count.
 #pragma once
 
 #include <algorithm>
@@ -11,14 +11,14 @@ namespace vitrail {
 int num_threads();
 void set_num_threads(int n);
 
-/// Threads that wait for work spin for a while before they sleep. By default libgomp's spin so long that on cores
-/// shared with anything else (a loader's workers, a compiler) a step takes up to twenty times as long; how long is read
-/// from the environment when a process starts. Unless the user chose OMP_WAIT_POLICY or GOMP_SPINCOUNT, this starts the
-/// program anew with a short spin; main() calls it first.
+/// Idle threads spin for a while before they sleep. libgomp's default is so long that a step takes up to twenty times
+/// as long on cores shared with anything else: a loader's workers, a compiler. libgomp reads the length from the
+/// environment when a process starts. Unless the user set OMP_WAIT_POLICY or GOMP_SPINCOUNT, this function restarts the
+/// program with a short spin. main() calls it first.
 void spin_briefly(char** argv);
 
-/// fn(begin, end) for consecutive chunks of at most chunk items of [0, n). Chunks run in any order on any thread; an
-/// exception of one is thrown again here.
+/// Calls fn(begin, end) for consecutive chunks of [0, n), each of at most chunk items, in any order on any thread. If a
+/// chunk throws, this throws the same exception.
 template <class F>
 void parallel_for(int64_t n, int64_t chunk, F&& fn) {
   const int64_t chunks = (n + chunk - 1) / chunk;

@@ -1,18 +1,12 @@
 #include "vitrail/core/error.h"
-#include "vitrail/core/ops.h"
+#include "vitrail/core/ops/image.h"
+#include "vitrail/core/resample.h"
 
 #include <algorithm>
 #include <cmath>
 
 namespace vitrail::core {
 namespace {
-
-/// What one element of the result takes from the elements of the source.
-struct Tap {
-  int64_t index;
-  double weight;
-};
-using AxisWeights = std::vector<std::vector<Tap>>;
 
 /// Keys 1981: the cubic convolution kernel with parameter a.
 double cubic(double x, double a) {
@@ -22,7 +16,7 @@ double cubic(double x, double a) {
   return 0;
 }
 
-/// Where element i of the result lies among the source's.
+/// The position of result element i among the source elements.
 double source_position(int64_t i, int64_t from, int64_t to, PosInterp mode) {
   const double middle = double(i) + 0.5;
   switch (mode) {
@@ -34,18 +28,6 @@ double source_position(int64_t i, int64_t from, int64_t to, PosInterp mode) {
     default:
       return middle * double(from) / double(to) - 0.5;
   }
-}
-
-/// The four (or two) neighbours of a position; those beyond the edge are the edge.
-std::vector<Tap> neighbours(double position, int64_t from, bool linear) {
-  const double floor = std::floor(position);
-  std::vector<Tap> taps;
-  for (int k = linear ? 0 : -1; k <= (linear ? 1 : 2); ++k) {
-    const double distance = std::abs(position - floor - k);
-    taps.push_back(
-        {std::clamp<int64_t>(int64_t(floor) + k, 0, from - 1), linear ? 1 - distance : cubic(distance, -0.75)});
-  }
-  return taps;
 }
 
 /// The kernel widened by the scale when shrinking, cut at the edges and normalised.
@@ -73,19 +55,10 @@ AxisWeights axis_weights(int64_t from, int64_t to, PosInterp mode) {
   return weights;
 }
 
-/// Applies weights to the middle axis of x [outer, n, inner], or their transpose.
-Tensor resample_axis(const Tensor& x, int64_t n, const AxisWeights& weights, Trans trans) {
-  const int64_t outer = x.size(0), inner = x.size(2), from = x.size(1);
-  Tensor y = zeros({outer, n, inner}, DType::f64);
-  for (int64_t o = 0; o < outer; ++o)
-    for (size_t i = 0; i < weights.size(); ++i)
-      for (const Tap& tap : weights[i]) {
-        const int64_t source = trans == Trans::yes ? int64_t(i) : tap.index;
-        const int64_t target = trans == Trans::yes ? tap.index : int64_t(i);
-        const double* in = x.data<double>() + (o * from + source) * inner;
-        double* out = y.data<double>() + (o * n + target) * inner;
-        for (int64_t c = 0; c < inner; ++c) out[c] += tap.weight * in[c];
-      }
+/// The middle axis of x [1 or more, n, inner] resampled to `to` elements.
+Tensor resampled(const Tensor& x, int64_t to, const AxisWeights& weights, Trans trans) {
+  Tensor y = zeros({x.size(0), to, x.size(2)}, DType::f64);
+  resample_axis(weights, trans, x.size(0), x.size(1), to, x.size(2), x.data<double>(), y.data<double>());
   return y;
 }
 
@@ -104,9 +77,9 @@ Tensor resample(const char* op, const Tensor& table, Grid source, Grid target, P
   };
   const int64_t channels = table.size(1);
   Tensor x = table.to(DType::f64).contiguous().reshape({source.height, source.width, channels});
-  x = resample_axis(x, target.width, weights(source.width, target.width), trans);
+  x = resampled(x, target.width, weights(source.width, target.width), trans);
   x = x.reshape({1, source.height, target.width * channels});
-  x = resample_axis(x, target.height, weights(source.height, target.height), trans);
+  x = resampled(x, target.height, weights(source.height, target.height), trans);
   return x.reshape({target.height * target.width, channels}).to(dtype);
 }
 
@@ -117,6 +90,17 @@ void check_patches(const char* op, const Shape& images, int64_t size) {
 }
 
 }  // namespace
+
+std::vector<Tap> neighbours(double position, int64_t from, bool linear) {
+  const double floor = std::floor(position);
+  std::vector<Tap> taps;
+  for (int k = linear ? 0 : -1; k <= (linear ? 1 : 2); ++k) {
+    const double distance = std::abs(position - floor - k);
+    taps.push_back(
+        {std::clamp<int64_t>(int64_t(floor) + k, 0, from - 1), linear ? 1 - distance : cubic(distance, -0.75)});
+  }
+  return taps;
+}
 
 Tensor patchify(const Tensor& images, int64_t patch_size) {
   const Shape& s = images.shape();

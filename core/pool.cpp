@@ -1,6 +1,6 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/kernels/rows.h"
-#include "vitrail/core/ops.h"
+#include "vitrail/core/ops/image.h"
 
 namespace vitrail::core {
 namespace {
@@ -11,30 +11,39 @@ struct Pooling {
   int64_t out_width() const { return (width + 2 * padding - size) / stride + 1; }
 };
 
-/// The position of the largest of the window at (oy, ox) of a plane: the first on ties, a NaN if there is one.
+Pooling pooling(const char* op, const Shape& x, int64_t size, int64_t stride, int64_t padding) {
+  check<ShapeError>(x.rank() == 4, op, "x is {}; needs [B, C, H, W]", x);
+  const Pooling p{x[2], x[3], size, stride, padding};
+  check<ShapeError>(p.height > 0 && p.width > 0 && size >= 1 && stride >= 1 && padding >= 0 && 2 * padding <= size &&
+                        p.height + 2 * padding >= size && p.width + 2 * padding >= size,
+                    op,
+                    "x is {}, size {}, stride {}, padding {}; padding is at most half of size, and the window must fit",
+                    x, size, stride, padding);
+  return p;
+}
+
+/// fn(position in the plane) for the pixels of the window at (oy, ox); padding is left out.
+template <class F>
+void for_each_in_window(const Pooling& p, int64_t oy, int64_t ox, F&& fn) {
+  const int64_t top = oy * p.stride - p.padding, left = ox * p.stride - p.padding;
+  for (int64_t y = std::max<int64_t>(top, 0); y < std::min(top + p.size, p.height); ++y)
+    for (int64_t x = std::max<int64_t>(left, 0); x < std::min(left + p.size, p.width); ++x) fn(y * p.width + x);
+}
+
+/// The position of the largest pixel in the window at (oy, ox): the first on ties, a NaN if there is one.
 template <class C>
 int64_t largest_of_window(const C* plane, const Pooling& p, int64_t oy, int64_t ox) {
-  const int64_t top = oy * p.stride - p.padding, left = ox * p.stride - p.padding;
   int64_t best = -1;
-  for (int64_t y = std::max<int64_t>(top, 0); y < std::min(top + p.size, p.height); ++y)
-    for (int64_t x = std::max<int64_t>(left, 0); x < std::min(left + p.size, p.width); ++x) {
-      const int64_t at = y * p.width + x;
-      if (best < 0 || plane[at] > plane[best] || (plane[at] != plane[at] && plane[best] == plane[best])) best = at;
-    }
+  for_each_in_window(p, oy, ox, [&](int64_t at) {
+    if (best < 0 || plane[at] > plane[best] || (plane[at] != plane[at] && plane[best] == plane[best])) best = at;
+  });
   return best;
 }
 
 }  // namespace
 
 MaxOut max_pool2d(const Tensor& x, int64_t size, int64_t stride, int64_t padding) {
-  check<ShapeError>(x.rank() == 4, "max_pool2d", "x is {}; needs [B, C, H, W]", x.shape());
-  const Pooling p{x.size(2), x.size(3), size, stride, padding};
-  check<ShapeError>(p.height > 0 && p.width > 0 && size >= 1 && stride >= 1 && padding >= 0 && 2 * padding <= size &&
-                        p.height + 2 * padding >= size && p.width + 2 * padding >= size,
-                    "max_pool2d",
-                    "x is {}, size {}, stride {}, padding {}; padding is half of size at most, and the "
-                    "window must fit",
-                    x.shape(), size, stride, padding);
+  const Pooling p = pooling("max_pool2d", x.shape(), size, stride, padding);
   const Shape shape{x.size(0), x.size(1), p.out_height(), p.out_width()};
   const int64_t in_plane = p.height * p.width, out_plane = p.out_height() * p.out_width();
   const Tensor in = x.contiguous();
@@ -72,6 +81,52 @@ Tensor max_pool2d_backward(const Tensor& dy, const Tensor& indices, const Shape&
     parallel_for(x_shape[0] * x_shape[1], 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin * out_plane; i < end * out_plane; ++i)
         to[i / out_plane * in_plane + position[i]] += gradient[i];
+    });
+  });
+  return dx.to(dy.dtype());
+}
+
+Tensor avg_pool2d(const Tensor& x, int64_t size, int64_t stride, int64_t padding) {
+  const Pooling p = pooling("avg_pool2d", x.shape(), size, stride, padding);
+  const int64_t in_plane = p.height * p.width, out_plane = p.out_height() * p.out_width();
+  const Tensor in = x.contiguous();
+  Tensor y = Tensor::empty({x.size(0), x.size(1), p.out_height(), p.out_width()}, x.dtype());
+  dispatch_floating(x.dtype(), "avg_pool2d", [&](auto element) {
+    using T = decltype(element);
+    const T* from = in.data<T>();
+    T* to = y.data<T>();
+    parallel_for(x.size(0) * x.size(1), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin * out_plane; i < end * out_plane; ++i) {
+        const T* plane = from + i / out_plane * in_plane;
+        const int64_t pixel = i % out_plane;
+        compute_t<T> total = 0;
+        for_each_in_window(p, pixel / p.out_width(), pixel % p.out_width(), [&](int64_t at) { total += plane[at]; });
+        to[i] = T(total / compute_t<T>(size * size));
+      }
+    });
+  });
+  return y;
+}
+
+Tensor avg_pool2d_backward(const Tensor& dy, const Shape& x_shape, int64_t size, int64_t stride, int64_t padding) {
+  const Pooling p = pooling("avg_pool2d_backward", x_shape, size, stride, padding);
+  const Shape expected{x_shape[0], x_shape[1], p.out_height(), p.out_width()};
+  check<ShapeError>(dy.shape() == expected, "avg_pool2d_backward", "dy is {}, expected {}", dy.shape(), expected);
+  const DType type = compute_dtype(dy.dtype());  // windows overlap: sums of bf16 are taken in f32
+  Tensor dx = zeros(x_shape, type);
+  const Tensor from = dy.to(type).contiguous();
+  const int64_t in_plane = p.height * p.width, out_plane = p.out_height() * p.out_width();
+  dispatch_compute(type, "avg_pool2d_backward", [&](auto c) {
+    using C = decltype(c);
+    const C* gradient = from.data<C>();
+    C* to = dx.data<C>();
+    parallel_for(x_shape[0] * x_shape[1], 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin * out_plane; i < end * out_plane; ++i) {
+        const int64_t pixel = i % out_plane;
+        const C share = gradient[i] / C(size * size);
+        for_each_in_window(p, pixel / p.out_width(), pixel % p.out_width(),
+                           [&](int64_t at) { to[i / out_plane * in_plane + at] += share; });
+      }
     });
   });
   return dx.to(dy.dtype());

@@ -1,5 +1,8 @@
+#include "vitrail/core/ops/reduce.h"
+
 #include "vitrail/core/kernels/rows.h"
-#include "vitrail/core/ops.h"
+#include "vitrail/core/ops/activation.h"
+#include "vitrail/core/ops/elementwise.h"
 
 #include <algorithm>
 #include <cmath>
@@ -60,7 +63,7 @@ std::vector<double> sum_columns(const Rows<C>& x, int64_t groups, int64_t rows, 
 /// factor times the sum over the marked axes; the kept ones in row-major order.
 template <class C>
 void reduce(const Tensor& x, std::array<bool, kMaxRank> reduced, double factor, Tensor& y) {
-  Tensor sorted = x;  // kept axes first, then those reduced, then the last axis where it was
+  Tensor sorted = x;  // first the kept axes, then the reduced ones; the last axis stays last
   for (int pass = 0; pass < x.rank(); ++pass)
     for (int i = 0; i + 2 < x.rank(); ++i)
       if (reduced[size_t(i)] && !reduced[size_t(i) + 1]) {
@@ -92,36 +95,74 @@ void reduce(const Tensor& x, std::array<bool, kMaxRank> reduced, double factor, 
   });
 }
 
-Tensor reduce(const char* op, const Tensor& x, const std::vector<int>& axes, bool keepdim, bool mean,
+bool is_reduced(const Axes& axes, const Shape& shape, int axis) {
+  return axes.empty() ||
+         std::any_of(axes.begin(), axes.end(), [&](int named) { return shape.normalize_axis(named) == axis; });
+}
+
+Tensor reduce(const char* op, const Tensor& x, const Axes& axes, bool keepdim, bool mean,
               std::optional<DType> out_dtype = {}) {
   std::array<bool, kMaxRank> reduced{};
-  for (int axis : axes) reduced[size_t(x.shape().normalize_axis(axis))] = true;
-  if (axes.empty()) reduced.fill(true);
-  Shape shape = x.shape();
   int64_t count = 1;
-  for (int axis = x.rank() - 1; axis >= 0; --axis) {
-    if (!reduced[size_t(axis)]) continue;
-    count *= x.size(axis);
-    shape = keepdim ? shape.with(axis, 1) : shape.without(axis);
+  for (int axis = 0; axis < x.rank(); ++axis) {
+    reduced[size_t(axis)] = is_reduced(axes, x.shape(), axis);
+    if (reduced[size_t(axis)]) count *= x.size(axis);
   }
-  Tensor y = Tensor::empty(shape, out_dtype.value_or(x.dtype()));
+  Tensor y = Tensor::empty(reduced_shape(x.shape(), axes, keepdim), out_dtype.value_or(x.dtype()));
   dispatch_compute(x.dtype(), op, [&](auto c) { reduce<decltype(c)>(x, reduced, mean ? 1 / double(count) : 1, y); });
   return y;
 }
 
-/// NaN counts as the largest, so that it is seen.
+/// NaN counts as the largest, so that the result shows it.
 template <class C>
 bool larger(C a, C b) {
   return a > b || (std::isnan(a) && !std::isnan(b));
 }
 
-Tensor last_axis(const Tensor& x, int axis) {
-  Tensor y = x;
-  for (int i = axis; i + 1 < x.rank(); ++i) y = y.transpose(i, i + 1);
-  return y;
+/// The reduced axes merged into the last one. Copies unless x lies that way.
+Tensor as_rows(const char* op, const Tensor& x, const Axes& axes) {
+  const Shape kept = kept_shape(x.shape(), axes);
+  check<ShapeError>(x.numel() > 0 || kept.numel() == 0, op, "{} has no elements along the axes", x.shape());
+  std::vector<int> order;
+  for (bool reduced : {false, true})
+    for (int axis = 0; axis < x.rank(); ++axis)
+      if (is_reduced(axes, x.shape(), axis) == reduced) order.push_back(axis);
+  const int64_t rows = kept.numel();
+  return x.permute(order).contiguous().reshape({rows, rows ? x.numel() / rows : 1});
 }
 
-/// One value a piece of x.
+/// x minus its mean over axes, in the compute type.
+Tensor centred(const Tensor& x, const Axes& axes) {
+  const Tensor wide = x.to(compute_dtype(x.dtype()));
+  return sub(wide, mean(wide, axes, true));
+}
+
+/// The best element along axis and its position; the first one on ties.
+template <class Better>
+MaxOut extreme(const char* op, const Tensor& x, int axis, bool keepdim, Better better) {
+  const int along = x.shape().normalize_axis(axis);
+  const Shape shape = x.shape().without(along);
+  check<ShapeError>(x.size(along) > 0 || shape.numel() == 0, op, "axis {} of {} is empty", axis, x.shape());
+  MaxOut best{Tensor::empty(shape, x.dtype()), Tensor::empty(shape, DType::i64)};
+  dispatch_floating(x.dtype(), op, [&](auto v) {
+    using T = decltype(v);
+    using C = compute_t<T>;
+    const Rows<C> rows(axis_last(x, along));
+    parallel_for(shape.numel(), rows_per_chunk(rows.length()), [&](int64_t begin, int64_t end) {
+      Buffers<C> buffer(1, rows.length());
+      for (int64_t row = begin; row < end; ++row) {
+        const C* values = rows.read(row, buffer[0]);
+        const C* top = std::max_element(values, values + rows.length(), [&](C a, C b) { return better(b, a); });
+        best.values.data<T>()[row] = T(*top);
+        best.indices.data<int64_t>()[row] = top - values;
+      }
+    });
+  });
+  if (!keepdim) return best;
+  return {best.values.unsqueeze(along), best.indices.unsqueeze(along)};
+}
+
+/// fn(elements, n) for each piece of x.
 template <class C, class F>
 auto piece_values(const Tensor& x, F&& fn) {
   std::array<Tensor, 1> merged{x};
@@ -143,7 +184,7 @@ void check_rows(const char* op, const Tensor& x) {
   check<ShapeError>(x.rank() > 0, op, "needs at least one axis, was given {}", x.shape());
 }
 
-/// Applies a row kernel y = f(x), which pick takes from a table.
+/// Applies the row kernel y = f(x) that pick(table) returns.
 template <class F>
 Tensor map_rows(const char* op, const Tensor& x, F&& pick) {
   check_rows(op, x);
@@ -170,13 +211,9 @@ Tensor map_rows_backward(const char* op, const Tensor& dy, const Tensor& y, F&& 
 
 }  // namespace
 
-Tensor sum(const Tensor& x, const std::vector<int>& axes, bool keepdim) {
-  return reduce("sum", x, axes, keepdim, false);
-}
+Tensor sum(const Tensor& x, const Axes& axes, bool keepdim) { return reduce("sum", x, axes, keepdim, false); }
 
-Tensor mean(const Tensor& x, const std::vector<int>& axes, bool keepdim) {
-  return reduce("mean", x, axes, keepdim, true);
-}
+Tensor mean(const Tensor& x, const Axes& axes, bool keepdim) { return reduce("mean", x, axes, keepdim, true); }
 
 Tensor sum_to(const Tensor& x, const Shape& shape, std::optional<DType> out_dtype) {
   if (x.shape() == shape) return x.to(out_dtype.value_or(x.dtype()));
@@ -189,29 +226,73 @@ Tensor sum_to(const Tensor& x, const Shape& shape, std::optional<DType> out_dtyp
   return reduce("sum_to", x, axes, true, false, out_dtype).reshape(shape);
 }
 
-MaxOut max(const Tensor& x, int axis) {
-  const int last = x.shape().normalize_axis(axis);
-  const Shape shape = x.shape().without(last);
-  check<ShapeError>(x.size(last) > 0, "max", "axis {} of {} is empty", axis, x.shape());
-  MaxOut best{Tensor::empty(shape, x.dtype()), Tensor::empty(shape, DType::i64)};
-  dispatch_floating(x.dtype(), "max", [&](auto v) {
-    using T = decltype(v);
-    using C = compute_t<T>;
-    const Rows<C> rows(last_axis(x, last));
-    parallel_for(shape.numel(), rows_per_chunk(rows.length()), [&](int64_t begin, int64_t end) {
-      Buffers<C> buffer(1, rows.length());
-      for (int64_t row = begin; row < end; ++row) {
-        const C* values = rows.read(row, buffer[0]);
-        const C* top = std::max_element(values, values + rows.length(), [](C a, C b) { return larger(b, a); });
-        best.values.data<T>()[row] = T(*top);
-        best.indices.data<int64_t>()[row] = top - values;
+MaxOut max(const Tensor& x, int axis, bool keepdim) {
+  return extreme("max", x, axis, keepdim, [](auto a, auto b) { return larger(a, b); });
+}
+MaxOut min(const Tensor& x, int axis, bool keepdim) {
+  return extreme("min", x, axis, keepdim, [](auto a, auto b) { return a < b || (std::isnan(a) && !std::isnan(b)); });
+}
+Tensor argmax(const Tensor& x, int axis) { return max(x, axis).indices; }
+Tensor argmin(const Tensor& x, int axis) { return min(x, axis).indices; }
+
+Tensor amax(const Tensor& x, const Axes& axes, bool keepdim) {
+  return max(as_rows("amax", x, axes), -1).values.reshape(reduced_shape(x.shape(), axes, keepdim));
+}
+Tensor amin(const Tensor& x, const Axes& axes, bool keepdim) {
+  return min(as_rows("amin", x, axes), -1).values.reshape(reduced_shape(x.shape(), axes, keepdim));
+}
+Tensor amax_backward(const Tensor& dy, const Tensor& x, const Tensor& y, const Axes& axes) {
+  const Tensor mask = eq(x, spread(y, x.shape(), axes));
+  const Tensor share = div(dy.contiguous().reshape(kept_shape(x.shape(), axes)), sum(mask.to(dy.dtype()), axes, true));
+  return where(mask, share, scalar(0, dy.dtype()));
+}
+
+Tensor var(const Tensor& x, const Axes& axes, bool keepdim, double correction) {
+  const double count = double(x.numel()) / double(reduced_shape(x.shape(), axes, false).numel());
+  const Tensor deviation = centred(x, axes);
+  const Tensor squares = sum(square(deviation), axes, keepdim);
+  return affine(squares, 1 / std::max(count - correction, 0.0)).to(x.dtype());
+}
+Tensor var_backward(const Tensor& dy, const Tensor& x, const Axes& axes, double correction) {
+  const double count = double(x.numel()) / double(std::max<int64_t>(dy.numel(), 1));
+  Tensor dx = centred(x, axes);
+  mul_(dx, spread(dy, x.shape(), axes));
+  scale_(dx, 2 / std::max(count - correction, 0.0));
+  return dx.to(x.dtype());
+}
+Tensor stddev(const Tensor& x, const Axes& axes, bool keepdim, double correction) {
+  return sqrt(var(x, axes, keepdim, correction));
+}
+
+Tensor norm(const Tensor& x, const Axes& axes, bool keepdim) {
+  const Tensor wide = x.to(compute_dtype(x.dtype()));
+  return sqrt(sum(square(wide), axes, keepdim)).to(x.dtype());
+}
+
+Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdim) {
+  const Tensor wide = x.to(compute_dtype(x.dtype()));
+  Tensor top = amax(wide, axes, true);
+  top = where(lt(abs(top), std::numeric_limits<double>::infinity()), top, scalar(0, top.dtype()));  // e^(inf - inf)
+  const Tensor total = log(sum(exp(sub(wide, top)), axes, true));
+  return add(total, top).reshape(reduced_shape(x.shape(), axes, keepdim)).to(x.dtype());
+}
+
+Tensor cumsum(const Tensor& x, int axis, bool reverse) {
+  const int along = x.shape().normalize_axis(axis);
+  Tensor y = Tensor::empty(x.shape(), x.dtype());
+  const int64_t n = x.size(along);
+  dispatch_compute(x.dtype(), "cumsum", [&](auto c) {
+    using C = decltype(c);
+    for_each_row<C, 1, 1>({axis_last(x, along)}, {axis_last(y, along)}, [&](int64_t, auto& in, auto& out) {
+      double total = 0;
+      for (int64_t k = 0; k < n; ++k) {
+        const int64_t i = reverse ? n - 1 - k : k;
+        out[0][i] = C(total += double(in[0][i]));
       }
     });
   });
-  return best;
+  return y;
 }
-
-Tensor argmax(const Tensor& x, int axis) { return max(x, axis).indices; }
 
 MaxOut topk(const Tensor& x, int64_t k) {
   check_rows("topk", x);
@@ -261,6 +342,26 @@ double norm(const Tensor& x) {
     const auto squares = piece_values<C>(x, [](const C* p, int64_t n) { return kernels::table<C>().dot(p, p, n); });
     return std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0));
   });
+}
+
+Shape reduced_shape(const Shape& shape, const Axes& axes, bool keepdim) {
+  if (keepdim) return kept_shape(shape, axes);
+  Shape out = shape;
+  for (int axis = shape.rank() - 1; axis >= 0; --axis)
+    if (is_reduced(axes, shape, axis)) out = out.without(axis);
+  return out;
+}
+
+Shape kept_shape(const Shape& shape, const Axes& axes) {
+  Shape out = shape;
+  if (axes.empty())
+    for (int axis = 0; axis < shape.rank(); ++axis) out = out.with(axis, 1);
+  for (int axis : axes) out = out.with(axis, 1);
+  return out;
+}
+
+Tensor spread(const Tensor& y, const Shape& shape, const Axes& axes) {
+  return y.contiguous().reshape(kept_shape(shape, axes)).expand(shape);
 }
 
 bool all_finite(const Tensor& x) {

@@ -23,7 +23,7 @@ double unit_double(uint32_t high, uint32_t low) { return double(((uint64_t(high)
 
 using Key = std::array<uint32_t, 2>;
 
-/// A stream of its own for a tensor's elements, so that their count does not matter to what is drawn next.
+/// A separate stream for a tensor's elements, so that their count does not change the next draw.
 uint64_t next_tag(Rng& rng) {
   const uint64_t high = rng.next();
   return (high << 32) | rng.next();

@@ -1,5 +1,5 @@
-// Counter-based random numbers (Philox4x32-10). A generator is a pure function of (seed, stream, sample) and of how
-// many numbers were drawn, so results never depend on threads or on the order in which samples are made.
+// Counter-based random numbers (Philox4x32-10). A number is a pure function of (seed, stream, sample) and of its
+// position in the sequence, so results never depend on threads or on the order in which samples are computed.
 #pragma once
 
 #include "vitrail/core/tensor.h"
@@ -22,7 +22,7 @@ constexpr uint64_t stream_id(std::string_view name) {
 
 class Rng {
  public:
-  /// sample: what the numbers belong to within the stream, such as epoch and index mixed by combine().
+  /// sample: the position within the stream, such as epoch and index mixed by combine().
   Rng(uint64_t seed, uint64_t stream, uint64_t sample = 0);
   Rng(uint64_t seed, std::string_view stream, uint64_t sample = 0) : Rng(seed, stream_id(stream), sample) {}
   /// Mixes two numbers into one, for use as a sample.
@@ -37,7 +37,7 @@ class Rng {
   double gamma(double shape);               // Marsaglia and Tsang 2000
   double beta(double a, double b);
 
-  // Whole tensors; element i depends on i only, and the generator moves on by two numbers.
+  // Whole tensors. Element i depends on i only; the generator advances by two numbers.
   Tensor uniform(const Shape& shape, double low, double high, DType dtype = DType::f32);
   Tensor normal(const Shape& shape, double mean, double std, DType dtype = DType::f32);
   /// 1 with probability p, else 0.

@@ -6,6 +6,8 @@
 #include <initializer_list>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace vitrail {
 
@@ -45,6 +47,22 @@ class Shape {
 
 /// "[8, 197, 384]"; "[]" for a scalar.
 std::string to_string(const Shape& shape);
+
+/// A list of axes to reduce or reverse: {0, 2}, or 1 for {1}. Negative axes count from the end.
+class Axes {
+ public:
+  Axes() = default;
+  Axes(int axis) : axes_{axis} {}                          // NOLINT(google-explicit-constructor)
+  Axes(std::initializer_list<int> axes) : axes_(axes) {}   // NOLINT
+  Axes(std::vector<int> axes) : axes_(std::move(axes)) {}  // NOLINT
+
+  bool empty() const { return axes_.empty(); }
+  auto begin() const { return axes_.begin(); }
+  auto end() const { return axes_.end(); }
+
+ private:
+  std::vector<int> axes_;
+};
 
 /// NumPy broadcasting, sizes aligned at the end. Throws ShapeError naming both shapes and op.
 Shape broadcast(const Shape& a, const Shape& b, std::string_view op = "broadcast");

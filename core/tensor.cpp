@@ -148,7 +148,7 @@ Tensor Tensor::reshape(const Shape& shape) const {
     }
     while (to < shape.rank() && shape[to] == 1) ++to;
     while (from < rank() && shape_[from] == 1) ++from;
-    int64_t stride = 1, next = 0;  // of the run's innermost axis; of the axis that would continue it
+    int64_t stride = 1, next = 0;  // of the run's innermost axis; of the next axis outwards if the run is dense
     bool first = true;
     for (int i = from - 1; i >= from_begin; --i) {
       if (shape_[i] == 1) continue;

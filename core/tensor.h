@@ -1,11 +1,12 @@
-// Tensor: a cheap handle on reference-counted elements with a shape and strides. Views share the elements; nothing is
-// ever copied unless the function's name says so (clone, contiguous, to). It has no history: see autograd/tape.h.
+// Tensor: a cheap handle on reference-counted elements with a shape and strides. Views share the elements. A function
+// copies them only if its name says so: clone, contiguous, to. A tensor has no history; autograd/tape.h adds one.
 #pragma once
 
 #include "vitrail/core/dtype.h"
 #include "vitrail/core/memory.h"
 #include "vitrail/core/shape.h"
 
+#include <iosfwd>
 #include <span>
 #include <vector>
 
@@ -17,7 +18,7 @@ class Tensor {
   Tensor() = default;
   /// Uninitialised elements, dense, from the pool.
   static Tensor empty(const Shape& shape, DType dtype = DType::f32);
-  /// Dense elements that lie in somebody else's memory. Throws ShapeError if storage is too small for them.
+  /// Dense elements in memory that somebody else allocated. Throws ShapeError if storage is too small for them.
   static Tensor in(Storage storage, const Shape& shape, DType dtype);
 
   bool defined() const { return bool(storage_); }
@@ -70,17 +71,19 @@ class Tensor {
   Tensor permute(std::initializer_list<int> axes) const { return permute(std::span(axes.begin(), axes.size())); }
   /// Elements begin, begin + step, ... before end along axis; 0 <= begin <= end <= size.
   Tensor slice(int axis, int64_t begin, int64_t end, int64_t step = 1) const;
-  /// One index along axis; the axis is gone.
+  /// One index along axis; the result lacks the axis.
   Tensor select(int axis, int64_t index) const;
+  /// One index along the first axis; a negative one counts from the end.
+  Tensor operator[](int64_t index) const { return select(0, index < 0 ? index + size(0) : index); }
   Tensor squeeze(int axis) const;
   Tensor unsqueeze(int axis) const;  // a new axis of size 1 before axis; axis may be rank()
   /// Broadcast to shape with strides 0. Throws ShapeError if it does not.
   Tensor expand(const Shape& shape) const;
 
   // Copies.
-  Tensor contiguous() const;     // itself if dense already
+  Tensor contiguous() const;     // itself if already dense
   Tensor clone() const;          // dense
-  Tensor to(DType dtype) const;  // itself if it has the type already
+  Tensor to(DType dtype) const;  // itself if already of that type
 
   // In place, for code that owns its tensor: kernels, optimizers, data.
   Tensor& zero_();
@@ -124,7 +127,9 @@ Tensor tensor(std::initializer_list<T> values, const Shape& shape) {
   return tensor(std::span<const T>(values.begin(), values.size()), shape);
 }
 
-/// "f32 [2, 3] {1, 2, 3, ...}": shape and the first elements, for messages and tests.
+/// "f32 [2, 3] {1, 2, 3, ...}": type, shape and the first elements, for messages and tests.
 std::string to_string(const Tensor& t);
+/// The elements in nested brackets, then type and shape. Above 1000 elements, only the first and last three of an axis.
+std::ostream& operator<<(std::ostream& out, const Tensor& t);
 
 }  // namespace vitrail

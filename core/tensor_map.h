@@ -12,9 +12,9 @@ namespace vitrail {
 
 using TensorMap = std::map<std::string, Tensor, std::less<>>;
 
-/// The entries whose names begin with prefix, named by the rest of their names.
+/// The entries whose names begin with prefix; the result's names lack the prefix.
 TensorMap without_prefix(const TensorMap& map, std::string_view prefix);
-/// The entries whose names begin with "name/", named by the rest of their names.
+/// The entries whose names begin with "name/"; the result's names lack it.
 TensorMap sub_map(const TensorMap& map, std::string_view name);
 /// The inverse: puts entries into map under "name/...".
 void add_map(TensorMap& map, std::string_view name, const TensorMap& entries);

@@ -8,12 +8,12 @@ using namespace vitrail;
 
 namespace mine {
 
-/// max(x, 0)^2, element by element. record() gets the name, the result, what it depends on, and how a gradient of the
-/// result becomes gradients of the inputs. The closure captures tensors, never a Var.
+/// max(x, 0)^2, element by element. record() takes the name, the result, the inputs, and a function from the result's
+/// gradient to the inputs' gradients. The function captures tensors, never a Var.
 ag::Var squared_relu(const ag::Var& x) {
-  const Tensor positive = core::relu(x.value());
-  return ag::record("squared_relu", core::mul(positive, positive), {x}, [positive](const Tensor& dy, ag::Sink& dx) {
-    dx.add(0, core::affine(core::mul(dy, positive), 2));  // d(r^2)/dx = 2 r
+  const Tensor positive = relu(x.value());
+  return ag::record("squared_relu", positive * positive, {x}, [positive](const Tensor& dy, ag::Sink& dx) {
+    dx.add(0, 2 * dy * positive);  // d(r^2)/dx = 2 r
   });
 }
 

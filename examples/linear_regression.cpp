@@ -12,7 +12,7 @@ using namespace vitrail;
 int main() {
   Rng rng(0, "points");
   const Tensor x = rng.normal({256, 3}, 0, 1), w = tensor<float>({2, -1, 0.5f}, {1, 3});
-  const Tensor y = core::add(core::affine(core::linear(x, w, {}), 1, 0.25), rng.normal({256, 1}, 0, 0.01));
+  const Tensor y = linear(x, w, {}) + 0.25 + rng.normal({256, 1}, 0, 0.01);
 
   nn::Linear model(nn::Scope(0), 3, 1);
   optim::AdamW optimizer({{.parameters = model.parameters()}});
@@ -22,7 +22,7 @@ int main() {
     tape.backward(loss);
     optimizer.step(0.05, 0);
     optimizer.zero_grad();
-    if (step % 100 == 0) std::printf("step %3d  loss %.5f\n", step, loss.value().item());
+    if (step % 100 == 0) std::printf("step %3d  loss %.5f\n", step, loss.item());
   }
   std::printf("weight %s  bias %s\n", to_string(model.weight.value()).c_str(), to_string(model.bias->value()).c_str());
 

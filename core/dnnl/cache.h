@@ -1,5 +1,7 @@
-// Engine, streams and the cache of primitives: shared by the sources of this folder, which alone know oneDNN's types.
+// Engine, streams and the cache of primitives. Only the sources of this folder know oneDNN's types.
 #pragma once
+
+#include "vitrail/core/dtype.h"
 
 #include <oneapi/dnnl/dnnl.hpp>
 
@@ -19,7 +21,7 @@ const ::dnnl::engine& engine();
 struct Primitive {
   ::dnnl::primitive primitive;
   ::dnnl::memory::desc scratchpad;
-  std::string text;            // what it computes
+  std::string text;            // the operation and its shapes
   std::string implementation;  // oneDNN's name of it
 
   std::vector<::dnnl::memory::desc> layouts;  // of the arguments, where oneDNN chose them
@@ -36,8 +38,8 @@ struct Primitive {
 /// Everything that makes one primitive differ from another, in any fixed order.
 using Key = std::vector<int64_t>;
 
-/// The primitive of key, built by build() at its first use and when it was dropped since: the cache holds a fixed
-/// number and drops those unused for longest. Thread: safe; each number of compute threads has primitives of its own.
+/// The primitive of key. build() makes it at its first use and after it was dropped: the cache holds a fixed number and
+/// drops the least recently used. Thread: safe. Each number of compute threads has its own primitives.
 std::shared_ptr<const Primitive> cached(Key key, const std::function<Primitive()>& build);
 
 /// Runs on the calling thread's stream with a scratchpad from the tensor pool.

@@ -55,7 +55,7 @@ std::string text_of(const char* name, const Conv& c) {
   return text;
 }
 
-/// An argument in dense NCHW beside the layout that the primitive wants: the same memory if they agree, else a copy.
+/// A dense NCHW argument in the layout that the primitive asks for: the same memory if the layouts agree, else a copy.
 class Laid {
  public:
   Laid(int name, const Dims& dims, const memory::desc& wanted, const void* data, const Key& conv)

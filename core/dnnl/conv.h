@@ -1,4 +1,4 @@
-// 2-d convolution in f32 on oneDNN, which chooses its own layouts; dense NCHW outside.
+// 2-d convolution in f32 on oneDNN. Arguments are dense NCHW; oneDNN chooses its own layouts inside.
 #pragma once
 
 #include "vitrail/core/conv_shape.h"

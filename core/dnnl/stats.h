@@ -1,5 +1,7 @@
-// What the cache of oneDNN primitives holds, for tests and reports.
+// The contents of the cache of oneDNN primitives, for tests and reports.
 #pragma once
+
+#include "vitrail/core/dtype.h"
 
 #include <cstdint>
 #include <string>
@@ -12,7 +14,7 @@ namespace vitrail::core::dnnl {
 bool native_bf16();
 bool native_bf16_tiles();
 
-/// How many primitives were ever built; in the steady state it stands still.
+/// The number of primitives ever built; it stays constant in the steady state.
 int64_t primitives_built();
 
 struct Implementation {

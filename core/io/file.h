@@ -43,7 +43,7 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return bytes_; }
   /// The same, for writing: what is written stays in this mapping, the file remains as it is.
   std::span<std::byte> private_bytes() { return bytes_; }
-  /// Reads a part at once, where the system would read it page by page as it is touched.
+  /// Reads a part at once; otherwise the system reads it page by page on first access.
   void prefetch(int64_t offset, int64_t bytes) const;
 
  private:

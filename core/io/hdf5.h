@@ -1,6 +1,6 @@
 // Tensors and attributes in HDF5 files. Objects have paths like "/model/blocks.0.attn.qkv.weight"; the leading slash
-// may be left out and "" is the root. The only file that sees hdf5.h is hdf5.cpp; its calls are serialised by one
-// mutex.
+// may be left out and "" is the root. Only the sources in core/io/hdf5/ include HDF5's own header; one mutex serialises
+// its calls.
 #pragma once
 
 #include "vitrail/core/tensor.h"
@@ -14,7 +14,7 @@
 
 namespace vitrail::hdf5 {
 
-/// An HDF5 file open for reading. Every error is an IoError naming the file, the object and what HDF5 said.
+/// An HDF5 file open for reading. Every error is an IoError naming the file, the object and HDF5's message.
 /// Thread: one Reader may be used by several threads; they take turns.
 class Reader {
  public:
@@ -25,7 +25,7 @@ class Reader {
 
   bool contains(std::string_view path) const;
   bool is_group(std::string_view path) const;
-  /// What the group holds, sorted.
+  /// The names in the group, sorted.
   std::vector<std::string> names(std::string_view group) const;
   Shape shape(std::string_view path) const;
   /// The type read() gives: f32, bf16, f64, i64 and u8 as stored, other floats as f32 (f64 if wider than 8 bytes),
@@ -70,7 +70,7 @@ class Writer {
   template <class T>
   void attribute(std::string_view path, std::string_view name, const T& value);
 
-  /// Everything is with the system afterwards. Throws what the destructor would hide.
+  /// Hands everything to the system and closes the file. Throws an error that the destructor would hide.
   void close();
 
  private:

@@ -89,7 +89,7 @@ std::vector<uint64_t> parse_sizes(const Json& tensor, const char* field, const s
   return sizes;
 }
 
-/// What the header says of one tensor, offsets still relative to the data.
+/// The header's entry of one tensor; offsets are still relative to the data.
 struct Described {
   std::string name;
   TypeBits type;

@@ -104,7 +104,7 @@ class Heads {
     load(first, n, buffer);
     return {buffer, n, cols_, width_, 1};
   }
-  /// Asks for the rows of a head, if there is one: they lie far apart, where no processor looks ahead by itself.
+  /// Asks for the rows of a head, if there is one: they lie too far apart for the processor to prefetch them.
   void prefetch(int64_t head) const {
     constexpr int64_t kLine = 64;
     if (head >= tensor_.size(0) * heads_ || col_stride_ != 1) return;

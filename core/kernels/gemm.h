@@ -1,6 +1,6 @@
-// Products of matrices, as the linear layers and attention need them: the second factor is packed, the first one is
-// read in place or packed, and the sums of a tile of the result stay in registers. core/reference/gemm.h has the loops,
-// which are compiled for each instruction set.
+// Matrix products for linear layers and attention. The second factor is packed, the first one is read in place or
+// packed, and the sums of a tile of the result stay in registers. The loops are in core/kernels/loops/gemm.h and are
+// compiled for each instruction set.
 #pragma once
 
 #include "vitrail/core/dtype.h"
@@ -37,13 +37,13 @@ struct PackTask {
   int64_t k, n;
   const In* x;  // the rows are dense, or for pack_columns the columns are, x_stride elements from one to the next
   int64_t x_stride;
-  In* y;              // packed; zeros stand where x has no element
+  In* y;              // packed; zeros fill the rest
   int64_t steps;      // ceil(k / kGemmStep)
   int64_t width = 0;  // 0: as b. Else in panels of that width, element (k, column) of a panel at
                       // [k / kGemmStep][column][k % kGemmStep]; each is an `a` for that many rows of c
 };
 
-/// What one instruction set has for factors of one type; sums are in compute_t<In>.
+/// The kernels of one instruction set for factors of one type; sums are in compute_t<In>.
 template <class In>
 struct Gemm {
   void (*multiply)(const GemmTask<In, compute_t<In>>& task);

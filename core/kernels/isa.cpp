@@ -3,6 +3,7 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/kernels/gemm.h"
 #include "vitrail/core/kernels/table.h"
+#include "vitrail/core/text.h"
 
 #include <cstdlib>
 #include <string>
@@ -27,10 +28,10 @@ bool has_v4() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd");
 }
-bool has_v3() { return true; }  // what the rest of the library is compiled for
+bool has_v3() { return true; }  // the rest of the library is compiled for it
 bool has_v4_bf16() { return has_v4() && __builtin_cpu_supports("avx512bf16"); }
 
-/// What is compiled for one instruction set.
+/// The kernels compiled for one instruction set.
 struct Isa {
   const char* name;
   bool (*supported)();
@@ -47,15 +48,13 @@ constexpr Isa kIsas[] = {
 
 const Isa& choose() {
   const char* asked = std::getenv("VITRAIL_ISA");
-  std::string names;
-  for (const Isa& isa : kIsas) {
+  for (const Isa& isa : kIsas)
     if (asked ? asked == std::string_view(isa.name) : isa.supported()) {
       check<ConfigError>(isa.supported(), "isa", "this machine cannot run VITRAIL_ISA={}", isa.name);
       return isa;
     }
-    names += (names.empty() ? "" : ", ") + std::string(isa.name);
-  }
-  fail<ConfigError>("isa", "VITRAIL_ISA is \"{}\", it can be {}", asked, names);
+  fail<ConfigError>("isa", "VITRAIL_ISA is \"{}\", it can be {}", asked,
+                    joined(kIsas, [](const Isa& isa) { return isa.name; }));
 }
 
 const Isa& chosen() {

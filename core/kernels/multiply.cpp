@@ -2,9 +2,9 @@
 
 #include "vitrail/core/dnnl/matmul.h"
 #include "vitrail/core/dnnl/stats.h"
+#include "vitrail/core/kernels/f64_matmul.h"
 #include "vitrail/core/kernels/gemm.h"
 #include "vitrail/core/parallel.h"
-#include "vitrail/core/reference/matmul.h"
 #include "vitrail/core/tensor.h"
 
 #include <algorithm>
@@ -86,7 +86,7 @@ template <class In>
 void multiply_blocks(const Matrix<const In>& a, const Matrix<const In>& b, const Matrix<float>& c) {
   constexpr int64_t kStep = kernels::kGemmStep<In>, kDepth = kBlockSteps * kStep;
   const int64_t row_blocks = parts(c.rows, kBlockRows), strips = parts(c.cols, kernels::kGemmStrip);
-  // A grid of rectangles in which little is packed twice: rows of the grid pack b, columns pack a.
+  // Chooses the grid of rectangles that packs the least twice: rows of the grid pack b, columns pack a.
   int64_t best = std::numeric_limits<int64_t>::max(), high = c.rows, wide = c.cols;
   for (int64_t rows = 1; rows <= num_threads(); ++rows) {
     const int64_t cols = parts(num_threads(), rows), packed = rows * c.cols + cols * c.rows;
@@ -123,8 +123,8 @@ void multiply_blocks(const Matrix<const In>& a, const Matrix<const In>& b, const
   });
 }
 
-/// bf16 by our own kernel, which keeps less of the factors in motion than oneDNN's for the sizes of transformers. Not
-/// on processors with a matrix unit, which oneDNN knows.
+/// bf16 by our own kernel, which moves less data than oneDNN's for the sizes of transformers. On processors with a
+/// matrix unit (AMX) oneDNN does the work.
 template <class Out>
 bool multiply_own(const Matrix<const bf16>& a, const Matrix<const bf16>& b, const Matrix<Out>& c, const float* bias) {
   if (!kernels::gemm<bf16>() || dnnl::native_bf16_tiles()) return false;
@@ -145,7 +145,7 @@ bool multiply_own(const Matrix<const bf16>& a, const Matrix<const bf16>& b, cons
 template <class In, class Out>
 void multiply(const Matrix<const In>& a, const Matrix<const In>& b, const Matrix<Out>& c, const compute_t<In>* bias) {
   if constexpr (std::is_same_v<In, double>) {
-    reference::matmul(a, b, c, bias);
+    kernels::f64::matmul(a, b, c, bias);
   } else {
     if constexpr (std::is_same_v<In, bf16>)
       if (multiply_own(a, b, c, bias)) return;

@@ -1,5 +1,6 @@
-// How kernels see tensors: as rows along the last axis, handed out in dense runs of the compute type C (float, double)
-// whatever the strides and the element type. A run that is dense and of type C already is used where it lies.
+// How kernels see tensors: as rows along the last axis, handed out in dense runs of the compute type C whatever the
+// strides and the element type. C is float or double, or int64_t for integers. A run that is dense and of type C is
+// used where it lies.
 #pragma once
 
 #include "vitrail/core/error.h"
@@ -20,7 +21,7 @@ decltype(auto) dispatch_compute(DType dtype, std::string_view op, F&& fn) {
   return dispatch_floating(dtype, op, [&](auto v) { return fn(compute_t<decltype(v)>{}); });
 }
 
-/// The type of statistics and of weights beside elements of dtype: f64 for f64, else f32.
+/// The type of statistics and weights that accompany elements of dtype: f64 for f64, else f32.
 inline DType compute_dtype(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
 
 template <class C>
@@ -44,7 +45,7 @@ class Rows {
     dispatch_all(tensor_.dtype(), [&](auto v) {
       using T = decltype(v);
       const T* x = reinterpret_cast<const T*>(base_) + at;
-      if constexpr (std::is_same_v<T, bf16>) {
+      if constexpr (std::is_same_v<T, bf16> && std::is_floating_point_v<C>) {
         if (step_ == 1) return kernels::table<C>().widen(x, buffer, n);
       }
       for (int64_t i = 0; i < n; ++i) buffer[i] = C(compute_cast<C>(x[i * step_]));
@@ -64,7 +65,7 @@ class Rows {
     dispatch_all(tensor_.dtype(), [&](auto v) {
       using T = decltype(v);
       T* x = reinterpret_cast<T*>(base_) + at;
-      if constexpr (std::is_same_v<T, bf16>) {
+      if constexpr (std::is_same_v<T, bf16> && std::is_floating_point_v<C>) {
         if (step_ == 1) return kernels::table<C>().narrow(from, x, n);
       }
       for (int64_t i = 0; i < n; ++i) x[i * step_] = static_cast<T>(compute_cast<T>(from[i]));
@@ -88,6 +89,13 @@ class Rows {
   int64_t length_ = 0, step_ = 1, count_ = 0;
   std::byte* base_ = nullptr;
 };
+
+/// A view of x with axis moved to the end.
+inline Tensor axis_last(const Tensor& x, int axis) {
+  Tensor y = x;
+  for (int i = axis; i + 1 < x.rank(); ++i) y = y.transpose(i, i + 1);
+  return y;
+}
 
 /// Buffers of n elements each for the rows of one chunk.
 template <class C>
@@ -125,7 +133,7 @@ void for_each_row(const std::array<Tensor, I>& inputs, const std::array<Tensor, 
   });
 }
 
-/// The tensors, all of one shape, with every axis merged into the one behind it where all their strides allow.
+/// Merges each axis with the next one where the strides of all tensors allow it. The tensors have one shape.
 template <size_t N>
 void merge_axes(std::array<Tensor, N>& tensors) {
   for (int axis = tensors[0].rank() - 2; axis >= 0; --axis) {

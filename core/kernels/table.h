@@ -1,6 +1,6 @@
-// The row kernels: loops over dense runs of one compute type, without threads, shapes or strides. The loops are those
-// of core/reference/; for float they are compiled once for each instruction set and the machine's best is taken at run
-// time, for double once. VITRAIL_ISA=x86-64-v3 in the environment asks for the lesser set.
+// The row kernels: loops over dense runs of one compute type, without threads, shapes or strides. core/kernels/loops/
+// has them. For float they are compiled once for each instruction set, and the program picks the best one that the
+// machine has. For double they are compiled once. VITRAIL_ISA=x86-64-v3 in the environment asks for the lesser set.
 #pragma once
 
 #include "vitrail/core/dtype.h"
@@ -17,10 +17,19 @@ struct Table {
   using Map2 = void (*)(const C* a, const C* b, C* y, int64_t n);
 
   // One element at a time.
-  Map neg, exp, log, sqrt, tanh, sigmoid, relu, silu, gelu_erf, gelu_erf_coarse, gelu_tanh, gelu_quick;
-  MapBackward relu_backward, silu_backward, gelu_erf_backward, gelu_erf_coarse_backward, gelu_tanh_backward,
+  Map neg, exp, log, sqrt, tanh, sigmoid, abs, square, rsqrt, erf, sin, cos, softplus, relu, silu, gelu_erf,
+      gelu_erf_coarse, gelu_tanh, gelu_quick;
+  MapBackward abs_backward, square_backward, rsqrt_backward, erf_backward, sin_backward, cos_backward,
+      softplus_backward, relu_backward, silu_backward, gelu_erf_backward, gelu_erf_coarse_backward, gelu_tanh_backward,
       gelu_quick_backward;
-  Map2 mul, div;
+  void (*pow)(const C* x, C exponent, C* y, int64_t n);
+  void (*pow_backward)(const C* dy, const C* x, C exponent, C* dx, int64_t n);
+  void (*leaky_relu)(const C* x, C slope, C* y, int64_t n);
+  void (*leaky_relu_backward)(const C* dy, const C* x, C slope, C* dx, int64_t n);
+  void (*clamp)(const C* x, C low, C high, C* y, int64_t n);
+  void (*clamp_backward)(const C* dy, const C* x, C low, C high, C* dx, int64_t n);
+  Map2 mul, div, maximum, minimum;
+  void (*maximum_backward)(const C* dy, const C* a, const C* b, C* da, int64_t n);
   void (*affine)(const C* x, C factor, C offset, C* y, int64_t n);             // factor x + offset
   void (*blend)(const C* a, C s, const C* b, C t, C offset, C* y, int64_t n);  // s a + t b + offset
   void (*lerp)(const C* a, const C* b, C t, C* y, int64_t n);                  // a + t (b - a)
@@ -45,7 +54,7 @@ struct Table {
   void (*exp_affine)(const C* x, C factor, C offset, C* y, int64_t n);  // factor e^x + offset
   void (*layer_norm)(const C* x, const C* w, const C* b, C eps, C* y, C* mean, C* rstd, int64_t n);
   void (*rms_norm)(const C* x, const C* w, C eps, C* y, C* rstd, int64_t n);
-  /// dx, and what the row adds to dw and db.
+  /// Writes dx and adds the row's share to dw and db.
   void (*layer_norm_backward)(const C* dy, const C* x, const C* w, C mean, C rstd, C* dx, C* dw, C* db, int64_t n);
   void (*rms_norm_backward)(const C* dy, const C* x, const C* w, C rstd, C* dx, C* dw, int64_t n);
   /// Sum of the binary cross entropies between sigmoid(x) and t, and the derivative of each by x, times factor.

@@ -73,6 +73,14 @@ VITRAIL_INLINE float log(float x) {
 }
 VITRAIL_INLINE double log(double x) { return std::log(x); }
 
+/// Calls into the C library, one element at a time: no hot loop needs them.
+VITRAIL_INLINE float sin(float x) { return __builtin_sinf(x); }
+VITRAIL_INLINE double sin(double x) { return __builtin_sin(x); }
+VITRAIL_INLINE float cos(float x) { return __builtin_cosf(x); }
+VITRAIL_INLINE double cos(double x) { return __builtin_cos(x); }
+VITRAIL_INLINE float pow(float x, float exponent) { return __builtin_powf(x, exponent); }
+VITRAIL_INLINE double pow(double x, double exponent) { return __builtin_pow(x, exponent); }
+
 VITRAIL_INLINE float erf(float x) {
   const float t = abs(x);
   const float s = t < 0.95f ? x * x : 0.0f;
@@ -115,7 +123,7 @@ VITRAIL_INLINE C sigmoid(C x) {
 /// log(1 + e^x) for x <= 0.
 VITRAIL_INLINE float log1p_exp(float x) {
   const float e = exp(x), u = 1.0f + e, d = u - 1.0f;
-  return d == 0.0f ? e : log(u) * (e / d);  // e / d makes up for what 1 + e lost
+  return d == 0.0f ? e : log(u) * (e / d);  // e / d corrects the rounding of 1 + e
 }
 VITRAIL_INLINE double log1p_exp(double x) { return std::log1p(std::exp(x)); }
 

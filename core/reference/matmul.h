@@ -1,26 +1,44 @@
-// The definition of the matrix product, as plain loops; f64 tensors run it and tests compare with it.
+// The definition of the matrix product and of attention. See core/reference/elementwise.h.
 #pragma once
 
-#include "vitrail/core/matrix.h"
-#include "vitrail/core/parallel.h"
+#include "vitrail/core/reference/reduce.h"
 
 namespace vitrail::reference {
 
-/// c = a b + bias, bias (one value a column) may be null. a [M, K], b [K, N], c [M, N] with c.col_stride 1.
-template <class T>
-void matmul(const core::Matrix<const T>& a, const core::Matrix<const T>& b, const core::Matrix<T>& c,
-            const T* bias = nullptr) {
-  const int64_t chunk = 1 + 30000 / (1 + a.cols * b.cols);
-  parallel_for(c.rows, chunk, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      T* row = &c(i, 0);
-      for (int64_t j = 0; j < c.cols; ++j) row[j] = bias ? bias[j] : T(0);
-      for (int64_t k = 0; k < a.cols; ++k) {
-        const T factor = a(i, k);
-        for (int64_t j = 0; j < c.cols; ++j) row[j] += factor * b(k, j);
-      }
-    }
-  });
+/// a [..., M, K] times b [..., K, N] -> [..., M, N]; leading axes broadcast.
+inline Tensor matmul(const Tensor& a, const Tensor& b) {
+  const int64_t m = a.size(-2), k = a.size(-1), n = b.size(-1);
+  const Shape batch = broadcast(a.shape().without(-1).without(-1), b.shape().without(-1).without(-1));
+  const auto with_sizes = [&](int64_t rows, int64_t columns) {
+    return batch.insert(batch.rank(), rows).insert(batch.rank() + 1, columns);
+  };
+  const Tensor x = a.expand(with_sizes(m, k)).clone(), w = b.expand(with_sizes(k, n)).clone();
+  Tensor y = zeros(with_sizes(m, n), DType::f64);
+  for (int64_t product = 0; product < batch.numel(); ++product)
+    for (int64_t i = 0; i < m; ++i)
+      for (int64_t j = 0; j < n; ++j)
+        for (int64_t s = 0; s < k; ++s)
+          y.data<double>()[(product * m + i) * n + j] +=
+              x.data<double>()[(product * m + i) * k + s] * w.data<double>()[(product * k + s) * n + j];
+  return y;
+}
+
+/// softmax(scale q k') [B, H, M, N] of q [B, H, M, D] and k [B, H, N, D]. Causal: query i sees keys 0..i.
+inline Tensor attention_weights(const Tensor& q, const Tensor& k, double scale, bool causal) {
+  const int64_t queries = q.size(2), keys = k.size(2);
+  Tensor scores = reference::matmul(q, k.transpose(-1, -2));
+  for (int64_t i = 0; i < scores.numel(); ++i) {
+    const int64_t query = i / keys % queries, key = i % keys;
+    double& score = scores.data<double>()[i];
+    score = causal && key > query ? -INFINITY : scale * score;
+  }
+  return reference::softmax(scores);
+}
+
+/// softmax(scale q k') v -> [B, M, H D], heads side by side.
+inline Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, bool causal) {
+  const Tensor y = reference::matmul(reference::attention_weights(q, k, scale, causal), v).transpose(1, 2).clone();  // [B, M, H, D]
+  return y.reshape({y.size(0), y.size(1), y.size(2) * y.size(3)});
 }
 
 }  // namespace vitrail::reference

@@ -1,5 +1,6 @@
 #include "vitrail/nn/models/clip.h"
 
+#include "vitrail/core/text.h"
 #include "vitrail/nn/losses/contrastive.h"
 
 #include <algorithm>
@@ -131,11 +132,9 @@ ClipConfig clip_variant(std::string_view name) {
   const std::string_view base = name.substr(0, name.size() - (quick ? kQuick.size() : 0));
   const auto v = std::find_if(std::begin(kClipVariants), std::end(kClipVariants),
                               [&](const ClipVariant& x) { return x.name == base; });
-  if (v == std::end(kClipVariants)) {
-    std::string known;
-    for (const ClipVariant& x : kClipVariants) known += (known.empty() ? "" : ", ") + std::string(x.name);
-    fail<ConfigError>("clip", "unknown variant '{}'; known are {}", name, known);
-  }
+  if (v == std::end(kClipVariants))
+    fail<ConfigError>("clip", "unknown variant '{}'; known are {}", name,
+                      joined(kClipVariants, [](const ClipVariant& x) { return x.name; }));
   const ag::Gelu gelu = quick ? ag::Gelu::quick : ag::Gelu::erf;
   ClipConfig c;
   c.vision = {.img_size = v->img_size,

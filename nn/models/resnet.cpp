@@ -1,5 +1,7 @@
 #include "vitrail/nn/models/resnet.h"
 
+#include "vitrail/core/text.h"
+
 #include <cmath>
 
 namespace vitrail::nn {
@@ -41,13 +43,11 @@ std::vector<std::string> resnet_variants() {
 }
 
 ResNetConfig resnet_variant(std::string_view name) {
-  std::string known;
-  for (const ResNetVariant& v : variants()) {
+  for (const ResNetVariant& v : variants())
     if (v.name == name)
       return {.layers = v.layers, .width = v.width, .bottleneck = v.bottleneck, .small_images = v.small_images};
-    known += (known.empty() ? "" : ", ") + std::string(v.name);
-  }
-  fail<ConfigError>("resnet", "unknown variant '{}'; known are {}", name, known);
+  fail<ConfigError>("resnet", "unknown variant '{}'; known are {}", name,
+                    joined(variants(), [](const ResNetVariant& v) { return v.name; }));
 }
 
 ResidualBlock::Downsample::Downsample(const Scope& scope, int64_t in, int64_t out, int64_t stride)

@@ -60,7 +60,7 @@ Var TextTransformer::forward(const Tensor& ids) {
     const auto block = [this, i, places, one = !all && i + 1 == blocks.size()](const Var& tokens) {
       return one ? blocks[i](tokens, places) : blocks[i](tokens);
     };
-    x = checkpoint_blocks ? ag::checkpoint(block, x) : block(x);
+    x = checkpoint_blocks ? ag::recompute(block, x) : block(x);
   }
   if (all) x = gather_tokens(x, places);
   return proj(norm(select(x, 1, 0)), DType::f32);  // [B, out_dim]

@@ -1,5 +1,7 @@
 #include "vitrail/nn/models/vision_transformer.h"
 
+#include "vitrail/core/text.h"
+
 #include <cmath>
 
 namespace vitrail::nn {
@@ -81,9 +83,8 @@ VitConfig vit_variant(std::string_view name) {
     config.num_heads = v.num_heads;
     return config;
   }
-  std::string known;
-  for (const VitVariant& v : kVitVariants) known += (known.empty() ? "" : ", ") + std::string(v.name);
-  fail<ConfigError>("vit", "unknown variant '{}'; known are {}", name, known);
+  fail<ConfigError>("vit", "unknown variant '{}'; known are {}", name,
+                    joined(kVitVariants, [](const VitVariant& v) { return v.name; }));
 }
 
 VisionTransformer::VisionTransformer(const Scope& scope, const VitConfig& c)
@@ -157,7 +158,7 @@ Var VisionTransformer::embed(const Var& images, const Tensor& masks) {
 
 Var VisionTransformer::run_block(size_t i, const Var& x, std::optional<int64_t> first) {
   if (!checkpoint_blocks) return blocks[i](x, first);
-  return ag::checkpoint([this, i, first](const Var& input) { return blocks[i](input, first); }, x);
+  return ag::recompute([this, i, first](const Var& input) { return blocks[i](input, first); }, x);
 }
 
 Var VisionTransformer::final_norm(const Var& tokens) { return norm ? (*norm)(tokens) : tokens; }

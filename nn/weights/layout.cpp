@@ -1,6 +1,7 @@
 #include "vitrail/nn/weights/layout.h"
 
 #include "vitrail/core/ops.h"
+#include "vitrail/core/text.h"
 #include "vitrail/nn/weights/pattern.h"
 #include "vitrail/nn/weights/table.h"
 
@@ -23,12 +24,11 @@ constexpr Unused kOthers[] = {{"student.", "of the student"},       {"model.", "
                               {"optimizer.", "of the optimizer"},   {"dino_loss.", "of the loss"},
                               {"fp16_scaler.", "of the optimizer"}, {"args.", "settings"}};
 
-std::string joined(const std::vector<std::string>& names) {
-  constexpr size_t kShown = 12;
-  std::string text;
-  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) text += (i ? ", " : "") + names[i];
-  if (names.size() > kShown) text += ", and " + std::to_string(names.size() - kShown) + " more";
-  return text;
+constexpr size_t kShown = 12;
+
+std::string shortened(const std::vector<std::string>& names) {
+  return joined(
+      names, [](const std::string& name) { return name; }, kShown);
 }
 
 // ---- prefixes -------------------------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ class Reading {
     for (const auto& [name, t] : theirs) take(name, t);
     for (auto& [ours, parts] : parts_) put_together(ours, parts);
     for (const auto& [what, names] : left_out_)
-      result_.notes.push_back(joined(names) + ": left out, " + std::string(what));
+      result_.notes.push_back(shortened(names) + ": left out, " + std::string(what));
   }
   Converted result() && { return std::move(result_); }
 
@@ -285,10 +285,9 @@ const Layout* find_layout(const std::vector<std::string>& names) {
 
 const Layout& recognise(const std::vector<std::string>& names, const std::string& source) {
   if (const Layout* layout = find_layout(names)) return *layout;
-  std::string known;
-  for (const Layout* layout : kLayouts) known += (known.empty() ? "" : ", ") + std::string(layout->title);
+  const std::string known = joined(kLayouts, [](const Layout* layout) { return layout->title; });
   fail<IoError>("load", "{}: its weights have the names of no model known here ({}); they are {}", source, known,
-                names.empty() ? "none" : joined(names));
+                names.empty() ? "none" : shortened(names));
 }
 
 Converted from_layout(const Layout& layout, const TensorMap& theirs) { return Reading(layout, theirs).result(); }
@@ -304,7 +303,8 @@ Converted to_layout(const Layout& layout, const TensorMap& ours) {
   for (const auto& [name, t] : adapted) (is_inside(name) ? inside : outside)[name] = t;
   for (const auto& [name, t] : written(layout, inside, refuse)) result.weights[prefix + name] = t;
   result.weights.merge(written(layout, outside, refuse));
-  check<ConfigError>(homeless.empty(), "layout", "models of {} have no place for {}", layout.title, joined(homeless));
+  check<ConfigError>(homeless.empty(), "layout", "models of {} have no place for {}", layout.title,
+                     shortened(homeless));
   return result;
 }
 

@@ -7,6 +7,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <regex>
@@ -57,6 +58,13 @@ Shapes broadcasting(Rng& rng) {
 Shapes one(Rng& rng) { return {any(rng)}; }
 Shapes one_row(Rng& rng) { return {rows(rng)}; }
 
+/// A shape of rank 2 to 4 whose first axis has 2 elements or more.
+Shapes some_rows(Rng& rng) {
+  Shape shape{1 + dim(rng, 4), dim(rng)};
+  for (int64_t i = rng.below(3); i > 0; --i) shape = shape.insert(1, dim(rng, 3));
+  return {shape};
+}
+
 /// Labels 0..classes-1 that follow from the position only.
 Tensor some_ids(const Shape& shape, int64_t classes) {
   Tensor ids = arange(shape.numel()).reshape(shape);
@@ -84,6 +92,23 @@ const std::vector<GradCase>& cases() {
       {"sub", kBroadcast, broadcasting, [](const Vars& v) { return v[0] - v[1]; }},
       {"mul", kBroadcast, broadcasting, [](const Vars& v) { return v[0] * v[1]; }},
       {"div", kBroadcast, broadcasting, [](const Vars& v) { return v[0] / (v[1] * v[1] + 0.5); }},
+      {"div, a scalar on either side", kElementwise, one,
+       [](const Vars& v) { return v[0] / 3.0 + 2.0 / (v[0] * v[0] + 0.5); }},
+      {"scalars on the left", kElementwise, one,
+       [](const Vars& v) { return (1.0 - v[0]) * (0.5 * v[0]) + (2.0 + v[0]); }},
+      {"in place", kElementwise, one,
+       [](const Vars& v) {
+         Var y = v[0];
+         y *= v[0];
+         y += 1.5;
+         y -= v[0];
+         y /= 3.0;
+         return y;
+       }},
+      {"maximum", kBroadcast, broadcasting, [](const Vars& v) { return maximum(v[0], v[1]); }},
+      {"minimum", kBroadcast, broadcasting, [](const Vars& v) { return minimum(v[0], v[1]); }},
+      {"masked_fill", kElementwise, one,
+       [](const Vars& v) { return masked_fill(v[0], some_mask(v[0].shape()), -2) * v[0]; }},
       {"used twice", kElementwise, one, [](const Vars& v) { return v[0] * v[0] + v[0]; }},
       {"affine", kElementwise, one, [](const Vars& v) { return affine(v[0], -2.5, 0.75); }},
       {"where", kBroadcast, broadcasting,
@@ -94,6 +119,17 @@ const std::vector<GradCase>& cases() {
       {"sqrt", kElementwise, one, [](const Vars& v) { return sqrt(v[0] * v[0] + 0.5); }},
       {"tanh", kElementwise, one, [](const Vars& v) { return tanh(v[0]); }},
       {"sigmoid", kElementwise, one, [](const Vars& v) { return sigmoid(v[0]); }},
+      {"abs", kElementwise, one, [](const Vars& v) { return abs(v[0]); }},
+      {"square", kElementwise, one, [](const Vars& v) { return square(v[0]); }},
+      {"rsqrt", kElementwise, one, [](const Vars& v) { return rsqrt(v[0] * v[0] + 0.5); }},
+      {"pow", kElementwise, one,
+       [](const Vars& v) { return pow(v[0], 3) + pow(v[0], 2) + pow(v[0], 0) + pow(v[0] * v[0] + 0.5, -1.5); }},
+      {"erf", kElementwise, one, [](const Vars& v) { return erf(v[0]); }},
+      {"sin", kElementwise, one, [](const Vars& v) { return sin(v[0] * 3.0); }},
+      {"cos", kElementwise, one, [](const Vars& v) { return cos(v[0] * 3.0); }},
+      {"clamp", kElementwise, one, [](const Vars& v) { return clamp(v[0], -0.5, 0.75); }},
+      {"leaky_relu", kElementwise, one, [](const Vars& v) { return leaky_relu(v[0]) + leaky_relu(v[0], 0.2); }},
+      {"softplus", kElementwise, one, [](const Vars& v) { return softplus(v[0] * 5.0); }},
       {"relu", kElementwise, one, [](const Vars& v) { return relu(v[0]); }},
       {"silu", kElementwise, one, [](const Vars& v) { return silu(v[0]); }},
       {"gelu, erf", kElementwise, one, [](const Vars& v) { return gelu(v[0] * 2.0); }},
@@ -125,6 +161,31 @@ const std::vector<GradCase>& cases() {
        },
        [](const Vars& v) { return mean(v[0], {0}); }},
       {"mean, all", {{{1}}, {{5, 1, 3}}}, one, [](const Vars& v) { return mean(v[0]); }},
+      {"var", {{{2}}, {{2, 3}}}, some_rows, [](const Vars& v) { return var(v[0]) + var(v[0], 0, false, 0); }},
+      {"var, keepdim",
+       {{{2, 3, 2}}},
+       some_rows,
+       [](const Vars& v) {
+         return var(v[0], {0, -1}, true) * v[0];
+       }},
+      {"stddev", {{{2}}, {{4, 3}}}, some_rows, [](const Vars& v) { return stddev(v[0], 0); }},
+      {"norm", kRows, one_row, [](const Vars& v) { return norm(v[0], -1, true) * v[0]; }},
+      {"norm, all", {{{1}}, {{3, 2}}}, one, [](const Vars& v) { return norm(v[0]); }},
+      {"logsumexp", {{{1}}, {{3, 17}}, {{2, 1, 5}}}, one_row, [](const Vars& v) { return logsumexp(v[0] * 5.0, -1); }},
+      {"logsumexp, all", {{{}}, {{3, 2}}}, one, [](const Vars& v) { return logsumexp(v[0]); }},
+      {"cumsum", kRows, one_row, [](const Vars& v) { return cumsum(v[0], -1) * v[0] + cumsum(v[0], 0); }},
+      {"amax", {{{1}}, {{2, 3}}}, one, [](const Vars& v) { return amax(v[0]) - amin(v[0]); }},
+      {"amax, axes",
+       {{{2, 3, 4}}, {{1, 1}}},
+       some_rows,
+       [](const Vars& v) {
+         return amax(v[0], {0, -1}, true) * v[0] + amin(v[0], -1, true);
+       }},
+      {"max", {{{1, 1}}, {{3, 4}}}, some_rows, [](const Vars& v) { return max(v[0], 0).values - min(v[0], 0).values; }},
+      {"max, keepdim",
+       {{{1, 1}}, {{3, 4}}},
+       one_row,
+       [](const Vars& v) { return max(v[0], -1, true).values * min(v[0], -1, true).values * v[0]; }},
       {"softmax", kRows, one_row, [](const Vars& v) { return softmax(v[0]); }},
       {"softmax, large logits", kRows, one_row, [](const Vars& v) { return softmax(v[0] * 80.0); }},
       {"log_softmax", kRows, one_row, [](const Vars& v) { return log_softmax(v[0]); }},
@@ -183,6 +244,31 @@ const std::vector<GradCase>& cases() {
        },
        [](const Vars& v) { return max_pool2d(v[0], 3, 2, 1); }},
 
+      {"avg_pool2d",
+       {{{1, 1, 2, 2}}, {{2, 2, 5, 4}}, {{0, 1, 3, 3}}},
+       [](Rng& rng) {
+         return Shapes{{dim(rng, 2), dim(rng, 3), 2 + rng.below(4), 2 + rng.below(4)}};
+       },
+       [](const Vars& v) { return avg_pool2d(v[0], 3, 2, 1); }},
+      {"interpolate",
+       {{{1, 1, 1, 1}}, {{2, 2, 5, 4}}, {{0, 1, 3, 3}}},
+       [](Rng& rng) {
+         return Shapes{{dim(rng, 2), dim(rng, 3), dim(rng), dim(rng)}};
+       },
+       [](const Vars& v) {
+         Var total = interpolate(v[0], {3, 7});
+         for (const Interpolation mode : {Interpolation::bilinear, Interpolation::bicubic})
+           total += interpolate(v[0], {3, 7}, mode) * 0.5;
+         return total;
+       }},
+
+      {"group_norm",
+       {{{2, 4, 3}, {4}, {4}}, {{0, 2, 2, 2}, {2}, {2}}, {{3, 2}, {2}, {2}}},
+       [](Rng& rng) {
+         const int64_t c = 2 * dim(rng, 3);
+         return Shapes{{dim(rng), c, 1 + dim(rng), dim(rng)}, {c}, {c}};
+       },
+       [](const Vars& v) { return group_norm(v[0], 2, v[1], v[2], 1e-2); }},
       {"layer_norm",
        {{{2, 5}, {5}, {5}}, {{0, 3}, {3}, {3}}, {{1, 2}, {2}, {2}}},
        [](Rng& rng) {
@@ -249,6 +335,14 @@ const std::vector<GradCase>& cases() {
          return Shapes{{dim(rng, 2), dim(rng, 3), 2 * dim(rng, 3), 2 * dim(rng, 3)}};
        },
        [](const Vars& v) { return patchify(v[0], 2); }},
+      {"unpatchify",
+       {{{1, 1, 4}}, {{2, 6, 12}}, {{0, 2, 4}}},
+       [](Rng& rng) {
+         return Shapes{{dim(rng, 2), dim(rng, 3), 4 * dim(rng, 3)}};
+       },
+       [](const Vars& v) {
+         return unpatchify(v[0], 2, {v[0].size(0), v[0].size(2) / 4, 2, 2 * v[0].size(1)}) * 2.0;
+       }},
       {"resample_positions",
        {{{16, 3}}, {{16, 1}}},
        [](Rng& rng) {
@@ -315,6 +409,70 @@ const std::vector<GradCase>& cases() {
        [](const Vars& v) {
          return concat({v[0], v[1], v[0]}, 0);
        }},
+      {"flatten, squeeze, unsqueeze", kRows, one_row,
+       [](const Vars& v) { return flatten(squeeze(unsqueeze(v[0], -1) * 2.0, -1), 0, -1); }},
+      {"stack",
+       {{{0, 2}, {0, 2}}, {{}, {}}, {{1, 3}, {1, 3}}},
+       [](Rng& rng) {
+         const Shape shape = any(rng);
+         return Shapes{shape, shape};
+       },
+       [](const Vars& v) {
+         return stack({v[0], v[1], v[0]}) * 2.0 + stack({v[1], v[1], v[1]}, 0);
+       }},
+      {"stack, last",
+       {{{2, 2}, {2, 2}}},
+       [](Rng& rng) {
+         const Shape shape = any(rng);
+         return Shapes{shape, shape};
+       },
+       [](const Vars& v) {
+         return stack({v[0], v[1]}, -1) * 2.0;
+       }},
+      {"split and chunk",
+       {{{5, 2}}, {{4, 1}}, {{3, 0}}},
+       one_row,
+       [](const Vars& v) {
+         Var total = sum(v[0]);
+         for (const Var& part : split(v[0], 2)) total += sum(part * part);
+         for (const Var& part : chunk(v[0], 3, -1)) total += sum(part * part * part);
+         return total;
+       }},
+      {"flip", kRows, one_row,
+       [](const Vars& v) {
+         return flip(v[0], {0, -1}) * v[0] + flip(v[0], -1);
+       }},
+      {"roll", kRows, one_row,
+       [](const Vars& v) {
+         return roll(v[0], {1, -2}, {0, -1}) * v[0] + roll(v[0], 3, -1);
+       }},
+      {"pad",
+       {{{1, 2}}, {{0, 3}}},
+       some_rows,
+       [](const Vars& v) {
+         return pad(v[0], {1, 2, 0, 1}, 0.5) * 2.0;
+       }},
+      {"index_select", kRows, one_row,
+       [](const Vars& v) {
+         return square(index_select(v[0], -1, some_ids({4}, v[0].size(-1)))) +
+                sum(index_select(v[0], 0,
+                                 some_ids({3}, std::max<int64_t>(v[0].size(0), 1)).slice(0, 0, v[0].size(0) ? 3 : 0)));
+       }},
+      {"gather",
+       {{{2, 3}}, {{1, 1}}},
+       some_rows,
+       [](const Vars& v) {
+         const Shape shape = v[0].shape();
+         return gather(v[0], 0, some_ids(shape.with(0, 4), shape[0])) +
+                sum(gather(v[0], -1, some_ids(shape.with(-1, 2), shape[-1])));
+       }},
+      {"scatter_add",
+       {{{2, 3}, {2, 5}}, {{0, 3}, {0, 5}}},
+       [](Rng& rng) {
+         const int64_t n = dim(rng);
+         return Shapes{{n, dim(rng)}, {n, dim(rng)}};
+       },
+       [](const Vars& v) { return scatter_add(v[0], 1, some_ids(v[1].shape(), v[0].size(1)), v[1]) * 2.0; }},
       {"embedding",
        {{{1, 2}}, {{5, 1}}},
        [](Rng& rng) {
@@ -384,6 +542,39 @@ const std::vector<GradCase>& cases() {
          return Shapes{{dim(rng), dim(rng)}};
        },
        [](const Vars& v) { return hard_distillation(v[0], soft_target(v[0].shape())); }},
+      {"nll_loss",
+       {{{1, 1}}, {{3, 5}}},
+       [](Rng& rng) {
+         return Shapes{{1 + dim(rng), dim(rng)}};
+       },
+       [](const Vars& v) {
+         Tensor labels = some_ids({v[0].size(0)}, v[0].size(1));
+         if (labels.numel() > 1) labels.span<int64_t>()[1] = -100;
+         return nll_loss(v[0], labels);
+       }},
+      {"kl_div",
+       {{{1, 1}}, {{3, 5}}},
+       [](Rng& rng) {
+         return Shapes{{dim(rng), dim(rng)}};
+       },
+       [](const Vars& v) {
+         const Tensor target = soft_target(v[0].shape());
+         return kl_div(log_softmax(v[0]), target) + kl_div(v[0], target, KlNorm::batch);
+       }},
+      {"l1_loss",
+       {{{1}, {1}}, {{2, 3}, {2, 3}}},
+       [](Rng& rng) {
+         const Shape shape = rows(rng);
+         return Shapes{shape, shape};
+       },
+       [](const Vars& v) { return l1_loss(v[0], v[1]); }},
+      {"smooth_l1_loss",
+       {{{1}, {1}}, {{2, 3}, {2, 3}}},
+       [](Rng& rng) {
+         const Shape shape = rows(rng);
+         return Shapes{shape, shape};
+       },
+       [](const Vars& v) { return smooth_l1_loss(v[0], v[1]) + smooth_l1_loss(v[0], v[1], 0.3); }},
       {"mse",
        {{{1}, {1}}, {{2, 3}, {2, 3}}},
        [](Rng& rng) {
@@ -391,12 +582,12 @@ const std::vector<GradCase>& cases() {
          return Shapes{shape, shape};
        },
        [](const Vars& v) { return mse(v[0], v[1]); }},
-      {"checkpoint",
+      {"recompute",
        {{{2, 3}}},
        [](Rng& rng) {
          return Shapes{{dim(rng), dim(rng)}};
        },
-       [](const Vars& v) { return checkpoint([](const Var& x) { return tanh(x * x) + x; }, v[0]) * v[0]; }},
+       [](const Vars& v) { return recompute([](const Var& x) { return tanh(x * x) + x; }, v[0]) * v[0]; }},
   };
   return all;
 }
@@ -414,7 +605,7 @@ void check_shapes(const GradCase& c, const Shapes& shapes, uint64_t seed, std::s
 /// Every name given to record() in the library's own sources.
 std::set<std::string> recorded_names() {
   std::set<std::string> names;
-  const std::regex call(R"((?:record|masked|reduced)\(\s*"(\w+)\")");
+  const std::regex call(R"((?:record|masked|reduced|chosen|extreme)\(\s*"(\w+)\")");
   for (const auto& file : std::filesystem::directory_iterator(VITRAIL_SOURCE_DIR "/autograd")) {
     if (file.path().extension() != ".cpp") continue;
     std::stringstream text;
@@ -464,6 +655,78 @@ TEST_CASE("gradcheck of a large function checks directions") {
     return record("wrong", v[0].value(), {v[0]}, [](const Tensor& dy, Sink& dx) { dx.add(0, core::affine(dy, 1.01)); });
   };
   CHECK_FALSE(gradcheck(wrong, Shapes{{80, 80}}).ok);
+}
+
+namespace {
+
+/// x * g, whose gradient by g is forgotten if `wrong`.
+struct Gain {
+  explicit Gain(DType dtype, bool forgets) : g("gain.g", ones({3}, dtype)), wrong(forgets) {}
+  std::vector<Parameter*> parameters() { return {&g}; }
+  Var operator()(const Var& x) {
+    const Var gain = g;
+    return record("gain", x.value() * gain.value(), {x, gain},
+                  [x = x.value(), g = gain.value(), this](const Tensor& dy, Sink& dx) {
+                    dx.add(0, dy * g);
+                    if (!wrong) dx.add(1, dy * x);
+                  });
+  }
+  Parameter g;
+  bool wrong;
+};
+
+}  // namespace
+
+TEST_CASE("gradcheck of a module checks its parameters") {
+  Gain right(DType::f64, false), wrong(DType::f64, true), narrow(DType::f32, false);
+  right.g.grad() = full({3}, 7, DType::f64);
+  CHECK(gradcheck(right, {Shape{2, 3}}).ok);
+  CHECK(right.g.grad().to_vector() == std::vector<double>{7, 7, 7});
+  CHECK(right.g.value().to_vector() == std::vector<double>{1, 1, 1});
+  const GradReport report = gradcheck(wrong, {Shape{2, 3}});
+  CHECK_FALSE(report.ok);
+  CHECK(report.input == -1);
+  CHECK(to_string(report).find("parameter 'gain.g' element") == 0);
+  CHECK_FALSE(gradcheck(wrong, {Shape{2, 3}}, {.max_entries = 4}).ok);
+  CHECK_THROWS_WITH_AS(gradcheck(narrow, {Shape{2, 3}}), doctest::Contains("parameter 'gain.g' is f32"), ShapeError);
+  wrong.g.set_requires_grad(false);
+  CHECK(gradcheck(wrong, {Shape{2, 3}}).ok);
+}
+
+TEST_CASE("values and gradients that a table of differences cannot show") {
+  using Values = std::vector<double>;
+  const auto gradient = [](const Tensor& x, const std::function<Var(const Var&)>& fn) {
+    Tape tape;
+    const Var in = tape.input(x);
+    tape.backward(sum(fn(in)));
+    return tape.grad(in).to_vector();
+  };
+  const Tensor tied = tensor<double>({2, 2, 1}, {3});
+  CHECK(gradient(tied, [](const Var& x) { return amax(x); }) == Values{0.5, 0.5, 0});
+  CHECK(gradient(tied, [](const Var& x) { return max(x, 0).values; }) == Values{1, 0, 0});
+  CHECK(gradient(tied, [](const Var& x) { return maximum(x, full({3}, 2, DType::f64)); }) == Values{0.5, 0.5, 0});
+  const Tensor zero = zeros({2}, DType::f64);
+  CHECK(gradient(zero, [](const Var& x) { return norm(x); }) == Values{0, 0});
+  CHECK(gradient(zero, [](const Var& x) { return stddev(x); }) == Values{0, 0});
+  CHECK(gradient(zero, [](const Var& x) { return abs(x); }) == Values{0, 0});
+  CHECK(gradient(zero, [](const Var& x) { return detach(x) * x; }) == Values{0, 0});
+  CHECK(gradient(ones({2}, DType::f64), [](const Var& x) { return detach(x) * x; }) == Values{1, 1});
+  CHECK(gradient(tied, [](const Var& x) { return clamp(x, 1, 2); }) == Values{1, 1, 1});  // the limits belong to it
+
+  const Tensor x = tensor<float>({1, 2, 3}, {3}), t = tensor<float>({1.5, 0, 3}, {3});
+  CHECK(l1_loss(x, t).item() == doctest::Approx(2.5 / 3));
+  CHECK(smooth_l1_loss(x, t).item() == doctest::Approx((0.125 + 1.5) / 3));
+  CHECK(smooth_l1_loss(x, t, 0.25).item() == doctest::Approx((0.375 + 1.875) / 3));
+  const Tensor log_q = log(tensor<float>({0.25, 0.75, 0.5, 0.5}, {2, 2})), p = tensor<float>({0.5, 0.5, 1, 0}, {2, 2});
+  const double kl = 0.5 * std::log(2) + 0.5 * std::log(0.5 / 0.75) + std::log(2);
+  CHECK(kl_div(log_q, p).item() == doctest::Approx(kl / 4));
+  CHECK(kl_div(log_q, p, KlNorm::batch).item() == doctest::Approx(kl / 2));
+  CHECK(nll_loss(log_q, tensor<int64_t>({1, -100}, {2})).item() == doctest::Approx(-std::log(0.75)));
+  CHECK((Var(x) > 1.5).to_vector() == Values{0, 1, 1});
+  CHECK(mean(Var(x), 0).item() == 2);
+  const Var grouped = group_norm(arange(8, DType::f32).reshape({1, 4, 2}), 2, full({4}, 2), ones({4}), 0);
+  CHECK(grouped.value().to_vector()[0] == doctest::Approx(1 - 2 * 1.5 / std::sqrt(1.25)));
+  CHECK(grouped.value().to_vector()[7] == doctest::Approx(1 + 2 * 1.5 / std::sqrt(1.25)));
 }
 
 }  // namespace vitrail::ag

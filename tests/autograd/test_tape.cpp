@@ -163,18 +163,18 @@ TEST_CASE("what is cheap to compute again is not kept for the products after it"
   CHECK(test::max_difference(counted.second, again.second) == 0);
 }
 
-TEST_CASE("checkpointing gives the same gradients, bit for bit, with the same random numbers") {
+TEST_CASE("recompute gives the same gradients, bit for bit, with the same random numbers") {
   Parameter w = make("w", {8, 8}), b = make("b", {8});
   const Tensor input = Rng(1, "x").normal({4, 8}, 0, 1);
   const auto block = [&](const Var& x) { return x + dropout(gelu(linear(x, w, b)), 0.3); };
-  const auto run = [&](bool checkpointed) {
+  const auto run = [&](bool recomputed) {
     w.drop_grad();
     b.drop_grad();
     const RandomScope random(3, 4);
     Tape tape;
     const Var x = tape.input(input);
     Var y = x;
-    for (int i = 0; i < 3; ++i) y = checkpointed ? checkpoint(block, y) : block(y);
+    for (int i = 0; i < 3; ++i) y = recomputed ? recompute(block, y) : block(y);
     const Tensor value = y.value();
     tape.backward(sum(y * y));
     return std::vector<Tensor>{value, tape.grad(x), w.grad().clone(), b.grad().clone()};
@@ -183,20 +183,20 @@ TEST_CASE("checkpointing gives the same gradients, bit for bit, with the same ra
   for (size_t i = 0; i < plain.size(); ++i) CHECK(test::max_difference(plain[i], again[i]) <= (i < 2 ? 0 : 2e-6));
 }
 
-TEST_CASE("checkpoint of a function that ignores its argument") {
+TEST_CASE("recompute of a function that ignores its argument") {
   Parameter w = make("w", {2});
   Tape tape;
-  const Var x = tape.input(ones({2})), y = checkpoint([&](const Var&) { return Var(w) * 2.0; }, x);
+  const Var x = tape.input(ones({2})), y = recompute([&](const Var&) { return Var(w) * 2.0; }, x);
   tape.backward(sum(y));
   CHECK(w.grad().to_vector() == std::vector<double>{2, 2});
   CHECK_FALSE(tape.grad(x).defined());
 }
 
-TEST_CASE("checkpoint refuses variables from outside") {
+TEST_CASE("recompute refuses variables from outside") {
   Parameter w = make("w", {2});
   Tape tape;
   const Var outside = Var(w) * 2.0;
-  CHECK_THROWS_WITH_AS(checkpoint([&](const Var& x) { return x * outside; }, Var(w)),
+  CHECK_THROWS_WITH_AS(recompute([&](const Var& x) { return x * outside; }, Var(w)),
                        doctest::Contains("only its argument and parameters"), TapeError);
 }
 
@@ -206,6 +206,7 @@ TEST_CASE("the first operation with a NaN is named") {
   w.update([](Tensor& t) { t.fill_(-1); });
   {
     const TraceNonFinite trace;
+    { const TraceNonFinite inner; }  // its end leaves the outer scope in force
     const PathScope path(place);
     Tape tape;
     CHECK_THROWS_WITH_AS(sum(log(Var(w))), doctest::Contains("[log] is the first operation with a NaN"), NumericError);

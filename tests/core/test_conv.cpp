@@ -56,7 +56,7 @@ TEST_CASE("a convolution by hand") {
         std::vector<double>{100, 108, 121, 143});
 }
 
-TEST_CASE("the gradients of the reference convolution are its transposes") {
+TEST_CASE("the gradients of the f64 convolution are its transposes") {
   for (const Case& c : kCases) {
     CAPTURE(c.x);
     CAPTURE(c.weight);

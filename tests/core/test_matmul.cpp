@@ -78,7 +78,7 @@ TEST_CASE("matmul agrees with the reference for every shape, layout, transpositi
       CAPTURE(b_shape);
       CAPTURE(variant);
       const Tensor a = random(a_shape, DType::f64, ++stream), b = random(b_shape, DType::f64, ++stream);
-      const Tensor expected = matmul(a, b);
+      const Tensor expected = reference::matmul(a, b);
       for (const auto& types : {std::pair{DType::f32, DType::f32},
                                 {DType::bf16, DType::bf16},
                                 {DType::bf16, DType::f32},
@@ -93,17 +93,6 @@ TEST_CASE("matmul agrees with the reference for every shape, layout, transpositi
         CHECK(y.is_contiguous());
         CHECK(relative_error(y, expected) < tolerance(out));
       }
-    }
-}
-
-TEST_CASE("the f64 matmul is the sum of products") {
-  const Tensor a = random({2, 3, 5}, DType::f64, 1), b = random({1, 5, 4}, DType::f64, 2);
-  const auto x = a.to_vector(), w = b.to_vector(), y = matmul(a, b).to_vector();
-  for (size_t row = 0; row < 6; ++row)
-    for (size_t col = 0; col < 4; ++col) {
-      double sum = 0;
-      for (size_t k = 0; k < 5; ++k) sum += x[row * 5 + k] * w[k * 4 + col];
-      CHECK(y[row * 4 + col] == doctest::Approx(sum));
     }
 }
 

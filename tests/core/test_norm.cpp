@@ -1,5 +1,6 @@
 #include "tests/core/kernel_case.h"
 #include "vitrail/core/error.h"
+#include "vitrail/core/reference/reduce.h"
 
 #include <cmath>
 
@@ -16,14 +17,16 @@ Tensors all(const NormGrads& g) { return {g.x, g.weight, g.bias}; }
 
 /// Inputs: x, weight, bias, dy.
 const std::vector<KernelCase> kLastAxis = {
-    {"layer_norm", [](const Tensors& t) { return all(layer_norm(t[0], t[1], t[2], kEps)); }, 5e-6, 1e-2},
+    {"layer_norm", [](const Tensors& t) { return all(layer_norm(t[0], t[1], t[2], kEps)); }, 5e-6, 1e-2,
+     [](const Tensors& t) { return Tensors{reference::layer_norm(t[0], t[1], t[2], kEps)}; }},
     {"layer_norm_backward",
      [](const Tensors& t) {
        const LayerNormOut out = layer_norm(t[0], t[1], t[2], kEps);
        return all(layer_norm_backward(t[3], t[0], t[1], out.mean, out.rstd));
      },
      2e-5, 1e-2},
-    {"rms_norm", [](const Tensors& t) { return all(rms_norm(t[0], t[1], kEps)); }, 5e-6, 1e-2},
+    {"rms_norm", [](const Tensors& t) { return all(rms_norm(t[0], t[1], kEps)); }, 5e-6, 1e-2,
+     [](const Tensors& t) { return Tensors{reference::rms_norm(t[0], t[1], kEps)}; }},
     {"rms_norm_backward",
      [](const Tensors& t) { return all(rms_norm_backward(t[3], t[0], t[1], rms_norm(t[0], t[1], kEps).rstd)); }, 2e-5,
      1e-2},
@@ -31,7 +34,7 @@ const std::vector<KernelCase> kLastAxis = {
      [](const Tensors& t) {
        return Tensors{l2_normalize(t[0]).y, l2_normalize(t[0]).norm};
      },
-     5e-6},
+     5e-6, 6e-3, [](const Tensors& t) { return Tensors{reference::l2_normalize(t[0], 1e-12)}; }},
 };
 
 const std::vector<KernelCase> kChannels = {
@@ -40,7 +43,7 @@ const std::vector<KernelCase> kChannels = {
        const BatchNormOut out = batch_norm_train(t[0], t[1], t[2], kEps);
        return Tensors{out.y, out.mean, out.var};
      },
-     5e-6, 1e-2},
+     5e-6, 1e-2, [](const Tensors& t) { return Tensors{reference::batch_norm(t[0], t[1], t[2], kEps)}; }},
     {"batch_norm_backward",
      [](const Tensors& t) {
        const BatchNormOut out = batch_norm_train(t[0], t[1], t[2], kEps);

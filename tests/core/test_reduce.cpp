@@ -1,5 +1,6 @@
 #include "tests/core/kernel_case.h"
 #include "vitrail/core/error.h"
+#include "vitrail/core/reference/reduce.h"
 
 #include <cmath>
 
@@ -9,9 +10,26 @@ namespace {
 using core::max, core::mean, core::softmax, core::sum;
 using test::KernelCase, test::Tensors;
 
+/// A number for each group of elements.
+struct Statistic {
+  std::string name;
+  std::function<Tensor(const Tensor&, const Axes&, bool)> kernel;
+  double (*definition)(const reference::Row&);
+};
+
+const std::vector<Statistic> kStatistics = {
+    {"mean", core::mean, reference::mean},
+    {"var", [](const Tensor& x, const Axes& axes, bool keep) { return core::var(x, axes, keep, 0); },
+     [](const reference::Row& x) { return reference::var(x, 0); }},
+    {"norm", [](const Tensor& x, const Axes& axes, bool keep) { return core::norm(x, axes, keep); }, reference::norm},
+    {"logsumexp", core::logsumexp, reference::logsumexp},
+    {"amax", core::amax, reference::largest},
+    {"amin", core::amin, reference::smallest},
+};
+
 }  // namespace
 
-TEST_CASE("sums and means over every set of axes agree with the reference") {
+TEST_CASE("sums, means and extremes over every set of axes agree with the reference") {
   Rng rng(5, "reduce");
   for (const Shape& shape : test::kShapes) {
     const Tensor x = rng.uniform(shape, 0.5, 1.5, DType::f64);
@@ -19,9 +37,14 @@ TEST_CASE("sums and means over every set of axes agree with the reference") {
       std::vector<int> axes;
       for (int axis = 0; axis < shape.rank(); ++axis)
         if (set >> axis & 1) axes.push_back(axis);
-      test::check_case({"sum", [&](const Tensors& t) { return Tensors{sum(t[0], axes)}; }}, {x});
+      test::check_case({"sum", [&](const Tensors& t) { return Tensors{sum(t[0], axes, true)}; }, 2e-6, 6e-3,
+                        [&](const Tensors& t) { return Tensors{reference::reduce(t[0], axes, reference::sum)}; }},
+                       {x});
       if (shape.numel())
-        test::check_case({"mean", [&](const Tensors& t) { return Tensors{mean(t[0], axes, true)}; }}, {x});
+        for (const Statistic& c : kStatistics)
+          test::check_case({c.name, [&](const Tensors& t) { return Tensors{c.kernel(t[0], axes, true)}; }, 2e-5, 2e-2,
+                            [&](const Tensors& t) { return Tensors{reference::reduce(t[0], axes, c.definition)}; }},
+                           {x});
     }
   }
 }
@@ -78,8 +101,13 @@ TEST_CASE("max and topk give the first of equal values") {
 
 TEST_CASE("softmax and its logarithm agree with the reference") {
   const std::vector<KernelCase> cases = {
-      {"softmax", [](const Tensors& t) { return Tensors{softmax(t[0])}; }},
-      {"log_softmax", [](const Tensors& t) { return Tensors{core::log_softmax(t[0])}; }},
+      {"softmax", [](const Tensors& t) { return Tensors{softmax(t[0])}; }, 2e-6, 6e-3,
+       [](const Tensors& t) { return Tensors{reference::softmax(t[0])}; }},
+      {"log_softmax", [](const Tensors& t) { return Tensors{core::log_softmax(t[0])}; }, 2e-6, 6e-3,
+       [](const Tensors& t) { return Tensors{reference::log_softmax(t[0])}; }},
+      {"cumsum", [](const Tensors& t) { return Tensors{core::cumsum(t[1], -1)}; }, 2e-6, 6e-3,
+       [](const Tensors& t) { return Tensors{reference::cumsum(t[1])}; }},
+      {"cumsum, first axis, reversed", [](const Tensors& t) { return Tensors{core::cumsum(t[1], 0, true)}; }},
       {"softmax_backward", [](const Tensors& t) { return Tensors{core::softmax_backward(t[1], t[2])}; }, 1e-5, 1e-2},
       {"log_softmax_backward", [](const Tensors& t) { return Tensors{core::log_softmax_backward(t[1], t[3])}; }, 1e-5,
        1e-2},
@@ -118,6 +146,27 @@ TEST_CASE("all_finite finds a single bad element") {
       CHECK_FALSE(core::all_finite(x));
       CHECK(core::all_finite(x.slice(1, 4999, 5000)));
     }
+}
+
+TEST_CASE("statistics by hand, with PyTorch's defaults") {
+  const Tensor x = tensor<double>({1, 2, 3, 4, 1, 1, 5, 5}, {2, 4});
+  CHECK(core::var(x, 1).to_vector()[0] == doctest::Approx(5.0 / 3));  // correction 1
+  CHECK(core::var(x, 1, false, 0).to_vector() == std::vector<double>{1.25, 4});
+  CHECK(core::stddev(x, -1, true, 0).to_vector()[1] == 2);
+  CHECK(std::isnan(core::var(x.slice(1, 0, 1), 1).to_vector()[0]));
+  CHECK(core::norm(x, 0).to_vector()[2] == doctest::Approx(std::sqrt(34)));
+  CHECK(core::logsumexp(full({2}, 1000, DType::f64)).item() == doctest::Approx(1000 + std::log(2)));
+  CHECK(core::logsumexp(full({2}, -INFINITY)).item() == -INFINITY);
+  CHECK(core::cumsum(x, 0).to_vector() == std::vector<double>{1, 2, 3, 4, 2, 3, 8, 9});
+  CHECK(core::cumsum(x[0], 0, true).to_vector() == std::vector<double>{10, 9, 7, 4});
+  CHECK(core::min(x, 1).indices.to_vector() == std::vector<double>{0, 0});
+  CHECK(core::max(x, 0, true).values.shape() == Shape{1, 4});
+  CHECK(core::argmin(x, 0).to_vector() == std::vector<double>{0, 1, 0, 0});
+  const Tensor top = core::amax(x, 1, true);
+  CHECK(top.to_vector() == std::vector<double>{4, 5});
+  CHECK(core::amax_backward(ones({2, 1}, DType::f64), x, top, 1).to_vector() ==
+        std::vector<double>{0, 0, 0, 1, 0, 0, .5, .5});  // ties share
+  CHECK_THROWS_WITH_AS(core::amax(zeros({2, 0}), 1), doctest::Contains("[amax]"), ShapeError);
 }
 
 }  // namespace vitrail

@@ -1,4 +1,4 @@
-// How HDF5 writes to the disk for us. HDF5 does not survive a failing write: closing such a file leaves the library in
+// A driver through which HDF5 writes. HDF5 does not survive a failing write: closing such a file leaves the library in
 // a state in which it crashes. So this driver keeps the first error to itself, and the Writer reports it.
 #pragma once
 

@@ -1,4 +1,4 @@
-// What reader.cpp and writer.cpp share: the lock, error messages, handles and types of the HDF5 C library. Internal.
+// Shared by reader.cpp and writer.cpp: the lock, error messages, handles and types of the HDF5 C library. Internal.
 #pragma once
 
 #include "vitrail/core/error.h"
@@ -32,7 +32,7 @@ class Handle {
   Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, H5I_INVALID_HID)), close_(other.close_) {}
   Handle& operator=(Handle&&) = delete;
   ~Handle() { close(); }
-  /// Closes it now, for code that wants to know whether that went well.
+  /// Closes it now, for code that needs to know whether closing worked.
   herr_t close() {
     const hid_t id = release();
     return id >= 0 ? close_(id) : 0;

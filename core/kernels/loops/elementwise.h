@@ -1,4 +1,4 @@
-// The definition of each function of one element, and the loops that apply them.
+// Functions of one element, and the loops that apply them.
 #pragma once
 
 #include "vitrail/core/kernels/vec_math.h"
@@ -28,6 +28,63 @@ VITRAIL_INLINE C tanh(C x) {
 }
 template <class C>
 VITRAIL_INLINE C sigmoid(C x) {
+  return vec::sigmoid(x);
+}
+
+template <class C>
+VITRAIL_INLINE C abs(C x) {
+  return vec::abs(x);
+}
+template <class C>
+VITRAIL_INLINE C abs_slope(C x) {
+  return x > 0 ? C(1) : (x < 0 ? C(-1) : x * 0);  // NaN stays
+}
+template <class C>
+VITRAIL_INLINE C square(C x) {
+  return x * x;
+}
+template <class C>
+VITRAIL_INLINE C square_slope(C x) {
+  return 2 * x;
+}
+template <class C>
+VITRAIL_INLINE C rsqrt(C x) {
+  return 1 / vec::sqrt(x);
+}
+template <class C>
+VITRAIL_INLINE C rsqrt_slope(C x) {
+  return C(-0.5) / (x * vec::sqrt(x));
+}
+template <class C>
+VITRAIL_INLINE C erf(C x) {
+  return vec::erf(x);
+}
+template <class C>
+VITRAIL_INLINE C erf_slope(C x) {
+  return C(1.12837916709551257390) * vec::exp(-x * x);  // 2 / sqrt(pi)
+}
+template <class C>
+VITRAIL_INLINE C sin(C x) {
+  return vec::sin(x);
+}
+template <class C>
+VITRAIL_INLINE C sin_slope(C x) {
+  return vec::cos(x);
+}
+template <class C>
+VITRAIL_INLINE C cos(C x) {
+  return vec::cos(x);
+}
+template <class C>
+VITRAIL_INLINE C cos_slope(C x) {
+  return -vec::sin(x);
+}
+template <class C>
+VITRAIL_INLINE C softplus(C x) {
+  return vec::max(C(0), x) + vec::log1p_exp(-vec::abs(x));  // max(0, NaN) is NaN
+}
+template <class C>
+VITRAIL_INLINE C softplus_slope(C x) {
   return vec::sigmoid(x);
 }
 
@@ -100,6 +157,15 @@ template <class C>
 VITRAIL_INLINE C div(C a, C b) {
   return a / b;
 }
+/// NaN if one is NaN.
+template <class C>
+VITRAIL_INLINE C maximum(C a, C b) {
+  return a > b || a != a ? a : b;
+}
+template <class C>
+VITRAIL_INLINE C minimum(C a, C b) {
+  return a < b || a != a ? a : b;
+}
 template <class C>
 VITRAIL_INLINE C swiglu(C a, C b) {
   return silu(a) * b;
@@ -140,6 +206,42 @@ template <class C>
 void where(const C* mask, const C* a, const C* b, C* y, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) y[i] = mask[i] != 0 ? a[i] : b[i];
+}
+template <class C>
+void pow(const C* x, C exponent, C* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = vec::pow(x[i], exponent);
+}
+template <class C>
+void pow_backward(const C* dy, const C* x, C exponent, C* dx, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) dx[i] = dy[i] * exponent * vec::pow(x[i], exponent - 1);
+}
+template <class C>
+void leaky_relu(const C* x, C slope, C* y, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) y[i] = x[i] > 0 ? x[i] : slope * x[i];
+}
+template <class C>
+void leaky_relu_backward(const C* dy, const C* x, C slope, C* dx, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) dx[i] = x[i] > 0 ? dy[i] : slope * dy[i];
+}
+template <class C>
+void clamp(const C* x, C low, C high, C* y, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const C raised = x[i] < low ? low : x[i];
+    y[i] = raised > high ? high : raised;
+  }
+}
+template <class C>
+void clamp_backward(const C* dy, const C* x, C low, C high, C* dx, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) dx[i] = x[i] >= low && x[i] <= high ? dy[i] : C(0);
+}
+template <class C>
+void maximum_backward(const C* dy, const C* a, const C* b, C* da, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) da[i] = a[i] > b[i] ? dy[i] : (a[i] == b[i] ? C(0.5) * dy[i] : C(0));
 }
 template <class C>
 void swiglu_backward(const C* dy, const C* a, const C* b, C* da, C* db, int64_t n) {

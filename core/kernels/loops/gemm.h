@@ -1,4 +1,4 @@
-// The loops of core/simd/gemm.h.
+// The loops of core/kernels/gemm.h.
 #pragma once
 
 #include "vitrail/core/kernels/gemm.h"

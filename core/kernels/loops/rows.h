@@ -1,4 +1,4 @@
-// The definition of sums and of softmax, normalisation and losses over one row.
+// Sums, softmax, normalisation and losses over one row.
 #pragma once
 
 #include "vitrail/core/dtype.h"

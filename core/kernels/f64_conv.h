@@ -1,10 +1,10 @@
-// The definition of 2-d convolution on dense NCHW arrays, as plain loops; f64 tensors run it and tests compare with it.
+// 2-d convolution of f64 tensors on dense NCHW arrays, spread over threads: f32 and bf16 run oneDNN instead.
 #pragma once
 
 #include "vitrail/core/conv_shape.h"
 #include "vitrail/core/parallel.h"
 
-namespace vitrail::reference {
+namespace vitrail::kernels::f64 {
 
 /// fn(pixel of x's plane, pixel of y's plane) for all that weight (ky, kx) joins.
 template <class F>
@@ -57,4 +57,4 @@ void conv_backward_weight(const core::ConvShape& s, const T* dy, const T* x, T* 
   });
 }
 
-}  // namespace vitrail::reference
+}  // namespace vitrail::kernels::f64
