@@ -54,7 +54,7 @@ struct ResNet final : Module<ResNet, Backbone> {
 
   Var forward(const Var& images) { return logits(images); }
 
-  Var features(const Var& images) override;
+  Var features(const Var& images, Compute compute = Compute::needed) override;
   Var classify(const Var& features) override { return fc ? (*fc)(features, DType::f32) : features; }
   int64_t feature_dim() const override { return feature_dim_; }
   int64_t num_classes() const override { return config.num_classes; }

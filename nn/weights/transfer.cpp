@@ -25,7 +25,7 @@ void fit_positions(const VisionTransformer& model, TensorMap& weights, std::vect
   if (!positions) return;
   const int64_t prefix = positions->prefix;
   const ag::Grid from{positions->side, positions->side};
-  const int64_t side = model.config.img_size / model.config.patch_size, wanted = model.prefix_positions();
+  const int64_t side = model.config.grid_side(), wanted = model.config.prefix_positions();
   const ag::Grid to{side, side};
 
   const Tensor rows = table.select(0, 0).to(mine.dtype());
@@ -65,7 +65,7 @@ void fit_heads(const TensorMap& mine, TensorMap& weights, std::vector<std::strin
 std::vector<std::string> load_pretrained(Backbone& model, TensorMap weights, const std::string& source,
                                          const Layout* layout) {
   std::vector<std::string> notes;
-  if (const auto* vit = dynamic_cast<const VisionTransformer*>(&model)) fit_positions(*vit, weights, notes);
+  if (const VisionTransformer* const vit = find_vit(model)) fit_positions(*vit, weights, notes);
   fit_heads(state(model), weights, notes);
   if (layout)
     load_state(model, weights, *layout, source);

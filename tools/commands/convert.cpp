@@ -44,7 +44,7 @@ PublishedModel of_run(const std::string& path) {
   OpenedRun run = open_run(path);
   if (dynamic_cast<const ClipConfig*>(run.settings.get()) != nullptr) return of_clip(to_clip(std::move(run)));
   const TrainedModel trained = to_model(std::move(run));
-  const auto* vit = dynamic_cast<const nn::VisionTransformer*>(trained.model.get());
+  const nn::VisionTransformer* const vit = nn::find_vit(*trained.model);
   check<ConfigError>(vit, "convert",
                      "{} is a ResNet; layouts are for vision transformers, vitrail export writes its weights",
                      trained.checkpoint.string());

@@ -148,9 +148,8 @@ class Training {
   std::vector<optim::ParamGroup> groups() {
     const std::vector<std::string> exempt = a_.lines("no_decay");
     const bool positions = std::find(exempt.begin(), exempt.end(), "positional_embedding") != exempt.end();
-    const std::vector<std::string_view> names = positions ? std::vector<std::string_view>{"cls_token", "pos_embed"}
-                                                          : std::vector<std::string_view>{"cls_token"};
-    return optim::decay_groups(model_.parameters(), names);
+    if (positions) return optim::decay_groups(model_.parameters());
+    return optim::decay_groups(model_.parameters(), {.tables = true, .except = {"cls_token"}});
   }
 
   std::string path_;

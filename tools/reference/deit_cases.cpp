@@ -104,7 +104,7 @@ Outcome run_steps(const Reader& file, const std::string& path, DType dtype) {
   const auto not_decayed = a.lines("no_decay");
   const bool keeps_token = std::find(not_decayed.begin(), not_decayed.end(), "dist_token") != not_decayed.end();
   optim::AdamW optimizer(keeps_token ? optim::decay_groups(model.parameters())
-                                     : optim::decay_groups(model.parameters(), optim::kNoDecayDeit),
+                                     : optim::decay_groups(model.parameters(), optim::deit_decay()),
                          {.beta1 = a("beta1"), .beta2 = a("beta2"), .eps = a("eps")});
 
   std::vector<double> losses;
