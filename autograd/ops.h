@@ -84,10 +84,10 @@ Var batch_norm_eval(const Var& x, const Var& weight, const Var& bias, const Tens
 Var l2_normalize(const Var& x, double eps = 1e-12);
 
 // ---- attention.cpp ------------------------------------------------------------------------------------------------
-/// q, k, v [B, H, N, D] -> [B, N, H * D].
-Var attention(const Var& q, const Var& k, const Var& v, const AttentionOptions& options);
+/// q [B, H, M, D], k and v [B, H / G, N, D] -> [B, M, H * D]. bias [H or 1, M, N] or undefined.
+Var attention(const Var& q, const Var& k, const Var& v, const AttentionOptions& options, const Var& bias = {});
 /// On the packed projection qkv [B, N, 3 * H * D], read in place; its gradient is written in place too.
-Var attention(const Var& qkv, int64_t num_heads, const AttentionOptions& options);
+Var attention(const Var& qkv, int64_t num_heads, const AttentionOptions& options, const Var& bias = {});
 
 // ---- patch.cpp ----------------------------------------------------------------------------------------------------
 Var patchify(const Var& images, int64_t patch_size);
