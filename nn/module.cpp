@@ -1,5 +1,6 @@
 #include "vitrail/nn/module.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace vitrail::nn {
@@ -52,6 +53,9 @@ void Scope::claim() const {
   check<ConfigError>(!std::exchange(*claimed_, true), "module",
                      "the scope of '{}' has already built something; give each part its own scope: sub(\"name\")",
                      path());
+  if (parent_)
+    check<ConfigError>(!parent_->has_part(name_), "module", "'{}' has two parts called '{}'", parent_->path(),
+                       name_.substr(parent_->name().empty() ? 0 : parent_->name().size() + 1));
 }
 
 ModuleBase& Scope::owner() const {
@@ -85,6 +89,13 @@ Buffer::Buffer(const Scope& scope, Tensor value) : name_(scope.name()), value_(s
 ModuleBase::ModuleBase(const Scope& scope) : scope_(scope), path_(scope.path()) {
   scope.claim();
   if (scope.parent_) scope.parent_->children_.push_back(this);
+}
+
+bool ModuleBase::has_part(const std::string& name) const {
+  const auto is_called = [&](const auto* part) { return part->name() == name; };
+  return std::any_of(children_.begin(), children_.end(), is_called) ||
+         std::any_of(parameters_.begin(), parameters_.end(), is_called) ||
+         std::any_of(buffers_.begin(), buffers_.end(), is_called);
 }
 
 std::vector<Parameter*> ModuleBase::parameters() const {

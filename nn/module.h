@@ -51,7 +51,7 @@ class Scope {
   friend class Buffer;
   Scope(ModuleBase* parent, const Scope& from, std::string_view name);
   Scope unclaimed() const;
-  /// Throws ConfigError if this scope or a copy of it has built something.
+  /// Throws ConfigError if this scope or a copy of it has built something, or if its module has a part of its name.
   void claim() const;
   /// The module that a parameter or a buffer of this scope belongs to. Throws ConfigError for the scope of a model.
   ModuleBase& owner() const;
@@ -147,6 +147,7 @@ class ModuleBase {
   }
 
  private:
+  friend class Scope;
   friend class Param;
   friend class Buffer;
   template <class Visit>
@@ -159,6 +160,8 @@ class ModuleBase {
     visit(*this);
     for (ModuleBase* child : children_) child->walk(visit);
   }
+
+  bool has_part(const std::string& name) const;
 
   Scope scope_;
   std::string path_;
