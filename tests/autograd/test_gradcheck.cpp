@@ -397,21 +397,6 @@ const std::vector<GradCase>& cases() {
          return Shapes{{dim(rng), dim(rng)}};
        },
        [](const Vars& v) { return bce_with_logits(v[0] * 5.0, soft_target(v[0].shape())); }},
-      {"soft_distillation",
-       {{{1, 1}}, {{3, 5}}},
-       [](Rng& rng) {
-         return Shapes{{dim(rng), dim(rng)}};
-       },
-       [](const Vars& v) {
-         const Tensor teacher = soft_target(v[0].shape());
-         return soft_distillation(v[0], teacher, 0.5) + soft_distillation(v[0], teacher, 3, KlNorm::elements);
-       }},
-      {"hard_distillation",
-       {{{1, 1}}, {{3, 5}}},
-       [](Rng& rng) {
-         return Shapes{{dim(rng), dim(rng)}};
-       },
-       [](const Vars& v) { return hard_distillation(v[0], soft_target(v[0].shape())); }},
       {"mse",
        {{{1}, {1}}, {{2, 3}, {2, 3}}},
        [](Rng& rng) {

@@ -4,6 +4,7 @@
 #include "vitrail/autograd/ops.h"
 #include "vitrail/autograd/tape.h"
 #include "vitrail/core/error.h"
+#include "vitrail/nn/losses/distillation.h"
 #include "vitrail/nn/models/vision_transformer.h"
 #include "vitrail/nn/state_io.h"
 #include "vitrail/optim/adamw.h"
@@ -26,8 +27,8 @@ Var distillation_loss(const Var& logits, const Var& logits_dist, const TensorMap
   check<IoError>(kind == "soft" || kind == "hard", "reference", "distillation_type '{}' is not none, soft or hard",
                  kind);
   const Tensor& teacher = inputs.at("teacher_logits");
-  const Var distilled = kind == "hard" ? ag::hard_distillation(logits_dist, teacher)
-                                       : ag::soft_distillation(logits_dist, teacher, a("tau"), ag::KlNorm::elements);
+  const Var distilled = kind == "hard" ? nn::hard_distillation(logits_dist, teacher)
+                                       : nn::soft_distillation(logits_dist, teacher, a("tau"), nn::KlNorm::elements);
   return base * (1 - a("alpha")) + distilled * a("alpha");
 }
 
