@@ -38,8 +38,8 @@ TEST_CASE("gradients of distillation match central differences") {
     const auto soft = [&](const ag::Vars& v) {
       return soft_distillation(v[0], teacher, 0.5) + soft_distillation(v[0], teacher, 3, KlNorm::elements);
     };
-    CHECK(ag::gradcheck(soft, {shape}).worst < 1e-6);
-    CHECK(ag::gradcheck([&](const ag::Vars& v) { return hard_distillation(v[0], teacher); }, {shape}).worst < 1e-6);
+    CHECK(ag::gradcheck(soft, {shape}).ok);
+    CHECK(ag::gradcheck([&](const ag::Vars& v) { return hard_distillation(v[0], teacher); }, {shape}).ok);
   }
 }
 
