@@ -1,4 +1,4 @@
-// ResNet: the convolutional network that ViT is compared with, and DeiT's teacher.
+// ResNet: a convolutional network to compare ViT with, and DeiT's teacher.
 #pragma once
 
 #include "vitrail/nn/backbone.h"
@@ -18,7 +18,7 @@ struct ResNetConfig {
 };
 
 /// resnet18, resnet34, resnet50, and resnet8, resnet20, resnet32, resnet56 for 32x32 pixels (width 16, three stages).
-/// Throws ConfigError listing them for another name.
+/// Throws ConfigError listing the names for another one.
 ResNetConfig resnet_variant(std::string_view name);
 std::vector<std::string> resnet_variants();
 

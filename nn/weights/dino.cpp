@@ -16,7 +16,7 @@ constexpr Rule kRules[] = {
 };
 constexpr std::string_view kInner[] = {"backbone."};
 
-/// The backbones have timm's names and no classifier, as have the copies of them that timm publishes.
+/// The backbones have timm's names and no classifier, like timm's own copies of them.
 bool recognises(const NameSet& names) {
   if (any_begins(names, "head.last_layer.")) return true;
   const auto has = [&](const char* name) { return any_begins(names, name); };

@@ -10,7 +10,7 @@ namespace {
 
 std::string text(ag::Grid grid) { return std::to_string(grid.height) + "x" + std::to_string(grid.width); }
 
-/// Brings pos_embed [1, prefix + N, C] to the model's rows: class token, distillation token, ..., patches.
+/// Converts pos_embed [1, prefix + N, C] to the model's rows: class token, distillation token, ..., patches.
 void fit_positions(const VisionTransformer& model, TensorMap& weights, std::vector<std::string>& notes) {
   const auto found = weights.find("pos_embed");
   if (found == weights.end()) return;
@@ -43,7 +43,7 @@ bool may_differ(std::string_view name) {
   return std::any_of(std::begin(kPrefixes), std::end(kPrefixes), [&](auto p) { return name.starts_with(p); });
 }
 
-/// Leaves out what the model has no place for, and fills in the model's own where there is nothing to copy.
+/// Removes weights that the model does not have, and fills in the model's own where the file has none.
 void fit_heads(const TensorMap& mine, TensorMap& weights, std::vector<std::string>& notes) {
   for (auto it = weights.begin(); it != weights.end();) {
     const bool extra = may_differ(it->first) && !mine.contains(it->first);

@@ -5,7 +5,7 @@
 #include "vitrail/nn/losses/contrastive.h"
 #include "vitrail/nn/models/clip.h"
 #include "vitrail/nn/state_io.h"
-#include "vitrail/nn/weights/clip_names.h"
+#include "vitrail/nn/weights/layout.h"
 #include "vitrail/optim/adamw.h"
 #include "vitrail/optim/clip_grad.h"
 #include "vitrail/optim/param_groups.h"
@@ -86,7 +86,7 @@ class Training {
   Training(const Reader& file, const std::string& path, DType dtype)
       : path_(path),
         a_(file, path),
-        params_(nn::from_openai_clip(read_group(file, path + "/params", dtype))),
+        params_(nn::from_layout(nn::layout_named("open_clip"), read_group(file, path + "/params", dtype)).weights),
         model_(nn::Scope(0, dtype), config_of(a_, params_)),
         images_(read_group(file, path + "/inputs", dtype).at("images")),
         tokens_(file.read(path + "/inputs/tokens")),
@@ -139,9 +139,9 @@ class Training {
     TensorMap map;
     for (const ag::Parameter* p : model_.parameters())
       if (p->grad().defined()) map[p->name()] = p->grad();
-    return nn::to_openai_clip(map);
+    return nn::to_layout(nn::layout_named("open_clip"), map).weights;
   }
-  TensorMap values() const { return nn::to_openai_clip(nn::state(model_)); }
+  TensorMap values() const { return nn::to_layout(nn::layout_named("open_clip"), nn::state(model_)).weights; }
 
  private:
   /// The rule that the file names: OpenAI's model has its positions decayed, open_clip's own has not.

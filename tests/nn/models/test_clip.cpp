@@ -6,7 +6,7 @@
 #include "vitrail/nn/losses/contrastive.h"
 #include "vitrail/nn/models/clip.h"
 #include "vitrail/nn/state_io.h"
-#include "vitrail/nn/weights/clip_names.h"
+#include "vitrail/nn/weights/layout.h"
 
 #include <nlohmann/json.hpp>
 
@@ -121,7 +121,8 @@ TEST_CASE("a tiny CLIP agrees with the official model") {
                 .out_dim = size("embed_dim"),
                 .gelu = gelu};
       nn::Clip model(nn::Scope(0, dtype), c);
-      nn::load_state(model, nn::from_openai_clip(found->weights), "the golden weights");
+      nn::load_state(model, nn::from_layout(nn::layout_named("open_clip"), found->weights).weights,
+                     "the golden weights");
 
       ag::Tape tape;
       const Var image = model.encode_image(found->images.to(dtype)), text = model.encode_text(found->ids);
@@ -139,7 +140,7 @@ TEST_CASE("a tiny CLIP agrees with the official model") {
       tape.backward(loss);
       TensorMap grads;
       for (const nn::Parameter* p : model.parameters()) grads[p->name()] = p->grad();
-      grads = nn::to_openai_clip(grads);
+      grads = nn::to_layout(nn::layout_named("open_clip"), grads).weights;
       REQUIRE(grads.size() == expected["grad"].size());
       for (const auto& [key, g] : grads) {
         const std::string& name = key;
@@ -198,7 +199,8 @@ TEST_CASE("weights start as in OpenAI's code") {
 
 TEST_CASE("names of OpenAI and back are the identity, with transposed projections") {
   const nn::Clip model(nn::Scope(1), tiny());
-  const TensorMap ours = nn::state(model), theirs = nn::to_openai_clip(ours), back = nn::from_openai_clip(theirs);
+  const TensorMap ours = nn::state(model), theirs = nn::to_layout(nn::layout_named("open_clip"), ours).weights,
+                  back = nn::from_layout(nn::layout_named("open_clip"), theirs).weights;
   CHECK(theirs.at("visual.proj").shape() == Shape{8, 6});
   CHECK(theirs.at("text_projection").shape() == Shape{12, 6});
   CHECK(theirs.at("visual.class_embedding").shape() == Shape{8});

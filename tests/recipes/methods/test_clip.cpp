@@ -5,7 +5,7 @@
 #include "vitrail/core/ops.h"
 #include "vitrail/data/image/image.h"
 #include "vitrail/nn/state_io.h"
-#include "vitrail/nn/weights/clip_names.h"
+#include "vitrail/nn/weights/layout.h"
 #include "vitrail/recipes/config/config.h"
 #include "vitrail/recipes/methods/clip.h"
 #include "vitrail/recipes/methods/clip_data.h"
@@ -191,7 +191,7 @@ TEST_CASE("clip starts from weights with OpenAI's names, and its image tower fro
   write_pairs(temp.path());
   SmallClip source(temp.path(), {"seed=7"});
   const std::string file = (temp.path() / "openai.safetensors").string();
-  safetensors::save(file, nn::to_openai_clip(weights_of(*source.recipe)));
+  safetensors::save(file, nn::to_layout(nn::layout_named("open_clip"), weights_of(*source.recipe)).weights);
   SmallClip whole(temp.path(), {"init=" + file});
   whole.recipe->begin();
   for (const auto& weight : weights_of(*whole.recipe))
