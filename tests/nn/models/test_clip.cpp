@@ -48,7 +48,7 @@ Tensor texts(int64_t batch) {
   return ids;
 }
 
-Tensor images(int64_t batch, DType dtype) { return Rng(6, "pictures").normal({batch, 3, 16, 16}, 0, 1, dtype); }
+Tensor random_images(int64_t batch, DType dtype) { return Rng(6, "pictures").normal({batch, 3, 16, 16}, 0, 1, dtype); }
 
 std::map<std::string, Tensor> gradients(nn::ModuleBase& model) {
   std::map<std::string, Tensor> map;
@@ -273,7 +273,7 @@ TEST_CASE("in bf16 both towers give nearly the same features and gradients") {
   c.vision.embed_dim = c.text.embed_dim = 48;
   c.vision.patch_drop_rate = 0.25;
   nn::Clip model(nn::Scope(3), c);
-  const Tensor images = images(4, DType::f32), ids = texts(4);
+  const Tensor images = random_images(4, DType::f32), ids = texts(4);
   const auto run = [&](DType type) {
     const ag::RandomScope random(1, 0);
     ag::Tape tape;
@@ -343,7 +343,7 @@ TEST_CASE("gradients by slices equal those of the whole batch") {
   c.vision.patch_drop_rate = 0.5;  // both passes must drop the same patches
   nn::Clip model(nn::Scope(4, DType::f64), c);
   constexpr int64_t kBatch = 6;
-  const Tensor images = images(kBatch, DType::f64), ids = texts(kBatch);
+  const Tensor images = random_images(kBatch, DType::f64), ids = texts(kBatch);
   for (const auto loss_of : {nn::contrastive_loss, nn::sigmoid_loss}) {
     for (const std::vector<int64_t>& ends : {std::vector<int64_t>{6}, {3, 6}, {1, 2, 3, 4, 5, 6}, {4, 6}, {1, 6}}) {
       CAPTURE(ends.size());
