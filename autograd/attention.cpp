@@ -18,34 +18,38 @@ void count(const Tensor& q, const Tensor& k) { count_macs(2 * q.numel() * k.size
 
 }  // namespace
 
-Var attention(const Var& q, const Var& k, const Var& v, const AttentionOptions& options) {
-  core::AttentionOut out = core::attention(q.value(), k.value(), v.value(), options);
+Var attention(const Var& q, const Var& k, const Var& v, const AttentionOptions& options, const Var& bias) {
+  core::AttentionOut out = core::attention(q.value(), k.value(), v.value(), options, bias.value());
   count(q.value(), k.value());
-  return record("attention", out.y, {q, k, v},
-                [q = q.value(), k = k.value(), v = v.value(), out, options](const Tensor& dy, Sink& dx) {
-                  Tensor dq = Tensor::empty(q.shape(), q.dtype());
-                  Tensor dk = Tensor::empty(k.shape(), k.dtype());
-                  Tensor dv = Tensor::empty(v.shape(), v.dtype());
-                  core::attention_backward(dy, q, k, v, out, options, dq, dk, dv);
-                  dx.add(0, std::move(dq));
-                  dx.add(1, std::move(dk));
-                  dx.add(2, std::move(dv));
-                });
+  return record(
+      "attention", out.y, {q, k, v, bias},
+      [q = q.value(), k = k.value(), v = v.value(), b = bias.value(), out, options](const Tensor& dy, Sink& dx) {
+        Tensor dq = Tensor::empty(q.shape(), q.dtype());
+        Tensor dk = Tensor::empty(k.shape(), k.dtype());
+        Tensor dv = Tensor::empty(v.shape(), v.dtype());
+        Tensor db = core::attention_backward(dy, q, k, v, out, options, dq, dk, dv, b, dx.wants(3));
+        dx.add(0, std::move(dq));
+        dx.add(1, std::move(dk));
+        dx.add(2, std::move(dv));
+        if (db.defined()) dx.add(3, std::move(db));
+      });
 }
 
-Var attention(const Var& qkv, int64_t num_heads, const AttentionOptions& options) {
+Var attention(const Var& qkv, int64_t num_heads, const AttentionOptions& options, const Var& bias) {
   check<ShapeError>(qkv.rank() == 3 && num_heads > 0 && qkv.size(2) % (3 * num_heads) == 0, "attention",
                     "needs qkv [B, N, 3 * heads * D] for {} heads, was given {}", num_heads, qkv.shape());
   const Tensor packed = qkv.value().contiguous();
   const Views in = unpack(packed, num_heads);
-  core::AttentionOut out = core::attention(in.q, in.k, in.v, options);
+  core::AttentionOut out = core::attention(in.q, in.k, in.v, options, bias.value());
   count(in.q, in.k);
-  return record("attention_packed", out.y, {qkv}, [packed, num_heads, out, options](const Tensor& dy, Sink& dx) {
-    Tensor dqkv = Tensor::empty(packed.shape(), packed.dtype());
-    const Views x = unpack(packed, num_heads), g = unpack(dqkv, num_heads);
-    core::attention_backward(dy, x.q, x.k, x.v, out, options, g.q, g.k, g.v);
-    dx.add(0, std::move(dqkv));
-  });
+  return record("attention_packed", out.y, {qkv, bias},
+                [packed, num_heads, out, options, b = bias.value()](const Tensor& dy, Sink& dx) {
+                  Tensor dqkv = Tensor::empty(packed.shape(), packed.dtype());
+                  const Views x = unpack(packed, num_heads), g = unpack(dqkv, num_heads);
+                  Tensor db = core::attention_backward(dy, x.q, x.k, x.v, out, options, g.q, g.k, g.v, b, dx.wants(1));
+                  dx.add(0, std::move(dqkv));
+                  if (db.defined()) dx.add(1, std::move(db));
+                });
 }
 
 }  // namespace vitrail::ag

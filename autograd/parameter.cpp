@@ -4,10 +4,24 @@
 
 namespace vitrail::ag {
 
-Parameter::Parameter(std::string name, Tensor value) : name_(std::move(name)) {
+Parameter::Parameter(std::string name, Tensor value, const ParameterOptions& options)
+    : name_(std::move(name)),
+      decay_(options.decay.value_or(value.rank() > 1 ? Decay::weight : Decay::never)),
+      layer_(options.layer),
+      requires_grad_(options.requires_grad) {
+  const DType dtype = value.dtype();
+  check<ShapeError>(dtype == DType::f32 || dtype == DType::f64 || dtype == DType::bf16, "parameter",
+                    "'{}' is {}; weights are f32 or f64, or bf16 if they are frozen", name_, dtype);
+  check<ShapeError>(dtype != DType::bf16 || !requires_grad_, "parameter",
+                    "'{}' is bf16 and trained; trained weights are f32 or f64 (bf16 weights need Scope::frozen())",
+                    name_);
   value_ = value.unique() && value.is_contiguous() ? std::move(value) : value.clone();
-  check<ShapeError>(value_.dtype() == DType::f32 || value_.dtype() == DType::f64, "parameter",
-                    "'{}' is {}; weights are f32 or f64", name_, value_.dtype());
+}
+
+void Parameter::set_requires_grad(bool on) {
+  check<ConfigError>(!on || value_.dtype() != DType::bf16, "parameter",
+                     "'{}' is bf16 and cannot be trained; build the model in f32 to train it", name_);
+  requires_grad_ = on;
 }
 
 const Tensor& Parameter::value_as(DType dtype) const {

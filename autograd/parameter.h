@@ -3,15 +3,30 @@
 
 #include "vitrail/core/tensor.h"
 
+#include <optional>
 #include <string>
 
 namespace vitrail::ag {
 
+/// How weight decay treats a parameter.
+enum class Decay {
+  weight,  // decayed: matrices, kernels
+  table,   // learned tokens and tables of positions: timm leaves them alone, DINO decays them
+  never,   // biases, gains of norms, scalars
+};
+
+struct ParameterOptions {
+  std::optional<Decay> decay = {};    // by default never for rank 0 and 1, else weight
+  std::optional<int64_t> layer = {};  // see Parameter::layer()
+  bool requires_grad = true;
+};
+
 /// A weight and its gradient. Owned by a module, never copied or moved.
 class Parameter {
  public:
-  /// value: the master copy, f32 or f64; copied if it is strided or shared, since updates work in place.
-  Parameter(std::string name, Tensor value);
+  /// value: f32 or f64; bf16 if requires_grad is off. Copied if it is strided or shared, since updates work in place.
+  /// Throws ShapeError for another type.
+  Parameter(std::string name, Tensor value, const ParameterOptions& options = {});
   Parameter(const Parameter&) = delete;
   Parameter& operator=(const Parameter&) = delete;
 
@@ -19,23 +34,30 @@ class Parameter {
   const std::string& name() const { return name_; }
   const Tensor& value() const { return value_; }
   const Shape& shape() const { return value_.shape(); }
-  /// The value as bf16 (or itself), converted once per update and kept.
+  /// The value in another floating type (or itself), converted once per update and kept.
   const Tensor& value_as(DType dtype) const;
+  /// Frees the converted copy; the next value_as() makes it again.
+  void drop_converted() { converted_ = Tensor(); }
 
   /// Undefined until a sweep delivers one; later sweeps add to it.
   Tensor& grad() { return grad_; }
   const Tensor& grad() const { return grad_; }
-  /// Undefined again: optimizers skip the parameter altogether.
+  /// Makes the gradient undefined again: optimizers skip the parameter.
   void drop_grad() { grad_ = Tensor(); }
 
   bool requires_grad() const { return requires_grad_; }
-  void set_requires_grad(bool on) { requires_grad_ = on; }
+  /// Throws ConfigError if a bf16 parameter is to be trained: small updates would be rounded away.
+  void set_requires_grad(bool on);
+
+  Decay decay() const { return decay_; }
+  /// The layer of its model, for learning rates by layer: 0 for embeddings, i + 1 for block i, none after the blocks.
+  std::optional<int64_t> layer() const { return layer_; }
 
   /// fn(Tensor&) is the only way to change the value. Throws TapeError while a live tape uses it.
   template <class F>
   void update(F&& fn) {
     expect_unpinned();
-    converted_ = Tensor();
+    drop_converted();
     fn(value_);
   }
 
@@ -47,7 +69,9 @@ class Parameter {
   Tensor value_;
   Tensor grad_;
   mutable Tensor converted_;
-  bool requires_grad_ = true;
+  Decay decay_;
+  std::optional<int64_t> layer_;
+  bool requires_grad_;
   int pins_ = 0;  // live tapes with a leaf of this parameter
 };
 

@@ -108,8 +108,8 @@ Step clip_step(const Options& o) {
 
   const Tensor images = random_images(o.batch, o.img_size), ids = random_captions(o.batch, o.tokens, config.text);
   const Tensor one_image = images.slice(0, 0, 1), one_text = ids.slice(0, 0, 1).slice(1, 0, o.tokens);
-  const int64_t flops = o.batch * forward_flops([&] { (*model)(one_image, one_text); });
-  const auto optimizer = std::make_shared<optim::AdamW>(optim::decay_groups(model->parameters(), {}),
+  const int64_t flops = o.batch * forward_flops([&] { (*model)(one_image, one_text, nn::Compute::all); });
+  const auto optimizer = std::make_shared<optim::AdamW>(optim::decay_groups(model->parameters(), optim::dino_decay()),
                                                         optim::AdamWOptions{.beta2 = 0.98, .eps = 1e-6});
   const auto run = [=] {
     const ag::RandomScope random(0, 0);

@@ -15,38 +15,70 @@ decltype(auto) dispatch_factor(DType dtype, std::string_view op, Fn&& fn) {
   return dispatch_compute(dtype, op, fn);
 }
 
+/// One call: H query heads in groups of H / kv_heads, each group with one key head.
 struct Problem {
-  int64_t batch, heads, queries, keys, dim;
-  AttentionOptions options;
+  int64_t batch, heads, kv_heads, queries, keys, dim;
+  AttentionOptions options;  // with a dense mask
+  Tensor bias;               // dense, or undefined
 
   int64_t tile() const { return std::clamp<int64_t>(kTileElements / keys, 1, std::max<int64_t>(queries, 1)); }
-  /// How many keys a query sees.
-  int64_t visible(int64_t query) const { return options.causal ? std::min(query + 1, keys) : keys; }
+  int64_t group() const { return heads / kv_heads; }
+  /// A query sees keys 0 .. visible - 1 of those that the mask allows.
+  int64_t visible(int64_t query) const {
+    if (!options.causal) return keys;
+    return std::min(std::max(options.first_query + query + 1, options.prefix), keys);
+  }
+  bool has_terms() const { return bias.defined() || options.mask.defined(); }
   /// fn(begin, n) for consecutive tiles of queries.
   template <class F>
   void for_each_tile(F&& fn) const {
     for (int64_t begin = 0; begin < queries; begin += tile()) fn(begin, std::min(tile(), queries - begin));
   }
-  /// fn(head, scratch) for the heads of all images, some on each thread. The memory is taken for all threads at once,
-  /// so that how much is in use does not depend on when they run.
+  /// fn(kv, scratch) for the key heads kv = image * kv_heads + head of all images, some on each thread. With by_head,
+  /// one thread takes all images of a head, in order. The memory is taken for all threads at once, so that how much is
+  /// in use does not depend on when they run.
   template <class F>
-  void for_each_head(int64_t scratch_bytes, F&& fn) const {
-    const int64_t count = batch * heads, tasks = std::min<int64_t>(count, num_threads());
+  void for_each_key_head(int64_t scratch_bytes, F&& fn, bool by_head = false) const {
+    const int64_t count = by_head ? kv_heads : batch * kv_heads, tasks = std::min<int64_t>(count, num_threads());
     const Storage memory(tasks * scratch_bytes);
     parallel_for(tasks, 1, [&](int64_t task, int64_t) {
-      for (int64_t head = count * task / tasks; head < count * (task + 1) / tasks; ++head)
-        fn(head, Scratch(memory.data() + task * scratch_bytes));
+      for (int64_t kv = count * task / tasks; kv < count * (task + 1) / tasks; ++kv)
+        for (int64_t i = kv; i < batch * kv_heads; i += by_head ? kv_heads : batch * kv_heads)
+          fn(i, Scratch(memory.data() + task * scratch_bytes));
     });
   }
 };
 
-Problem check_problem(const Tensor& q, const Tensor& k, const AttentionOptions& options, std::string_view op) {
-  const bool fits =
-      q.rank() == 4 && k.rank() == 4 && q.size(0) == k.size(0) && q.size(1) == k.size(1) && q.size(3) == k.size(3);
-  check<ShapeError>(fits, op, "q is {}, k is {}; needs q [B, H, M, D] and k [B, H, N, D]", q.shape(), k.shape());
+void check_terms(const Problem& p, DType dtype, std::string_view op) {
+  const AttentionOptions& o = p.options;
+  check<ShapeError>(o.first_query >= 0 && o.prefix >= 0, op, "first_query is {}, prefix is {}; neither is negative",
+                    o.first_query, o.prefix);
+  const auto fits = [](int64_t size, int64_t wanted) { return size == 1 || size == wanted; };
+  if (const Tensor& m = o.mask; m.defined())
+    check<ShapeError>(m.dtype() == DType::u8 && m.rank() == 4 && fits(m.size(0), p.batch) && fits(m.size(1), p.heads) &&
+                          fits(m.size(2), p.queries) && m.size(3) == p.keys,
+                      op, "mask is {} {}; needs u8 [{} or 1, {} or 1, {} or 1, {}]", m.dtype(), m.shape(), p.batch,
+                      p.heads, p.queries, p.keys);
+  if (const Tensor& b = p.bias; b.defined())
+    check<ShapeError>(b.dtype() == compute_dtype(dtype) && b.rank() == 3 && fits(b.size(0), p.heads) &&
+                          b.size(1) == p.queries && b.size(2) == p.keys,
+                      op, "bias is {} {}; needs {} [{} or 1, {}, {}]", b.dtype(), b.shape(), compute_dtype(dtype),
+                      p.heads, p.queries, p.keys);
+}
+
+Problem check_problem(const Tensor& q, const Tensor& k, const AttentionOptions& options, const Tensor& bias,
+                      std::string_view op) {
+  const bool fits = q.rank() == 4 && k.rank() == 4 && q.size(0) == k.size(0) && k.size(1) > 0 &&
+                    q.size(1) % k.size(1) == 0 && q.size(3) == k.size(3);
+  check<ShapeError>(fits, op, "q is {}, k is {}; needs q [B, H, M, D] and k [B, H, N, D], or fewer key heads in groups",
+                    q.shape(), k.shape());
   check<ShapeError>(k.size(2) > 0 && k.size(3) > 0, op, "k is {}; needs one key and one element or more", k.shape());
   check<ShapeError>(q.dtype() == k.dtype(), op, "q is {}, k is {}; needs one type", q.dtype(), k.dtype());
-  return {q.size(0), q.size(1), q.size(2), k.size(2), q.size(3), options};
+  Problem p{q.size(0), q.size(1), k.size(1), q.size(2), k.size(2), q.size(3), options, bias};
+  check_terms(p, q.dtype(), op);
+  if (bias.defined()) p.bias = bias.contiguous();
+  if (options.mask.defined()) p.options.mask = options.mask.contiguous();
+  return p;
 }
 
 void check_like(const Tensor& t, const Tensor& like, std::string_view op, std::string_view name,
@@ -92,17 +124,46 @@ struct Scores {
   F* factor;
 };
 
-/// scores (the products of queries and keys) to weights, for queries begin ...; lse receives a value for each, totals
-/// is a buffer for as many.
+/// Scales the products of queries begin ... of a head, adds the bias and hides masked keys, if there are such terms.
+/// Returns the scale that is still to be applied.
 template <class F>
-void weigh(const Scores<F>& scores, int64_t n, const Problem& p, int64_t begin, compute_t<F>* lse,
+compute_t<F> add_terms(const Scores<F>& scores, int64_t n, const Problem& p, int64_t head, int64_t begin) {
+  using C = compute_t<F>;
+  if (!p.has_terms()) return C(p.options.scale);
+  const Tensor& mask = p.options.mask;
+  for (int64_t i = 0; i < n; ++i) {
+    C* const row = scores.computed + i * scores.width;
+    kernels::table<C>().affine(row, C(p.options.scale), C(0), row, p.keys);
+    if (p.bias.defined()) {
+      const int64_t h = p.bias.size(0) == 1 ? 0 : head % p.heads;
+      const C* const bias = p.bias.template data<C>() + (h * p.queries + begin + i) * p.keys;
+      for (int64_t j = 0; j < p.keys; ++j) row[j] += bias[j];
+    }
+    if (mask.defined()) {
+      const auto at = [&](int axis, int64_t index) { return mask.size(axis) == 1 ? 0 : index * mask.stride(axis); };
+      const uint8_t* const seen =
+          mask.data<uint8_t>() + at(0, head / p.heads) + at(1, head % p.heads) + at(2, begin + i);
+      for (int64_t j = 0; j < p.keys; ++j) row[j] = seen[j] ? row[j] : -C(__builtin_inf());
+    }
+  }
+  return C(1);
+}
+
+/// scores (the products of queries and keys) to weights, for queries begin ... of a head; lse receives a value for
+/// each, totals is a buffer for as many.
+template <class F>
+void weigh(const Scores<F>& scores, int64_t n, const Problem& p, int64_t head, int64_t begin, compute_t<F>* lse,
            compute_t<F>* totals) {
   using C = compute_t<F>;
   const kernels::Table<C>& table = kernels::table<C>();
-  const C scale = C(p.options.scale);
+  const C scale = add_terms(scores, n, p, head, begin);
   const auto row = [&](int64_t i) { return scores.computed + i * scores.width; };
   for (int64_t i = 0; i < n; ++i) lse[i] = table.scaled_max(row(i), scale, p.visible(begin + i));
+  if (p.options.mask.defined())  // of a row without a key, all weights are e^-inf = 0
+    for (int64_t i = 0; i < n; ++i) lse[i] = lse[i] == -C(__builtin_inf()) ? C(0) : lse[i];
   for (int64_t i = 0; i < n; ++i) totals[i] = table.scaled_exp(row(i), scale, lse[i], p.visible(begin + i));
+  if (p.options.mask.defined())
+    for (int64_t i = 0; i < n; ++i) totals[i] = totals[i] == 0 ? C(1) : totals[i];
   for (int64_t i = 0; i < n; ++i) {
     table.affine(row(i), 1 / totals[i], C(0), row(i), p.visible(begin + i));
     scores.finish(i, p.visible(begin + i));
@@ -121,32 +182,33 @@ void attention_of_type(const Tensor& q, const Tensor& k, const Tensor& v, const 
                         Scratch::bytes_of<F>(packed_size(p.keys, p.dim)) + Scratch::bytes_of<F>(p.keys * dim) +
                         Scratch::bytes_of<F>(tile * dim) + Scratch::bytes_of<C>(tile * dim) +
                         Scratch::bytes_of<C>(tile);
-  p.for_each_head(bytes, [&](int64_t head, Scratch scratch) {
-    queries.prefetch(head + 1);
-    keys.prefetch(head + 1);
-    values.prefetch(head + 1);
+  p.for_each_key_head(bytes, [&](int64_t kv, Scratch scratch) {
+    keys.prefetch(kv + 1);
+    values.prefetch(kv + 1);
     const Scores<F> scores(p, scratch);
     F* const buffer = scratch.take<F>(p.keys * dim);
     F* const q_buffer = scratch.take<F>(tile * dim);
     C* const y_buffer = scratch.take<C>(tile * dim);
     C* const totals = scratch.take<C>(tile);
-    const F* const Kt =
-        pack(keys.read(head, 0, p.keys, buffer), Trans::yes, scratch.take<F>(packed_size(p.dim, p.keys)));
-    const F* const V =
-        pack(values.read(head, 0, p.keys, buffer), Trans::no, scratch.take<F>(packed_size(p.keys, p.dim)));
-    p.for_each_tile([&](int64_t begin, int64_t n) {
-      multiply(left(queries.read(head, begin, n, q_buffer)), Kt, p.dim, scores.matrix(n));
-      weigh(scores, n, p, begin, lse.data<C>() + head * p.queries + begin, totals);
-      result.compute(head, begin, n, y_buffer,
-                     [&](const auto& to) { multiply(left(scores.factors(n)), V, p.keys, to); });
-    });
+    const F* const Kt = pack(keys.read(kv, 0, p.keys, buffer), Trans::yes, scratch.take<F>(packed_size(p.dim, p.keys)));
+    const F* const V = pack(values.read(kv, 0, p.keys, buffer), Trans::no, scratch.take<F>(packed_size(p.keys, p.dim)));
+    for (int64_t head = kv * p.group(); head < (kv + 1) * p.group(); ++head) {
+      queries.prefetch(head + 1);
+      p.for_each_tile([&](int64_t begin, int64_t n) {
+        multiply(left(queries.read(head, begin, n, q_buffer)), Kt, p.dim, scores.matrix(n));
+        weigh(scores, n, p, head, begin, lse.data<C>() + head * p.queries + begin, totals);
+        result.compute(head, begin, n, y_buffer,
+                       [&](const auto& to) { multiply(left(scores.factors(n)), V, p.keys, to); });
+      });
+    }
   });
 }
 
 }  // namespace
 
-AttentionOut attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options) {
-  const Problem p = check_problem(q, k, options, "attention");
+AttentionOut attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options,
+                       const Tensor& bias) {
+  const Problem p = check_problem(q, k, options, bias, "attention");
   check_like(v, k, "attention", "v", "k");
   AttentionOut out{Tensor::empty({p.batch, p.queries, p.heads * p.dim}, q.dtype()),
                    Tensor::empty({p.batch, p.heads, p.queries}, compute_dtype(q.dtype()))};
@@ -154,8 +216,8 @@ AttentionOut attention(const Tensor& q, const Tensor& k, const Tensor& v, const 
   return out;
 }
 
-Tensor attention_weights(const Tensor& q, const Tensor& k, const AttentionOptions& options) {
-  const Problem p = check_problem(q, k, options, "attention_weights");
+Tensor attention_weights(const Tensor& q, const Tensor& k, const AttentionOptions& options, const Tensor& bias) {
+  const Problem p = check_problem(q, k, options, bias, "attention_weights");
   Tensor weights = Tensor::empty({p.batch, p.heads, p.queries, p.keys}, q.dtype());
   dispatch_factor(q.dtype(), "attention_weights", [&](auto f) {
     using F = decltype(f);
@@ -166,18 +228,19 @@ Tensor attention_weights(const Tensor& q, const Tensor& k, const AttentionOption
     const int64_t bytes = Scores<F>::bytes(p) + Scratch::bytes_of<F>(packed_size(p.dim, p.keys)) +
                           Scratch::bytes_of<F>(p.keys * dim) + Scratch::bytes_of<F>(tile * dim) +
                           2 * Scratch::bytes_of<C>(tile);
-    p.for_each_head(bytes, [&](int64_t head, Scratch scratch) {
+    p.for_each_key_head(bytes, [&](int64_t kv, Scratch scratch) {
       const Scores<F> scores(p, scratch);
       F* const q_buffer = scratch.take<F>(tile * dim);
       C* const lse = scratch.take<C>(tile);
       C* const totals = scratch.take<C>(tile);
-      const auto K = keys.read(head, 0, p.keys, scratch.take<F>(p.keys * dim));
+      const auto K = keys.read(kv, 0, p.keys, scratch.take<F>(p.keys * dim));
       const F* const Kt = pack(K, Trans::yes, scratch.take<F>(packed_size(p.dim, p.keys)));
-      p.for_each_tile([&](int64_t begin, int64_t n) {
-        multiply(left(queries.read(head, begin, n, q_buffer)), Kt, p.dim, scores.matrix(n));
-        weigh(scores, n, p, begin, lse, totals);
-        result.write(head, begin, scores.matrix(n));
-      });
+      for (int64_t head = kv * p.group(); head < (kv + 1) * p.group(); ++head)
+        p.for_each_tile([&](int64_t begin, int64_t n) {
+          multiply(left(queries.read(head, begin, n, q_buffer)), Kt, p.dim, scores.matrix(n));
+          weigh(scores, n, p, head, begin, lse, totals);
+          result.write(head, begin, scores.matrix(n));
+        });
     });
   });
   return weights;
@@ -187,29 +250,39 @@ namespace {
 
 /// weights P from scores and the forward's lse; then dscores from dweights dP: scale P (dP - sum(P dP)), in place.
 template <class F>
-void weigh_again(const Scores<F>& scores, int64_t n, const Problem& p, int64_t begin, const compute_t<F>* lse) {
-  using C = compute_t<F>;
+void weigh_again(const Scores<F>& scores, int64_t n, const Problem& p, int64_t head, int64_t begin,
+                 const compute_t<F>* lse) {
+  const compute_t<F> scale = add_terms(scores, n, p, head, begin);
   for (int64_t i = 0; i < n; ++i) {
     const int64_t visible = p.visible(begin + i);
-    kernels::table<C>().softmax_again(&scores.matrix(n)(i, 0), C(p.options.scale), lse[i], visible);
+    kernels::table<compute_t<F>>().softmax_again(&scores.matrix(n)(i, 0), scale, lse[i], visible);
     scores.finish(i, visible);
   }
 }
+/// dbias: the rows of queries begin ... of the bias's gradient, added to; or null.
 template <class F>
-void scores_gradient(const Scores<F>& weights, int64_t n, const Problem& p, int64_t begin, const Scores<F>& d) {
+void scores_gradient(const Scores<F>& weights, int64_t n, const Problem& p, int64_t begin, const Scores<F>& d,
+                     compute_t<F>* dbias) {
   using C = compute_t<F>;
+  const kernels::Table<C>& table = kernels::table<C>();
   for (int64_t i = 0; i < n; ++i) {
     C* const row = &d.matrix(n)(i, 0);
     const int64_t visible = p.visible(begin + i);
-    kernels::table<C>().softmax_scaled_backward(row, &weights.matrix(n)(i, 0), C(p.options.scale), row, visible);
+    const C scale = C(p.options.scale);
+    table.softmax_scaled_backward(row, &weights.matrix(n)(i, 0), dbias ? C(1) : scale, row, visible);
+    if (dbias) {
+      for (int64_t j = 0; j < visible; ++j) dbias[i * p.keys + j] += row[j];
+      table.affine(row, scale, C(0), row, visible);
+    }
     d.finish(i, visible);
   }
 }
 
-/// Y = P V with P = softmax(scale Q K'): dV = P' dY, dP = dY V', dS = scale P (dP - sum(P dP)), dQ = dS K, dK = dS' Q.
+/// Y = P V with P = softmax(scale Q K' + bias): dV = P' dY, dP = dY V', dS = scale P (dP - sum(P dP)), dQ = dS K,
+/// dK = dS' Q; a group of heads adds up dV and dK. dbias: [H, M, N], added to, or undefined.
 template <class F>
 void backward_of_type(const Tensor& dy, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& lse,
-                      const Problem& p, Tensor& dq, Tensor& dk, Tensor& dv) {
+                      const Problem& p, Tensor& dq, Tensor& dk, Tensor& dv, Tensor& dbias) {
   using C = compute_t<F>;
   const Heads<F> queries(q), keys(k), values(v), dresult(split_heads(dy, p));
   const Heads<F> dqueries(dq), dkeys(dk), dvalues(dv);
@@ -219,11 +292,9 @@ void backward_of_type(const Tensor& dy, const Tensor& q, const Tensor& k, const 
                         Scratch::bytes_of<F>(packed_size(tile, p.dim)) + Scratch::bytes_of<F>((tile + 1) * wide) +
                         Scratch::bytes_of<F>(p.keys * dim) + 2 * Scratch::bytes_of<F>(tile * dim) +
                         Scratch::bytes_of<C>(tile * dim) + 2 * Scratch::bytes_of<C>(p.keys * dim);
-  p.for_each_head(bytes, [&](int64_t head, Scratch scratch) {
-    queries.prefetch(head + 1);
-    keys.prefetch(head + 1);
-    values.prefetch(head + 1);
-    dresult.prefetch(head + 1);
+  const auto of_key_head = [&](int64_t kv, Scratch scratch) {
+    keys.prefetch(kv + 1);
+    values.prefetch(kv + 1);
     const Scores<F> P(p, scratch), dS(p, scratch);
     F* const buffer = scratch.take<F>(p.keys * dim);
     F* const q_buffer = scratch.take<F>(tile * dim);
@@ -231,33 +302,42 @@ void backward_of_type(const Tensor& dy, const Tensor& q, const Tensor& k, const 
     F* const right = scratch.take<F>(packed_size(tile, p.dim));
     F* const transposed = scratch.take<F>((tile + 1) * wide);
     C* const dq_buffer = scratch.take<C>(tile * dim);
-    const F* const Vt = pack(values.read(head, 0, p.keys, buffer), Trans::yes, scratch.take<F>(by_keys));
-    const auto key_rows = keys.read(head, 0, p.keys, buffer);
+    const F* const Vt = pack(values.read(kv, 0, p.keys, buffer), Trans::yes, scratch.take<F>(by_keys));
+    const auto key_rows = keys.read(kv, 0, p.keys, buffer);
     const F* const Kt = pack(key_rows, Trans::yes, scratch.take<F>(by_keys));
     const F* const K = pack(key_rows, Trans::no, scratch.take<F>(by_dim));
     const Matrix<C> dK{scratch.take<C>(p.keys * dim), p.keys, p.dim, dim, 1};
     const Matrix<C> dV{scratch.take<C>(p.keys * dim), p.keys, p.dim, dim, 1};
-    p.for_each_tile([&](int64_t begin, int64_t n) {
-      const auto Q = queries.read(head, begin, n, q_buffer), dY = dresult.read(head, begin, n, dy_buffer);
-      multiply(left(Q), Kt, p.dim, P.matrix(n));
-      weigh_again(P, n, p, begin, lse.data<C>() + head * p.queries + begin);
-      multiply(left_transposed(P.factors(n), transposed), pack(dY, Trans::no, right), n, dV, begin > 0);
-      multiply(left(dY), Vt, p.dim, dS.matrix(n));
-      scores_gradient(P, n, p, begin, dS);
-      dqueries.compute(head, begin, n, dq_buffer,
-                       [&](const auto& to) { multiply(left(dS.factors(n)), K, p.keys, to); });
-      multiply(left_transposed(dS.factors(n), transposed), pack(Q, Trans::no, right), n, dK, begin > 0);
-    });
-    dkeys.write(head, 0, dK);
-    dvalues.write(head, 0, dV);
-  });
+    bool add = false;
+    for (int64_t head = kv * p.group(); head < (kv + 1) * p.group(); ++head) {
+      queries.prefetch(head + 1);
+      dresult.prefetch(head + 1);
+      p.for_each_tile([&](int64_t begin, int64_t n) {
+        const auto Q = queries.read(head, begin, n, q_buffer), dY = dresult.read(head, begin, n, dy_buffer);
+        multiply(left(Q), Kt, p.dim, P.matrix(n));
+        weigh_again(P, n, p, head, begin, lse.data<C>() + head * p.queries + begin);
+        multiply(left_transposed(P.factors(n), transposed), pack(dY, Trans::no, right), n, dV, add);
+        multiply(left(dY), Vt, p.dim, dS.matrix(n));
+        const int64_t row = head % p.heads * p.queries + begin;
+        scores_gradient(P, n, p, begin, dS, dbias.defined() ? dbias.data<C>() + row * p.keys : nullptr);
+        dqueries.compute(head, begin, n, dq_buffer,
+                         [&](const auto& to) { multiply(left(dS.factors(n)), K, p.keys, to); });
+        multiply(left_transposed(dS.factors(n), transposed), pack(Q, Trans::no, right), n, dK, add);
+        add = true;
+      });
+    }
+    dkeys.write(kv, 0, dK);
+    dvalues.write(kv, 0, dV);
+  };
+  p.for_each_key_head(bytes, of_key_head, /*by_head=*/dbias.defined());  // images add to dbias in order
 }
 
 }  // namespace
 
-void attention_backward(const Tensor& dy, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOut& out,
-                        const AttentionOptions& options, Tensor dq, Tensor dk, Tensor dv) {
-  const Problem p = check_problem(q, k, options, "attention_backward");
+Tensor attention_backward(const Tensor& dy, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOut& out,
+                          const AttentionOptions& options, Tensor dq, Tensor dk, Tensor dv, const Tensor& bias,
+                          bool wants_bias) {
+  const Problem p = check_problem(q, k, options, bias, "attention_backward");
   check_like(v, k, "attention_backward", "v", "k");
   check_like(dy, out.y, "attention_backward", "dy", "y");
   check<ShapeError>(out.lse.shape() == q.shape().without(-1) && out.lse.is_contiguous(), "attention_backward",
@@ -267,13 +347,16 @@ void attention_backward(const Tensor& dy, const Tensor& q, const Tensor& k, cons
   check_like(dq, q, "attention_backward", "dq", "q");
   check_like(dk, k, "attention_backward", "dk", "k");
   check_like(dv, v, "attention_backward", "dv", "v");
+  Tensor dbias;
+  if (wants_bias && bias.defined()) dbias = zeros({p.heads, p.queries, p.keys}, bias.dtype());
   if (p.queries == 0) {
     dk.zero_();
     dv.zero_();
-    return;
+  } else {
+    dispatch_factor(q.dtype(), "attention_backward",
+                    [&](auto f) { backward_of_type<decltype(f)>(dy, q, k, v, out.lse, p, dq, dk, dv, dbias); });
   }
-  dispatch_factor(q.dtype(), "attention_backward",
-                  [&](auto f) { backward_of_type<decltype(f)>(dy, q, k, v, out.lse, p, dq, dk, dv); });
+  return dbias.defined() ? sum_to(dbias, bias.shape()) : dbias;
 }
 
 }  // namespace vitrail::core

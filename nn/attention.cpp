@@ -14,8 +14,17 @@ const AttentionConfig& checked(const AttentionConfig& c) {
 
 }  // namespace
 
+Var Rows::of(const Var& x) const {
+  if (first) return slice(x, 1, 0, *first);
+  return places.defined() ? gather_tokens(x, places) : x;
+}
+
+Tensor SelfAttention::weights(const Var&) {
+  fail<ConfigError>("attention", "the attention of '{}' has no weights to show", path());
+}
+
 Attention::Attention(const Scope& scope, const AttentionConfig& config)
-    : Module(scope),
+    : SelfAttention(scope),
       qkv(sub("qkv"), checked(config).dim, 3 * config.dim, {.bias = config.qkv_bias}),
       proj(sub("proj"), config.dim, config.dim),
       proj_drop(sub("proj_drop"), config.proj_drop),
@@ -28,53 +37,51 @@ Attention::Attention(const Scope& scope, const AttentionConfig& config)
   }
 }
 
-Attention::Heads Attention::heads(const Var& x, const Var& queries) {
+Attention::Heads Attention::heads(const Var& x, const Rows& rows) {
   // The thirds begin .. end of the projection, as [end - begin, B, H, N, D].
-  const auto project = [&](const Var& tokens, int64_t begin, int64_t end) {
+  const auto thirds = [&](const Var& tokens, int64_t begin, int64_t end) {
     const int64_t dim = config_.dim;
-    const Var y = end - begin == 3 ? qkv(tokens)
-                                   : linear(tokens, slice(qkv.weight, 0, begin * dim, end * dim),
-                                            qkv.bias ? slice(*qkv.bias, 0, begin * dim, end * dim) : Var());
+    const Var y = end - begin == 3 ? qkv(tokens) : qkv.outputs(tokens, begin * dim, end * dim);
     return permute(reshape(y, {y.size(0), y.size(1), end - begin, config_.num_heads, -1}), {2, 0, 3, 1, 4});
   };
   Heads h;
-  if (queries.defined()) {
-    const Var kv = project(x, 1, 3);
-    h = {select(project(queries, 0, 1), 0, 0), select(kv, 0, 0), select(kv, 0, 1)};
-  } else {
-    const Var t = project(x, 0, 3);
+  if (rows.all()) {
+    const Var t = thirds(x, 0, 3);
     h = {select(t, 0, 0), select(t, 0, 1), select(t, 0, 2)};
+  } else {
+    const Var kv = thirds(x, 1, 3);
+    h = {select(thirds(rows.of(x), 0, 1), 0, 0), select(kv, 0, 0), select(kv, 0, 1)};
   }
   if (q_norm) h.q = (*q_norm)(h.q);
   if (k_norm) h.k = (*k_norm)(h.k);
   return h;
 }
 
-Var Attention::forward(const Var& x, std::optional<int64_t> first) {
-  Var y;
-  if (q_norm || first) {
-    const Heads h = heads(x, first ? slice(x, 1, 0, *first) : Var());
-    y = attention(h.q, h.k, h.v, options_);  // [B, N, C], or [B, first, C]
-  } else {
-    y = attention(qkv(x), config_.num_heads, options_);  // [B, N, C]
-  }
-  return proj_drop(proj(y, DType::f32));
+Var Attention::forward(const Var& x) {
+  if (!q_norm) return project(attention(qkv(x), config_.num_heads, options_));  // [B, N, C]
+  const Heads h = heads(x);
+  return project(attention(h.q, h.k, h.v, options_));
 }
 
-Var Attention::forward(const Var& x, const Tensor& places) {
-  const Heads h = heads(x, gather_tokens(x, places));
-  Var scores = matmul(h.q, h.k, ag::Trans::no, ag::Trans::yes, x.dtype() == DType::f64 ? DType::f64 : DType::f32);
-  scores = scores * options_.scale;  // [B, H, 1, N]
+Var Attention::forward_rows(const Var& x, const Rows& rows) {
+  const Heads h = heads(x, rows);
+  return project(rows.first ? attention(h.q, h.k, h.v, options_) : attend_at(h, rows.places));
+}
+
+Var Attention::attend_at(const Heads& h, const Tensor& places) {
+  const DType type = h.q.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  Var scores = matmul(h.q, h.k, ag::Trans::no, ag::Trans::yes, type) * options_.scale;  // [B, H, 1, N]
   if (options_.causal) {
     constexpr double kNever = -1e30;  // its exponential is 0 beside any other score
-    const int64_t batch = x.size(0), tokens = x.size(1);
+    const int64_t batch = h.k.size(0), tokens = h.k.size(2);
+    const Tensor dense = places.contiguous();
     Tensor seen = zeros({batch, 1, 1, tokens}, DType::u8);
     for (int64_t b = 0; b < batch; ++b)
-      std::fill_n(seen.data<uint8_t>() + b * tokens, places.contiguous().data<int64_t>()[b] + 1, uint8_t(1));
+      std::fill_n(seen.data<uint8_t>() + b * tokens, dense.data<int64_t>()[b] + 1, uint8_t(1));
     scores = where(seen, scores, scalar(kNever, scores.dtype()));
   }
   const Var y = permute(matmul(softmax(scores), h.v), {0, 2, 1, 3});  // [B, 1, H, D]
-  return proj_drop(proj(reshape(y, {x.size(0), 1, config_.dim}), DType::f32));
+  return reshape(y, {y.size(0), 1, config_.dim});
 }
 
 Tensor Attention::weights(const Var& x) {

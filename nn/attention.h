@@ -1,4 +1,4 @@
-// Multi-head self-attention.
+// Multi-head self-attention, and the interface that attention variants of a block implement.
 #pragma once
 
 #include "vitrail/nn/dropout.h"
@@ -16,19 +16,41 @@ struct AttentionConfig {
   double proj_drop = 0;
 };
 
+/// The tokens whose outputs are wanted; all tokens serve as keys and values. Default: all of them.
+struct Rows {
+  std::optional<int64_t> first;  // the first so many
+  Tensor places;                 // or one token of each sample, at places i64 [B, 1]
+
+  bool all() const { return !first && !places.defined(); }
+  /// x [B, N, C] -> [B, K, C].
+  Var of(const Var& x) const;
+};
+
+/// Self-attention of a transformer block. A variant implements forward.
+/// Shape: x [B, N, C] -> [B, N, C], f32 under autocast for the residual stream; [B, K, C] for K rows.
+class SelfAttention : public ModuleBase {
+ public:
+  using ModuleBase::ModuleBase;
+  virtual Var forward(const Var& x) = 0;
+  /// Computes the wanted rows alone where that is cheaper.
+  virtual Var forward_rows(const Var& x, const Rows& rows) { return rows.of(forward(x)); }
+  /// The attention weights [B, H, N, N] for the same x. Throws ConfigError if the variant does not offer them.
+  virtual Tensor weights(const Var& x);
+
+  Var operator()(const Var& x, const Rows& rows = {}) {
+    return call([&] { return rows.all() ? forward(x) : forward_rows(x, rows); });
+  }
+};
+
 /// proj(softmax(q k' / sqrt(D)) v) over H heads of D = C / H.
-/// Shape:  x [B, N, C] -> [B, N, C], f32 under autocast (it joins the residual stream).
 /// Throws: ConfigError if C is not a multiple of the heads.
 /// Source: Vaswani et al. 2017 (arXiv:1706.03762); parameter names as in timm.
-struct Attention final : Module<Attention> {
+struct Attention final : SelfAttention {
   Attention(const Scope& scope, const AttentionConfig& config);
 
-  /// first: the queries of the first so many tokens alone, against all keys and values: [B, N, C] -> [B, first, C].
-  Var forward(const Var& x, std::optional<int64_t> first = {});
-  /// The same for a token of its own in each sample, at places i64 [B, 1].
-  Var forward(const Var& x, const Tensor& places);
-  /// The attention weights [B, H, N, N] for the same x.
-  Tensor weights(const Var& x);
+  Var forward(const Var& x) override;
+  Var forward_rows(const Var& x, const Rows& rows) override;
+  Tensor weights(const Var& x) override;
 
   Linear qkv;
   std::optional<LayerNorm> q_norm, k_norm;  // over D
@@ -37,10 +59,12 @@ struct Attention final : Module<Attention> {
 
  private:
   struct Heads {
-    Var q, k, v;  // [B, H, N, D]; q [B, H, M, D] of M queries
+    Var q, k, v;  // [B, H, N, D]; q [B, H, K, D] for K rows
   };
-  /// queries: the tokens to take q of, if not all of x.
-  Heads heads(const Var& x, const Var& queries = {});
+  Heads heads(const Var& x, const Rows& rows = {});
+  /// softmax(scores) v for one query of each sample, at places: [B, 1, C].
+  Var attend_at(const Heads& h, const Tensor& places);
+  Var project(const Var& y) { return proj_drop(proj(y, DType::f32)); }
 
   AttentionConfig config_;
   ag::AttentionOptions options_;

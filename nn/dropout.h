@@ -1,4 +1,4 @@
-// Layers that do something at random in training and nothing in evaluation.
+// Layers that drop values at random in training and do nothing in evaluation.
 #pragma once
 
 #include "vitrail/nn/module.h"
@@ -20,8 +20,8 @@ struct DropPath final : Module<DropPath> {
   double p;
 };
 
-/// In training each sample keeps max(1, floor((1 - p) N)) of its N patches, drawn anew, and all its prefix tokens. The
-/// order of patches is that of the draw, so positions must have been added before.
+/// In training each sample keeps all prefix tokens and max(1, floor((1 - p) N)) of its N patches, drawn anew each time,
+/// in random order; add positions before.
 /// Shape:  x [B, prefix + N, C] -> [B, prefix + kept, C].
 /// Source: Li et al. 2023 (arXiv:2212.00794), as in open_clip.
 struct PatchDropout final : Module<PatchDropout> {

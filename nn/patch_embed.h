@@ -5,7 +5,7 @@
 
 namespace vitrail::nn {
 
-/// A convolution with kernel = stride = patch_size, done as one product on cut-out patches.
+/// A convolution with kernel = stride = patch_size, computed as one matrix product of the patches.
 /// Shape:  images [B, in_chans, H, W] -> [B, H/P * W/P, embed_dim], row by row; f32 under autocast.
 /// Throws: ShapeError if H or W is not a multiple of patch_size.
 /// Source: Dosovitskiy et al. 2021 (arXiv:2010.11929), eq. 1.

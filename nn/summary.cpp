@@ -41,8 +41,6 @@ void SummaryEntry::finish(const Shape& output) {
   collector->rows[row_].macs = ag::macs() - macs_before_;
 }
 
-bool summarizing() { return collector != nullptr; }
-
 std::vector<SummaryRow> summarize(const std::function<void()>& forward) {
   Collector mine;
   struct Restore {

@@ -1,4 +1,5 @@
-// Summary: what a forward pass showed of a model: layer by layer its output shape, parameters and multiply-accumulates.
+// Summary: a table of the layers of a model with output shapes, parameters and multiply-accumulates, from a forward
+// pass.
 #pragma once
 
 #include "vitrail/core/shape.h"
@@ -14,23 +15,21 @@ class ModuleBase;
 
 struct SummaryRow {
   std::string name;  // "blocks.0.attn"; empty for the model
-  int depth = 0;     // of calls: 0 for the model
+  int depth = 0;     // number of calls it is nested in: 0 for the model
   Shape output;
   int64_t parameters = 0;  // of the module and its children
   int64_t macs = 0;        // in this call, children included
 };
 
-/// Runs forward (without a tape) and returns one row for each module call in it, callers before callees.
+/// Runs forward without a tape and returns one row for each call of a module, callers before callees. Pass Compute::all
+/// to a model to see all of its tokens.
 std::vector<SummaryRow> summarize(const std::function<void()>& forward);
 
-/// While it runs on this thread. A model then computes also what nothing reads, for others to see and count.
-bool summarizing();
-
-/// As an aligned table: layer, output, parameters, share of the multiply-accumulates; rows deeper than max_depth are
-/// left out.
+/// An aligned table of layer, output, parameters and share of the multiply-accumulates, without rows deeper than
+/// max_depth.
 std::string to_table(const std::vector<SummaryRow>& rows, int max_depth = 3);
 
-/// Notes one call of a module while summarize() runs on this thread; else does nothing.
+/// Records one call of a module if summarize() runs on this thread.
 class SummaryEntry {
  public:
   explicit SummaryEntry(const ModuleBase& module);

@@ -1,5 +1,5 @@
-// Loops over all elements of weights in fixed chunks, so that no result depends on the number of threads. For sources
-// of this folder.
+// Loops over the elements of weights in fixed chunks, so that results do not depend on the number of threads. Private
+// to this folder.
 #pragma once
 
 #include "vitrail/core/parallel.h"
@@ -12,13 +12,13 @@ namespace vitrail::optim {
 
 inline constexpr int64_t kChunk = 16384;
 
-/// fn(float{}) or fn(double{}): the types in which weights are kept.
+/// Calls fn(float{}) or fn(double{}), by the type of the weights.
 template <class F>
 decltype(auto) dispatch_weight(DType dtype, F&& fn) {
   return dtype == DType::f64 ? fn(double{}) : fn(float{});
 }
 
-/// The sums, added chunk by chunk in order, of the N values that fn(begin, end) returns.
+/// Sums the N values that fn(begin, end) returns for each chunk, in order.
 template <size_t N, class F>
 std::array<double, N> sum_chunks(int64_t n, F&& fn) {
   std::vector<std::array<double, N>> parts(size_t((n + kChunk - 1) / kChunk));

@@ -22,14 +22,14 @@ double ema_warmup(int64_t update, double most, double gamma = 1, double power = 
 /// The average of a model's state: weights in f32 or f64 are averaged, anything else is copied.
 class ModelEma final {
  public:
-  /// Starts from a copy.
+  /// Starts with a copy of the model's state.
   explicit ModelEma(const TensorMap& model);
 
   /// Throws ConfigError if names differ.
   void update(const TensorMap& model, double momentum);
-  /// Shares the elements: the next update changes them.
+  /// Shares its elements, so the next update changes them.
   const TensorMap& state() const { return average_; }
-  /// Takes copies; strict by name, shape and type, and nothing has changed if it throws.
+  /// Copies the state in. Throws for another name, shape or type, before anything has changed.
   void load_state(const TensorMap& state);
 
  private:

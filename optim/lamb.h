@@ -9,7 +9,7 @@ struct LambOptions {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double eps = 1e-6;
-  double max_grad_norm = 1;  // all gradients are divided by max(1, global norm / max_grad_norm); 0: not
+  double max_grad_norm = 1;  // all gradients are divided by max(1, global norm / max_grad_norm); 0: no limit
 };
 
 /// u = m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) + wd p; p -= lr ratio u, where ratio is |p| / |u| for

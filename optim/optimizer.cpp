@@ -29,6 +29,8 @@ Optimizer::Optimizer(const std::vector<ParamGroup>& groups, std::vector<std::str
       slots_.push_back({p, group.lr_scale, group.weight_decay_scale, 0, {}});
     }
   }
+  check<ConfigError>(!slots_.empty(), "optimizer",
+                     "there are no parameters to update; are all frozen, or a layer built without sub(\"name\")?");
 }
 
 void Optimizer::step(double lr, double weight_decay) {

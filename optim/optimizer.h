@@ -1,5 +1,5 @@
-// Optimizer: updates parameters from their gradients. What the kinds share is here: groups, one count of steps for each
-// parameter, named state. Each kind supplies the update of one parameter.
+// Optimizer: updates parameters from their gradients. The base class has the parts that all kinds share: groups, a
+// count of steps for each parameter, named state. Each kind supplies the update of one parameter.
 #pragma once
 
 #include "vitrail/autograd/parameter.h"
@@ -23,18 +23,18 @@ class Optimizer {
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  /// One update of every parameter that has a gradient. One without is left alone altogether: no decay, no moments, and
-  /// its count of steps stands still.
-  /// Throws: ShapeError if a gradient has not the parameter's shape and type; TapeError if a live tape uses it.
+  /// Updates every parameter that has a gradient. A parameter without one does not change: no decay, no moments, and
+  /// its count of steps stands still. Throws: ShapeError if a gradient differs from its parameter in shape or type;
+  /// TapeError if a live tape uses it.
   void step(double lr, double weight_decay);
   /// Drops all gradients.
   void zero_grad();
 
-  /// "NAME/step" (i64) for each parameter and, once it was updated, "NAME/exp_avg" and the like. Shares the elements:
-  /// the next step changes them.
+  /// "NAME/step" (i64) for each parameter and, after its first update, "NAME/exp_avg" and other moments. The tensors
+  /// share their elements with the optimizer, so the next step changes them.
   TensorMap state() const;
-  /// Takes copies. Throws ConfigError for a name that is missing or unknown, ShapeError for another shape or type; then
-  /// nothing has changed.
+  /// Copies the state in. Throws ConfigError for a missing or unknown name and ShapeError for another shape or type,
+  /// before anything has changed.
   void load_state(const TensorMap& state);
 
  protected:
@@ -43,10 +43,10 @@ class Optimizer {
     ag::Parameter* parameter = nullptr;
     double lr_scale = 1;
     double weight_decay_scale = 1;
-    int64_t step = 0;             // updates so far, with the current one
-    std::vector<Tensor> moments;  // as named by moment_names; zeros before the first update
+    int64_t step = 0;             // updates so far, including the current one
+    std::vector<Tensor> moments;  // in the order of moment_names; zeros before the first update
   };
-  /// What one update of one parameter works on. lr and weight_decay are scaled for its group.
+  /// The arguments of one parameter's update. lr and weight_decay are scaled for its group.
   struct Update {
     Tensor& value;
     const Tensor& grad;  // dense
@@ -56,9 +56,9 @@ class Optimizer {
 
   /// Throws ConfigError unless both are at least 0 and less than 1: moments are divided by 1 - beta^t.
   static void check_betas(double beta1, double beta2);
-  /// Throws ConfigError if two parameters have the same name.
+  /// Throws ConfigError if there are no parameters, or if two have the same name.
   Optimizer(const std::vector<ParamGroup>& groups, std::vector<std::string> moment_names);
-  /// Before the updates of a step, for what depends on all gradients.
+  /// Runs before the updates of a step, for values that depend on all gradients.
   virtual void begin_step(const std::vector<Slot>&) {}
   virtual void update(const Update& u) = 0;
 

@@ -1,29 +1,32 @@
-// Which parameters are decayed, and how fast each layer learns.
+// Groups of parameters: which ones are decayed, and how fast each layer learns.
 #pragma once
 
 #include "vitrail/optim/optimizer.h"
 
 #include <span>
-#include <string_view>
+#include <string>
+#include <vector>
 
 namespace vitrail::optim {
 
-/// Names that are never decayed though they are not vectors. DINO's rule is the empty list: it decays them all.
-inline constexpr std::string_view kNoDecay[] = {"pos_embed", "cls_token", "dist_token", "reg_token"};
-inline constexpr std::string_view kNoDecayDeit[] = {"pos_embed", "cls_token"};  // as published: decays dist_token
+/// Which parameters are decayed. Those of ag::Decay::weight always are, those of ag::Decay::never never.
+struct DecayRule {
+  bool tables = false;              // ag::Decay::table: learned tokens and tables of positions
+  std::vector<std::string> except;  // tables for which it is the other way round, by the last part of their names
 
-/// Two groups, not decayed and decayed. Not decayed are parameters of rank 0 and 1, names ending in ".bias", and those
-/// whose last part is in no_decay. Frozen parameters are left out.
-std::vector<ParamGroup> decay_groups(std::span<ag::Parameter* const> parameters,
-                                     std::span<const std::string_view> no_decay = kNoDecay);
+  bool decays(const ag::Parameter& p) const;
+};
+DecayRule timm_decay();  // no table
+DecayRule deit_decay();  // no table but the distillation token and the registers, as published
+DecayRule dino_decay();  // all tables
 
-/// The same two groups for each layer, with lr_scale = decay^(last - layer_id), where last is the layer of the head.
-/// Throws ConfigError for a decay other than 1 if no parameter is of a block.
+/// Two groups: not decayed, and decayed. Frozen parameters are left out.
+std::vector<ParamGroup> decay_groups(std::span<ag::Parameter* const> parameters, const DecayRule& rule = timm_decay());
+
+/// The same two groups for each layer l of a model with L blocks (ag::Parameter::layer; L + 1 after the blocks), with
+/// lr_scale = decay^(L + 1 - l). Throws ConfigError for a decay other than 1 if no parameter is of a block.
 /// Source: timm's layer decay, after Clark et al. 2020 (arXiv:2003.10555).
 std::vector<ParamGroup> layer_decay_groups(std::span<ag::Parameter* const> parameters, double decay,
-                                           std::span<const std::string_view> no_decay = kNoDecay);
-
-/// Tokens and embeddings are layer 0, "blocks.i." is i + 1, everything after the blocks (norm, head) is depth + 1.
-int64_t layer_id(std::string_view name, int64_t depth);
+                                           const DecayRule& rule = timm_decay());
 
 }  // namespace vitrail::optim

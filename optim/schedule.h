@@ -1,12 +1,12 @@
-// Schedules: learning rate, weight decay, momentum or temperature as pure functions of time. t counts steps or epochs,
-// whatever the lengths are given in, and may lie between two of them.
+// Schedules: learning rate, weight decay, momentum or temperature as pure functions of time. t is in the unit of the
+// lengths, steps or epochs, and may be a fraction.
 #pragma once
 
 #include <cstdint>
 
 namespace vitrail::optim {
 
-/// Which ends of a warm-up of n steps are reached within it: at i / (n - 1), i / n or (i + 1) / n of the way.
+/// The ends that a warm-up of n steps reaches: step i is at i / (n - 1), i / n or (i + 1) / n of the way.
 enum class Ends { both, first, last };
 
 /// The linear beginning of a schedule: from `from` to the schedule's base value.
@@ -24,14 +24,14 @@ struct Warmup {
 struct CosineSchedule {
   double base = 0;
   double final = 0;
-  double steps = 0;  // with warm-up and freeze
+  double steps = 0;  // including warm-up and freeze
   Warmup warmup = {};
   double freeze_steps = 0;  // 0 before the warm-up begins
 
   double operator()(double t) const;
 };
 
-/// Warm-up, then base, then over the last decay_steps a polynomial to final, which is held. Constant for decay_steps 0,
+/// Warm-up, then base, then a polynomial to final over the last decay_steps; final is held. Constant for decay_steps 0,
 /// linear decay for decay_steps = steps - warmup.steps.
 /// Source: const_lr and const_lr_cooldown of open_clip (Ends::last).
 struct PolynomialSchedule {
@@ -55,15 +55,15 @@ struct StepSchedule {
   double operator()(double t) const;
 };
 
-/// Cosine cycles with restarts, then min. Without warmup_prefix the cosine is evaluated at t itself, so that it jumps
-/// in at where it would be had there been no warm-up. Source: Loshchilov and Hutter 2017 (arXiv:1608.03983);
+/// Cosine cycles with restarts, then min. Without warmup_prefix the cosine is evaluated at t, so after the
+/// warm-up it continues as if there had been none. Source: Loshchilov and Hutter 2017 (arXiv:1608.03983);
 /// CosineLRScheduler of timm, which DeiT uses.
 struct CyclicCosineSchedule {
   double base = 0;
   double min = 0;
   double cycle_steps = 1;   // length of the first cycle
-  double cycle_mul = 1;     // each cycle is so many times as long as the one before
-  double cycle_decay = 1;   // and its peak so many times as high
+  double cycle_mul = 1;     // the length of each cycle relative to the one before
+  double cycle_decay = 1;   // the peak of each cycle relative to the one before
   int64_t cycle_limit = 1;  // cycles in all
   double k_decay = 1;       // progress is x^k: below 1 the value falls earlier
   bool warmup_prefix = false;

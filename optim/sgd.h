@@ -22,7 +22,7 @@ class Sgd final : public Optimizer {
   SgdOptions options_;
 };
 
-/// Whose rule says which parameters LARS adapts, and how.
+/// The rule for which parameters LARS adapts, and how.
 enum class LarsRule {
   timm,  // those with weight decay, by trust_coeff |p| / (|g| + wd |p| + eps)
   dino,  // those that are not vectors, by trust_coeff |p| / |g + wd p|; vectors are not decayed either

@@ -8,9 +8,9 @@ namespace vitrail::ag {
 
 using core::AttentionOptions;
 
-/// q, k, v [B, H, N, D] -> [B, N, H * D].
-Var attention(const Var& q, const Var& k, const Var& v, const AttentionOptions& options);
+/// q [B, H, M, D], k and v [B, H / G, N, D] -> [B, M, H * D]. bias [H or 1, M, N] or undefined.
+Var attention(const Var& q, const Var& k, const Var& v, const AttentionOptions& options, const Var& bias = {});
 /// On the packed projection qkv [B, N, 3 * H * D], read in place; its gradient is written in place too.
-Var attention(const Var& qkv, int64_t num_heads, const AttentionOptions& options);
+Var attention(const Var& qkv, int64_t num_heads, const AttentionOptions& options, const Var& bias = {});
 
 }  // namespace vitrail::ag

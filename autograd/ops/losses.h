@@ -20,11 +20,6 @@ enum class KlNorm { batch, elements };
 /// KL(target || q): the sum of target (log target - log_q), with 0 log 0 = 0. log_q and target [B, ...]; target holds
 /// probabilities.
 Var kl_div(const Var& log_q, const Tensor& target, KlNorm norm = KlNorm::elements);
-/// tau^2 KL(p || q) of p = softmax(teacher / tau) and q = softmax(logits / tau); logits and teacher [B, K].
-/// Source: Hinton et al. 2015 (arXiv:1503.02531); DeiT, Touvron et al. 2021 (arXiv:2012.12877), eq. 2.
-Var soft_distillation(const Var& logits, const Tensor& teacher, double tau, KlNorm norm = KlNorm::batch);
-/// Cross-entropy with the teacher's decisions, argmax of teacher [B, K]. DeiT, eq. 3.
-Var hard_distillation(const Var& logits, const Tensor& teacher);
 
 // Means over all elements, in the type of x.
 /// (x - target)^2.

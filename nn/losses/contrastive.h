@@ -1,5 +1,5 @@
-// Contrastive learning on pairs: similarities, the losses of CLIP and SigLIP, and their gradient for batches whose
-// forward pass does not fit in memory.
+// Contrastive learning on pairs: similarities, the losses of CLIP and SigLIP, and their gradient for batches with a
+// forward pass that does not fit in memory.
 #pragma once
 
 #include "vitrail/autograd/tape.h"
@@ -11,30 +11,29 @@ namespace vitrail::nn {
 
 using ag::Var;
 
-/// exp(log_scale) <a_i, b_j> of the features normalised to length 1, plus bias if defined. f32 also under autocast.
+/// exp(log_scale) <a_i, b_j> + bias with features a, b normalised to length 1. f32 also under autocast.
 /// Shape:  image, text [B, D], log_scale [], bias [] -> [B, B], a row for each image.
 Var pair_logits(const Var& image, const Var& text, const Var& log_scale, const Var& bias = {});
 
-/// Each image should find its text among all, and each text its image: the mean of both cross entropies. A scalar.
+/// The mean of two cross entropies: of each image over all texts, and of each text over all images. A scalar.
 /// Shape:  logits [B, B], pairs on the diagonal. Throws ShapeError if it is not square.
 /// Source: Radford et al. 2021 (arXiv:2103.00020), figure 3 (symmetric InfoNCE).
 Var contrastive_loss(const Var& logits);
 
-/// Every pair by itself: is it one, or are the two strangers? Summed over all pairs, divided by B.
+/// Binary cross entropy of every combination of image and text, 1 for pairs. Summed, divided by B.
 /// Shape:  logits [B, B], pairs on the diagonal. Throws ShapeError if it is not square.
 /// Source: Zhai et al. 2023 (arXiv:2303.15343), eq. 1.
 Var sigmoid_loss(const Var& logits);
 
 /// One half of a model: features [m, D] of slice i of the batch.
 using EncodeSlice = std::function<Var(int64_t slice)>;
-/// The loss of the features of the whole batch, one variable a tower.
+/// The loss of the features of the whole batch, one variable for each tower.
 using BatchLoss = std::function<Var(const std::vector<Var>& features)>;
 
-/// The loss of a batch that is cut into slices, and its exact gradient by all parameters, while the memory that a
-/// sweep needs is held for one slice of one tower at a time: features of all slices without a tape, the loss and its
-/// gradient by them, then for each slice the forward pass again, with a tape, and a sweep from that gradient. The
-/// second pass draws the same random numbers as the first. Gradients are added to the parameters, also those of what
-/// the loss itself uses (the temperature).
+/// The loss of a batch in slices and its exact gradient by all parameters, with the memory of a sweep for one slice of
+/// one tower at a time. First it computes the features of all slices without a tape, the loss, and its gradient by the
+/// features. Then it runs each slice again with a tape, with the same random numbers, and sweeps from that gradient.
+/// Gradients are added to all parameters, including those that the loss itself uses (the temperature).
 /// Returns the loss.
 /// Source: Gao et al. 2021 (arXiv:2101.06983); open_clip's --accum-freq.
 Tensor cached_backward(const std::vector<EncodeSlice>& towers, int64_t slices, const BatchLoss& loss);

@@ -5,9 +5,9 @@
 
 namespace vitrail::nn {
 
-/// The running mean of the teacher's scores. Taking it away keeps one prototype from winning everywhere; the low
-/// temperature keeps all from being equal. Starts at 0.
-/// Source: Caron et al. 2021 (arXiv:2104.14294), eq. 4.
+/// The running mean of the teacher's scores, 0 at the start. Subtracting it keeps one prototype from winning
+/// everywhere; the low temperature keeps all prototypes from being equal. Source: Caron et al. 2021 (arXiv:2104.14294),
+/// eq. 4.
 class DinoCenter final {
  public:
   explicit DinoCenter(int64_t out_dim, double momentum = 0.9, DType dtype = DType::f32)
@@ -15,13 +15,13 @@ class DinoCenter final {
 
   /// softmax((scores - center) / temp). Shape: [N, K] -> [N, K].
   Tensor targets(const Tensor& scores, double temp) const;
-  /// center = momentum center + (1 - momentum) mean of scores over its rows. After targets: a batch is centred by the
-  /// batches before it.
+  /// center = momentum center + (1 - momentum) mean of scores over its rows. Call it after targets(): a batch is
+  /// centred by the batches before it.
   void update(const Tensor& scores);
 
-  /// [1, K]. Shares the elements: the next update changes them.
+  /// [1, K]. Shares its elements, so the next update changes them.
   const Tensor& value() const { return value_; }
-  /// Takes a copy. Throws ShapeError for another shape.
+  /// Copies the value. Throws ShapeError for another shape.
   void set(const Tensor& value);
 
  private:
@@ -29,8 +29,8 @@ class DinoCenter final {
   double momentum_;
 };
 
-/// The mean, over all pairs of a teacher's view and another view of the student, of the batch's cross-entropy between
-/// them at temperature temp.
+/// The cross-entropy between a view of the teacher and another view of the student at temperature temp, averaged over
+/// the batch and over all such pairs of views.
 /// Shape:  student [V B, K] scores, targets [T B, K] probabilities -> scalar; both view by view, 2 <= T <= V; the
 ///         first T views of the student are those of the teacher.
 /// Throws: ShapeError if sizes do not fit.

@@ -44,7 +44,7 @@ constexpr ClipVariant kClipVariants[] = {
     {"ViT-bigG-14", 224, 14, {1664, 48, 16}, 1280, {1280, 32, 20}, 4.9231},
 };
 
-/// How weights start, by the end of their names; the first that fits counts.
+/// Initial values by the end of the names; the first rule that fits counts.
 using Rules = std::vector<std::pair<std::string_view, Init>>;
 
 Rules vision_rules(const VitConfig& c) {
@@ -82,7 +82,7 @@ Rules text_rules(const TextConfig& c) {
           {"weight", init::ones()}};  // of norms
 }
 
-/// initialize_parameters of openai/CLIP, and PyTorch's defaults where that leaves them.
+/// As initialize_parameters of openai/CLIP, and PyTorch's defaults elsewhere.
 void initialize(const ModuleBase& tower, const Rules& rules, uint64_t seed) {
   for (Parameter* p : tower.parameters()) {
     const auto rule =
@@ -93,27 +93,24 @@ void initialize(const ModuleBase& tower, const Rules& rules, uint64_t seed) {
   }
 }
 
-/// Which group of those that lock_image names a parameter belongs to. name: inside the tower.
-int64_t group_of(std::string_view name, int64_t depth) {
-  constexpr std::string_view kBlocks = "blocks.";
-  if (name.starts_with(kBlocks)) return 1 + std::stoll(std::string(name.substr(kBlocks.size())));
-  if (name.starts_with("norm.") || name.starts_with("fc_norm.")) return depth;
-  return name.starts_with("head.") || name.starts_with("proj.") ? depth + 1 : 0;
+/// The group of lock_image that a parameter belongs to: its layer, the last block's for the norm after it, then the
+/// projection.
+int64_t group_of(const Parameter& p, std::string_view tower, int64_t depth) {
+  if (p.layer()) return *p.layer();
+  const std::string_view name = std::string_view(p.name()).substr(tower.size() + 1);
+  return name.starts_with("head.") || name.starts_with("proj.") ? depth + 1 : depth;
 }
 
 void lock(const ModuleBase& tower, int64_t depth, int64_t unlocked) {
   const int64_t groups = depth + 2;
   check<ConfigError>(unlocked >= 0 && unlocked <= groups, tower.path(), "{} groups to leave unlocked; it has {}",
                      unlocked, groups);
-  for (Parameter* p : tower.parameters()) {
-    const std::string_view name = std::string_view(p->name()).substr(tower.name().size() + 1);
-    p->set_requires_grad(group_of(name, depth) >= groups - unlocked);
-  }
+  for (Parameter* p : tower.parameters()) p->set_requires_grad(group_of(*p, tower.name(), depth) >= groups - unlocked);
 }
 
 const ClipConfig& checked(const ClipConfig& c) {
   check<ConfigError>(c.vision.num_classes > 0 && c.vision.num_classes == c.text.out_dim, "clip",
-                     "the image tower ends in {} numbers, the text tower in {}; they must be as many",
+                     "the image tower has {} outputs, the text tower {}; they must have the same number",
                      c.vision.num_classes, c.text.out_dim);
   return c;
 }
@@ -163,7 +160,7 @@ Clip::Clip(const Scope& scope, const ClipConfig& c)
       text(sub("text").without_values(), c.text),
       logit_scale(sub("logit_scale"), {}, init::constant(c.init_logit_scale)) {
   if (c.init_logit_bias) logit_bias.emplace(sub("logit_bias"), Shape{}, init::constant(*c.init_logit_bias));
-  if (!scope.with_values()) return;
+  if (!scope.has_values()) return;
   if (c.vision.pre_norm)
     initialize(visual, vision_rules(c.vision), scope.seed());
   else

@@ -93,7 +93,7 @@ ResNet::ResNet(const Scope& scope, const ResNetConfig& c)
                LinearConfig{.weight_init = init::kaiming_uniform(), .bias_init = init::kaiming_uniform(channels)});
 }
 
-Var ResNet::features(const Var& images) {
+Var ResNet::features(const Var& images, Compute) {
   Var x = relu(bn1(conv1(images)));  // [B, width, H, W], half the size on large images
   if (!config.small_images) x = max_pool2d(x, 3, 2, 1);
   for (auto& stage : layers)

@@ -1,4 +1,4 @@
-// ResNet: the convolutional network that ViT is compared with, and DeiT's teacher.
+// ResNet: a convolutional network to compare ViT with, and DeiT's teacher.
 #pragma once
 
 #include "vitrail/nn/backbone.h"
@@ -18,7 +18,7 @@ struct ResNetConfig {
 };
 
 /// resnet18, resnet34, resnet50, and resnet8, resnet20, resnet32, resnet56 for 32x32 pixels (width 16, three stages).
-/// Throws ConfigError listing them for another name.
+/// Throws ConfigError listing the names for another one.
 ResNetConfig resnet_variant(std::string_view name);
 std::vector<std::string> resnet_variants();
 
@@ -54,7 +54,7 @@ struct ResNet final : Module<ResNet, Backbone> {
 
   Var forward(const Var& images) { return logits(images); }
 
-  Var features(const Var& images) override;
+  Var features(const Var& images, Compute compute = Compute::needed) override;
   Var classify(const Var& features) override { return fc ? (*fc)(features, DType::f32) : features; }
   int64_t feature_dim() const override { return feature_dim_; }
   int64_t num_classes() const override { return config.num_classes; }

@@ -21,7 +21,7 @@ BlockConfig block_config(const TextConfig& c) {
   return block;
 }
 
-/// The place of the largest id of each text, of several the first: i64 [B, 1].
+/// The place of the largest id of each text, the first if tied: i64 [B, 1].
 Tensor places_of_end(const Tensor& ids) {
   const Tensor dense = ids.contiguous();
   Tensor places = Tensor::empty({ids.size(0), 1}, DType::i64);
@@ -37,18 +37,18 @@ Tensor places_of_end(const Tensor& ids) {
 TextTransformer::TextTransformer(const Scope& scope, const TextConfig& c)
     : Module(scope),
       config(checked(c)),
-      token_embedding(sub("token_embedding"), c.vocab_size, c.embed_dim),
-      pos_embed(sub("pos_embed"), {c.context_length, c.embed_dim}, init::normal(0.01)),
-      blocks(sub("blocks")),
+      token_embedding(sub("token_embedding").at_layer(0), c.vocab_size, c.embed_dim),
+      pos_embed(sub("pos_embed").at_layer(0), {c.context_length, c.embed_dim}, init::normal(0.01), Decay::table),
+      blocks(sub("blocks"), /*first_layer=*/1),
       norm(sub("norm"), c.embed_dim, c.ln_eps),
       proj(sub("proj"), c.embed_dim, c.out_dim, {.bias = false}) {
   for (int64_t i = 0; i < c.depth; ++i) blocks.add(block_config(c));
 }
 
-Var TextTransformer::forward(const Tensor& ids) {
+Var TextTransformer::forward(const Tensor& ids, Compute compute) {
   check<ShapeError>(ids.rank() == 2 && ids.dtype() == DType::i64 && ids.numel() > 0, "text transformer",
                     "needs ids i64 [B, L], was given {} {}", ids.dtype(), ids.shape());
-  const bool all = summarizing();
+  const bool all = compute == Compute::all;
   const Tensor places = places_of_end(ids);
   const auto ends = places.span<int64_t>();
   const int64_t length = all ? ids.size(1) : *std::max_element(ends.begin(), ends.end()) + 1;
@@ -58,7 +58,7 @@ Var TextTransformer::forward(const Tensor& ids) {
   Var x = token_embedding(ids.slice(1, 0, length)) + slice(pos_embed, 0, 0, length);  // [B, length, C]
   for (size_t i = 0; i < blocks.size(); ++i) {
     const auto block = [this, i, places, one = !all && i + 1 == blocks.size()](const Var& tokens) {
-      return one ? blocks[i](tokens, places) : blocks[i](tokens);
+      return blocks[i](tokens, one ? Rows{.first = {}, .places = places} : Rows{});
     };
     x = checkpoint_blocks ? ag::recompute(block, x) : block(x);
   }

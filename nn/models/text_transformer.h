@@ -1,6 +1,7 @@
 // TextTransformer: CLIP's text tower.
 #pragma once
 
+#include "vitrail/nn/backbone.h"
 #include "vitrail/nn/embedding.h"
 #include "vitrail/nn/transformer_block.h"
 
@@ -19,18 +20,18 @@ struct TextConfig {
   double layerscale_init = 0;  // 0: no LayerScale
 };
 
-/// A causal transformer whose feature is what the last block gives for the end of text, the largest id (of several the
-/// first). Tokens behind it are seen by nobody, so the batch is cut at its longest text.
+/// A causal transformer. The feature of a text is the last block's output for its end-of-text token, the largest id
+/// (the first if tied). No token before it sees the tokens after it, so the batch is cut after its longest text.
 /// Shape:  ids i64 [B, L], L <= context_length -> [B, out_dim], not normalised; f32 under autocast.
 /// Throws: ShapeError for a text that is longer than the context, naming an id outside the vocabulary.
 /// Source: Radford et al. 2021 (arXiv:2103.00020), 2.4; blocks are named as in VisionTransformer.
 struct TextTransformer final : Module<TextTransformer> {
   TextTransformer(const Scope& scope, const TextConfig& config);
 
-  Var forward(const Tensor& ids);
+  Var forward(const Tensor& ids, Compute compute = Compute::needed);
 
   TextConfig config;
-  bool checkpoint_blocks = false;  // keep only each block's input and run it again in the sweep
+  bool checkpoint_blocks = false;  // recompute: keep each block's input alone and run the block again in the sweep
 
   Embedding token_embedding;
   Param pos_embed;  // [context_length, C]

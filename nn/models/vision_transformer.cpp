@@ -7,15 +7,6 @@
 namespace vitrail::nn {
 namespace {
 
-struct VitVariant {
-  const char* name;
-  int64_t embed_dim, depth, num_heads;
-};
-constexpr VitVariant kVitVariants[] = {
-    {"vit_tiny", 192, 12, 3},    {"vit_small", 384, 12, 6},  {"vit_base", 768, 12, 12},
-    {"vit_large", 1024, 24, 16}, {"vit_huge", 1280, 32, 16},
-};
-
 const VitConfig& checked(const VitConfig& c) {
   check<ConfigError>(c.patch_size > 0 && c.img_size > 0 && c.img_size % c.patch_size == 0, "vit",
                      "img_size {} is not a multiple of patch_size {}", c.img_size, c.patch_size);
@@ -27,20 +18,7 @@ const VitConfig& checked(const VitConfig& c) {
   return c;
 }
 
-int64_t grid_side(const VitConfig& c) { return c.img_size / c.patch_size; }
-
-int64_t position_rows(const VitConfig& c) {
-  const int64_t patches = grid_side(c) * grid_side(c), read = (c.class_token ? 1 : 0) + (c.distilled ? 1 : 0);
-  switch (c.pos_embed) {
-    case PosEmbed::cls_and_patches:
-      return read + patches;
-    case PosEmbed::patches:
-      return patches;
-    case PosEmbed::all_tokens:
-      return read + c.num_registers + patches;
-  }
-  __builtin_unreachable();
-}
+int64_t position_rows(const VitConfig& c) { return c.prefix_positions() + c.grid_side() * c.grid_side(); }
 
 BlockConfig block_config(const VitConfig& c, int64_t i) {
   BlockConfig block;
@@ -60,6 +38,7 @@ BlockConfig block_config(const VitConfig& c, int64_t i) {
   block.drop = c.drop_rate;
   const double share = c.drop_path_uniform ? 1 : c.depth > 1 ? double(i) / double(c.depth - 1) : 0;
   block.drop_path = c.drop_path_rate * share;
+  block.parts = c.parts;
   return block;
 }
 
@@ -68,70 +47,56 @@ Var for_each_image(Param& token, int64_t batch) { return expand(token, {batch, t
 
 }  // namespace
 
-std::vector<std::string> vit_variants() {
-  std::vector<std::string> names;
-  for (const VitVariant& v : kVitVariants) names.emplace_back(v.name);
-  return names;
-}
-
-VitConfig vit_variant(std::string_view name) {
-  for (const VitVariant& v : kVitVariants) {
-    if (v.name != name) continue;
-    VitConfig config;
-    config.embed_dim = v.embed_dim;
-    config.depth = v.depth;
-    config.num_heads = v.num_heads;
-    return config;
-  }
-  fail<ConfigError>("vit", "unknown variant '{}'; known are {}", name,
-                    joined(kVitVariants, [](const VitVariant& v) { return v.name; }));
-}
-
 VisionTransformer::VisionTransformer(const Scope& scope, const VitConfig& c)
     : Module(scope),
       config(checked(c)),
-      pos_embed(sub("pos_embed"), {1, position_rows(c), c.embed_dim}, init::trunc_normal(0.02)),
-      patch_embed(sub("patch_embed"), c.patch_size, c.in_chans, c.embed_dim, !c.pre_norm),
+      pos_embed(sub("pos_embed").at_layer(0), {1, position_rows(c), c.embed_dim}, init::trunc_normal(0.02),
+                Decay::table),
+      patch_embed(sub("patch_embed").at_layer(0), c.patch_size, c.in_chans, c.embed_dim, !c.pre_norm),
       pos_drop(sub("pos_drop"), c.drop_rate),
       patch_drop(sub("patch_drop"), c.patch_drop_rate, prefix_tokens()),
-      blocks(sub("blocks")) {
-  if (c.class_token) cls_token.emplace(sub("cls_token"), Shape{1, 1, c.embed_dim}, init::trunc_normal(0.02));
-  if (c.distilled) dist_token.emplace(sub("dist_token"), Shape{1, 1, c.embed_dim}, init::trunc_normal(0.02));
-  if (c.num_registers > 0)
-    reg_token.emplace(sub("reg_token"), Shape{1, c.num_registers, c.embed_dim}, init::normal(1e-6));
-  if (c.mask_token) mask_token.emplace(sub("mask_token"), Shape{1, c.embed_dim}, init::zeros());
-  if (c.pre_norm) norm_pre.emplace(sub("norm_pre"), c.embed_dim, c.ln_eps);
+      blocks(sub("blocks"), /*first_layer=*/1) {
+  const auto token = [&](std::optional<Param>& param, const char* name, int64_t count, const Init& init) {
+    param.emplace(sub(name).at_layer(0), Shape{1, count, c.embed_dim}, init, Decay::table);
+  };
+  if (c.class_token) token(cls_token, "cls_token", 1, init::trunc_normal(0.02));
+  if (c.distilled) token(dist_token, "dist_token", 1, init::trunc_normal(0.02));
+  if (c.num_registers > 0) token(reg_token, "reg_token", c.num_registers, init::normal(1e-6));
+  if (c.mask_token) mask_token.emplace(sub("mask_token").at_layer(0), Shape{1, c.embed_dim}, init::zeros());
+  if (c.pre_norm) norm_pre.emplace(sub("norm_pre").at_layer(0), c.embed_dim, c.ln_eps);
   for (int64_t i = 0; i < c.depth; ++i) blocks.add(block_config(c, i));
-  (c.fc_norm ? fc_norm : norm).emplace(sub(c.fc_norm ? "fc_norm" : "norm"), c.embed_dim, c.ln_eps);
+  (c.fc_norm ? fc_norm : norm) = c.parts.make_norm(sub(c.fc_norm ? "fc_norm" : "norm"), c.embed_dim, c.ln_eps);
   const LinearConfig to_classes{.bias = c.head_bias};
   const int64_t head_dim = c.distilled ? c.embed_dim : feature_dim();
   if (c.num_classes > 0) head.emplace(sub("head"), head_dim, c.num_classes, to_classes);
   if (c.num_classes > 0 && c.distilled) head_dist.emplace(sub("head_dist"), c.embed_dim, c.num_classes, to_classes);
 }
 
-int64_t VisionTransformer::prefix_positions() const {
-  return position_rows(config) - grid_side(config) * grid_side(config);
-}
-
 Var VisionTransformer::positions(ag::Grid grid) {
-  const int64_t side = grid_side(config);
+  const int64_t side = config.grid_side();
   const ag::Grid trained{side, side};
   if (grid == trained) return pos_embed;
-  const int64_t rows = position_rows(config), prefix = prefix_positions();
+  const int64_t rows = position_rows(config), prefix = config.prefix_positions();
   const Var table = reshape(slice(pos_embed, 1, prefix, rows), {side * side, config.embed_dim});
   const Var patches = resample_positions(table, trained, grid, config.pos_interp);
   const Var resampled = reshape(patches, {1, grid.height * grid.width, config.embed_dim});
   return prefix ? ag::concat({slice(pos_embed, 1, 0, prefix), resampled}, 1) : resampled;
 }
 
-Var VisionTransformer::embed(const Var& images, const Tensor& masks) {
+ag::Grid VisionTransformer::grid_of(const Var& images) const {
   check<ShapeError>(images.rank() == 4 && images.size(1) == config.in_chans, "vit",
                     "needs images [B, {}, H, W], was given {}", config.in_chans, images.shape());
+  return {images.size(2) / config.patch_size, images.size(3) / config.patch_size};
+}
+
+Var VisionTransformer::embed(const Var& images, const Tensor& masks) {
+  const ag::Grid grid = grid_of(images);
   const int64_t batch = images.size(0);
-  const ag::Grid grid{images.size(2) / config.patch_size, images.size(3) / config.patch_size};
   Var x = patch_embed(images);  // [B, N, C]
   if (masks.defined()) {
     check<ConfigError>(mask_token.has_value(), "vit", "masks were given to a model without mask_token: true");
+    check<ShapeError>(masks.dtype() == DType::u8 && masks.shape() == x.shape().without(-1), "vit",
+                      "masks are {} {}, patches {}; needs masks u8 [B, N]", masks.dtype(), masks.shape(), x.shape());
     x = where(masks.unsqueeze(-1), *mask_token, x);
   }
 
@@ -143,7 +108,7 @@ Var VisionTransformer::embed(const Var& images, const Tensor& masks) {
   if (config.pos_embed == PosEmbed::cls_and_patches) {
     tokens.push_back(x);
     x = ag::concat(tokens, 1) + pos;  // [B, 1 + N, C]; distilled: [B, 2 + N, C]
-    const int64_t read = read_tokens();
+    const int64_t read = config.read_tokens();
     if (reg_token)
       x = ag::concat({slice(x, 1, 0, read), for_each_image(*reg_token, batch), slice(x, 1, read, x.size(1))}, 1);
   } else {
@@ -156,9 +121,9 @@ Var VisionTransformer::embed(const Var& images, const Tensor& masks) {
   return norm_pre ? (*norm_pre)(x, x.dtype()) : x;
 }
 
-Var VisionTransformer::run_block(size_t i, const Var& x, std::optional<int64_t> first) {
-  if (!checkpoint_blocks) return blocks[i](x, first);
-  return ag::recompute([this, i, first](const Var& input) { return blocks[i](input, first); }, x);
+Var VisionTransformer::run_block(size_t i, const Var& x, const Rows& rows) {
+  if (!checkpoint_blocks) return blocks[i](x, rows);
+  return ag::recompute([this, i, rows](const Var& input) { return blocks[i](input, rows); }, x);
 }
 
 Var VisionTransformer::final_norm(const Var& tokens) { return norm ? (*norm)(tokens) : tokens; }
@@ -173,15 +138,25 @@ Var VisionTransformer::forward_tokens(const Var& images, const Tensor& masks) {
   return final_norm(forward_blocks(images, masks));
 }
 
-Var VisionTransformer::features(const Var& images) {
+Tokens VisionTransformer::split(const Var& tokens, ag::Grid grid) const {
+  const int64_t prefix = prefix_tokens();
+  return {slice(tokens, 1, 0, prefix), slice(tokens, 1, prefix, tokens.size(1)), grid};
+}
+
+Tokens VisionTransformer::tokens(const Var& images, const Tensor& masks) {
+  const ag::Grid grid = grid_of(images);
+  return split(forward_tokens(images, masks), grid);
+}
+
+Var VisionTransformer::features(const Var& images, Compute compute) {
   if (config.pool == Pool::token) {
     // Nothing reads the other tokens of the last block and the final norm, so they are not computed. Dropout would draw
     // other numbers for a few tokens than for all.
-    const bool all = summarizing() || config.drop_rate > 0;
-    const int64_t read = read_tokens();
+    const bool all = compute == Compute::all || config.drop_rate > 0;
+    const int64_t read = config.read_tokens();
     Var x = embed(images, {});
     for (size_t i = 0; i + 1 < blocks.size(); ++i) x = run_block(i, x);
-    x = run_block(blocks.size() - 1, x, all ? std::nullopt : std::optional(read));
+    x = run_block(blocks.size() - 1, x, all ? Rows{} : Rows{.first = read, .places = {}});
     return reshape(final_norm(slice(x, 1, 0, read)), {x.size(0), feature_dim()});
   }
   const Var tokens = forward_tokens(images);
@@ -202,13 +177,14 @@ Var VisionTransformer::classify(const Var& features) {
   return logits.size() == 2 ? 0.5 * (logits[0] + logits[1]) : logits[0];
 }
 
-std::vector<Var> VisionTransformer::intermediate_layers(const Var& images, int64_t n) {
+std::vector<Tokens> VisionTransformer::intermediate_tokens(const Var& images, int64_t n, bool normed) {
   check<ConfigError>(n > 0 && n <= config.depth, "vit", "asked for the last {} of {} blocks", n, config.depth);
-  std::vector<Var> outputs;
+  const ag::Grid grid = grid_of(images);
+  std::vector<Tokens> outputs;
   Var x = embed(images, {});
   for (size_t i = 0; i < blocks.size(); ++i) {
     x = run_block(i, x);
-    if (int64_t(i) >= config.depth - n) outputs.push_back(final_norm(x));
+    if (int64_t(i) >= config.depth - n) outputs.push_back(split(normed ? final_norm(x) : x, grid));
   }
   return outputs;
 }
@@ -218,7 +194,15 @@ Tensor VisionTransformer::last_self_attention(const Var& images) {
   Var x = embed(images, {});
   for (size_t i = 0; i + 1 < blocks.size(); ++i) x = blocks[i](x);
   TransformerBlock& last = blocks[blocks.size() - 1];
-  return last.attn.weights(last.norm1(x));
+  return last.attn->weights((*last.norm1)(x));
+}
+
+const VisionTransformer* find_vit(const Backbone& model) { return dynamic_cast<const VisionTransformer*>(&model); }
+
+VisionTransformer& as_vit(Backbone& model, std::string_view op, std::string_view name) {
+  auto* const vit = dynamic_cast<VisionTransformer*>(&model);
+  check<ConfigError>(vit != nullptr, op, "{} holds no vision transformer", name);
+  return *vit;
 }
 
 }  // namespace vitrail::nn

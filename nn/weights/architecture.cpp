@@ -14,7 +14,7 @@ struct Shapes {
 
   bool has(const std::string& name) const { return weights.contains(prefix + name); }
   std::string theirs(const std::string& name) const { return name_in_layout(layout, prefix + name); }
-  /// Throws IoError unless it is there with that rank and no empty axis.
+  /// Throws IoError unless the weight exists with this rank and no empty axis.
   const Shape& of(const std::string& name, int rank) const {
     const auto found = weights.find(prefix + name);
     check<IoError>(found != weights.end(), "load", "{}: a model of {} needs '{}'", source, layout.title, theirs(name));
@@ -59,7 +59,7 @@ VitConfig vision_config(const Shapes& w, const Unwritten& unwritten) {
   if (w.of("blocks.0.mlp.fc1.weight", 2)[0] == 2 * c.mlp_hidden) c.ffn = Ffn::swiglu;
   c.qkv_bias = w.has("blocks.0.attn.qkv.bias");
   c.qk_norm = w.has("blocks.0.attn.q_norm.weight");
-  c.layerscale_init = w.has("blocks.0.ls1.gamma") ? 1 : 0;  // whatever: the weights replace it
+  c.layerscale_init = w.has("blocks.0.ls1.gamma") ? 1 : 0;  // any value: the weights replace it
   c.ln_eps = unwritten.ln_eps.value_or(w.layout.ln_eps);
   c.gelu = unwritten.gelu.value_or(w.layout.gelu);
   c.pos_interp = w.layout.pos_interp;

@@ -1,4 +1,4 @@
-// What a model is, from the shapes of its weights alone.
+// The architecture of a model from the shapes of its weights alone.
 #pragma once
 
 #include "vitrail/nn/models/clip.h"
@@ -9,26 +9,25 @@
 
 namespace vitrail::nn {
 
-/// A table of positions [1, rows, C] as the grid of patches and the rows in front of theirs.
+/// The parts of a table of positions [1, rows, C]: rows for prefix tokens, then a square grid of patches.
 struct PositionTable {
   PosEmbed kind;
-  int64_t prefix;  // rows in front
-  int64_t side;    // of the square grid
+  int64_t prefix;  // rows for prefix tokens
+  int64_t side;    // side of the grid
 };
-/// read: class and distillation token. Nothing if the rest of the rows is no square.
+/// read: the number of class and distillation tokens. Nothing if the other rows are not a square number.
 std::optional<PositionTable> position_table(const Tensor& table, int64_t read, int64_t registers);
 
-/// What no weight says. Fields without value: as the layout has it; heads: as the published models have them, embed_dim
-/// / 64, but 16 in image towers of widths 1280, 1408 and 1664 (ViT-H, g, G).
+/// Settings that no weight tells. A field without a value takes the layout's; heads take those of the published models:
+/// embed_dim / 64, except 16 in image towers of widths 1280, 1408 and 1664 (ViT-H, g, G).
 struct Unwritten {
   std::optional<int64_t> num_heads = {}, text_num_heads = {};
   std::optional<double> ln_eps = {};
   std::optional<ag::Gelu> gelu = {};
 };
 
-/// The architecture of weights under our names, as from_layout gives them.
-/// Throws IoError naming the weight, as the layout calls it, that is missing or of an impossible shape, or if the
-/// number of heads cannot be guessed; source stands in front.
+/// The architecture of weights under our names, as from_layout returns them. Throws IoError, with source first, naming
+/// a missing weight or one of an impossible shape by the layout's name, or if the number of heads cannot be guessed.
 VitConfig vit_config(const TensorMap& weights, const Layout& layout, const std::string& source,
                      const Unwritten& unwritten = {});
 ClipConfig clip_config(const TensorMap& weights, const Layout& layout, const std::string& source,

@@ -16,7 +16,7 @@ constexpr Rule kDinoRules[] = {
 };
 constexpr std::string_view kDinoInner[] = {"backbone."};
 
-/// The backbones have timm's names and no classifier, as have the copies of them that timm publishes.
+/// The backbones have timm's names and no classifier, like timm's own copies of them.
 bool is_dino(const NameSet& names) {
   if (any_begins(names, "head.last_layer.")) return true;
   const auto has = [&](const char* name) { return any_begins(names, name); };

@@ -9,7 +9,7 @@ constexpr Rule kDinov2Rules[] = {
     {"mask_token", "mask_token"},
     {"blocks.*.mlp.fc1.%", "blocks.*.mlp.w12.%", Form::same, Use::swiglu},
     {"blocks.*.mlp.fc2.%", "blocks.*.mlp.w3.%", Form::same, Use::swiglu},
-    // Checkpoints of training keep blocks in chunks; the second number counts through all of them.
+    // Training checkpoints keep blocks in chunks; the second number counts all blocks.
     {"blocks.*.norm1.%", "blocks.?.*.norm1.%", Form::same, Use::reading},
     {"blocks.*.attn.qkv.%", "blocks.?.*.attn.qkv.%", Form::same, Use::reading},
     {"blocks.*.attn.proj.%", "blocks.?.*.attn.proj.%", Form::same, Use::reading},

@@ -18,7 +18,7 @@ constexpr std::array<const Layout*, 10> kLayouts = {
     &kHfClipLayout, &kOpenClipLayout,    &kOpenaiClipLayout, &kHfDinov2Layout, &kHfDeitLayout,
     &kHfVitLayout,  &kTorchvisionLayout, &kDinov2Layout,     &kDinoLayout,     &kTimmLayout};
 
-/// What checkpoints of whole runs hold beside the model that is taken.
+/// Entries of checkpoints of whole runs beside the model.
 constexpr Unused kOthers[] = {{"student.", "of the student"},       {"model.", "of another model"},
                               {"model_ema.", "of another model"},   {"teacher.", "of the teacher"},
                               {"optimizer.", "of the optimizer"},   {"dino_loss.", "of the loss"},
@@ -33,11 +33,11 @@ std::string shortened(const std::vector<std::string>& names) {
 
 // ---- prefixes -------------------------------------------------------------------------------------------------------
 
-/// What stands in front of a file's names: "teacher." of everything, "backbone." behind it of a part.
+/// The prefixes of a file's names: an outer one of all names ("teacher."), then an inner one of a part ("backbone.").
 struct Prefixes {
   std::string outer, inner;
 
-  /// Nothing for a name of something else.
+  /// Nothing for a name with other prefixes.
   std::optional<std::string_view> bare(std::string_view name) const {
     if (!name.starts_with(outer)) return std::nullopt;
     name.remove_prefix(outer.size());
@@ -53,7 +53,7 @@ std::vector<std::string> names_of(const TensorMap& weights) {
   return names;
 }
 
-/// Nothing if the anchor is not among the names. Of several models the teacher counts, else the one named shortest.
+/// Nothing if the anchor is not among the names. With several models, the teacher; else the one with the shortest name.
 std::optional<Prefixes> prefixes_of(const Layout& layout, const std::vector<std::string>& names) {
   std::optional<std::string> best;
   const auto rank = [](const std::string& p) {
@@ -92,7 +92,7 @@ Hit rule_of_theirs(const Layout& layout, std::string_view name) {
   return find_rule(layout, name, &Rule::theirs, [](const Rule&) { return true; });
 }
 
-/// swiglu: the model has layers of that kind.
+/// swiglu: whether the model has SwiGLU layers.
 Hit rule_of_ours(const Layout& layout, std::string_view name, bool swiglu) {
   return find_rule(layout, name, &Rule::ours,
                    [&](const Rule& r) { return r.use == Use::both || (r.use == Use::swiglu && swiglu); });
@@ -106,7 +106,7 @@ bool has_swiglu(const TensorMap& ours) {
 
 // ---- forms ----------------------------------------------------------------------------------------------------------
 
-/// Undefined if t cannot have come from the form; the shapes are then compared as they are.
+/// Undefined if t cannot have this form; the shapes are then compared as they are.
 Tensor read_form(Form form, const Tensor& t) {
   switch (form) {
     case Form::same:
@@ -140,7 +140,7 @@ Tensor write_form(Form form, const Tensor& t) {
   __builtin_unreachable();
 }
 
-/// The parts of one weight of ours, as they are found.
+/// The parts of one of our weights that have been found.
 struct Parts {
   std::vector<std::string> names;  // in the file
   std::vector<Tensor> tensors;
@@ -160,7 +160,7 @@ const Unused* unused_by(std::span<const Unused> list, std::string_view name) {
   return found == list.end() ? nullptr : &*found;
 }
 
-/// One file's weights on the way to our names.
+/// The conversion of a file's weights to our names.
 class Reading {
  public:
   Reading(const Layout& layout, const TensorMap& theirs)
@@ -215,7 +215,7 @@ class Reading {
     check<IoError>(result_.weights.emplace(ours, value).second, "load",
                    "'{}' is there a second time under another name: both are our {}", name, ours);
   }
-  /// Under its own name, for compare() to list.
+  /// Keeps a weight under its own name, for compare() to list.
   void keep(const std::string& name, const Tensor& t) { result_.weights.emplace(name, t); }
 
   const Layout& layout_;
@@ -225,7 +225,7 @@ class Reading {
   std::map<std::string_view, std::vector<std::string>> left_out_;
 };
 
-/// Renames and reshapes; what has no place is passed to without_place.
+/// Renames and reshapes weights; those without a rule go to without_place.
 template <class WithoutPlace>
 TensorMap written(const Layout& layout, const TensorMap& ours, const WithoutPlace& without_place) {
   TensorMap theirs;
@@ -248,7 +248,7 @@ TensorMap written(const Layout& layout, const TensorMap& ours, const WithoutPlac
   return theirs;
 }
 
-/// What the prefix of the whole stands in front of: not of a classifier, and what else is outside.
+/// Whether the outer prefix belongs before a name; it does not before a classifier's.
 bool is_inside(std::string_view ours) { return !ours.starts_with("head.") && !ours.starts_with("head_dist."); }
 
 void expect_fit(const ModuleBase& module, const TensorMap& values, const Layout& layout, const std::string& source) {
@@ -270,7 +270,7 @@ const Layout& layout_named(std::string_view name) {
 }
 
 const Layout* find_layout(const std::vector<std::string>& names) {
-  // A Clip under our own names, whose tower would look like one of timm's models with a prefix.
+  // Our own names of a Clip; its image tower would look like one of timm's models with a prefix.
   if (std::find(names.begin(), names.end(), "visual.patch_embed.proj.weight") != names.end()) return nullptr;
   for (const Layout* layout : kLayouts) {
     const auto prefixes = prefixes_of(*layout, names);

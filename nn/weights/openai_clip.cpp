@@ -1,5 +1,5 @@
-// openai/CLIP and open_clip, whose names are the same. What a file does not say: OpenAI's models have QuickGELU, those
-// of open_clip GELU unless their name ends in -quickgelu.
+// openai/CLIP and open_clip, which have the same names. A file does not tell the activation: OpenAI's models have
+// QuickGELU, those of open_clip GELU unless their name ends in -quickgelu.
 #include "vitrail/nn/weights/table.h"
 
 namespace vitrail::nn {
@@ -52,7 +52,7 @@ constexpr Rule kOpenClipRules[] = {
     {"text.norm.%", "text.ln_final.%", Form::same, Use::reading},
     {"text.proj.weight", "text.text_projection", Form::transposed, Use::reading},
 };
-/// Of the JIT archives that OpenAI published, and masks that older versions kept.
+/// Extra entries of OpenAI's JIT archives, and masks that older versions saved.
 constexpr std::string_view kOpenaiClipBuffers[] = {"input_resolution", "context_length", "vocab_size", "attn_mask"};
 
 bool is_open_clip(const NameSet& names) {

@@ -21,7 +21,7 @@ std::string_view take_digits(std::string_view& text) {
   return digits;
 }
 
-/// What is inside the braces that pattern begins with; pattern goes on behind them.
+/// The text inside the braces that pattern begins with; pattern then starts after them.
 std::string_view take_braces(std::string_view& pattern) {
   const size_t end = pattern.find('}');
   const std::string_view inside = pattern.substr(1, end - 1);
@@ -29,7 +29,7 @@ std::string_view take_braces(std::string_view& pattern) {
   return inside;
 }
 
-/// The next of the alternatives "a,b,c", which go on behind it.
+/// Takes the first alternative off "a,b,c".
 std::string_view take_alternative(std::string_view& alternatives) {
   const size_t length = std::min(alternatives.find(','), alternatives.size());
   const std::string_view one = alternatives.substr(0, length);

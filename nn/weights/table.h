@@ -1,5 +1,5 @@
-// The layouts there are, and what several of them share. A new one is a file beside this one, a line here and one in
-// layout.cpp.
+// All layouts, and the rules that several of them share. A new layout is a file in this folder, a line here and a line
+// in layout.cpp.
 #pragma once
 
 #include "vitrail/nn/weights/layout.h"
@@ -26,13 +26,13 @@ inline constexpr Rule kTimmNames[] = {
     {"norm.%", "norm.%"},
 };
 
-/// Whether a name begins so.
+/// Whether any name has this beginning.
 inline bool any_begins(const NameSet& names, std::string_view beginning) {
   const auto found = names.lower_bound(beginning);
   return found != names.end() && found->starts_with(beginning);
 }
 
-/// Positions and registers as DINOv2 and Hugging Face always have them: a mask token, of zeros where ours has none.
+/// Adds a mask token of zeros if ours has none: DINOv2 and Hugging Face always have one.
 void add_mask_token(TensorMap& ours);
 /// Removes the mask token, which only training by masking reads.
 void drop_mask_token(TensorMap& ours, std::vector<std::string>& notes);

@@ -22,7 +22,7 @@ constexpr Rule kTimmRules[] = {
     {"blocks.*.mlp.fc1.%", "blocks.*.mlp.{fc1_g,fc1_x}.%", Form::parts, Use::reading},
 };
 
-/// timm has one table of positions for the patches of a DINOv2 with registers; the class token's row is in the token.
+/// In a DINOv2 with registers, timm's table of positions covers the patches only; the class token includes its row.
 void fold_class_position(TensorMap& ours, std::vector<std::string>& notes) {
   drop_mask_token(ours, notes);
   if (!ours.contains("reg_token") || !ours.contains("cls_token") || !ours.contains("pos_embed")) return;

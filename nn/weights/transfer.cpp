@@ -10,7 +10,7 @@ namespace {
 
 std::string text(ag::Grid grid) { return std::to_string(grid.height) + "x" + std::to_string(grid.width); }
 
-/// Brings pos_embed [1, prefix + N, C] to the model's rows: class token, distillation token, ..., patches.
+/// Converts pos_embed [1, prefix + N, C] to the model's rows: class token, distillation token, ..., patches.
 void fit_positions(const VisionTransformer& model, TensorMap& weights, std::vector<std::string>& notes) {
   const auto found = weights.find("pos_embed");
   if (found == weights.end()) return;
@@ -25,7 +25,7 @@ void fit_positions(const VisionTransformer& model, TensorMap& weights, std::vect
   if (!positions) return;
   const int64_t prefix = positions->prefix;
   const ag::Grid from{positions->side, positions->side};
-  const int64_t side = model.config.img_size / model.config.patch_size, wanted = model.prefix_positions();
+  const int64_t side = model.config.grid_side(), wanted = model.config.prefix_positions();
   const ag::Grid to{side, side};
 
   const Tensor rows = table.select(0, 0).to(mine.dtype());
@@ -43,7 +43,7 @@ bool may_differ(std::string_view name) {
   return std::any_of(std::begin(kPrefixes), std::end(kPrefixes), [&](auto p) { return name.starts_with(p); });
 }
 
-/// Leaves out what the model has no place for, and fills in the model's own where there is nothing to copy.
+/// Removes weights that the model does not have, and fills in the model's own where the file has none.
 void fit_heads(const TensorMap& mine, TensorMap& weights, std::vector<std::string>& notes) {
   for (auto it = weights.begin(); it != weights.end();) {
     const bool extra = may_differ(it->first) && !mine.contains(it->first);
@@ -65,7 +65,7 @@ void fit_heads(const TensorMap& mine, TensorMap& weights, std::vector<std::strin
 std::vector<std::string> load_pretrained(Backbone& model, TensorMap weights, const std::string& source,
                                          const Layout* layout) {
   std::vector<std::string> notes;
-  if (const auto* vit = dynamic_cast<const VisionTransformer*>(&model)) fit_positions(*vit, weights, notes);
+  if (const VisionTransformer* const vit = find_vit(model)) fit_positions(*vit, weights, notes);
   fit_heads(state(model), weights, notes);
   if (layout)
     load_state(model, weights, *layout, source);

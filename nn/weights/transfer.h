@@ -1,4 +1,4 @@
-// Weights of one model as the start of another: of another image size, with other classes, with or without a
+// Weights of one model as the start of another that has another image size, other classes, or another choice of a
 // distillation token.
 #pragma once
 
@@ -11,12 +11,12 @@
 
 namespace vitrail::nn {
 
-/// Loads weights into a model of the same architecture. A table of positions for another grid of patches is resampled
-/// by the model's rule (VitConfig::pos_interp), its rows of prefix tokens are copied. Heads of another number of
-/// classes and what belongs to a distillation or a mask token may be missing or too many: the model's own then stay as
-/// they are. Returns a sentence about each thing that was not simply copied. Throws: IoError listing all other names
-/// that are missing, unexpected or of another shape, under the names of layout if there is one, with source (a file's
-/// name) in front; nothing has changed then.
+/// Loads weights into a model of the same architecture. Positions for another grid of patches are resampled by the
+/// model's rule (VitConfig::pos_interp); those of prefix tokens are copied. Heads with another number of classes and
+/// parts of a distillation or a mask token may be missing or too many; the model then keeps its own. Returns a sentence
+/// about each weight that was not simply copied.
+/// Throws: IoError listing all other names that are missing, unexpected or of another shape, by the names of layout if
+///         given, with source (a file's name) first. Nothing has changed then.
 std::vector<std::string> load_pretrained(Backbone& model, TensorMap weights, const std::string& source,
                                          const Layout* layout = nullptr);
 

@@ -39,10 +39,10 @@ void ScheduleConfig::describe(Fields& f) {
 }
 
 std::unique_ptr<optim::Optimizer> build_optimizer(const nn::ModuleBase& model, const OptimConfig& config,
-                                                  std::span<const std::string_view> no_decay) {
+                                                  const optim::DecayRule& rule) {
   const auto parameters = model.parameters();
-  const auto groups = config.layer_decay < 1 ? optim::layer_decay_groups(parameters, config.layer_decay, no_decay)
-                                             : optim::decay_groups(parameters, no_decay);
+  const auto groups = config.layer_decay < 1 ? optim::layer_decay_groups(parameters, config.layer_decay, rule)
+                                             : optim::decay_groups(parameters, rule);
   return build_optimizer(groups, config, optim::LarsRule::timm);
 }
 

@@ -50,10 +50,9 @@ struct ScheduleConfig {
   void describe(Fields& f);
 };
 
-/// no_decay: names of parameters that are not decayed though they are matrices.
 /// Throws ConfigError for values that do not fit together.
 std::unique_ptr<optim::Optimizer> build_optimizer(const nn::ModuleBase& model, const OptimConfig& config,
-                                                  std::span<const std::string_view> no_decay = optim::kNoDecay);
+                                                  const optim::DecayRule& rule = optim::timm_decay());
 /// The same for groups of a method's own.
 std::unique_ptr<optim::Optimizer> build_optimizer(const std::vector<optim::ParamGroup>& groups,
                                                   const OptimConfig& config, optim::LarsRule lars_rule);

@@ -1,7 +1,6 @@
 #include "vitrail/recipes/eval/features.h"
 
 #include "vitrail/core/ops.h"
-#include "vitrail/nn/models/vision_transformer.h"
 
 #include <algorithm>
 
@@ -13,19 +12,16 @@ FeatureOf pooled_features(nn::Backbone& model) {
 }
 
 FeatureOf probe_features(nn::Backbone& model, int64_t blocks, bool patch_mean) {
-  auto* vit = dynamic_cast<nn::VisionTransformer*>(&model);
-  if (!vit || !vit->config.class_token) return pooled_features(model);
-  const int64_t count = std::min(blocks, vit->config.depth);
+  nn::TokenBackbone* const tokens_of = model.token_backbone();
+  if (!tokens_of || !tokens_of->has_class_token()) return pooled_features(model);
+  const int64_t count = std::min(blocks, tokens_of->depth());
   model.eval();
-  return [vit, count, patch_mean](const Tensor& images) {
+  return [tokens_of, count, patch_mean](const Tensor& images) {
     std::vector<Tensor> parts;
-    const auto layers = vit->intermediate_layers(images, count);
+    const auto layers = tokens_of->intermediate_tokens(images, count);
     parts.reserve(layers.size() + 1);
-    for (const ag::Var& tokens : layers) parts.push_back(tokens.value().select(1, 0).to(DType::f32));
-    if (patch_mean) {
-      const Tensor& tokens = layers.back().value();
-      parts.push_back(core::mean(tokens.slice(1, vit->prefix_tokens(), tokens.size(1)).to(DType::f32), {1}));
-    }
+    for (const nn::Tokens& tokens : layers) parts.push_back(tokens.prefix.value().select(1, 0).to(DType::f32));
+    if (patch_mean) parts.push_back(core::mean(layers.back().patches.value().to(DType::f32), {1}));
     return core::concat(parts, 1);
   };
 }

@@ -31,7 +31,7 @@ struct ClipRecipe final : Recipe {
         eval(c, bad),
         model(
             build_clip(nn::Scope(uint64_t(c.seed)), c.clip(), c.data.img_size, train.tokenizer().vocabulary().size())),
-        optimizer(build_optimizer(*model, c.optim, no_decay())),
+        optimizer(build_optimizer(*model, c.optim, decay_rule())),
         plan_(make_plan()) {
     keep("model", *model);
     keep("optimizer", *optimizer);
@@ -152,7 +152,7 @@ struct ClipRecipe final : Recipe {
     model->eval();
     Tensor ids = zeros({1, model->text.config.context_length}, DType::i64);
     ids.data<int64_t>()[ids.numel() - 1] = train.tokenizer().vocabulary().end_of_text();
-    const auto rows = nn::summarize([&] { (*model)(zeros({1, 3, side, side}), ids); });
+    const auto rows = nn::summarize([&] { (*model)(zeros({1, 3, side, side}), ids, nn::Compute::all); });
     return {{.name = {},
              .table = nn::to_table(rows, 2),
              .parameters = model->parameter_count(),
@@ -182,10 +182,11 @@ struct ClipRecipe final : Recipe {
   }
 
   /// open_clip's rule of today, or the one that its published runs followed.
-  std::span<const std::string_view> no_decay() const {
-    static constexpr std::string_view kClassTokenOnly[] = {"cls_token"};
-    if (config.optim.decay_pos_embed) return kClassTokenOnly;
-    return optim::kNoDecay;
+  optim::DecayRule decay_rule() const {
+    check<ConfigError>(config.optim.layer_decay == 1, "optim.layer_decay", "{}: the two towers share no layers",
+                       config.optim.layer_decay);
+    if (config.optim.decay_pos_embed) return {.tables = true, .except = {"cls_token"}};
+    return optim::timm_decay();
   }
 
   /// What random weights reach: once a run.

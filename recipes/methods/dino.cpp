@@ -152,7 +152,7 @@ struct Dino final : Recipe {
     const int64_t side = config.data.img_size;
     const std::vector<Tensor> image{zeros({1, 3, side, side})};
     dino.student.eval();
-    const auto rows = nn::summarize([&] { dino.student(image); });
+    const auto rows = nn::summarize([&] { dino.student(image, nn::Compute::all); });
     return {{.name = {},
              .table = nn::to_table(rows, 3),
              .parameters = dino.student.parameter_count(),
@@ -166,10 +166,9 @@ struct Dino final : Recipe {
     check<ConfigError>(steps_per_epoch > 0, "train.batch_size", "{} is more than the {} training images", t.batch_size,
                        images.train_size());
     check<ConfigError>(!config.model.distilled, "model.distilled", "DINO reads the class token alone");
-    if (const auto* vit = dynamic_cast<const nn::VisionTransformer*>(dino.student.backbone.get()))
-      check<ConfigError>(config.crops.local_number == 0 || config.crops.local_size % vit->config.patch_size == 0,
-                         "crops.local_size", "{} is no multiple of the patches of {}", config.crops.local_size,
-                         vit->config.patch_size);
+    const int64_t patch = dino.student.backbone->patch_size();
+    check<ConfigError>(config.crops.local_number == 0 || config.crops.local_size % patch == 0, "crops.local_size",
+                       "{} is no multiple of the patches of {}", config.crops.local_size, patch);
     check<ConfigError>(o.warmup_epochs < double(t.epochs), "optim.warmup_epochs",
                        "{} leaves nothing of train.epochs {}", o.warmup_epochs, t.epochs);
     const double steps = double(t.epochs * steps_per_epoch);

@@ -18,7 +18,9 @@ DinoStep::DinoStep(const nn::Scope& scope, const nn::MakeBackbone& make_student,
   teacher.freeze();
 }
 
-std::vector<optim::ParamGroup> DinoStep::param_groups() { return optim::decay_groups(student.parameters(), {}); }
+std::vector<optim::ParamGroup> DinoStep::param_groups() {
+  return optim::decay_groups(student.parameters(), optim::dino_decay());
+}
 
 DinoStep::Result DinoStep::operator()(std::span<const Tensor> crops, const At& at, const DinoAt& now) {
   optimizer_->zero_grad();  // first: what the step before left need not lie beside this one's activations
@@ -29,8 +31,8 @@ DinoStep::Result DinoStep::operator()(std::span<const Tensor> crops, const At& a
   result.teacher_features = teacher.features(crops.first(1)).value();              // [2 B, D]
   result.teacher_scores = teacher.head(result.teacher_features).value();           // [2 B, K]
   result.teacher_probs = center.targets(result.teacher_scores, now.teacher_temp);  // [2 B, K]
-  // The bf16 copies of its weights are of no use to the next step: an update, even of nothing, drops them.
-  for (ag::Parameter* p : teacher.parameters()) p->update([](Tensor&) {});
+  // The average below changes the teacher's weights, so their bf16 copies only take memory from here on.
+  for (ag::Parameter* p : teacher.parameters()) p->drop_converted();
   {
     ag::Tape tape;
     const ag::Var loss = nn::dino_loss(student(crops), result.teacher_probs, options.views, kGlobalViews,

@@ -1,6 +1,7 @@
 #include "vitrail/recipes/methods/distillation.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/nn/losses/distillation.h"
 #include "vitrail/recipes/models/trained_model.h"
 
 namespace vitrail::recipes {
@@ -43,9 +44,9 @@ Tensor Distillation::teach(const Tensor& images) {
 }
 
 ag::Var Distillation::distill(const ag::Var& student, const Tensor& teacher) const {
-  if (config_.kind == "hard") return hard_distillation(student, teacher);
-  return soft_distillation(student, teacher, config_.tau,
-                           config_.norm.value_or("batch") == "elements" ? ag::KlNorm::elements : ag::KlNorm::batch);
+  if (config_.kind == "hard") return nn::hard_distillation(student, teacher);
+  return nn::soft_distillation(student, teacher, config_.tau,
+                               config_.norm.value_or("batch") == "elements" ? nn::KlNorm::elements : nn::KlNorm::batch);
 }
 
 ag::Var Distillation::total(const ag::Var& base, const ag::Var& distilled) const {

@@ -34,7 +34,7 @@ struct Supervised final : Recipe {
         images(c.data, c.seed),
         scope(uint64_t(c.seed)),
         model(build_model(scope, c.model, c.data.img_size, images.classes())),
-        optimizer(build_optimizer(*model, c.optim, no_decay())),
+        optimizer(build_optimizer(*model, c.optim, decay_rule())),
         mixup(make_mixup(c.train)),
         plan_(make_plan()) {
     keep("model", *model);
@@ -177,10 +177,7 @@ struct Supervised final : Recipe {
 
   bool deit() const { return config.compat == "deit"; }
 
-  std::span<const std::string_view> no_decay() const {
-    if (deit()) return optim::kNoDecayDeit;
-    return optim::kNoDecay;
-  }
+  optim::DecayRule decay_rule() const { return deit() ? optim::deit_decay() : optim::timm_decay(); }
 
   Stats evaluate(nn::Backbone& network, const Tick& tick) {
     const ag::Autocast precision(parse_dtype(config.precision));

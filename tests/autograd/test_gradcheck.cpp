@@ -316,6 +316,34 @@ const std::vector<GradCase>& cases() {
          return Shapes{{b, h, m, d}, {b, h, n, d}, {b, h, n, d}};
        },
        [](const Vars& v) { return attention(v[0], v[1], v[2], {.scale = 0.7}); }},
+      {"attention, grouped heads with a bias and a mask",
+       {{{1, 2, 1, 1}, {1, 1, 1, 1}, {1, 1, 1, 1}, {1, 1, 1}}, {{2, 4, 3, 4}, {2, 2, 5, 4}, {2, 2, 5, 4}, {4, 3, 5}}},
+       [](Rng& rng) {
+         const int64_t b = dim(rng, 2), h = dim(rng, 3), m = dim(rng), n = dim(rng), d = dim(rng);
+         return Shapes{{b, 2 * h, m, d}, {b, h, n, d}, {b, h, n, d}, {rng.bernoulli(0.5) ? 2 * h : 1, m, n}};
+       },
+       [](const Vars& v) {
+         const int64_t keys = v[1].size(2);
+         Tensor mask = full({1, 1, 1, keys}, 1, DType::u8);
+         if (keys > 1) mask.data<uint8_t>()[keys / 2] = 0;
+         return attention(v[0], v[1], v[2], {.scale = 0.7, .mask = mask}, v[3]);
+       }},
+      {"attention, packed with a bias",
+       {{{1, 1, 6}, {2, 1, 1}}, {{2, 3, 12}, {1, 3, 3}}},
+       [](Rng& rng) {
+         const int64_t n = dim(rng, 6);
+         return Shapes{{dim(rng, 2), n, 6 * dim(rng, 4)}, {2, n, n}};
+       },
+       [](const Vars& v) { return attention(v[0], 2, {.scale = 0.7}, v[1]); }},
+      {"attention, after a cache with a prefix",
+       {{{1, 1, 1, 1}, {1, 1, 4, 1}, {1, 1, 4, 1}}},
+       [](Rng& rng) {
+         const int64_t b = dim(rng, 2), h = dim(rng, 3), m = dim(rng), d = dim(rng);
+         return Shapes{{b, h, m, d}, {b, h, m + 3, d}, {b, h, m + 3, d}};
+       },
+       [](const Vars& v) {
+         return attention(v[0], v[1], v[2], {.scale = 0.7, .causal = true, .first_query = 1, .prefix = 3});
+       }},
       {"attention, packed",
        {{{1, 1, 6}}, {{2, 17, 12}}},
        [](Rng& rng) {
@@ -527,21 +555,6 @@ const std::vector<GradCase>& cases() {
          return Shapes{{dim(rng), dim(rng)}};
        },
        [](const Vars& v) { return bce_with_logits(v[0] * 5.0, soft_target(v[0].shape())); }},
-      {"soft_distillation",
-       {{{1, 1}}, {{3, 5}}},
-       [](Rng& rng) {
-         return Shapes{{dim(rng), dim(rng)}};
-       },
-       [](const Vars& v) {
-         const Tensor teacher = soft_target(v[0].shape());
-         return soft_distillation(v[0], teacher, 0.5) + soft_distillation(v[0], teacher, 3, KlNorm::elements);
-       }},
-      {"hard_distillation",
-       {{{1, 1}}, {{3, 5}}},
-       [](Rng& rng) {
-         return Shapes{{dim(rng), dim(rng)}};
-       },
-       [](const Vars& v) { return hard_distillation(v[0], soft_target(v[0].shape())); }},
       {"nll_loss",
        {{{1, 1}}, {{3, 5}}},
        [](Rng& rng) {

@@ -42,6 +42,31 @@ TEST_CASE("parameters carry their full names, own ones first") {
   CHECK_THROWS_WITH_AS(pair.parameter("items.1.bia"), doctest::Contains("no parameter 'items.1.bia'"), ConfigError);
 }
 
+TEST_CASE("a scope builds one thing, and a parameter needs a module") {
+  struct Slip final : Module<Slip> {
+    explicit Slip(const Scope& scope) : Module(scope), first(scope, 3, 3) {}  // scope in place of sub("first")
+    Linear first;
+  };
+  CHECK_THROWS_WITH_AS(Slip{Scope(0)}, doctest::Contains("has already built something; give each part its own scope"),
+                       ConfigError);
+  struct Twice final : Module<Twice> {
+    explicit Twice(const Scope& scope) : Module(scope), first(sub("a"), 3, 3), second(sub("a"), 3, 3) {}
+    Linear first, second;
+  };
+  CHECK_THROWS_WITH_AS(Twice{Scope(0)}, doctest::Contains("has two parts called 'a'"), ConfigError);
+  CHECK_THROWS_WITH_AS((Param{Scope(0), {3}, init::ones()}), doctest::Contains("sub(\"name\")"), ConfigError);
+  const Scope scope(0);
+  const Linear model(scope, 3, 3);
+  CHECK_NOTHROW(Linear(scope.without_values(), 3, 3));  // another model at the same place
+}
+
+TEST_CASE("modules are found by type") {
+  Pair pair{Scope(1)};
+  std::vector<std::string> found;
+  for (const Linear* layer : pair.modules<Linear>()) found.push_back(layer->name());
+  CHECK(found == std::vector<std::string>{"first", "items.0", "items.1"});
+}
+
 TEST_CASE("initial values follow from seed and name alone") {
   Pair a{Scope(1)}, b{Scope(1, DType::f32, "student")}, other{Scope(2)};
   CHECK(test::max_difference(a.parameter("items.0.weight").value(), b.parameter("items.0.weight").value()) == 0);
@@ -185,6 +210,9 @@ TEST_CASE("initialisers have their published spread") {
         doctest::Approx(1 / std::sqrt(3.0 * 300)).epsilon(0.03));
   CHECK(deviation(init::kaiming_normal_fan_out()({50, 30, 3, 3}, DType::f32, rng)) ==
         doctest::Approx(std::sqrt(2.0 / 450)).epsilon(0.03));
+  const auto even = init::uniform(0.3)({1000}, DType::f64, rng).to_vector();
+  CHECK(*std::max_element(even.begin(), even.end()) == doctest::Approx(0.3).epsilon(0.03));
+  CHECK(*std::min_element(even.begin(), even.end()) == doctest::Approx(-0.3).epsilon(0.03));
   const auto cut = init::trunc_normal(1, 0.5)({1000}, DType::f64, rng).to_vector();
   CHECK(*std::max_element(cut.begin(), cut.end()) <= 0.5);
 }

@@ -112,6 +112,8 @@ TEST_CASE("misuse is named") {
   Parameters ps;
   ag::Parameter& w = ps.add("w", Shape{2});
   CHECK_THROWS_WITH_AS(AdamW({{{&w, &w}}}), "[optimizer] parameter 'w' is given twice", ConfigError);
+  CHECK_THROWS_WITH_AS(AdamW(std::vector<optim::ParamGroup>()), doctest::Contains("there are no parameters to update"),
+                       ConfigError);
   CHECK_THROWS_WITH_AS(AdamW({{ps.all()}}, {.beta2 = 1}), doctest::Contains("a beta is 1"), ConfigError);
   AdamW adamw({{ps.all()}});
   w.grad() = zeros({3});

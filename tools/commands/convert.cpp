@@ -42,8 +42,9 @@ PublishedModel run_to_publish(const std::string& path) {
   OpenedRun run = open_run(path);
   if (dynamic_cast<const ClipConfig*>(run.settings.get()) != nullptr) return clip_to_publish(to_clip(std::move(run)));
   const TrainedModel trained = to_model(std::move(run));
-  const auto* vit = dynamic_cast<const nn::VisionTransformer*>(trained.model.get());
-  check<ConfigError>(vit, "convert", "{} is a ResNet; convert takes vision transformers and CLIP, use vitrail export",
+  const nn::VisionTransformer* const vit = nn::find_vit(*trained.model);
+  check<ConfigError>(vit, "convert",
+                     "{} is a ResNet; layouts are for vision transformers, vitrail export writes its weights",
                      trained.checkpoint.string());
   PublishedModel model;
   model.source = trained.checkpoint;

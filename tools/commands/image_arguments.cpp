@@ -34,9 +34,7 @@ std::vector<Image> read_images(const fs::path& path, int64_t most) {
 }
 
 nn::VisionTransformer& transformer_of(const recipes::TrainedModel& trained, const char* command) {
-  auto* vit = dynamic_cast<nn::VisionTransformer*>(trained.model.get());
-  check<ConfigError>(vit != nullptr, command, "{} is not a vision transformer", trained.checkpoint.string());
-  return *vit;
+  return nn::as_vit(*trained.model, command, trained.checkpoint.string());
 }
 
 data::Image fit_to_patches(const data::Image& image, int64_t shorter, int64_t patch_size) {

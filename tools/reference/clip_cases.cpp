@@ -5,7 +5,7 @@
 #include "vitrail/nn/losses/contrastive.h"
 #include "vitrail/nn/models/clip.h"
 #include "vitrail/nn/state_io.h"
-#include "vitrail/nn/weights/clip_names.h"
+#include "vitrail/nn/weights/layout.h"
 #include "vitrail/optim/adamw.h"
 #include "vitrail/optim/clip_grad.h"
 #include "vitrail/optim/param_groups.h"
@@ -86,7 +86,7 @@ class Training {
   Training(const Reader& file, const std::string& path, DType dtype)
       : path_(path),
         a_(file, path),
-        params_(nn::from_openai_clip(read_group(file, path + "/params", dtype))),
+        params_(nn::from_layout(nn::layout_named("open_clip"), read_group(file, path + "/params", dtype)).weights),
         model_(nn::Scope(0, dtype), config_of(a_, params_)),
         images_(read_group(file, path + "/inputs", dtype).at("images")),
         tokens_(file.read(path + "/inputs/tokens")),
@@ -139,18 +139,17 @@ class Training {
     TensorMap map;
     for (const ag::Parameter* p : model_.parameters())
       if (p->grad().defined()) map[p->name()] = p->grad();
-    return nn::to_openai_clip(map);
+    return nn::to_layout(nn::layout_named("open_clip"), map).weights;
   }
-  TensorMap values() const { return nn::to_openai_clip(nn::state(model_)); }
+  TensorMap values() const { return nn::to_layout(nn::layout_named("open_clip"), nn::state(model_)).weights; }
 
  private:
   /// The weight decay rule that the file names: OpenAI's model decays its position table, open_clip's does not.
   std::vector<optim::ParamGroup> groups() {
     const std::vector<std::string> exempt = a_.lines("no_decay");
     const bool positions = std::find(exempt.begin(), exempt.end(), "positional_embedding") != exempt.end();
-    const std::vector<std::string_view> names = positions ? std::vector<std::string_view>{"cls_token", "pos_embed"}
-                                                          : std::vector<std::string_view>{"cls_token"};
-    return optim::decay_groups(model_.parameters(), names);
+    if (positions) return optim::decay_groups(model_.parameters());
+    return optim::decay_groups(model_.parameters(), {.tables = true, .except = {"cls_token"}});
   }
 
   std::string path_;

@@ -4,6 +4,7 @@
 #include "vitrail/autograd/ops.h"
 #include "vitrail/autograd/tape.h"
 #include "vitrail/core/error.h"
+#include "vitrail/nn/losses/distillation.h"
 #include "vitrail/nn/models/vision_transformer.h"
 #include "vitrail/nn/state_io.h"
 #include "vitrail/optim/adamw.h"
@@ -26,8 +27,8 @@ Var distillation_loss(const Var& logits, const Var& logits_dist, const TensorMap
   check<IoError>(kind == "soft" || kind == "hard", "reference", "distillation_type '{}' is not none, soft or hard",
                  kind);
   const Tensor& teacher = inputs.at("teacher_logits");
-  const Var distilled = kind == "hard" ? ag::hard_distillation(logits_dist, teacher)
-                                       : ag::soft_distillation(logits_dist, teacher, a("tau"), ag::KlNorm::elements);
+  const Var distilled = kind == "hard" ? nn::hard_distillation(logits_dist, teacher)
+                                       : nn::soft_distillation(logits_dist, teacher, a("tau"), nn::KlNorm::elements);
   return base * (1 - a("alpha")) + distilled * a("alpha");
 }
 
@@ -104,7 +105,7 @@ Outcome run_steps(const Reader& file, const std::string& path, DType dtype) {
   const auto not_decayed = a.lines("no_decay");
   const bool keeps_token = std::find(not_decayed.begin(), not_decayed.end(), "dist_token") != not_decayed.end();
   optim::AdamW optimizer(keeps_token ? optim::decay_groups(model.parameters())
-                                     : optim::decay_groups(model.parameters(), optim::kNoDecayDeit),
+                                     : optim::decay_groups(model.parameters(), optim::deit_decay()),
                          {.beta1 = a("beta1"), .beta2 = a("beta2"), .eps = a("eps")});
 
   std::vector<double> losses;

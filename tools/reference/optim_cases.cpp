@@ -126,7 +126,7 @@ std::unique_ptr<optim::Optimizer> make_optimizer(std::string_view name, const At
 Outcome run_optimizer(const Reader& file, const std::string& path, DType dtype) {
   const Attributes a(file, path);
   const Parameters parameters(file, path, dtype);
-  const auto optimizer = make_optimizer(path.substr(path.rfind('/') + 1), a, optim::decay_groups(parameters.all(), {}));
+  const auto optimizer = make_optimizer(path.substr(path.rfind('/') + 1), a, optim::decay_groups(parameters.all()));
   const TensorMap grads = read_group(file, path + (dtype == DType::f64 ? "/grads_f64" : "/grads"), dtype);
   const std::string frozen = a.text("frozen_parameter");
   const std::string rates = path + "/lr";

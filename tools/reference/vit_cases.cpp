@@ -120,14 +120,13 @@ Tensor patches_of(const nn::VisionTransformer& model, const Tensor& tokens) {
 void add_inner_outputs(nn::VisionTransformer& model, const Tensor& images, const Tensor& masks, TensorMap& got) {
   const nn::VitConfig& c = model.config;
   got["prenorm"] = model.forward_blocks(images, masks).value();
-  const std::vector<Var> layers = model.intermediate_layers(images, c.depth);
-  const int64_t kept = std::min<int64_t>(2, c.depth);
-  for (int64_t i = 0; i < kept; ++i) {
-    const Tensor& layer = layers[size_t(c.depth - kept + i)].value();
+  const std::vector<nn::Tokens> layers = model.intermediate_tokens(images, std::min<int64_t>(2, c.depth));
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const Tensor prefix = layers[i].prefix.value(), patches = layers[i].patches.value();
     const std::string index = std::to_string(i);
-    got["intermediate_layers_" + index] = layer;
-    got["intermediate_" + index + "_cls"] = layer.select(1, 0);
-    got["intermediate_" + index + "_patches"] = patches_of(model, layer);
+    got["intermediate_layers_" + index] = core::concat({prefix, patches}, 1);
+    got["intermediate_" + index + "_cls"] = prefix.select(1, 0);
+    got["intermediate_" + index + "_patches"] = patches;
   }
   got["last_selfattention"] = model.last_self_attention(images);
   got["pos_embed"] = model.positions({images.size(2) / c.patch_size, images.size(3) / c.patch_size}).value();

@@ -1,6 +1,7 @@
 #include "tests/support/close.h"
 #include "tests/support/golden.h"
 #include "tests/support/reference.h"
+#include "vitrail/autograd/macs.h"
 #include "vitrail/autograd/scope.h"
 #include "vitrail/core/rng.h"
 #include "vitrail/nn/models/resnet.h"
@@ -116,7 +117,7 @@ TEST_CASE("variants have the published parameter counts") {
 TEST_CASE("multiply-accumulates are those of the papers") {
   VitConfig c = vit_variant("vit_tiny");
   VisionTransformer model(Scope(), c);
-  const auto rows = summarize([&] { model(zeros({1, 3, 224, 224})); });
+  const auto rows = summarize([&] { model(zeros({1, 3, 224, 224}), Compute::all); });
   // N 3 P^2 D + L (12 T D^2 + 2 T^2 D) + D C: 1.254 GMAC
   CHECK(rows.front().macs == 196 * 768 * 192 + 12 * (12 * 197 * 192 * 192 + 2 * 197 * 197 * 192) + 192 * 1000);
 }
@@ -161,7 +162,8 @@ TEST_CASE("leaving undone what nothing reads changes neither result nor gradient
         ag::Tape tape;
         const Var input = tape.input(images);
         const auto feature_of_all = [&] {
-          return reshape(slice(model.forward_tokens(input), 1, 0, model.read_tokens()), {4, model.feature_dim()});
+          return reshape(slice(model.forward_tokens(input), 1, 0, model.config.read_tokens()),
+                         {4, model.feature_dim()});
         };
         const Var feature = all ? feature_of_all() : model.features(input);
         const Var logits = model.classify(feature);
@@ -203,6 +205,64 @@ TEST_CASE("a distilled transformer has a head for each of two tokens, and classi
 
   c.pool = Pool::avg;
   CHECK_THROWS_WITH_AS((VisionTransformer{Scope(), c}), doctest::Contains("distilled: true needs"), ConfigError);
+}
+
+TEST_CASE("tokens are prefix, patches and their grid") {
+  VitConfig c = tiny();
+  c.num_registers = 2;
+  c.mask_token = true;
+  VisionTransformer model(Scope(2), c);
+  model.mask_token->update([](Tensor& t) { t.fill_(0.5); });
+  TokenBackbone* const backbone = static_cast<Backbone&>(model).token_backbone();
+  REQUIRE(backbone == &model);
+  const Tensor images = Rng(1, "images").normal({2, 3, 8, 16}, 0, 1);
+  const Tokens t = backbone->tokens(images);
+  CHECK(t.grid == ag::Grid{2, 4});
+  CHECK(t.prefix.shape() == Shape{2, backbone->prefix_tokens(), 8});
+  CHECK(t.patches.shape() == Shape{2, 8, 8});
+  CHECK(backbone->patch_size() == 4);
+  CHECK(test::max_difference(core::concat({t.prefix.value(), t.patches.value()}, 1),
+                             model.forward_tokens(images).value()) == 0);
+
+  SUBCASE("a mask puts the mask token in the place of a patch") {
+    Tensor masks = zeros({2, 8}, DType::u8);
+    CHECK(test::max_difference(backbone->tokens(images, masks).patches.value(), t.patches.value()) == 0);
+    masks.data<uint8_t>()[3] = 1;
+    const Tensor masked = backbone->tokens(images, masks).patches.value();
+    CHECK(test::max_difference(masked.select(0, 0), t.patches.value().select(0, 0)) > 1e-4);
+    CHECK(test::max_difference(masked.select(0, 1), t.patches.value().select(0, 1)) < 1e-6);
+    CHECK_THROWS_WITH_AS(backbone->tokens(images, zeros({2, 7}, DType::u8)), doctest::Contains("needs masks u8 [B, N]"),
+                         ShapeError);
+    VisionTransformer plain(Scope(2), tiny());
+    CHECK_THROWS_WITH_AS(plain.tokens(images, masks), doctest::Contains("without mask_token"), ConfigError);
+  }
+  SUBCASE("of the last blocks, with the final norm or without") {
+    const auto normed = backbone->intermediate_tokens(images, 2), raw = backbone->intermediate_tokens(images, 2, false);
+    REQUIRE(normed.size() == 2);
+    CHECK(test::max_difference(normed[1].patches.value(), t.patches.value()) == 0);
+    const Tensor blocks = model.forward_blocks(images).value();
+    CHECK(test::max_difference(raw[1].patches.value(), blocks.slice(1, 3, 11)) == 0);
+    CHECK_THROWS_WITH_AS(backbone->intermediate_tokens(images, 9), doctest::Contains("asked for the last 9 of"),
+                         ConfigError);
+  }
+  ResNet other(Scope(), resnet_variant("resnet20"));
+  CHECK(other.token_backbone() == nullptr);
+  CHECK(other.patch_size() == 1);
+  CHECK_THROWS_WITH_AS(as_vit(other, "attention", "run"), doctest::Contains("[attention] run holds no vision"),
+                       ConfigError);
+}
+
+TEST_CASE("all tokens or those that are needed: one result, other costs") {
+  VisionTransformer model(Scope(2), tiny());
+  model.eval();
+  const Tensor images = Rng(1, "images").normal({2, 3, 8, 8}, 0, 1);
+  const int64_t start = ag::macs();
+  const Tensor needed = model(images).value();
+  const int64_t middle = ag::macs();
+  CHECK(test::max_difference(model(images, Compute::all).value(), needed) < 1e-6);
+  CHECK(ag::macs() - middle > middle - start);
+  const auto rows = summarize([&] { model(images); });  // looking does not change the work
+  CHECK(rows.front().macs == middle - start);
 }
 
 TEST_CASE("wrong sizes are refused by name") {

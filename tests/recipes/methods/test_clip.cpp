@@ -5,7 +5,7 @@
 #include "vitrail/core/ops.h"
 #include "vitrail/data/image/codec.h"
 #include "vitrail/nn/state_io.h"
-#include "vitrail/nn/weights/clip_names.h"
+#include "vitrail/nn/weights/layout.h"
 #include "vitrail/recipes/config/config.h"
 #include "vitrail/recipes/methods/clip.h"
 #include "vitrail/recipes/methods/clip_data.h"
@@ -191,7 +191,7 @@ TEST_CASE("clip starts from weights with OpenAI's names, and its image tower fro
   write_pairs(temp.path());
   SmallClip source(temp.path(), {"seed=7"});
   const std::string file = (temp.path() / "openai.safetensors").string();
-  safetensors::save(file, nn::to_openai_clip(weights_of(*source.recipe)));
+  safetensors::save(file, nn::to_layout(nn::layout_named("open_clip"), weights_of(*source.recipe)).weights);
   SmallClip whole(temp.path(), {"init=" + file});
   whole.recipe->begin();
   for (const auto& weight : weights_of(*whole.recipe))
@@ -257,7 +257,7 @@ TEST_CASE("values of clip that do not fit together are refused before training")
   CHECK(error_of({"data.auto_augment=rand-x9"}).find("rand-x9") != std::string::npos);
   CHECK(error_of({"train.batch_size=1", "train.loss=contrastive"}).find("a pair alone") != std::string::npos);
   CHECK(error_of({"model.logit_bias=1", "train.loss=contrastive"}).find("does not depend on it") != std::string::npos);
-  CHECK(error_of({"optim.layer_decay=0.9"}).find("no parameter is of a block") != std::string::npos);
+  CHECK(error_of({"optim.layer_decay=0.9"}).find("the two towers share no layers") != std::string::npos);
   CHECK(error_of({"data.captions=[names]"}).find("names") != std::string::npos);
   test::write_text(temp.path() / "other.txt", "cat\ndog\n");
   CHECK(error_of({"zero_shot.names=" + (temp.path() / "other.txt").string()}).find("is one of the 2 names") !=
