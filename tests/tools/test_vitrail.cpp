@@ -97,7 +97,7 @@ TEST_CASE("vitrail pack packs images with their captions") {
   const std::string emoji = kRecipes + "assets/emoji_captions";
   const Output packed = vitrail_program(folder, "pack " + emoji + " -o emoji.h5 --captions --kinds name short");
   check_says(packed, 0, "emoji.h5: 3490 images");
-  check_says(packed, 0, "          train  val\nimages   3287  203\n");
+  check_says(packed, 0, "          train  val\nimages     3287  203\n");
   const auto source = data::open_pairs(emoji, "val", {{"name"}});
   const auto copy = data::open_pairs((folder.path() / "emoji.h5").string(), "val", {{"name"}});
   CHECK(copy.captions == source.captions);
@@ -182,7 +182,7 @@ TEST_CASE("vitrail eval and export take the averaged weights of a run") {
       folder, "eval run/checkpoints/last.h5 " + kDigits + " data.val_split=train --confusion train_matrix");
   CHECK(std::filesystem::exists(folder.path() / "train_matrix.csv"));
   check_says(table, 0, "class  images");
-  check_says(table, 0, "all        1437");
+  check_says(table, 0, "all      1437");
   check_says(vitrail_program(folder, "summary run"), 0, "blocks.0");
 
   check_says(vitrail_program(folder, "export run -o weights.safetensors"), 0, "(averaged weights)");
