@@ -89,7 +89,9 @@ Program::~Program() = default;
 
 Command Program::command(const std::string& name, const std::string& description) {
   app_->require_subcommand(1);
-  return Command(app_->add_subcommand(name, description));
+  CLI::App* command = app_->add_subcommand(name, description);
+  command->footer("");  // CLI11 copies the program's
+  return Command(command);
 }
 
 void Program::group(const std::string& title, std::initializer_list<void (*)(Program&)> add_commands) {
