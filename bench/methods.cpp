@@ -30,7 +30,7 @@ int64_t forward_flops(const std::function<void()>& forward) { return 2 * nn::sum
 Step supervised_step(const Options& o) {
   constexpr int64_t kClasses = 1000;
   const std::shared_ptr<nn::Backbone> model = recipes::build_model(nn::Scope(0), o.model, o.img_size, kClasses);
-  const int64_t flops = o.batch * recipes::model_card(*model, o.img_size).flops_per_image;
+  const int64_t flops = o.batch * recipes::model_card(*model, o.img_size).flops;
   const Tensor images = random_images(o.batch, o.img_size);
   if (o.forward_only) return {[=] { model->logits(images); }, flops};
 
