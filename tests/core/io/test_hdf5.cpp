@@ -148,7 +148,7 @@ TEST_CASE("hdf5: equal content gives equal bytes") {
   CHECK(read_file(folder.path() / "a.h5", 1 << 20) == read_file(folder.path() / "b.h5", 1 << 20));
 }
 
-TEST_CASE("hdf5: every damage to a sealed file is found") {
+TEST_CASE("hdf5: every damage to a sealed file is found" * doctest::test_suite("slow")) {
   const test::TemporaryFolder folder;
   const auto path = folder.path() / "a.h5", bad = folder.path() / "bad.h5";
   hdf5::save(path, fill);
