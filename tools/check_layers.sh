@@ -96,6 +96,13 @@ complain 'not the spelling of an include: "vitrail/...", "tools/...", "bench/...
   sources core autograd nn optim data recipes tools bench tests |
     xargs grep -nE '^ *# *include *"' /dev/null | grep -vE '"(vitrail|tools|bench|tests)/' | sed 's/^/  /')"
 
+# So each header compiles alone.
+complain 'not the first #include of its source' "$(
+  sources core autograd nn optim data recipes | grep '\.cpp$' | while read -r source; do
+    header=${source%.cpp}.h
+    [ ! -e "$header" ] || grep -m 1 '^#include' "$source" | grep -qF "\"vitrail/$header\"" || echo "  $header in $source"
+  done)"
+
 only() { # third-party header, the files that may include it
   complain "$1 is included outside its place ($2)" "$(
     sources core autograd nn optim data recipes tools bench |

@@ -9,6 +9,21 @@ trap 'rm -rf "$work"' EXIT
 cmake --install "$build" --prefix "$work/prefix" >/dev/null
 cp -r "$source/examples" "$work/examples"
 
+# The installed headers: no private one, none that shows a library used inside, and each compiles alone.
+include=$work/prefix/include
+for room in core/kernels core/dnnl core/reference core/io/hdf5; do
+  [ ! -e "$include/vitrail/$room" ] || { echo "the private $room is installed" && exit 1; }
+done
+if grep -rnE '#include <(oneapi|hdf5|nlohmann|yaml-cpp|stb|utf8proc|zlib|xxhash|fmt|CLI)' "$include"; then
+  echo "these public headers include a library that is used inside" && exit 1
+fi
+# A header with a source of its name is the first that the source includes (tools/check_layers.sh), so it does.
+find "$include/vitrail" -name '*.h' -printf '%P\n' | while read -r header; do
+  [ -e "$source/${header%.h}.cpp" ] || echo "$header"
+done >"$work/headers"
+tr '\n' '\0' <"$work/headers" | xargs -0 -P 2 -I '{}' \
+  g++ -std=c++20 -fopenmp -fsyntax-only -Wall -Wextra -Werror -I "$include" -include 'vitrail/{}' -x c++ /dev/null
+
 # The README's first C++ block: its includes, and the rest as the body of a program.
 snippet=$(sed -n '/^```cpp$/,/^```$/p' "$source/README.md" | sed '/^```/d')
 {
