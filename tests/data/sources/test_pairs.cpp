@@ -104,7 +104,7 @@ TEST_CASE("all rows of an image are its captions, images in the order of the tab
   CHECK(pair_splits(files.path()) == std::vector<std::string>{"train"});
 }
 
-TEST_CASE("captions may be chosen by kind; images without one are left out") {
+TEST_CASE("captions may be chosen by kind, and images without one are left out") {
   const Files files{{"captions.tsv", kTable}, {"images.tar", archive()}};
   const auto chosen = [&](const std::vector<std::string>& kinds) { return open_pairs(files.path(), "train", {kinds}); };
   CHECK(text_of(chosen({"name"})) == "2=a dog;1=a cat;");
