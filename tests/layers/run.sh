@@ -43,7 +43,7 @@ planted tools/vitrail.cpp '#include "vitrail/core/reference/matmul.h"' 'tools ma
 # Spelling and third-party headers.
 planted nn/linear.cpp '#include "core/ops.h"' 'nn/linear.cpp:[0-9]+:#include "core/ops.h"'
 planted tests/nn/test_linear.cpp '#include "../support/close.h"' 'tests/nn/test_linear.cpp'
-planted core/matmul.cpp '#include <oneapi/dnnl/dnnl.hpp>' 'dnnl.*core/matmul.cpp|core/matmul.cpp:[0-9]+:.*dnnl.hpp'
+planted core/ops/matmul.cpp '#include <oneapi/dnnl/dnnl.hpp>' 'dnnl.*core/ops/matmul.cpp|core/ops/matmul.cpp:[0-9]+:.*dnnl.hpp'
 planted data/text/tokenizer.cpp '#include <nlohmann/json.hpp>' 'data/text/tokenizer.cpp:[0-9]+:.*nlohmann'
 planted recipes/run/loop.cpp '#include <yaml-cpp/yaml.h>' 'recipes/run/loop.cpp:[0-9]+:.*yaml-cpp'
 sed -i '1i #include "vitrail/core/error.h"' "$work/nn/norm.cpp"

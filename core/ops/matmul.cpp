@@ -1,6 +1,7 @@
+#include "vitrail/core/ops/matmul.h"
+
 #include "vitrail/core/error.h"
 #include "vitrail/core/kernels/multiply.h"
-#include "vitrail/core/ops/matmul.h"
 #include "vitrail/core/parallel.h"
 
 namespace vitrail::core {

@@ -1,6 +1,6 @@
 #include "vitrail/core/kernels/rows.h"
 #include "vitrail/core/ops/image.h"
-#include "vitrail/core/resample.h"
+#include "vitrail/core/ops/resample.h"
 
 namespace vitrail::core {
 namespace {

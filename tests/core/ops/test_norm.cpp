@@ -1,4 +1,4 @@
-#include "tests/core/kernel_case.h"
+#include "tests/core/ops/kernel_case.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/reference/reduce.h"
 

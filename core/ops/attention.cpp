@@ -1,6 +1,7 @@
+#include "vitrail/core/ops/attention.h"
+
 #include "vitrail/core/error.h"
 #include "vitrail/core/kernels/attention_heads.h"
-#include "vitrail/core/ops.h"
 
 namespace vitrail::core {
 namespace {

@@ -1,6 +1,6 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/ops/image.h"
-#include "vitrail/core/resample.h"
+#include "vitrail/core/ops/resample.h"
 
 #include <algorithm>
 #include <cmath>

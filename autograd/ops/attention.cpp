@@ -1,5 +1,6 @@
+#include "vitrail/autograd/ops/attention.h"
+
 #include "vitrail/autograd/macs.h"
-#include "vitrail/autograd/ops.h"
 #include "vitrail/core/error.h"
 
 namespace vitrail::ag {

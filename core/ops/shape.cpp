@@ -1,6 +1,7 @@
+#include "vitrail/core/ops/shape.h"
+
 #include "vitrail/core/error.h"
 #include "vitrail/core/ops/indexing.h"
-#include "vitrail/core/ops/shape.h"
 
 #include <algorithm>
 #include <numeric>
