@@ -10,7 +10,7 @@ using core::AttentionOptions;
 
 /// q [B, H, M, D], k and v [B, H / G, N, D] -> [B, M, H * D]. bias [H or 1, M, N] or undefined.
 Var attention(const Var& q, const Var& k, const Var& v, const AttentionOptions& options, const Var& bias = {});
-/// On the packed projection qkv [B, N, 3 * H * D], read in place; its gradient is written in place too.
+/// Takes the packed projection qkv [B, N, 3 * H * D]. Reads it in place, and writes its gradient in place too.
 Var attention(const Var& qkv, int64_t num_heads, const AttentionOptions& options, const Var& bias = {});
 
 }  // namespace vitrail::ag

@@ -12,9 +12,9 @@ using core::Trans;
 
 Var matmul(const Var& a, const Var& b, Trans trans_a = Trans::no, Trans trans_b = Trans::no,
            std::optional<DType> out_dtype = {});
-/// bias may be undefined. out_dtype: f32 where the result joins the f32 residual stream or a loss under autocast.
+/// bias may be undefined. out_dtype: f32 under autocast if the result joins the f32 residual stream or a loss.
 Var linear(const Var& x, const Var& weight, const Var& bias, std::optional<DType> out_dtype = {});
-/// x W' with W_k = g_k v_k / |v_k|: the product with v is scaled, so that W is never formed. f32 under autocast.
+/// x W' with W_k = g_k v_k / |v_k|. Scales the product with v, so W is never formed. f32 under autocast.
 /// Shape: x [..., in], v [out, in], g [out, 1] -> [..., out].
 Var weight_norm_linear(const Var& x, const Var& v, const Var& g);
 

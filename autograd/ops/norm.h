@@ -12,7 +12,7 @@ namespace vitrail::ag {
 /// out_dtype is the type of the result. The default is bf16 under autocast and x's type otherwise.
 Var layer_norm(const Var& x, const Var& weight, const Var& bias, double eps, std::optional<DType> out_dtype = {});
 Var rms_norm(const Var& x, const Var& weight, double eps);
-/// Batch statistics; on_statistics(mean, biased variance) feeds the running averages.
+/// By batch statistics. Calls on_statistics(mean, biased variance), which may update running averages.
 Var batch_norm_train(const Var& x, const Var& weight, const Var& bias, double eps,
                      const std::function<void(const Tensor& mean, const Tensor& var)>& on_statistics);
 Var batch_norm_eval(const Var& x, const Var& weight, const Var& bias, const Tensor& mean, const Tensor& var,

@@ -14,7 +14,7 @@ struct ConvOptions {
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options);
 Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape& x_shape, const ConvOptions& options);
 Tensor conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Shape& weight_shape, const ConvOptions& options);
-/// Windows of size x size; padding counts as minus infinity. indices: flat position in each plane, i64.
+/// Maxima of windows of size x size. Padding counts as minus infinity. indices: flat positions in each plane, i64.
 MaxOut max_pool2d(const Tensor& x, int64_t size, int64_t stride, int64_t padding);
 Tensor max_pool2d_backward(const Tensor& dy, const Tensor& indices, const Shape& x_shape);
 

@@ -5,8 +5,8 @@
 
 namespace vitrail::core {
 
-/// Mean over rows of -sum(target * log_softmax(logits)); logits, target [N, K] -> scalar.
-/// cross_entropy on labels i64 [N] spreads `smoothing` over all classes; rows labelled ignore_index do not count.
+/// Mean over rows of -sum(target * log_softmax(logits)); logits and target [N, K] -> scalar. cross_entropy takes labels
+/// i64 [N] and spreads `smoothing` over all classes. Rows labelled ignore_index do not count.
 struct CrossEntropyOptions {
   double smoothing = 0;
   int64_t ignore_index = -100;
@@ -19,7 +19,7 @@ Tensor cross_entropy_backward(const Tensor& dloss, const Tensor& log_probs, cons
                               const CrossEntropyOptions& options);
 CrossEntropyOut soft_cross_entropy(const Tensor& logits, const Tensor& target);
 Tensor soft_cross_entropy_backward(const Tensor& dloss, const Tensor& log_probs, const Tensor& target);
-/// Mean over all elements of binary cross entropy between sigmoid(logits) and target, as timm's BinaryCrossEntropy.
+/// Mean over all elements of the binary cross entropy of sigmoid(logits) and target, as timm's BinaryCrossEntropy.
 Tensor bce_with_logits(const Tensor& logits, const Tensor& target);
 Tensor bce_with_logits_backward(const Tensor& dloss, const Tensor& logits, const Tensor& target);
 

@@ -10,7 +10,7 @@ namespace vitrail::core {
 enum class Trans { no, yes };
 
 /// a [..., M, K] (or [..., K, M] if trans_a) times b [..., K, N] (or [..., N, K]) -> [..., M, N]; leading axes
-/// broadcast. out_dtype: f32 results of bf16 factors if given.
+/// broadcast. out_dtype: f32 asks for f32 results of bf16 factors.
 Tensor matmul(const Tensor& a, const Tensor& b, Trans trans_a = Trans::no, Trans trans_b = Trans::no,
               std::optional<DType> out_dtype = {});
 /// x [..., in], weight [out, in], bias [out] or undefined -> x weight' + bias [..., out].

@@ -25,8 +25,8 @@ NormGrads layer_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& w
 /// y = x * rstd * weight, rstd = (mean(x^2) + eps)^-1/2. Zhang and Sennrich 2019 (arXiv:1910.07467). mean is undefined.
 LayerNormOut rms_norm(const Tensor& x, const Tensor& weight, double eps);
 NormGrads rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& rstd);
-/// Per channel of [B, C, H, W] (or [B, C]), batch statistics; mean and biased variance [C] are returned for the running
-/// averages. Source: Ioffe and Szegedy 2015 (arXiv:1502.03167).
+/// Normalises each channel of [B, C, H, W] or [B, C] by its batch statistics. Also returns the mean and the biased
+/// variance, [C], for running averages. Source: Ioffe and Szegedy 2015 (arXiv:1502.03167).
 struct BatchNormOut {
   Tensor y, mean, var;
 };
@@ -41,9 +41,9 @@ struct L2NormOut {
 };
 L2NormOut l2_normalize(const Tensor& x, double eps = 1e-12);
 Tensor l2_normalize_backward(const Tensor& dy, const Tensor& y, const Tensor& norm, double eps = 1e-12);
-/// |x|_2 over the last axis: [..., C] -> [...] (f32 for bf16 x).
+/// |x|_2 over the last axis: [..., C] -> [...], f32 for bf16 x.
 Tensor l2_norm(const Tensor& x);
-/// For w = g v / norm, row by row, with norm = |v|: dw becomes dv, and dg is returned.
+/// The backward of w = g v / norm, row by row, with norm = |v|: turns dw into dv in place and returns dg.
 /// Shape:  dw, v [out, in], both dense and of one type; g [out, 1], norm [out] -> [out, 1].
 /// Source: Salimans and Kingma 2016 (arXiv:1602.07868), eq. 3.
 Tensor weight_norm_backward_(Tensor& dw, const Tensor& v, const Tensor& g, const Tensor& norm);
