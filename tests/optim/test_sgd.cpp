@@ -56,6 +56,8 @@ TEST_CASE("an empty parameter is no trouble") {
 }
 
 TEST_CASE("nesterov needs momentum") {
-  CHECK_THROWS_WITH_AS(Sgd({}, {.nesterov = true}),
+  Parameters ps;
+  ps.add("w", Shape{2});
+  CHECK_THROWS_WITH_AS(Sgd({{ps.all()}}, {.nesterov = true}),
                        "[sgd] nesterov needs momentum > 0 and dampening 0; momentum is 0, dampening 0", ConfigError);
 }

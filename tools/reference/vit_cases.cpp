@@ -122,10 +122,11 @@ void add_inner_outputs(nn::VisionTransformer& model, const Tensor& images, const
   got["prenorm"] = model.forward_blocks(images, masks).value();
   const std::vector<nn::Tokens> layers = model.intermediate_tokens(images, std::min<int64_t>(2, c.depth));
   for (size_t i = 0; i < layers.size(); ++i) {
-    const Tensor prefix = layers[i].prefix.value(), patches = layers[i].patches.value();
+    const Tensor patches = layers[i].patches.value();
+    const Tensor all = core::concat({layers[i].prefix.value(), patches}, 1);
     const std::string index = std::to_string(i);
-    got["intermediate_layers_" + index] = core::concat({prefix, patches}, 1);
-    got["intermediate_" + index + "_cls"] = prefix.select(1, 0);
+    got["intermediate_layers_" + index] = all;
+    got["intermediate_" + index + "_cls"] = all.select(1, 0);  // the first patch of a model without a class token
     got["intermediate_" + index + "_patches"] = patches;
   }
   got["last_selfattention"] = model.last_self_attention(images);
