@@ -22,9 +22,9 @@ int main(int argc, char** argv) try {
   const std::vector<data::Image> images = {data::read_image(argv[2])};
   const std::vector<std::string> sentences(argv + 3, argv + argc);
 
-  const Tensor images = core::l2_normalize(model.image_features(model.preprocessing.batch(images))).y;
+  const Tensor features = core::l2_normalize(model.image_features(model.preprocessing.batch(images))).y;
   const Tensor texts = core::l2_normalize(model.text_features(sentences)).y;
-  const Tensor cosines = core::matmul(images, texts, core::Trans::no, core::Trans::yes);
+  const Tensor cosines = core::matmul(features, texts, core::Trans::no, core::Trans::yes);
   const Tensor probabilities = core::softmax(core::mul(cosines, scalar(model.logit_scale)));
   for (size_t i = 0; i < sentences.size(); ++i)
     std::printf("%6.2f%%  %s\n", 100 * double(probabilities.span<float>()[i]), sentences[i].c_str());
