@@ -1,15 +1,15 @@
-// Schedules: learning rate, weight decay, momentum or temperature as pure functions of time. t counts steps or epochs,
-// whatever the lengths are given in, and may lie between two of them.
+// Schedules: learning rate, weight decay, momentum or temperature as a function of time. Time t has the unit of the
+// lengths, steps or epochs, and may be fractional.
 #pragma once
 
 #include <cstdint>
 
 namespace vitrail::optim {
 
-/// Which ends of a warm-up of n steps are reached within it: at i / (n - 1), i / n or (i + 1) / n of the way.
+/// The ends that a warm-up of n steps reaches. Step i is at i / (n - 1), at i / n or at (i + 1) / n of the way.
 enum class Ends { both, first, last };
 
-/// The linear beginning of a schedule: from `from` to the schedule's base value.
+/// The linear start of a schedule, from `from` to the base value.
 struct Warmup {
   double steps = 0;
   double from = 0;
@@ -19,20 +19,20 @@ struct Warmup {
   double value(double base, double t) const;
 };
 
-/// Warm-up, then half a cosine from base to final, which is reached at `steps` and held.
+/// Warm-up, then half a cosine from base to final. It reaches final at `steps` and stays there.
 /// Source: cosine_scheduler of DINO and CosineScheduler of DINOv2 (Ends::both), cosine_lr of open_clip (Ends::last).
 struct CosineSchedule {
   double base = 0;
   double final = 0;
-  double steps = 0;  // with warm-up and freeze
+  double steps = 0;  // including warm-up and freeze
   Warmup warmup = {};
   double freeze_steps = 0;  // 0 before the warm-up begins
 
   double operator()(double t) const;
 };
 
-/// Warm-up, then base, then over the last decay_steps a polynomial to final, which is held. Constant for decay_steps 0,
-/// linear decay for decay_steps = steps - warmup.steps.
+/// Warm-up, then base, then a polynomial to final over the last decay_steps. decay_steps 0: constant;
+/// decay_steps = steps - warmup.steps: linear decay.
 /// Source: const_lr and const_lr_cooldown of open_clip (Ends::last).
 struct PolynomialSchedule {
   double base = 0;
@@ -45,7 +45,7 @@ struct PolynomialSchedule {
   double operator()(double t) const;
 };
 
-/// Warm-up, then base * gamma^k after k times `every`, counted from the start.
+/// Warm-up, then base * gamma^k, where k counts the intervals `every` since the start.
 struct StepSchedule {
   double base = 0;
   double every = 1;
@@ -55,17 +55,17 @@ struct StepSchedule {
   double operator()(double t) const;
 };
 
-/// Cosine cycles with restarts, then min. Without warmup_prefix the cosine is evaluated at t itself, so that it jumps
-/// in at where it would be had there been no warm-up. Source: Loshchilov and Hutter 2017 (arXiv:1608.03983);
+/// Cosine cycles with restarts, then min. With warmup_prefix the first cycle begins after the warm-up; without it, the
+/// cycle begins at 0 and the warm-up replaces its first part. Source: Loshchilov and Hutter 2017 (arXiv:1608.03983);
 /// CosineLRScheduler of timm, which DeiT uses.
 struct CyclicCosineSchedule {
   double base = 0;
   double min = 0;
   double cycle_steps = 1;   // length of the first cycle
-  double cycle_mul = 1;     // each cycle is so many times as long as the one before
-  double cycle_decay = 1;   // and its peak so many times as high
+  double cycle_mul = 1;     // length of a cycle relative to the one before
+  double cycle_decay = 1;   // peak of a cycle relative to the one before
   int64_t cycle_limit = 1;  // cycles in all
-  double k_decay = 1;       // progress is x^k: below 1 the value falls earlier
+  double k_decay = 1;       // the progress x is replaced by x^k_decay
   bool warmup_prefix = false;
   Warmup warmup = {};
 
