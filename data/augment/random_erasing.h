@@ -13,8 +13,6 @@ namespace vitrail::data {
 
 /// What a rectangle is filled with: zeros, one normal number a channel, or one a value.
 enum class EraseFill { constant, channel, pixel };
-/// "const", "rand" or "pixel", as timm has them. Throws ConfigError for another name.
-EraseFill parse_erase_fill(std::string_view name);
 
 /// The rectangle of that share of the area and aspect ratio, height / width; sides are rounded half to even. Where it
 /// lies is left open. Its sides are smaller than the image's, or there is none (empty box).
