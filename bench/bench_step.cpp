@@ -59,7 +59,7 @@ void read_recipe(const std::string& file, Options& o) {
 void set_published(Options& o) {
   if (o.method == "dino") {
     o.model.drop_path_rate = 0.1;
-    o.model.pos_interp = "scale_offset";
+    o.model.pos_interp = ag::PosInterp::scale_offset;
   }
   if (o.method == "clip") o.model.arch = "ViT-B-32";
 }

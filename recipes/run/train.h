@@ -30,11 +30,10 @@ struct TrainOptions {
   std::FILE* out = stdout;
 };
 
-/// Reads the recipe, opens the run's folder, builds the method and trains; or only prints, as options.action says. A new
-/// run writes recipe.yaml, environment.json and resolved.yaml before its first step. A resumed run continues from its
-/// last checkpoint bit for bit.
-/// Returns the exit code: 0 when done, 130 or 143 when stopped by a signal.
-/// Throws ConfigError for a recipe or folder that cannot be used; otherwise as RecipeConfig::build and run_training.
+/// Reads the recipe, opens the run's folder, builds the method and trains; or only prints, as options.action says. A
+/// new run writes recipe.yaml, environment.json and resolved.yaml before its first step. A resumed run continues from
+/// its last checkpoint bit for bit. Returns the exit code: 0 when done, 130 or 143 when stopped by a signal. Throws
+/// ConfigError for a recipe or folder that cannot be used; otherwise as RecipeConfig::build and run_training.
 int run_train(const TrainOptions& options);
 
 /// All of main(): train RECIPE.yaml [key=value ...], train --resume RUN, and the options that --help lists.
