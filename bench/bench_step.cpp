@@ -52,7 +52,7 @@ void read_recipe(const std::string& file, Options& o) {
   o.method = settings->recipe;
   o.img_size = sections.data.img_size;
   o.batch = sections.batch_size;
-  o.dtype = settings->precision;
+  o.dtype = to_string(settings->precision);
 }
 
 /// What DINO and CLIP were published with.

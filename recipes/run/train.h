@@ -21,12 +21,12 @@ enum class TrainAction {
 };
 
 struct TrainOptions {
-  std::filesystem::path recipe;      // recipe file of a new run
-  std::filesystem::path resume;      // or the folder of a run to continue
-  std::vector<std::string> changes;  // "key=value", each overrides the recipe
+  std::filesystem::path recipe = {};      // recipe file of a new run
+  std::filesystem::path resume = {};      // or the folder of a run to continue
+  std::vector<std::string> changes = {};  // "key=value", each overrides the recipe
   TrainAction action = TrainAction::train;
-  bool plain = false;   // progress as lines, even on a terminal
-  std::string command;  // the command line, for environment.json and result.json
+  bool plain = false;        // progress as lines, even on a terminal
+  std::string command = {};  // the command line, for environment.json and result.json
   std::FILE* out = stdout;
 };
 
