@@ -18,6 +18,7 @@ std::atomic<uint64_t> next_serial{1};
 thread_local Tape* live_tape = nullptr;
 thread_local std::vector<Parameter*>* watched_leaves = nullptr;  // while recompute() runs its function the first time
 thread_local bool tracing = false;
+thread_local const GradHook* innermost_hook = nullptr;
 thread_local int64_t macs_recorded = 0;  // macs() at the last record()
 
 /// Sets the live tape (or none) for a scope and restores the previous one.
@@ -210,7 +211,7 @@ void Tape::deliver(Parameter& p, Tensor g) {
     // Later code scales gradients in place, so this gradient must not share its elements.
     p.grad() = g.unique() && g.is_contiguous() ? std::move(g) : g.clone();
   }
-  if (hook_) hook_(p);
+  if (const GradHook::Function* hook = GradHook::current()) (*hook)(p);
 }
 
 std::vector<TapeEntry> Tape::report() const {
@@ -258,6 +259,12 @@ Tensor& Sink::buffer(int i) {
 
 NoGrad::NoGrad() : outer_(std::exchange(live_tape, nullptr)) {}
 NoGrad::~NoGrad() { live_tape = outer_; }
+
+GradHook::GradHook(Function fn) : fn_(std::move(fn)), outer_(std::exchange(innermost_hook, this)) {}
+GradHook::~GradHook() { innermost_hook = outer_; }
+const GradHook::Function* GradHook::current() {
+  return innermost_hook && innermost_hook->fn_ ? &innermost_hook->fn_ : nullptr;
+}
 
 Var recompute(const std::function<Var(const Var&)>& fn, const Var& x) {
   if (!live_tape) return fn(x.detach());

@@ -91,9 +91,6 @@ class Tape {
   void backward(const Var& y, Tensor dy);
   /// After backward: the gradient of an input(), undefined if none reached it.
   const Tensor& grad(const Var& input) const;
-  /// Called once per parameter, when its gradient is final and added to Parameter::grad().
-  void on_grad_ready(std::function<void(Parameter&)> hook) { hook_ = std::move(hook); }
-
   std::vector<TapeEntry> report() const;
 
  private:
@@ -138,7 +135,6 @@ class Tape {
   std::vector<Slot> slots_;
   std::vector<std::pair<Parameter*, int32_t>> leaves_;  // in order of first use
   std::vector<Parameter*> pinned_;                      // they may not change while the tape lives
-  std::function<void(Parameter&)> hook_;
   Deliver deliver_;
   const char* sweeping_ = "";
 };
@@ -176,6 +172,26 @@ class NoGrad {
 
  private:
   Tape* outer_;
+};
+
+/// Scope: each sweep on this thread calls fn(p) once for each parameter that it reaches, when p's gradient is final in
+/// that sweep and added to p.grad(). The sweeps inside a recomputed part  do not call it: their gradients
+/// reach the parameter through the outer sweep. The innermost scope counts alone; an empty fn silences the outer ones,
+/// for sweeps after which the gradient still grows.
+class GradHook {
+ public:
+  using Function = std::function<void(Parameter&)>;
+
+  explicit GradHook(Function fn);
+  ~GradHook();
+  GradHook(const GradHook&) = delete;
+  GradHook& operator=(const GradHook&) = delete;
+  /// The function of the innermost scope; null without a scope or if it is empty.
+  static const Function* current();
+
+ private:
+  const Function fn_;
+  const GradHook* outer_;
 };
 
 /// fn(x), keeping only x. The sweep runs fn again with the same random numbers and the same autocast. fn may use

@@ -51,14 +51,14 @@ void read_recipe(const std::string& file, Options& o) {
   o.method = settings->recipe;
   o.img_size = sections.data.img_size;
   o.batch = sections.batch_size;
-  o.dtype = settings->precision;
+  o.dtype = to_string(settings->precision);
 }
 
 /// The published settings of DINO and CLIP.
 void set_published(Options& o) {
   if (o.method == "dino") {
     o.model.drop_path_rate = 0.1;
-    o.model.pos_interp = "scale_offset";
+    o.model.pos_interp = ag::PosInterp::scale_offset;
   }
   if (o.method == "clip") o.model.arch = "ViT-B-32";
 }

@@ -9,6 +9,7 @@
 #include "vitrail/nn/summary.h"
 #include "vitrail/optim/adamw.h"
 #include "vitrail/optim/param_groups.h"
+#include "vitrail/recipes/build/tower_size.h"
 #include "vitrail/recipes/methods/dino_step.h"
 #include "vitrail/recipes/models/trained_model.h"
 
@@ -95,14 +96,8 @@ Tensor random_captions(int64_t count, int64_t tokens, const nn::TextConfig& text
 Step clip_step(const Options& o) {
   nn::ClipConfig config = nn::clip_variant(o.model.arch);
   config.vision.img_size = o.img_size;
-  config.vision.patch_size = o.model.patch_size.value_or(config.vision.patch_size);
-  const auto override_tower = [&](auto& tower) {
-    tower.embed_dim = o.model.embed_dim.value_or(tower.embed_dim);
-    tower.depth = o.model.depth.value_or(tower.depth);
-    tower.num_heads = o.model.num_heads.value_or(tower.num_heads);
-  };
-  override_tower(config.vision);
-  override_tower(config.text);
+  recipes::override_size(config.vision, o.model);
+  recipes::override_size(config.text, o.model);
   const auto model = std::make_shared<nn::Clip>(nn::Scope(0), config);
   model->visual.checkpoint_blocks = model->text.checkpoint_blocks = o.model.checkpoint;
 

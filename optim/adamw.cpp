@@ -51,7 +51,7 @@ AdamW::AdamW(const std::vector<ParamGroup>& groups, const AdamWOptions& options)
   check_betas(options.beta1, options.beta2);
 }
 
-void AdamW::update(const Update& u) {
+void AdamW::update(const UpdateArgs& u) {
   dispatch_weight(u.value.dtype(), [&]<class T>(T) {
     const Scalars<T> s(options_, u.slot.step, u.lr, u.weight_decay);
     auto& moments = u.slot.moments;

@@ -1,5 +1,5 @@
-// Loops over the elements of weights in fixed chunks, so that results do not depend on the number of threads. Private
-// to this folder.
+// Loops over the elements of weights in fixed chunks, so that no result depends on the number of threads. Private to
+// this folder.
 #pragma once
 
 #include "vitrail/core/parallel.h"

@@ -22,7 +22,7 @@ void Lamb::begin_step(const std::vector<Slot>& slots) {
   grad_scale_ = 1 / std::max(1.0, std::sqrt(sum) / options_.max_grad_norm);
 }
 
-void Lamb::update(const Update& u) {
+void Lamb::update(const UpdateArgs& u) {
   dispatch_weight(u.value.dtype(), [&]<class T>(T) {
     const LambOptions& o = options_;
     const int64_t n = u.value.numel();

@@ -1,4 +1,4 @@
-// LAMB: Adam's step, scaled for each layer by the size of its weights. For very large batches.
+// LAMB: Adam with a step scaled by the norm of each layer's weights. For very large batches.
 #pragma once
 
 #include "vitrail/optim/optimizer.h"
@@ -9,7 +9,7 @@ struct LambOptions {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double eps = 1e-6;
-  double max_grad_norm = 1;  // all gradients are divided by max(1, global norm / max_grad_norm); 0: no limit
+  double max_grad_norm = 1;  // gradients are divided by max(1, global norm / max_grad_norm); 0: no clipping
 };
 
 /// u = m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) + wd p; p -= lr ratio u, where ratio is |p| / |u| for
@@ -21,7 +21,7 @@ class Lamb final : public Optimizer {
 
  private:
   void begin_step(const std::vector<Slot>& slots) override;
-  void update(const Update& u) override;
+  void update(const UpdateArgs& u) override;
 
   LambOptions options_;
   double grad_scale_ = 1;

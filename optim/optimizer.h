@@ -1,5 +1,5 @@
-// Optimizer: updates parameters from their gradients. The base class has the parts that all kinds share: groups, a
-// count of steps for each parameter, named state. Each kind supplies the update of one parameter.
+// Optimizer: updates parameters from their gradients. The base class has the groups, a step count for each parameter
+// and the named state. Each kind of optimizer supplies the update of one parameter.
 #pragma once
 
 #include "vitrail/autograd/parameter.h"
@@ -10,7 +10,7 @@
 
 namespace vitrail::optim {
 
-/// Parameters that share how the step's learning rate and weight decay apply to them.
+/// Parameters that share one scale of the learning rate and one of the weight decay.
 struct ParamGroup {
   std::vector<ag::Parameter*> parameters;  // must outlive the optimizer
   double lr_scale = 1;
@@ -23,18 +23,19 @@ class Optimizer {
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  /// Updates every parameter that has a gradient. A parameter without one does not change: no decay, no moments, and
-  /// its count of steps stands still. Throws: ShapeError if a gradient differs from its parameter in shape or type;
-  /// TapeError if a live tape uses it.
+  /// Updates every parameter that has a gradient. A parameter without one is skipped: no decay, no moments, no step
+  /// counted.
+  /// Throws: ShapeError if a gradient differs from its parameter in shape or type; TapeError if a live tape uses the
+  /// parameter.
   void step(double lr, double weight_decay);
   /// Drops all gradients.
   void zero_grad();
 
-  /// "NAME/step" (i64) for each parameter and, after its first update, "NAME/exp_avg" and other moments. The tensors
-  /// share their elements with the optimizer, so the next step changes them.
+  /// "NAME/step" (i64) for each parameter, and its moments ("NAME/exp_avg") once it has been updated. Shares the
+  /// elements: the next step changes them.
   TensorMap state() const;
-  /// Copies the state in. Throws ConfigError for a missing or unknown name and ShapeError for another shape or type,
-  /// before anything has changed.
+  /// Copies a state in. Throws ConfigError for a missing or unknown name, ShapeError for another shape or type; nothing
+  /// has changed then.
   void load_state(const TensorMap& state);
 
  protected:
@@ -46,8 +47,8 @@ class Optimizer {
     int64_t step = 0;             // updates so far, including the current one
     std::vector<Tensor> moments;  // in the order of moment_names; zeros before the first update
   };
-  /// The arguments of one parameter's update. lr and weight_decay are scaled for its group.
-  struct Update {
+  /// The arguments of one update of one parameter. lr and weight_decay include the scales of its group.
+  struct UpdateArgs {
     Tensor& value;
     const Tensor& grad;  // dense
     Slot& slot;
@@ -58,9 +59,9 @@ class Optimizer {
   static void check_betas(double beta1, double beta2);
   /// Throws ConfigError if there are no parameters, or if two have the same name.
   Optimizer(const std::vector<ParamGroup>& groups, std::vector<std::string> moment_names);
-  /// Runs before the updates of a step, for values that depend on all gradients.
+  /// Runs before the updates of a step, for quantities that depend on all gradients.
   virtual void begin_step(const std::vector<Slot>&) {}
-  virtual void update(const Update& u) = 0;
+  virtual void update(const UpdateArgs& u) = 0;
 
  private:
   std::vector<std::string> moment_names_;

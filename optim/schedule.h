@@ -1,15 +1,15 @@
-// Schedules: learning rate, weight decay, momentum or temperature as pure functions of time. t is in the unit of the
-// lengths, steps or epochs, and may be a fraction.
+// Schedules: learning rate, weight decay, momentum or temperature as a function of time. Time t has the unit of the
+// lengths, steps or epochs, and may be fractional.
 #pragma once
 
 #include <cstdint>
 
 namespace vitrail::optim {
 
-/// The ends that a warm-up of n steps reaches: step i is at i / (n - 1), i / n or (i + 1) / n of the way.
+/// The ends that a warm-up of n steps reaches. Step i is at i / (n - 1), at i / n or at (i + 1) / n of the way.
 enum class Ends { both, first, last };
 
-/// The linear beginning of a schedule: from `from` to the schedule's base value.
+/// The linear start of a schedule, from `from` to the base value.
 struct Warmup {
   double steps = 0;
   double from = 0;
@@ -19,7 +19,7 @@ struct Warmup {
   double value(double base, double t) const;
 };
 
-/// Warm-up, then half a cosine from base to final, which is reached at `steps` and held.
+/// Warm-up, then half a cosine from base to final. It reaches final at `steps` and stays there.
 /// Source: cosine_scheduler of DINO and CosineScheduler of DINOv2 (Ends::both), cosine_lr of open_clip (Ends::last).
 struct CosineSchedule {
   double base = 0;
@@ -31,8 +31,8 @@ struct CosineSchedule {
   double operator()(double t) const;
 };
 
-/// Warm-up, then base, then a polynomial to final over the last decay_steps; final is held. Constant for decay_steps 0,
-/// linear decay for decay_steps = steps - warmup.steps.
+/// Warm-up, then base, then a polynomial to final over the last decay_steps. decay_steps 0: constant;
+/// decay_steps = steps - warmup.steps: linear decay.
 /// Source: const_lr and const_lr_cooldown of open_clip (Ends::last).
 struct PolynomialSchedule {
   double base = 0;
@@ -45,7 +45,7 @@ struct PolynomialSchedule {
   double operator()(double t) const;
 };
 
-/// Warm-up, then base * gamma^k after k times `every`, counted from the start.
+/// Warm-up, then base * gamma^k, where k counts the intervals `every` since the start.
 struct StepSchedule {
   double base = 0;
   double every = 1;
@@ -55,17 +55,17 @@ struct StepSchedule {
   double operator()(double t) const;
 };
 
-/// Cosine cycles with restarts, then min. Without warmup_prefix the cosine is evaluated at t, so after the
-/// warm-up it continues as if there had been none. Source: Loshchilov and Hutter 2017 (arXiv:1608.03983);
+/// Cosine cycles with restarts, then min. With warmup_prefix the first cycle begins after the warm-up; without it, the
+/// cycle begins at 0 and the warm-up replaces its first part. Source: Loshchilov and Hutter 2017 (arXiv:1608.03983);
 /// CosineLRScheduler of timm, which DeiT uses.
 struct CyclicCosineSchedule {
   double base = 0;
   double min = 0;
   double cycle_steps = 1;   // length of the first cycle
-  double cycle_mul = 1;     // the length of each cycle relative to the one before
-  double cycle_decay = 1;   // the peak of each cycle relative to the one before
+  double cycle_mul = 1;     // length of a cycle relative to the one before
+  double cycle_decay = 1;   // peak of a cycle relative to the one before
   int64_t cycle_limit = 1;  // cycles in all
-  double k_decay = 1;       // progress is x^k: below 1 the value falls earlier
+  double k_decay = 1;       // the progress x is replaced by x^k_decay
   bool warmup_prefix = false;
   Warmup warmup = {};
 

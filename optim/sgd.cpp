@@ -77,7 +77,7 @@ Sgd::Sgd(const std::vector<ParamGroup>& groups, const SgdOptions& options)
                      options.dampening);
 }
 
-void Sgd::update(const Update& u) {
+void Sgd::update(const UpdateArgs& u) {
   Tensor* buffer = u.slot.moments.empty() ? nullptr : &u.slot.moments[0];
   descend(u.value, u.grad, buffer,
           {.lr = u.lr,
@@ -90,7 +90,7 @@ void Sgd::update(const Update& u) {
 Lars::Lars(const std::vector<ParamGroup>& groups, const LarsOptions& options)
     : Optimizer(groups, kBuffer), options_(options) {}
 
-void Lars::update(const Update& u) {
+void Lars::update(const UpdateArgs& u) {
   const bool dino = options_.rule == LarsRule::dino;
   const bool adapted = dino ? u.value.rank() != 1 : u.weight_decay != 0;
   double ratio = 1;

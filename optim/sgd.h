@@ -1,4 +1,4 @@
-// Stochastic gradient descent with momentum, and LARS, which scales it for each layer.
+// Stochastic gradient descent with momentum, and LARS, which adapts the step of each layer.
 #pragma once
 
 #include "vitrail/optim/optimizer.h"
@@ -18,11 +18,11 @@ class Sgd final : public Optimizer {
   explicit Sgd(const std::vector<ParamGroup>& groups, const SgdOptions& options = {});
 
  private:
-  void update(const Update& u) override;
+  void update(const UpdateArgs& u) override;
   SgdOptions options_;
 };
 
-/// The rule for which parameters LARS adapts, and how.
+/// The parameters that LARS adapts, and the ratio.
 enum class LarsRule {
   timm,  // those with weight decay, by trust_coeff |p| / (|g| + wd |p| + eps)
   dino,  // those that are not vectors, by trust_coeff |p| / |g + wd p|; vectors are not decayed either
@@ -35,14 +35,14 @@ struct LarsOptions {
   LarsRule rule = LarsRule::timm;
 };
 
-/// g = ratio (g + wd p); b = momentum b + g; p -= lr b, with a ratio for each parameter; it is 1 where a norm is 0.
+/// g = ratio (g + wd p); b = momentum b + g; p -= lr b. Each parameter has its ratio, which is 1 if a norm is 0.
 /// Source: You et al. 2017 (arXiv:1708.03888).
 class Lars final : public Optimizer {
  public:
   explicit Lars(const std::vector<ParamGroup>& groups, const LarsOptions& options = {});
 
  private:
-  void update(const Update& u) override;
+  void update(const UpdateArgs& u) override;
   LarsOptions options_;
 };
 

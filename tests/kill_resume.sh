@@ -27,7 +27,7 @@ half_written() { compgen -G 'run/checkpoints/.*.tmp-*' >/dev/null; }
 # What must not depend on the kills.
 metrics() { sed -E 's/, "(time|images_per_s|data_wait|memory_mb)": [^,}]+//g' "$1/run/metrics.jsonl"; }
 result() { grep -vE '"(seconds|peak_rss_mb|command)"' "$1/run/result.json"; }
-saved_step() { sed -nE 's/.*going on after step ([0-9]+) of.*/\1/p' "$work/log.log" | tail -n 1; }
+saved_step() { sed -nE 's/.*resuming after step ([0-9]+) of.*/\1/p' "$work/log.log" | tail -n 1; }
 
 done_kills=0 in_writes=0 runs=0
 mkdir "$work/whole"

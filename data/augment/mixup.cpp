@@ -41,13 +41,6 @@ double lambda_of(ImageSize image, const Box& box) {
   return 1 - double(box.height * box.width) / double(image.height * image.width);
 }
 
-MixupMode parse_mixup_mode(std::string_view name) {
-  if (name == "batch") return MixupMode::batch;
-  if (name == "pair") return MixupMode::pair;
-  if (name == "elem") return MixupMode::elem;
-  fail<ConfigError>("mixup", "mode '{}' is not one of batch, pair, elem", name);
-}
-
 Mixup::Mixup(const Config& c) : config_(c) {
   check<ConfigError>(c.mixup_alpha >= 0 && c.cutmix_alpha >= 0 && c.mixup_alpha + c.cutmix_alpha > 0, "mixup",
                      "alpha is {} for mixup and {} for cutmix; one must be positive, none negative", c.mixup_alpha,

@@ -27,8 +27,6 @@ double lambda_of(ImageSize image, const Box& box);
 
 /// One mix is drawn for the whole batch, for each pair of partners, or for each sample.
 enum class MixupMode { batch, pair, elem };
-/// Throws ConfigError for a name other than batch, pair, elem.
-MixupMode parse_mixup_mode(std::string_view name);
 
 /// The partner of sample i is sample B - 1 - i.
 /// Source: Zhang et al. 2018 (arXiv:1710.09412), Yun et al. 2019 (arXiv:1905.04899); switching and modes as in timm.

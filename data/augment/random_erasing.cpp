@@ -7,13 +7,6 @@
 
 namespace vitrail::data {
 
-EraseFill parse_erase_fill(std::string_view name) {
-  if (name == "const") return EraseFill::constant;
-  if (name == "rand") return EraseFill::channel;
-  if (name == "pixel") return EraseFill::pixel;
-  fail<ConfigError>("random_erasing", "'{}' is not one of const, rand, pixel", name);
-}
-
 Box erase_box(ImageSize image, double area_share, double aspect) {
   const double area = area_share * double(image.height * image.width);
   const int64_t height = int64_t(std::nearbyint(std::sqrt(area * aspect)));

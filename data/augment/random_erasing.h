@@ -13,8 +13,6 @@ namespace vitrail::data {
 
 /// Fills a rectangle with zeros, with one normal number for each channel, or with one for each value.
 enum class EraseFill { constant, channel, pixel };
-/// "const", "rand" or "pixel", as timm has them. Throws ConfigError for another name.
-EraseFill parse_erase_fill(std::string_view name);
 
 /// The size of the rectangle with that share of the area and that aspect ratio, height / width; sides are rounded half
 /// to even. Its position is left open. The box is empty if a side is not smaller than the image's.

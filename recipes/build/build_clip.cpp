@@ -1,6 +1,7 @@
 #include "vitrail/recipes/build/build_clip.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/recipes/build/tower_size.h"
 
 #include <utility>
 
@@ -28,11 +29,7 @@ void set_image_tower(nn::VitConfig& vit, const ClipModelConfig::Vision& v, int64
     vit.head_bias = false;
   }
   vit.img_size = img_size;
-  vit.patch_size = v.patch_size.value_or(vit.patch_size);
-  vit.embed_dim = v.embed_dim.value_or(vit.embed_dim);
-  vit.depth = v.depth.value_or(vit.depth);
-  vit.num_heads = v.num_heads.value_or(vit.num_heads);
-  vit.mlp_ratio = v.mlp_ratio.value_or(vit.mlp_ratio);
+  override_size(vit, v);
   vit.drop_path_rate = v.drop_path_rate;
   vit.patch_drop_rate = v.patch_drop_rate;
 }
@@ -40,50 +37,48 @@ void set_image_tower(nn::VitConfig& vit, const ClipModelConfig::Vision& v, int64
 void set_text_tower(nn::TextConfig& text, const ClipModelConfig::Text& t, int64_t vocab_size) {
   text.vocab_size = vocab_size;
   text.context_length = t.context_length;
-  text.embed_dim = t.embed_dim.value_or(text.embed_dim);
-  text.depth = t.depth.value_or(text.depth);
-  text.num_heads = t.num_heads.value_or(text.num_heads);
+  override_size(text, t);
 }
 
 }  // namespace
 
 void ClipModelConfig::Model::describe(Fields& f) {
-  f("arch", arch, "published pair of towers, by open_clip's name; with -quickgelu as OpenAI's weights need it",
+  f("arch", arch, "architecture by open_clip's name; OpenAI's weights need the ones with -quickgelu",
     one_of(clip_architectures()));
-  f("embed_dim", embed_dim, "dimensions of the space both towers end in; null: as arch says", at_least(1));
-  f("logit_scale", logit_scale, "logarithm of the factor of similarities at the start; null: that of the loss",
+  f("embed_dim", embed_dim, "dimensions of the common feature space; null: the default of arch", at_least(1));
+  f("logit_scale", logit_scale, "logarithm of the factor of similarities at the start; null: the default of the loss",
     at_least(0));
-  f("logit_bias", logit_bias, "added to similarities, at the start; null: that of the loss");
+  f("logit_bias", logit_bias, "added to similarities, at the start; null: the default of the loss");
 }
 
 void ClipModelConfig::Vision::describe(Fields& f) {
-  f("arch", arch, "image tower; clip: as model.arch says; another ViT gets a projection as its head",
+  f("arch", arch, "image tower; clip: the tower of model.arch; another ViT gets a projection as its head",
     one_of(image_towers()));
-  f("patch_size", patch_size, "side of a patch; null: as arch says", at_least(1));
-  f("embed_dim", embed_dim, "width of the image tower; null: as arch says", at_least(1));
-  f("depth", depth, "its blocks; null: as arch says", at_least(1));
-  f("num_heads", num_heads, "its attention heads; null: as arch says", at_least(1));
-  f("mlp_ratio", mlp_ratio, "hidden width of its feed-forward / embed_dim; null: as arch says", positive());
+  f("patch_size", patch_size, "side of a patch; null: the default of arch", at_least(1));
+  f("embed_dim", embed_dim, "width of the image tower; null: the default of arch", at_least(1));
+  f("depth", depth, "its blocks; null: the default of arch", at_least(1));
+  f("num_heads", num_heads, "its attention heads; null: the default of arch", at_least(1));
+  f("mlp_ratio", mlp_ratio, "hidden width of its feed-forward / embed_dim; null: the default of arch", positive());
   f("drop_path_rate", drop_path_rate, "stochastic depth of its last block, rising from 0", between(0, 0.99));
   f("patch_drop_rate", patch_drop_rate, "share of the patches left out in training", between(0, 0.99));
-  f("checkpoint", checkpoint, "compute blocks again in the backward pass instead of keeping them");
-  f("init", init, "weights that the image tower starts from: safetensors, checkpoint or folder of a run");
+  f("checkpoint", checkpoint, "recompute blocks in the backward pass instead of storing their activations");
+  f("init", init, "initial weights of the image tower: safetensors, checkpoint or folder of a run");
   f("lock", lock, "the image tower is not trained (LiT)");
-  f("unlocked_groups", unlocked_groups, "lock: so many of its last parts are trained all the same; 1: the projection",
+  f("unlocked_groups", unlocked_groups, "lock: number of last parts that are trained nevertheless; 1: the projection",
     at_least(0));
 }
 
 void ClipModelConfig::Text::describe(Fields& f) {
-  f("vocab", vocab, "merges of a vocabulary, or a folder with merges.txt; empty: learned from the training captions");
-  f("vocab_size", vocab_size, "symbols of a vocabulary that is learned", at_least(515));
-  f("context_length", context_length, "longest caption in symbols, with start and end; longer ones are cut",
+  f("vocab", vocab, "merges of a vocabulary, or a folder with merges.txt; empty: learn it from the training captions");
+  f("vocab_size", vocab_size, "symbols of a learned vocabulary", at_least(515));
+  f("context_length", context_length, "longest caption in symbols, including start and end; longer ones are cut",
     at_least(2));
-  f("embed_dim", embed_dim, "width of the text tower; null: as model.arch says", at_least(1));
-  f("depth", depth, "its blocks; null: as model.arch says", at_least(1));
-  f("num_heads", num_heads, "its attention heads; null: as model.arch says", at_least(1));
-  f("checkpoint", checkpoint, "compute blocks again in the backward pass instead of keeping them");
+  f("embed_dim", embed_dim, "width of the text tower; null: the default of model.arch", at_least(1));
+  f("depth", depth, "its blocks; null: the default of model.arch", at_least(1));
+  f("num_heads", num_heads, "its attention heads; null: the default of model.arch", at_least(1));
+  f("checkpoint", checkpoint, "recompute blocks in the backward pass instead of storing their activations");
   f("lock", lock, "the text tower is not trained");
-  f("unlocked_groups", unlocked_groups, "lock: so many of its last parts are trained all the same; 1: the projection",
+  f("unlocked_groups", unlocked_groups, "lock: number of last parts that are trained nevertheless; 1: the projection",
     at_least(0));
 }
 

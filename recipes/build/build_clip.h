@@ -1,4 +1,4 @@
-// The `model:`, `vision:` and `text:` sections of a CLIP recipe, and the two towers they ask for.
+// The `model:`, `vision:` and `text:` sections of a CLIP recipe, and the two towers that they describe.
 #pragma once
 
 #include "vitrail/nn/models/clip.h"
@@ -9,7 +9,7 @@
 
 namespace vitrail::recipes {
 
-/// A published pair of towers by name, with what the recipe changes of it; what is null is as the name says.
+/// A published pair of towers by name, and the changes that the recipe makes to it. A null keeps the published value.
 struct ClipModelConfig {
   struct Model {
     std::string arch = "ViT-B-32";
@@ -49,10 +49,10 @@ struct ClipModelConfig {
 /// Throws ConfigError for values that do not fit together.
 nn::ClipConfig clip_config(const ClipModelConfig& config, int64_t img_size, int64_t vocab_size);
 
-/// The model, with what the recipe locks frozen.
+/// The model. The parts that the recipe locks are frozen.
 std::unique_ptr<nn::Clip> build_clip(const nn::Scope& scope, const ClipModelConfig& config, int64_t img_size,
                                      int64_t vocab_size);
-/// Its image tower alone, with names as if it were the whole model.
+/// The image tower alone. Its parameter names have no prefix "visual."
 std::unique_ptr<nn::VisionTransformer> build_image_tower(const nn::Scope& scope, const ClipModelConfig& config,
                                                          int64_t img_size);
 

@@ -17,6 +17,14 @@
 namespace vitrail::recipes {
 namespace {
 
+constexpr Named<TrainCrop> kCrops[] = {
+    {"random_resized", TrainCrop::random_resized}, {"pad", TrainCrop::pad}, {"none", TrainCrop::none}};
+constexpr Named<data::EraseFill> kEraseFills[] = {
+    {"const", data::EraseFill::constant}, {"rand", data::EraseFill::channel}, {"pixel", data::EraseFill::pixel}};
+constexpr Named<data::Filter> kFilters[] = {
+    {"nearest", data::Filter::nearest}, {"bilinear", data::Filter::bilinear}, {"bicubic", data::Filter::bicubic}};
+constexpr Named<data::OnError> kOnError[] = {{"fail", data::OnError::fail}, {"skip", data::OnError::skip}};
+
 data::Normalize normalize(const DataConfig& c) {
   return {{c.mean[0], c.mean[1], c.mean[2]}, {c.std[0], c.std[1], c.std[2]}};
 }
@@ -32,20 +40,19 @@ data::LoaderOptions loader_options(const DataConfig& config, int64_t seed, int64
   return options;
 }
 
-/// Nothing if the section does not ask for it. Geometric operations fill with the mean colour.
+/// Nothing without auto_augment. Geometric operations fill with the mean colour.
 std::optional<data::RandAugment> rand_augment(const DataConfig& c) {
   if (!c.auto_augment) return std::nullopt;
   data::RandAugment::Config config = data::parse_rand_augment(*c.auto_augment);
-  config.warp.filter = data::parse_filter(c.interpolation);
+  config.warp.filter = c.interpolation;
   for (size_t i = 0; i < 3; ++i) config.warp.fill[i] = uint8_t(std::clamp(std::lround(255 * c.mean[i]), 0L, 255L));
   return data::RandAugment(config);
 }
 
 std::optional<data::RandomErasing> random_erasing(const DataConfig& c) {
   if (c.random_erasing == 0) return std::nullopt;
-  return data::RandomErasing({.probability = c.random_erasing,
-                              .fill = data::parse_erase_fill(c.random_erasing_mode),
-                              .count = int(c.random_erasing_count)});
+  return data::RandomErasing(
+      {.probability = c.random_erasing, .fill = c.random_erasing_mode, .count = int(c.random_erasing_count)});
 }
 
 }  // namespace
@@ -61,51 +68,48 @@ void DataConfig::describe_source(Fields& f) {
   f("root", root, "where the images are: class folders, tar shards, CIFAR, IDX, HDF5");
   f("train_split", train_split, "the part to train on");
   f("val_split", val_split, "the part to evaluate on");
-  f("subset", subset, "share of the training images of each class that is used", positive().up_to(1));
-  f("subset_seed", subset_seed, "which ones: the same for every seed of training", at_least(0));
+  f("subset", subset, "share of the training images of each class to use", positive().up_to(1));
+  f("subset_seed", subset_seed, "chooses the subset; independent of the training seed", at_least(0));
 }
 
 void DataConfig::describe_augmentation(Fields& f) {
-  f("crop", crop, "random_resized: a random part of the image; pad: shifts; none: the whole image",
-    one_of({"random_resized", "pad", "none"}));
-  f("crop_scale", crop_scale, "random_resized: smallest and largest share of the image's area", between(0, 1).of(2));
-  f("crop_padding", crop_padding, "pad: pixels of the largest shift", at_least(0));
-  f("hflip", hflip, "probability of exchanging left and right", between(0, 1));
-  f("vflip", vflip, "probability of exchanging top and bottom", between(0, 1));
-  f("auto_augment", auto_augment,
-    "RandAugment as timm writes it, rand-m9-mstd0.5-inc1; color_jitter then does nothing");
+  f("crop", crop, "random_resized: a random part of the image; pad: a random shift; none: the whole image", kCrops);
+  f("crop_scale", crop_scale, "random_resized: smallest and largest share of the image area", between(0, 1).of(2));
+  f("crop_padding", crop_padding, "pad: largest shift in pixels", at_least(0));
+  f("hflip", hflip, "probability of a horizontal flip", between(0, 1));
+  f("vflip", vflip, "probability of a vertical flip", between(0, 1));
+  f("auto_augment", auto_augment, "RandAugment in timm's notation, rand-m9-mstd0.5-inc1; it replaces color_jitter");
   f("color_jitter", color_jitter, "largest change of brightness, contrast, saturation and hue", between(0, 1).of(4));
   f("random_erasing", random_erasing, "probability of erasing a rectangle", between(0, 1));
   f("random_erasing_mode", random_erasing_mode,
-    "what fills it; const: the mean colour; rand: a random colour; pixel: noise", one_of({"const", "rand", "pixel"}));
-  f("random_erasing_count", random_erasing_count, "rectangles, which share the area", at_least(1));
-  f("repeated_aug", repeated_aug, "times an image comes in a row, augmented anew; an epoch sees fewer images then",
+    "fill of the rectangle; const: the mean colour; rand: a random colour; pixel: noise", kEraseFills);
+  f("random_erasing_count", random_erasing_count, "number of rectangles, which share the area", at_least(1));
+  f("repeated_aug", repeated_aug, "augmented copies of each image in a batch; an epoch then sees fewer images",
     at_least(1));
 }
 
 void DataConfig::describe_pixels(Fields& f) {
   f("img_size", img_size, "side of the images the model sees", at_least(1));
   f("eval_crop", eval_crop, "random_resized: share of the shorter side kept in evaluation", between(0.1, 1));
-  f("interpolation", interpolation, "of resizing", one_of({"nearest", "bilinear", "bicubic"}));
+  f("interpolation", interpolation, "of resizing", kFilters);
   f("mean", mean, "subtracted from red, green, blue in 0..1", Limits{}.of(3));
   f("std", std, "then divided by", positive().of(3));
 }
 
 void DataConfig::describe_reading(Fields& f) {
-  f("workers", workers, "threads that prepare images; results do not depend on it", at_least(1));
+  f("workers", workers, "threads that prepare images; results do not depend on their number", at_least(1));
   f("prefetch", prefetch, "batches prepared ahead", at_least(1));
-  f("on_error", on_error, "a broken image ends the run, or is skipped and listed in bad_files.tsv",
-    one_of({"fail", "skip"}));
-  f("max_bad", max_bad, "skip: the run ends if a larger share of the images is broken", between(0, 1));
+  f("on_error", on_error, "broken images: fail ends the run; skip lists them in bad_files.tsv", kOnError);
+  f("max_bad", max_bad, "skip: the largest share of broken images; more end the run", between(0, 1));
 }
 
 data::ImageTransform train_transform(const DataConfig& c) {
-  const data::Filter filter = data::parse_filter(c.interpolation);
+  const data::Filter filter = c.interpolation;
   data::Pipeline steps;
-  if (c.crop == "random_resized")
+  if (c.crop == TrainCrop::random_resized)
     steps.add(data::RandomResizedCrop(
         {.size = c.img_size, .min_scale = c.crop_scale[0], .max_scale = c.crop_scale[1], .filter = filter}));
-  else if (c.crop == "pad")
+  else if (c.crop == TrainCrop::pad)
     steps.add(data::PadRandomCrop(c.img_size, c.crop_padding));
   else
     steps.add(data::ResizeCenterCrop(c.img_size, c.img_size, filter));
@@ -119,19 +123,19 @@ data::ImageTransform train_transform(const DataConfig& c) {
 }
 
 int64_t eval_shorter_side(const DataConfig& c) {
-  const double share = c.crop == "random_resized" ? c.eval_crop : 1;
+  const double share = c.crop == TrainCrop::random_resized ? c.eval_crop : 1;
   return int64_t(double(c.img_size) / share);
 }
 
 data::ImageTransform eval_transform(const DataConfig& c) {
   if (c.published) return c.published->transform();
   data::Pipeline steps;
-  steps.add(data::ResizeCenterCrop(eval_shorter_side(c), c.img_size, data::parse_filter(c.interpolation)));
+  steps.add(data::ResizeCenterCrop(eval_shorter_side(c), c.img_size, c.interpolation));
   return {std::move(steps), normalize(c)};
 }
 
 std::unique_ptr<data::Dataset> open_labelled(const DataConfig& config, const std::string& split) {
-  check<ConfigError>(!config.root.empty(), "data.root", "names no images; data.root=FOLDER does");
+  check<ConfigError>(!config.root.empty(), "data.root", "is empty; set data.root=FOLDER");
   auto part = data::open_dataset(config.root, split);
   check<DataError>(!part->classes().empty(), "data", "{} has no labels in its part '{}'", config.root, split);
   return part;
@@ -150,9 +154,7 @@ LabelledParts open_parts(const DataConfig& config) {
   return parts;
 }
 
-data::BadFiles bad_files_policy(const DataConfig& config) {
-  return data::BadFiles(config.on_error == "skip" ? data::OnError::skip : data::OnError::fail, config.max_bad);
-}
+data::BadFiles bad_files_policy(const DataConfig& config) { return data::BadFiles(config.on_error, config.max_bad); }
 
 std::unique_ptr<data::Loader> eval_loader(const DataConfig& config, const data::Dataset& dataset, int64_t batch_size,
                                           data::BadFiles& bad_files) {
@@ -217,7 +219,7 @@ Preview preview(const DataConfig& config, int64_t seed, int64_t count) {
 
 ImageData::ImageData(const DataConfig& config, int64_t seed)
     : config_(config), seed_(seed), bad_files_(bad_files_policy(config)), parts_(open_parts(config)) {
-  train_transform(config);  // so that values which make none are refused before a run has a folder
+  train_transform(config);  // refuses bad values now, before a run has a folder
 }
 
 int64_t ImageData::epoch_size() const { return epoch_length(config_, seed_, parts_.train->size()); }

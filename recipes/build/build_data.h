@@ -1,4 +1,4 @@
-// The `data:` section of a recipe, and the images and loaders it asks for, for training and for a look at them.
+// The `data:` section of a recipe, and the datasets, transforms and loaders that it describes.
 #pragma once
 
 #include "vitrail/data/augment/image_transform.h"
@@ -15,85 +15,89 @@
 
 namespace vitrail::recipes {
 
+enum class TrainCrop {
+  random_resized,  // a random part of the image
+  pad,             // a shift
+  none,            // the whole image
+};
+
 struct DataConfig {
   std::string root;
   std::string train_split = "train", val_split = "val";
   double subset = 1;
   int64_t subset_seed = 0;
   int64_t img_size = 224;
-  std::string crop = "random_resized";
+  TrainCrop crop = TrainCrop::random_resized;
   std::vector<double> crop_scale{0.08, 1};
   int64_t crop_padding = 4;
   double hflip = 0.5, vflip = 0;
   std::optional<std::string> auto_augment;
   std::vector<double> color_jitter{0, 0, 0, 0};
   double random_erasing = 0;
-  std::string random_erasing_mode = "pixel";
+  data::EraseFill random_erasing_mode = data::EraseFill::pixel;
   int64_t random_erasing_count = 1;
   int64_t repeated_aug = 1;
   double eval_crop = 0.875;
-  std::string interpolation = "bicubic";
+  data::Filter interpolation = data::Filter::bicubic;
   std::vector<double> mean{0.485, 0.456, 0.406}, std{0.229, 0.224, 0.225};
   int64_t workers = 2;
   int64_t prefetch = 4;
-  std::string on_error = "fail";
+  data::OnError on_error = data::OnError::fail;
   double max_bad = 0.01;
-  /// No key: a published model's own way, which evaluations then go instead of what the keys say.
+  /// Not a key: the preprocessing of a published model. If set, evaluations use it instead of the keys.
   std::optional<Preprocessing> published;
 
   void describe(Fields& f);
-  /// The same in parts: where images come from, what makes a training image of one, how pixels become numbers, and
-  /// how files are read.
+  /// The same in parts: where the images are, augmentation, pixels to numbers, and reading.
   void describe_source(Fields& f);
   void describe_augmentation(Fields& f);
   void describe_pixels(Fields& f);
   void describe_reading(Fields& f);
 };
 
-/// What a training image goes through, and what a validation image does.
+/// The transforms of training images and of validation images.
 data::ImageTransform train_transform(const DataConfig& config);
 data::ImageTransform eval_transform(const DataConfig& config);
-/// To what the shorter side of a validation image is brought before its central img_size x img_size is cut out.
+/// The shorter side of a validation image after resizing, before the central img_size x img_size is cut out.
 int64_t eval_shorter_side(const DataConfig& config);
 
-/// The labelled part of config.root named split. Throws ConfigError if root is empty; DataError or IoError as
-/// data::open_dataset; DataError if it has no labels.
+/// The part `split` of the dataset at config.root.
+/// Throws ConfigError if root is empty; DataError or IoError as data::open_dataset; DataError if it has no labels.
 std::unique_ptr<data::Dataset> open_labelled(const DataConfig& config, const std::string& split);
-/// What to train on, as open_training, and what to evaluate on, with the same classes. Throws as open_labelled;
-/// DataError for different classes.
+/// The training part (open_training) and the validation part. Throws as open_labelled; DataError if their classes
+/// differ.
 struct LabelledParts {
   std::unique_ptr<data::Dataset> train, val;
 };
 LabelledParts open_parts(const DataConfig& config);
-/// The part to train on, or its stratified share that config.subset asks for. Throws as open_labelled.
+/// The training part, or the stratified share of it that config.subset gives. Throws as open_labelled.
 std::unique_ptr<data::Dataset> open_training(const DataConfig& config);
-/// An empty list with the policy of the section.
+/// An empty list of broken images, with the policy of the section.
 data::BadFiles bad_files_policy(const DataConfig& config);
-/// All of a dataset, once, in order, as a model is evaluated on it. dataset and bad_files outlive the loader.
+/// All images of a dataset once, in order, with the transform of evaluations. dataset and bad_files outlive the loader.
 std::unique_ptr<data::Loader> eval_loader(const DataConfig& config, const data::Dataset& dataset, int64_t batch_size,
                                           data::BadFiles& bad_files);
 
-/// Training images, augmented as the section says. dataset and bad_files outlive it.
+/// Augmented training images. dataset and bad_files outlive the result.
 data::ImageBatch training_images(const DataConfig& config, const data::Dataset& dataset, data::BadFiles& bad_files);
 /// Batches in random order; the last images of an epoch are left out if they fill no batch.
 data::LoaderOptions shuffled(const DataConfig& config, int64_t seed, int64_t batch_size, int64_t epochs,
                              const data::LoaderState& start);
 
-/// Images in an epoch of shuffled batches from a dataset of so many.
+/// Images in an epoch of shuffled() batches, of a dataset with `images` images.
 int64_t epoch_length(const DataConfig& config, int64_t seed, int64_t images);
 
-/// All of a dataset in order, so many times, augmented anew each time as in training.
+/// All images of a dataset in order, `epochs` times, with new random augmentation each time.
 std::unique_ptr<data::Loader> augmented_loader(const DataConfig& config, int64_t seed, const data::Dataset& dataset,
                                                int64_t batch_size, int64_t epochs, data::BadFiles& bad_files);
 
-/// An image [3, H, W] that was normalised as the section says; what noise put outside of 8 bits is clipped.
+/// Undoes the normalisation of an image [3, H, W]. Values outside of 8 bits are clipped.
 data::Image to_image(const Tensor& normalized, const DataConfig& config);
 
-/// The first images of a training run with that seed as the model sees them, but for the normalisation; fewer than
-/// count if there are fewer. Throws DataError or IoError.
+/// The first `count` training images of a run, augmented; all of them if there are fewer. Throws DataError or IoError.
 Preview preview(const DataConfig& config, int64_t seed, int64_t count);
 
-/// Labelled images of a training and a validation part with the same classes.
+/// A labelled dataset: a training part and a validation part with the same classes.
 class ImageData {
  public:
   /// Throws DataError or IoError as data::open_dataset; DataError if the parts have no labels or different classes.
@@ -101,11 +105,11 @@ class ImageData {
 
   int64_t classes() const { return int64_t(parts_.train->classes().size()); }
   int64_t train_size() const { return parts_.train->size(); }
-  /// Images in an epoch of training: train_size(), or a little less where images are repeated.
+  /// Images in an epoch of training: train_size(), or slightly less with repeated_aug.
   int64_t epoch_size() const;
   /// See training_images and shuffled.
   std::unique_ptr<data::Loader> train_loader(int64_t batch_size, int64_t epochs, const data::LoaderState& start);
-  /// All of the validation part, once, in order.
+  /// All validation images once, in order.
   std::unique_ptr<data::Loader> val_loader(int64_t batch_size);
 
  private:

@@ -1,7 +1,7 @@
-// The `model:` section of a recipe, and the backbone it asks for.
+// The `model:` section of a recipe, and the backbone that it describes.
 #pragma once
 
-#include "vitrail/nn/backbone.h"
+#include "vitrail/nn/models/vision_transformer.h"
 #include "vitrail/recipes/config/fields.h"
 
 #include <memory>
@@ -11,7 +11,7 @@
 
 namespace vitrail::recipes {
 
-/// A published model by name, with what the recipe changes of it; what is null is as the name says.
+/// A published model by name, and the changes that the recipe makes to it. A null keeps the published value.
 struct ModelConfig {
   std::string arch = "vit_small";
   std::optional<int64_t> patch_size, embed_dim, depth, num_heads;
@@ -19,11 +19,11 @@ struct ModelConfig {
   double drop_rate = 0;
   double drop_path_rate = 0;
   double layerscale_init = 0;
-  std::string global_pool = "token";
+  nn::Pool global_pool = nn::Pool::token;
   bool distilled = false;
   int64_t num_registers = 0;
-  std::string ffn = "mlp";
-  std::string pos_interp = "size";
+  nn::Ffn ffn = nn::Ffn::mlp;
+  ag::PosInterp pos_interp = ag::PosInterp::size;
   std::optional<int64_t> width;
   bool small_images = false;
   bool checkpoint = false;
@@ -31,9 +31,11 @@ struct ModelConfig {
   void describe(Fields& f);
 };
 
-/// The published models that arch may name.
+/// The names that arch may have.
 std::vector<std::string> architectures();
 
+/// The configuration of a vision transformer. Throws ConfigError for a ResNet or an unknown name.
+nn::VitConfig vit_config(const ModelConfig& config, int64_t img_size, int64_t num_classes);
 /// Throws ConfigError for an unknown name, or a size that does not fit the architecture.
 std::unique_ptr<nn::Backbone> build_model(const nn::Scope& scope, const ModelConfig& config, int64_t img_size,
                                           int64_t num_classes);

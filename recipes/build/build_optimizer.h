@@ -1,4 +1,4 @@
-// The `optim:` and `schedule:` sections of a recipe, and what they make.
+// The `optim:` and `schedule:` sections of a recipe, and the optimizer and schedule that they describe.
 #pragma once
 
 #include "vitrail/optim/optimizer.h"
@@ -20,8 +20,10 @@ class ModuleBase;
 
 namespace vitrail::recipes {
 
+enum class OptimizerKind { adamw, sgd, lamb, lars };
+
 struct OptimConfig {
-  std::string name = "adamw";
+  OptimizerKind name = OptimizerKind::adamw;
   double lr = 1e-3;
   std::optional<int64_t> lr_per_images;
   double weight_decay = 0.05;
@@ -33,17 +35,20 @@ struct OptimConfig {
   double clip_grad = 0;
 
   void describe(Fields& f);
-  /// The peak learning rate for batches of that many images: lr * batch / lr_per_images.
+  /// The peak learning rate for a batch size: lr * batch_size / lr_per_images, or lr without lr_per_images.
   double peak_lr(int64_t batch_size) const;
 };
 
+enum class ScheduleKind { cosine, linear, step, constant };
+enum class ScheduleBy { step, epoch };
+
 struct ScheduleConfig {
-  std::string name = "cosine";
+  ScheduleKind name = ScheduleKind::cosine;
   double warmup_epochs = 5;
   double min_lr = 0;
   double warmup_lr = 0;
   bool warmup_prefix = true;
-  std::string by = "step";
+  ScheduleBy by = ScheduleBy::step;
   double step_epochs = 30;
   double gamma = 0.1;
 
@@ -57,7 +62,8 @@ std::unique_ptr<optim::Optimizer> build_optimizer(const nn::ModuleBase& model, c
 std::unique_ptr<optim::Optimizer> build_optimizer(const std::vector<optim::ParamGroup>& groups,
                                                   const OptimConfig& config, optim::LarsRule lars_rule);
 
-/// The learning rate as a function of the steps done.
+/// The learning rate as a function of the number of steps done.
+/// Throws ConfigError if the warm-up is as long as the run.
 std::function<double(double)> build_schedule(const ScheduleConfig& config, double peak_lr, int64_t epochs,
                                              int64_t steps_per_epoch);
 

@@ -20,7 +20,7 @@ constexpr int64_t kLargestSide = 1 << 14;
 constexpr data::Normalize::Channels kClipMean = {0.48145466, 0.4578275, 0.40821073},
                                     kClipStd = {0.26862954, 0.26130258, 0.27577711};
 
-/// PIL.Image's numbers.
+/// The numbers of PIL.Image.
 constexpr std::pair<int64_t, Filter> kPillowFilters[] = {{0, Filter::nearest},  {1, Filter::lanczos},
                                                          {2, Filter::bilinear}, {3, Filter::bicubic},
                                                          {4, Filter::box},      {5, Filter::hamming}};
@@ -55,7 +55,7 @@ Tensor Preprocessing::batch(std::span<const data::Image> images) const {
   const int64_t side = img_size();
   const data::ImageTransform as_input = transform();
   Tensor result = Tensor::empty({int64_t(images.size()), 3, side, side});
-  Rng unused(0, "preprocessing");  // there is nothing random in it
+  Rng unused(0, "preprocessing");  // the transform draws no random numbers
   for (size_t i = 0; i < images.size(); ++i) as_input(images[i], unused, result.select(0, int64_t(i)).span<float>());
   return result;
 }
@@ -97,7 +97,7 @@ Preprocessing recipe_preprocessing(const DataConfig& config) {
   Preprocessing p;
   p.crop = config.img_size;
   p.size = eval_shorter_side(config);
-  p.filter = data::parse_filter(config.interpolation);
+  p.filter = config.interpolation;
   std::copy_n(config.mean.begin(), 3, p.mean.begin());
   std::copy_n(config.std.begin(), 3, p.std.begin());
   return p;
@@ -108,7 +108,8 @@ Preprocessing parse_preprocessor(std::string_view text, const std::string& name,
   const std::string processor = c.text("image_processor_type", c.text("feature_extractor_type", ""));
   constexpr int64_t kUsual = 224;
   Preprocessing p = published_preprocessing(layout, kUsual);
-  if (layout.name == "hf_deit") p.mean = data::kHalfMean, p.std = data::kHalfStd;  // of the class; files have others
+  if (layout.name == "hf_deit")
+    p.mean = data::kHalfMean, p.std = data::kHalfStd;  // the default of its class; published files have others
 
   if (c.has("size")) {
     const Json& size = *c.find("size");

@@ -1,4 +1,4 @@
-// Preprocessing: what an image goes through before a published model sees it.
+// Preprocessing: how an image becomes the input of a published model.
 #pragma once
 
 #include "vitrail/core/tensor.h"
@@ -16,36 +16,36 @@ namespace vitrail::recipes {
 struct DataConfig;
 
 struct Preprocessing {
-  enum class Resize { none, shorter, exact };  // exact: to a square, whatever the image's proportions
+  enum class Resize { none, shorter, exact };  // exact: to a square, ignoring the proportions
 
   Resize resize = Resize::shorter;
-  int64_t size = 256;  // of the shorter side, or of both
+  int64_t size = 256;  // shorter side after resizing; exact: both sides
   data::Filter filter = data::Filter::bicubic;
-  int64_t crop = 224;  // side of the central square that is cut out; 0: none
+  int64_t crop = 224;  // side of the central crop; 0: no crop
   data::CropOffset crop_offset = data::CropOffset::half_even;
   data::Normalize::Channels mean = data::kImageNetMean, std = data::kImageNetStd;
 
-  /// The side of the square that the model gets.
+  /// The side of the model's input.
   int64_t img_size() const { return crop > 0 ? crop : size; }
   data::ImageTransform transform() const;
-  /// The images as the model takes them: f32 [B, 3, img_size(), img_size()].
-  /// Throws ShapeError if one does not come out at that size.
+  /// The model's input: f32 [B, 3, img_size(), img_size()].
+  /// Throws ShapeError if an image does not come out at that size.
   Tensor batch(std::span<const data::Image> images) const;
   /// "shorter side to 256 (bicubic), the central 224x224, mean 0.485 0.456 0.406, std ..."
   std::string text() const;
   bool operator==(const Preprocessing&) const = default;
 };
 
-/// What the models of a layout were published with, for images of that side.
+/// The published preprocessing of a layout's models, for images of that side.
 Preprocessing published_preprocessing(const nn::Layout& layout, int64_t img_size);
-/// As a model of a recipe is evaluated.
+/// The preprocessing of evaluations in a recipe.
 Preprocessing recipe_preprocessing(const DataConfig& config);
 
-/// A preprocessor_config.json of Hugging Face for models of that layout; what it does not say is as
-/// published_preprocessing has it. name stands for the file in messages.
-/// Throws IoError for a value of another type, and for steps that are not known here.
+/// Reads a preprocessor_config.json of Hugging Face for models of that layout. Missing values are those of
+/// published_preprocessing. name: of the file, for messages.
+/// Throws IoError for a value of another type and for unknown steps.
 Preprocessing parse_preprocessor(std::string_view json, const std::string& name, const nn::Layout& layout);
-/// The other way round.
+/// The inverse.
 std::string to_preprocessor_json(const Preprocessing& preprocessing, const nn::Layout& layout);
 
 }  // namespace vitrail::recipes

@@ -20,15 +20,15 @@ namespace {
 
 using Kind = YamlNode::Kind;
 
-/// A value of a file needs an environment variable that is not set: an error, unless a change replaces the value.
+/// Thrown for a value that needs an environment variable that is not set. A change may still replace the value.
 struct Missing {
   std::string message;
 };
 
-/// Sets fields from nodes of one source: a file or one assignment of the command line.
+/// Sets fields from the nodes of one source: a file, or one assignment on the command line.
 class Reader {
  public:
-  /// line_by_line: nodes have places in the source.
+  /// line_by_line: the nodes have lines and columns.
   Reader(Fields& fields, std::string source, bool line_by_line, std::filesystem::path recipe_dir)
       : fields_(fields), source_(std::move(source)), places_(line_by_line), recipe_dir_(std::move(recipe_dir)) {}
 
@@ -42,7 +42,7 @@ class Reader {
     }
   }
 
-  /// key_node: where the key stands.
+  /// key_node: the key's place.
   void read(const std::string& key, const YamlNode& key_node, const YamlNode& value) {
     if (Field* field = fields_.find(key)) {
       field->origin = places_ ? fmt::format("{}:{}", source_, value.line) : source_;
@@ -89,7 +89,17 @@ class Reader {
   }
 
   void read_field(const Field& field, const YamlNode& node) const {
-    std::visit([&](auto* slot) { *slot = parse(*slot, field, node); }, field.slot);
+    std::visit([&](const auto& slot) { read_slot(slot, field, node); }, field.slot);
+  }
+  template <class T>
+  void read_slot(T* slot, const Field& field, const YamlNode& node) const {
+    *slot = parse(*slot, field, node);
+  }
+  void read_slot(const EnumSlot& slot, const Field& field, const YamlNode& node) const {
+    if (slot.optional && node.kind == Kind::kNull) return slot.set(std::nullopt);
+    const auto& choices = field.limits.choices;
+    const std::string name = parse(std::string(), field, node);  // one of them
+    slot.set(size_t(std::find(choices.begin(), choices.end(), name) - choices.begin()));
   }
 
   bool parse(bool, const Field& field, const YamlNode& node) const {
@@ -203,7 +213,7 @@ YamlNode parse_recipe(std::string_view text, const std::string& name) {
   return root;
 }
 
-/// The value of "key=value". Brackets give it the grammar of YAML's flow style.
+/// The value of "key=value", parsed in brackets: in YAML's flow style.
 YamlNode parse_value(std::string_view value, const std::string& source) {
   YamlNode list;
   try {
@@ -254,7 +264,7 @@ std::string Config::yaml(bool origins) const {
   std::string section;  // of the line before, with its dot
   for (const Field& field : fields_.list()) {
     const size_t dot = field.key.rfind('.') + 1;  // 0 without a dot
-    // Headers of the sections that this key is in and the one before is not.
+    // Headers of the sections that begin with this key.
     for (size_t end = field.key.find('.'), start = 0; end != std::string::npos;
          start = end + 1, end = field.key.find('.', start))
       if (!section.starts_with(field.key.substr(0, end + 1)))

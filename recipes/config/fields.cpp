@@ -28,6 +28,7 @@ template <class T>
 std::string name_of(const std::optional<T>*, const Limits&) {
   return std::string(kName<T>) + " or null";
 }
+std::string name_of(const EnumSlot& slot, const Limits&) { return slot.optional ? "a string or null" : "a string"; }
 template <class T>
 std::string name_of(const std::vector<T>*, const Limits& limits) {
   const std::string count = limits.length ? std::to_string(*limits.length) + " " : "";
@@ -37,7 +38,7 @@ std::string name_of(const std::vector<T>*, const Limits& limits) {
   return "a list of " + count + std::string(kind);
 }
 
-/// Without quotes only where no reader could take the text for anything but a string.
+/// True if every YAML reader takes the text for a string, so that it needs no quotes.
 bool is_plain(std::string_view text) {
   if (text.empty() || text == "true" || text == "false" || text == "null" || text == "Null" || text == "NULL")
     return false;
@@ -73,13 +74,22 @@ std::string yaml_of(const std::vector<T>& values) {
   return "[" + text + "]";
 }
 
+template <class T>
+std::string yaml_of(const T* slot, const Limits&) {
+  return yaml_of(*slot);
+}
+std::string yaml_of(const EnumSlot& slot, const Limits& limits) {
+  const std::optional<size_t> at = slot.get();
+  return at ? yaml_of(limits.choices.at(*at)) : "null";
+}
+
 }  // namespace
 
 void Fields::add(std::string_view key, Slot slot, std::string_view help, Limits limits) {
   Field field{prefix_ + std::string(key), slot, std::string(help), std::move(limits), {}};
   check<Error>(!find(field.key), "config", "key '{}' is described twice", field.key);
   field.default_yaml = to_yaml(field);
-  // Beside its section, which may be described in several places.
+  // Behind the last key of its section: a section may be described in several places.
   for (std::string section = prefix_; !section.empty(); section.resize(section.rfind('.', section.size() - 2) + 1)) {
     const auto last =
         std::find_if(list_.rbegin(), list_.rend(), [&](const Field& f) { return f.key.starts_with(section); });
@@ -114,7 +124,7 @@ std::vector<std::string> Fields::keys_and_sections() const {
 }
 
 std::string type_name(const Field& field) {
-  return std::visit([&](const auto* slot) { return name_of(slot, field.limits); }, field.slot);
+  return std::visit([&](const auto& slot) { return name_of(slot, field.limits); }, field.slot);
 }
 
 std::string limits_text(const Limits& limits) {
@@ -134,7 +144,7 @@ std::string limits_text(const Limits& limits) {
 }
 
 std::string to_yaml(const Field& field) {
-  return std::visit([](const auto* slot) { return yaml_of(*slot); }, field.slot);
+  return std::visit([&](const auto& slot) { return yaml_of(slot, field.limits); }, field.slot);
 }
 
 }  // namespace vitrail::recipes

@@ -1,5 +1,5 @@
-// How a config struct describes itself, once: each field with its key, meaning and limits. Reading, defaults, --help,
-// --print-config and suggestions all follow from that description.
+// How a config struct describes itself: each field once, with its key, meaning and limits. Reading, defaults, --help,
+// --print-config and suggestions follow from the description.
 //
 //   struct OptimConfig {
 //     double lr = 1e-3;
@@ -11,8 +11,11 @@
 //   };
 #pragma once
 
+#include <algorithm>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <string>
@@ -23,12 +26,12 @@
 
 namespace vitrail::recipes {
 
-/// What a value must keep to, beyond its type. The limits of a list hold for each of its numbers.
+/// The limits of a value, beyond its type. The limits of a list hold for each of its elements.
 struct Limits {
   double min = -std::numeric_limits<double>::infinity();
   double max = std::numeric_limits<double>::infinity();
   bool above_min = false;             // min itself is not allowed
-  std::vector<std::string> choices;   // of a string, or of each string of a list; empty: any
+  std::vector<std::string> choices;   // of a string or an enum; empty: any
   std::optional<size_t> length = {};  // of a list
 
   /// The same limits for a list of exactly n numbers.
@@ -48,10 +51,25 @@ inline Limits between(double min, double max) { return {.min = min, .max = max, 
 inline Limits positive() { return {.min = 0, .above_min = true, .choices = {}}; }
 inline Limits one_of(std::vector<std::string> choices) { return {.choices = std::move(choices)}; }
 
-/// Where a field's value lives. An optional may be null in a recipe.
+/// One value of an enum and its name in a recipe. A table of them describes a field:
+///   constexpr Named<Crop> kCrops[] = {{"pad", Crop::pad}, {"none", Crop::none}};
+template <class E>
+struct Named {
+  std::string_view name;
+  E value;
+};
+
+/// An enum field. It reads and writes the position of the value in the table; nothing stands for null.
+struct EnumSlot {
+  std::function<std::optional<size_t>()> get;
+  std::function<void(std::optional<size_t>)> set;
+  bool optional = false;
+};
+
+/// Where the value of a field lives. An optional may be null in a recipe.
 using Slot = std::variant<bool*, int64_t*, double*, std::string*, std::vector<int64_t>*, std::vector<double>*,
                           std::vector<std::string>*, std::optional<int64_t>*, std::optional<double>*,
-                          std::optional<std::string>*>;
+                          std::optional<std::string>*, EnumSlot>;
 
 struct Field {
   std::string key;  // dotted: "optim.lr"
@@ -60,7 +78,7 @@ struct Field {
   Limits limits;
   std::string default_yaml;
   std::string origin = "default";  // or "recipe.yaml:12", "command line"
-  std::string missing = {};        // why the value is not there: it needs an environment variable that is not set
+  std::string missing = {};        // the error if the value needs an environment variable that is not set
 };
 
 class Fields;
@@ -69,7 +87,7 @@ concept Described = requires(T& config, Fields& fields) {
   config.describe(fields);
 };
 
-/// The fields of one struct, in the order described. Points into the struct, which must outlive it.
+/// The fields of one struct, in the order of their description. Points into the struct, which must outlive it.
 class Fields {
  public:
   template <class T>
@@ -77,12 +95,29 @@ class Fields {
   void operator()(std::string_view key, T& value, std::string_view help, const Limits& limits = {}) {
     add(key, &value, help, limits);
   }
+  /// An enum, by the names in a table that outlives this.
+  template <class E, size_t N>
+  void operator()(std::string_view key, E& value, std::string_view help, const Named<E> (&names)[N]) {
+    add_enum<E>(
+        key, [&value] { return std::optional<E>(value); }, [&value](std::optional<E> v) { value = *v; }, help, names,
+        false);
+  }
+  template <class E, size_t N>
+  void operator()(std::string_view key, std::optional<E>& value, std::string_view help, const Named<E> (&names)[N]) {
+    add_enum<E>(
+        key, [&value] { return value; }, [&value](std::optional<E> v) { value = v; }, help, names, true);
+  }
   /// A section: its keys become "<key>.<its key>".
   template <Described T>
-  void operator()(std::string_view key, T& section) {
+  void operator()(std::string_view key, T& keys) {
+    section(key, [&] { keys.describe(*this); });
+  }
+  /// The same for keys that are not all of one struct: describe() adds them.
+  template <std::invocable F>
+  void section(std::string_view key, F&& describe) {
     const std::string outer = prefix_;
     prefix_ += std::string(key) + ".";
-    section.describe(*this);
+    describe();
     prefix_ = outer;
   }
 
@@ -95,12 +130,31 @@ class Fields {
  private:
   void add(std::string_view key, Slot slot, std::string_view help, Limits limits);
 
+  template <class E, class Get, class Set, size_t N>
+  void add_enum(std::string_view key, Get get, Set set, std::string_view help, const Named<E> (&names)[N],
+                bool optional) {
+    const Named<E>* const table = names;
+    EnumSlot slot;
+    slot.get = [get, table]() -> std::optional<size_t> {
+      const std::optional<E> value = get();
+      if (!value) return std::nullopt;
+      return size_t(std::find_if(table, table + N, [&](const Named<E>& n) { return n.value == *value; }) - table);
+    };
+    slot.set = [set, table](std::optional<size_t> at) {
+      set(at ? std::optional<E>(table[*at].value) : std::optional<E>());
+    };
+    slot.optional = optional;
+    Limits limits;
+    for (const Named<E>& entry : names) limits.choices.emplace_back(entry.name);
+    add(key, std::move(slot), help, std::move(limits));
+  }
+
   std::string prefix_;
   std::vector<Field> list_;
 };
 
 std::string type_name(const Field& field);      // "number", "list of 2 numbers", "integer or null", ...
 std::string limits_text(const Limits& limits);  // "greater than 0", "from 0 to 1", "a, b or c"; "" if there are none
-std::string to_yaml(const Field& field);        // the value now; reading it gives the same value
+std::string to_yaml(const Field& field);        // the current value; reading it gives the same value
 
 }  // namespace vitrail::recipes

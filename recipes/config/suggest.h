@@ -1,4 +1,4 @@
-// "did you mean ...?": the known name that a wrong one most likely stands for.
+// "did you mean ...?": the known name nearest to an unknown one.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@ namespace vitrail::recipes {
 
 /// The candidate nearest to name, or "" if none is near. Near is: at most two letters wrong, missing, added or swapped
 /// (one in names of up to three letters); the initials of the words (learning_rate, lr); or a shared word
-/// (num_epochs, epochs). Of dotted names the last part decides, the part before it breaks ties.
+/// (num_epochs, epochs). For dotted names the last part decides; the part before it breaks ties.
 std::string nearest(std::string_view name, const std::vector<std::string>& candidates);
 
 /// "; did you mean 'x'?" for the nearest candidate, or "".

@@ -1,4 +1,4 @@
-// A YAML document as a tree in which every node knows its place. Read within limits that keep any text harmless.
+// A YAML document as a tree whose nodes know their places. Limits on size and depth make any text safe to read.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ struct YamlNode {
   int64_t size = 1;  // nodes here and below
 };
 
-/// name stands for the text in messages: "<name>:<line>:<column>: ...".
+/// name: of the text, for messages: "<name>:<line>:<column>: ...".
 /// Throws ConfigError: not YAML; beyond the limits (see Config); tags, merge keys, keys given twice, several documents.
 YamlNode parse_yaml(std::string_view text, const std::string& name);
 

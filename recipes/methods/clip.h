@@ -1,11 +1,12 @@
-// CLIP: an image tower and a text tower learn to find each other's half of a pair. What they know of the world can then
-// be asked in sentences: zero-shot classification, retrieval in both directions.
+// CLIP: an image tower and a text tower learn to match the images and captions of a batch. The trained towers classify
+// images by sentences (zero-shot) and retrieve images by text and texts by image.
 // Source: Radford et al. 2021 (arXiv:2103.00020); details as in open_clip.
 #pragma once
 
 #include "vitrail/recipes/build/build_clip.h"
 #include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/build/build_optimizer.h"
+#include "vitrail/recipes/build/train_keys.h"
 #include "vitrail/recipes/run/recipe.h"
 
 #include <optional>
@@ -16,29 +17,17 @@ namespace vitrail::recipes {
 
 struct ClipConfig final : RecipeConfig {
   std::string init;
-  std::string compat = "none";
+  enum class Compat { none, open_clip } compat = Compat::none;
   ClipModelConfig towers;
-  /// Images with captions; other defaults than elsewhere, as pairs need them.
-  struct Pairs final : DataConfig {
-    std::vector<std::string> captions;
-
-    Pairs();
-    void describe(Fields& f);
-  } data;
-  struct Optim final : OptimConfig {
-    bool decay_pos_embed = false;
-
-    Optim();
-    void describe(Fields& f);
-  } optim;
+  DataConfig data;
+  std::vector<std::string> captions;  // key data.captions
+  OptimConfig optim;
+  bool decay_pos_embed = false;  // key optim.decay_pos_embed
   ScheduleConfig schedule;
-  struct Train {
-    std::string loss = "contrastive";
-    int64_t epochs = 32;
-    int64_t batch_size = 256;
+  enum class Loss { contrastive, sigmoid };
+  struct Train : TrainKeys {
+    Loss loss = Loss::contrastive;
     std::optional<int64_t> micro_batch;
-    int64_t checkpoint_every = 0;
-    int64_t log_every = 10;
 
     void describe(Fields& f);
   } train;
@@ -56,13 +45,19 @@ struct ClipConfig final : RecipeConfig {
     void describe(Fields& f);
   } zero_shot;
 
+  ClipConfig();  // sets CLIP's own defaults
   void describe(Fields& f) override;
-  /// The towers, with what follows from the loss.
+  /// The towers; the sigmoid loss sets the initial scale and bias.
   ClipModelConfig clip() const;
   Sections sections() const override { return {data, train.batch_size, {{"model/visual.", false}}, false}; }
   std::unique_ptr<nn::Backbone> build_backbone(const nn::Scope& scope, int64_t num_classes) const override;
+  // In clip_recipe.cpp, beside what they build.
   Preview preview(int64_t count) const override;
   std::unique_ptr<Recipe> build() const override;
+
+ private:
+  void describe_data(Fields& f);
+  void describe_optim(Fields& f);
 };
 
 }  // namespace vitrail::recipes

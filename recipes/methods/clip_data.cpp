@@ -22,13 +22,13 @@ data::Vocabulary vocabulary(const ClipModelConfig::Text& text, const data::Pairs
   return trainer.train(text.vocab_size);
 }
 
-/// "traffic_light" is a folder's way to write "traffic light".
+/// Folder names as words: "traffic_light" is "traffic light".
 std::vector<std::string> words_of(std::vector<std::string> names) {
   for (std::string& name : names) std::replace(name.begin(), name.end(), '_', ' ');
   return names;
 }
 
-/// Labelled images of their own; their classes, if the recipe gives no other names.
+/// A labelled dataset. The names of its classes are used unless the recipe gives others.
 void open_labelled(const ClipConfig::ZeroShot& z, EvalClasses& classes) {
   classes.own = data::open_dataset(z.root, z.split);
   classes.images = classes.own.get();
@@ -41,7 +41,7 @@ void open_labelled(const ClipConfig::ZeroShot& z, EvalClasses& classes) {
   for (int64_t i = 0; i < classes.own->size(); ++i) classes.labels.push_back(classes.own->label(i));
 }
 
-/// The images of the pairs, each of the class whose name is one of its captions.
+/// The images of the pairs. An image belongs to the class whose name is one of its captions.
 void label_by_captions(const EvalPairs& pairs, const ClipConfig& config, EvalClasses& classes) {
   classes.images = pairs.images.get();
   std::unordered_map<std::string, int64_t> label;
@@ -80,11 +80,11 @@ EvalPairs::EvalPairs(data::Pairs pairs) : images(std::move(pairs.images)) {
 
 ClipTrainData::ClipTrainData(const ClipConfig& config, data::BadFiles& bad_files)
     : config_(config), bad_files_(bad_files) {
-  data::Pairs pairs = data::open_pairs(config.data.root, config.data.train_split, {.kinds = config.data.captions});
+  data::Pairs pairs = data::open_pairs(config.data.root, config.data.train_split, {.kinds = config.captions});
   tokenizer_.emplace(vocabulary(config.towers.text, pairs));
   ids_.emplace(*tokenizer_, pairs.captions, config.towers.text.context_length);
   images_ = std::move(pairs.images);
-  train_transform(config.data);  // so that values which make none are refused before a run has a folder
+  train_transform(config.data);  // refuses bad values now, before a run has a folder
 }
 
 int64_t ClipTrainData::epoch_size() const { return epoch_length(config_.data, config_.seed, images_->size()); }
@@ -123,7 +123,7 @@ void ClipEvalData::open_classes() {
 }
 
 std::unique_ptr<data::Loader> ClipEvalData::loader(const data::Dataset& images) {
-  constexpr int64_t kMost = 256;  // images at a time: batches of training may be larger than memory likes
+  constexpr int64_t kMost = 256;  // images at a time: a training batch may be too large for this
   return eval_loader(config_.data, images, std::min(config_.train.batch_size, kMost), bad_files_);
 }
 

@@ -1,4 +1,4 @@
-// What CLIP trains on and what it is evaluated on: images with their captions, and classes with names.
+// The data of CLIP: images with captions to train on; pairs and named classes to evaluate on.
 #pragma once
 
 #include "vitrail/data/sources/pairs.h"
@@ -13,7 +13,7 @@
 
 namespace vitrail::recipes {
 
-/// The pairs of an evaluation. Captions that read the same are one.
+/// The pairs of an evaluation. Equal captions count as one text.
 struct EvalPairs {
   std::unique_ptr<data::Dataset> images;
   std::vector<std::string> texts;
@@ -23,15 +23,15 @@ struct EvalPairs {
   explicit EvalPairs(data::Pairs pairs);
 };
 
-/// Images with classes that are given by name.
+/// Images whose classes have names.
 struct EvalClasses {
-  const data::Dataset* images = nullptr;  // those of the pairs, or `own`
+  const data::Dataset* images = nullptr;  // the images of the pairs, or `own`
   std::unique_ptr<data::Dataset> own;
   std::vector<std::string> names, templates;
-  std::vector<int64_t> labels;  // for each image; data::kNoLabel: it is not asked
+  std::vector<int64_t> labels;  // for each image; data::kNoLabel: the image is left out
 };
 
-/// The training part, and the vocabulary.
+/// The training part and the vocabulary.
 class ClipTrainData final {
  public:
   /// bad_files outlives this. Throws DataError or IoError as data::open_pairs and data::Vocabulary::read.
@@ -52,17 +52,17 @@ class ClipTrainData final {
   std::optional<data::CaptionIds> ids_;
 };
 
-/// What there is to evaluate on: pairs, classes with names, both or nothing.
+/// The data of evaluations: pairs, named classes, both or neither.
 class ClipEvalData final {
  public:
-  /// bad_files outlives this. Throws DataError or IoError as data::open_dataset. Data without such a part is no error.
+  /// bad_files outlives this. Missing parts are no error. Throws DataError or IoError as data::open_dataset.
   ClipEvalData(const ClipConfig& config, data::BadFiles& bad_files);
 
   const std::optional<EvalPairs>& pairs() const { return pairs_; }
   const std::optional<EvalClasses>& classes() const { return classes_; }
-  /// All images once, in order, as a model is evaluated on them.
+  /// All images once, in order, with the transform of evaluations.
   std::unique_ptr<data::Loader> loader(const data::Dataset& images);
-  /// Why something is not there.
+  /// The reasons for missing parts.
   const std::vector<std::string>& notes() const { return notes_; }
 
  private:

@@ -1,4 +1,4 @@
-// What a pair of towers is worth: retrieval both ways, zero-shot classification.
+// The evaluation of CLIP: retrieval in both directions, zero-shot classification.
 #pragma once
 
 #include "vitrail/recipes/methods/clip_data.h"
@@ -6,9 +6,8 @@
 
 namespace vitrail::recipes {
 
-/// Of the pairs: "i2t_r1", "_r5", "_r10", "_mean_rank", "_median_rank", and "t2i_..." (see recall). Of the classes:
-/// "zero_shot_top1", "_top5", "_top10". In the compute type of ag::Autocast. Throws as loaders do, and what tick
-/// throws.
+/// For pairs: "i2t_r1", "_r5", "_r10", "_mean_rank", "_median_rank", and the same "t2i_..." (see recall). For classes:
+/// "zero_shot_top1", "_top5", "_top10". Computes in the type of ag::Autocast. Rethrows from the loader and from tick.
 Stats evaluate_clip(nn::Clip& clip, const data::Tokenizer& tokenizer, ClipEvalData& data, const Tick& tick);
 
 }  // namespace vitrail::recipes

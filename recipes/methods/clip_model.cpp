@@ -1,37 +1,13 @@
 #include "vitrail/recipes/methods/clip_model.h"
 
 #include "vitrail/core/error.h"
-#include "vitrail/core/ops.h"
 #include "vitrail/nn/state_io.h"
 #include "vitrail/recipes/models/published_model.h"
 
-#include <algorithm>
 #include <cstring>
 #include <utility>
 
 namespace vitrail::recipes {
-namespace {
-
-constexpr size_t kTexts = 256;  // at a time
-
-}  // namespace
-
-FeatureOf image_features(nn::Clip& clip) {
-  clip.eval();
-  return [&clip](const Tensor& images) { return clip.encode_image(images).value(); };
-}
-
-TextFeatures text_features(nn::Clip& clip, const data::Tokenizer& tokenizer) {
-  clip.eval();
-  return [&clip, &tokenizer](std::span<const std::string> texts) {
-    std::vector<Tensor> parts;
-    for (size_t begin = 0; begin < texts.size(); begin += kTexts) {
-      const auto some = texts.subspan(begin, std::min(kTexts, texts.size() - begin));
-      parts.push_back(clip.encode_text(tokenizer.encode_batch(some, clip.text.config.context_length)).value());
-    }
-    return core::concat(parts, 0).to(DType::f32);
-  };
-}
 
 TrainedClip load_trained_clip(const std::filesystem::path& path, const std::vector<std::string>& changes) {
   return to_clip(open_run(path, changes));

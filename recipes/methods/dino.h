@@ -1,12 +1,13 @@
-// DINO: a student learns to give the answers of its own average, the teacher, for other views of the same image.
-// Labels are not needed; where there are some, k-NN on the teacher's features says what has been learned.
-// Source: Caron et al. 2021 (arXiv:2104.14294).
+// DINO: a student learns to predict the outputs of its own moving average, the teacher, on other views of the same
+// image. It needs no labels. If the data has labels, k-NN on the teacher's features measures the progress. Source:
+// Caron et al. 2021 (arXiv:2104.14294).
 #pragma once
 
 #include "vitrail/data/augment/multi_crop.h"
 #include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/build/build_model.h"
 #include "vitrail/recipes/build/build_optimizer.h"
+#include "vitrail/recipes/build/train_keys.h"
 #include "vitrail/recipes/run/recipe.h"
 
 namespace vitrail::recipes {
@@ -15,10 +16,7 @@ class DinoStep;
 
 struct DinoConfig final : RecipeConfig {
   ModelConfig model;
-  /// The keys that are not about one view of an image.
-  struct Images final : DataConfig {
-    void describe(Fields& f);
-  } data;
+  DataConfig data;  // without the keys of augmentation
   struct Crops {
     std::vector<double> global_scale{0.4, 1}, local_scale{0.05, 0.4};
     int64_t local_number = 8;
@@ -49,7 +47,7 @@ struct DinoConfig final : RecipeConfig {
     void describe(Fields& f);
   } teacher;
   struct Optim {
-    std::string name = "adamw";
+    OptimizerKind name = OptimizerKind::adamw;
     double lr = 5e-4;
     std::optional<int64_t> lr_per_images = 256;
     double min_lr = 1e-6;
@@ -61,15 +59,13 @@ struct DinoConfig final : RecipeConfig {
     double clip_grad = 3;
 
     void describe(Fields& f);
+    OptimConfig optimizer() const;
   } optim;
-  struct Train {
-    int64_t epochs = 100;
-    int64_t batch_size = 64;
+  struct Train : TrainKeys {
     double student_temp = 0.1;
     int64_t freeze_last_layer = 1;
-    int64_t checkpoint_every = 0;
-    int64_t log_every = 10;
 
+    Train();
     void describe(Fields& f);
   } train;
   struct Eval {
@@ -89,6 +85,7 @@ struct DinoConfig final : RecipeConfig {
   std::unique_ptr<nn::Backbone> build_backbone(const nn::Scope& scope, int64_t num_classes) const override {
     return build_model(scope, model, data.img_size, num_classes);
   }
+  // In dino_recipe.cpp, beside what they build.
   std::unique_ptr<Recipe> build() const override;
   /// Student, teacher and optimizer, without data.
   std::unique_ptr<DinoStep> build_step() const;

@@ -2,7 +2,6 @@
 
 #include "vitrail/core/error.h"
 #include "vitrail/data/sources/open_dataset.h"
-#include "vitrail/recipes/methods/dino_step.h"
 
 #include <algorithm>
 
@@ -21,7 +20,7 @@ data::MultiCrop multi_crop(const DinoConfig& config) {
                           .local_count = c.local_number,
                           .global_scale = pair_of(c.global_scale),
                           .local_scale = pair_of(c.local_scale),
-                          .filter = data::parse_filter(config.data.interpolation),
+                          .filter = config.data.interpolation,
                           .hflip = c.hflip,
                           .jitter = {.brightness = c.color_jitter[0],
                                      .contrast = c.color_jitter[1],
@@ -44,7 +43,7 @@ std::vector<Tensor> crops_of(const data::Batch& batch) {
 }
 
 DinoData::DinoData(const DinoConfig& config) : config_(config), bad_files_(bad_files_policy(config.data)) {
-  multi_crop(config);  // so that values which make none are refused before a run has a folder
+  multi_crop(config);  // refuses bad values now, before a run has a folder
   try {
     auto [train, val] = open_parts(config.data);
     train_ = std::move(train);
@@ -77,25 +76,6 @@ std::unique_ptr<data::Loader> DinoData::plain_train_loader() {
 
 std::unique_ptr<data::Loader> DinoData::val_loader() {
   return eval_loader(config_.data, *val_, config_.train.batch_size, bad_files_);
-}
-
-Preview DinoConfig::preview(int64_t count) const {
-  const int64_t globals = DinoStep::kGlobalViews, views = globals + crops.local_number;
-  DinoData data_parts(*this);
-  const int64_t size = std::clamp<int64_t>(count / views, 1, data_parts.train_size());
-  const auto batch = data_parts.train_loader({}, size)->next();
-  check<DataError>(batch.has_value(), "preview", "{} has no images", data.root);
-  Preview shown;
-  for (int64_t i = 0; i < size; ++i) {
-    for (int64_t v = 0; v < views; ++v) {
-      const bool global = v < globals;
-      const int64_t of_size = global ? v : v - globals;  // view of its size
-      const Tensor& images = (*batch)[global ? "global_crops" : "local_crops"];
-      shown.images.push_back(to_image(images.select(0, of_size * size + i), data));
-      shown.captions.push_back((global ? "global " : "local ") + std::to_string(of_size + 1));
-    }
-  }
-  return shown;
 }
 
 }  // namespace vitrail::recipes

@@ -1,4 +1,4 @@
-// What DINO trains on and what it is evaluated on: any images, and the labelled parts of them if there are some.
+// The data of DINO: images to train on, and labelled parts to evaluate on if the dataset has them.
 #pragma once
 
 #include "vitrail/recipes/methods/dino.h"
@@ -9,26 +9,26 @@
 
 namespace vitrail::recipes {
 
-/// The views that a training image is made into.
+/// The views of a training image.
 data::MultiCrop multi_crop(const DinoConfig& config);
 /// The crops of a batch by size, the global ones first, as DinoStep takes them.
 std::vector<Tensor> crops_of(const data::Batch& batch);
 
 class DinoData final {
  public:
-  /// Throws DataError or IoError as data::open_dataset. Data without labels, or without a validation part, is no error.
+  /// Labels and a validation part are optional. Throws DataError or IoError as data::open_dataset.
   explicit DinoData(const DinoConfig& config);
 
   int64_t train_size() const { return train_->size(); }
-  /// Both parts have labels, of the same classes.
+  /// True if both parts have labels of the same classes.
   bool labelled() const { return val_ != nullptr; }
-  /// Why not.
+  /// The reason if not labelled().
   const std::string& why_unlabelled() const { return why_unlabelled_; }
   int64_t classes() const { return int64_t(train_->classes().size()); }
 
   /// Crops of shuffled images: see data::MultiCrop::views.
   std::unique_ptr<data::Loader> train_loader(const data::LoaderState& start, int64_t batch_size);
-  /// Images as an evaluation sees them: all of the training part, or of the validation part if labelled().
+  /// All images of a part, with the transform of evaluations. The validation part needs labelled().
   std::unique_ptr<data::Loader> plain_train_loader();
   std::unique_ptr<data::Loader> val_loader();
 

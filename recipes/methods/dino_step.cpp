@@ -2,52 +2,43 @@
 
 #include "vitrail/core/error.h"
 #include "vitrail/nn/state_io.h"
-#include "vitrail/optim/clip_grad.h"
 #include "vitrail/optim/ema.h"
 #include "vitrail/optim/param_groups.h"
 
 namespace vitrail::recipes {
 
 DinoStep::DinoStep(const nn::Scope& scope, const nn::MakeBackbone& make_student, const nn::MakeBackbone& make_teacher,
-                   const DinoOptions& o)
+                   const MakeOptimizer& make_optimizer, const DinoOptions& o)
     : options(o),
       student(scope, make_student, o.head),
       teacher(scope.without_values(), make_teacher, o.head),
-      center(o.head.out_dim, o.center_momentum, scope.dtype()) {
+      center(o.head.out_dim, o.center_momentum, scope.dtype()),
+      optimizer_(make_optimizer(optim::decay_groups(student.parameters(), optim::dino_decay()))) {
   nn::copy_state(teacher, student);
   teacher.freeze();
 }
 
-std::vector<optim::ParamGroup> DinoStep::param_groups() {
-  return optim::decay_groups(student.parameters(), optim::dino_decay());
-}
-
 DinoStep::Result DinoStep::operator()(std::span<const Tensor> crops, const At& at, const DinoAt& now) {
-  optimizer_->zero_grad();  // first: what the step before left need not lie beside this one's activations
+  const auto parameters = student.parameters();
+  // First of all: it drops the last step's gradients, so that memory does not hold them beside the activations.
+  optim::Update update(parameters, *optimizer_, at, {.max_norm = options.clip_grad, .clip_each = true});
   student.train();
-  teacher.train();  // as the reference code: its batch statistics, if it has any, are its own
+  teacher.train();  // as in the reference code: BatchNorm uses the statistics of its own batch
   Result result;
-  // No tape lives yet, so the teacher's side is recorded nowhere.
+  // There is no tape yet, so the teacher is not recorded.
   result.teacher_features = teacher.features(crops.first(1)).value();              // [2 B, D]
   result.teacher_scores = teacher.head(result.teacher_features).value();           // [2 B, K]
   result.teacher_probs = center.targets(result.teacher_scores, now.teacher_temp);  // [2 B, K]
   // The average below changes the teacher's weights, so their bf16 copies only take memory from here on.
   for (ag::Parameter* p : teacher.parameters()) p->drop_converted();
-  {
-    ag::Tape tape;
-    const ag::Var loss = nn::dino_loss(student(crops), result.teacher_probs, options.views, kGlobalViews,
-                                       options.student_temp);  // of scores [V B, K]
-    result.loss = loss.value().item();
-    check_finite("loss", result.loss, at);
-    tape.backward(loss);
-  }
-  const auto parameters = student.parameters();
-  result.grad_norms = optim::clip_each(parameters, options.clip_grad);
-  for (size_t i = 0; i < parameters.size(); ++i)
-    check_finite("gradient norm of " + parameters[i]->name(), result.grad_norms[i], at);
-  // Without a gradient a parameter is left alone altogether: no decay, no moments, no step counted.
+  result.loss = update.backward([&] {
+    return nn::dino_loss(student(crops), result.teacher_probs, options.views, kGlobalViews,
+                         options.student_temp);  // of scores [V B, K]
+  });
+  result.grad_norms = update.clip();
+  // The optimizer skips a parameter without a gradient: no decay, no moments, no step counted.
   if (at.epoch < options.freeze_last_layer) student.head.last_layer.zero_grad();
-  optimizer_->step(at.lr, at.weight_decay);
+  update.step();
 
   optim::ema_update(teacher.parameters(), parameters, now.teacher_momentum);
   center.update(result.teacher_scores);

@@ -5,24 +5,30 @@
 #include "vitrail/recipes/models/trained_model.h"
 
 namespace vitrail::recipes {
+namespace {
+
+using Kind = DistillationConfig::Kind;
+constexpr Named<Kind> kKinds[] = {{"none", Kind::none}, {"soft", Kind::soft}, {"hard", Kind::hard}};
+constexpr Named<ag::KlNorm> kNorms[] = {{"batch", ag::KlNorm::batch}, {"elements", ag::KlNorm::elements}};
+
+}  // namespace
 
 void DistillationConfig::describe(Fields& f) {
-  f("kind", kind, "learn from a teacher: its probabilities (soft), its decisions (hard), not at all (none)",
-    one_of({"none", "soft", "hard"}));
+  f("kind", kind, "target from a teacher: soft: its probabilities; hard: its decisions; none: no teacher", kKinds);
   f("teacher", teacher, "soft, hard: run, checkpoint or published model with the same classes");
-  f("alpha", alpha, "share of the teacher in the loss; the rest is the labels'", between(0, 1));
-  f("tau", tau, "soft: temperature of both probabilities", positive());
+  f("alpha", alpha, "weight of the teacher in the loss; the labels have the rest", between(0, 1));
+  f("tau", tau, "soft: temperature of both distributions", positive());
   f("norm", norm,
-    "soft: the divergence is divided by the images (batch), or images times classes (elements); null: elements "
-    "with compat: deit, else batch",
-    one_of({"batch", "elements"}));
+    "soft: divisor of the divergence: batch: images; elements: images times classes; null: elements with "
+    "compat: deit, else batch",
+    kNorms);
 }
 
 Distillation::Distillation(const DistillationConfig& config, const DataConfig& student, int64_t classes)
     : config_(config) {
   check<ConfigError>(!config.teacher.empty(), "distillation.teacher",
                      "kind {} needs a teacher: distillation.teacher=RUN, the folder or a checkpoint of a run",
-                     config.kind);
+                     config.kind == Kind::hard ? "hard" : "soft");
   TrainedModel trained = load_trained_model(config.teacher);
   teacher_ = std::move(trained.model);
   check<ConfigError>(teacher_->num_classes() == classes, "distillation.teacher", "{} has {} classes, the data {}",
@@ -44,9 +50,8 @@ Tensor Distillation::teach(const Tensor& images) {
 }
 
 ag::Var Distillation::distill(const ag::Var& student, const Tensor& teacher) const {
-  if (config_.kind == "hard") return nn::hard_distillation(student, teacher);
-  return nn::soft_distillation(student, teacher, config_.tau,
-                               config_.norm.value_or("batch") == "elements" ? nn::KlNorm::elements : nn::KlNorm::batch);
+  if (config_.kind == Kind::hard) return nn::hard_distillation(student, teacher);
+  return nn::soft_distillation(student, teacher, config_.tau, config_.norm.value_or(ag::KlNorm::batch));
 }
 
 ag::Var Distillation::total(const ag::Var& base, const ag::Var& distilled) const {

@@ -1,4 +1,4 @@
-// The `distillation:` section of a recipe, and what it makes: a teacher, and the loss that it adds to the labels'.
+// The `distillation:` section of a recipe: a teacher, and the loss that it adds to the loss of the labels.
 #pragma once
 
 #include "vitrail/autograd/ops.h"
@@ -13,35 +13,35 @@
 namespace vitrail::recipes {
 
 struct DistillationConfig {
-  std::string kind = "none";
+  enum class Kind { none, soft, hard } kind = Kind::none;
   std::string teacher;
   double alpha = 0.5;
   double tau = 1;
-  std::optional<std::string> norm;
+  std::optional<ag::KlNorm> norm;
 
   void describe(Fields& f);
-  bool on() const { return kind != "none"; }
+  bool on() const { return kind != Kind::none; }
 };
 
 /// (1 - alpha) base + alpha distill, where distill compares the student with a frozen teacher on the same pixels.
 /// Source: Touvron et al. 2021 (arXiv:2012.12877), eq. 2 (soft, whose tau^2 and alpha are theirs) and 3 (hard).
 class Distillation {
  public:
-  /// Loads the teacher; student is the data that it will see. Throws ConfigError if there is no teacher, or its classes
-  /// are not as many; IoError as load_trained_model.
+  /// Loads the teacher. student: the data that the teacher will see.
+  /// Throws ConfigError if there is no teacher, or if it has another number of classes; IoError as load_trained_model.
   Distillation(const DistillationConfig& config, const DataConfig& student, int64_t classes);
 
-  /// The teacher's logits [B, K] on the student's input [B, 3, H, W], in evaluation mode and without a tape. A teacher
-  /// that was trained with another mean and deviation sees the same pixels normalised by its own.
+  /// The teacher's logits [B, K] on the student's input [B, 3, H, W], in evaluation mode and without a tape. If the
+  /// teacher was trained with another mean and deviation, the pixels are normalised again for it.
   Tensor teach(const Tensor& images);
-  /// What the distillation adds, of student logits [B, K]: a scalar.
+  /// The distillation loss of student logits [B, K], a scalar.
   ag::Var distill(const ag::Var& student, const Tensor& teacher) const;
   ag::Var total(const ag::Var& base, const ag::Var& distilled) const;
 
  private:
   DistillationConfig config_;
   std::unique_ptr<nn::Backbone> teacher_;
-  Tensor factor_, offset_;  // [3, 1, 1]: from the student's normalisation to the teacher's; undefined if they agree
+  Tensor factor_, offset_;  // [3, 1, 1]: from the student's normalisation to the teacher's; undefined if they are equal
 };
 
 }  // namespace vitrail::recipes

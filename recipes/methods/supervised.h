@@ -1,10 +1,12 @@
-// Supervised classification: a vision transformer or ResNet, cross-entropy on labels; optionally from given weights, on
-// mixed images, with a teacher (DeiT), with an averaged model.
+// Supervised classification of images by a vision transformer or a ResNet. Options: initial weights, Mixup and CutMix,
+// a teacher (DeiT), a moving average of the weights.
 #pragma once
 
+#include "vitrail/data/augment/mixup.h"
 #include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/build/build_model.h"
 #include "vitrail/recipes/build/build_optimizer.h"
+#include "vitrail/recipes/build/train_keys.h"
 #include "vitrail/recipes/methods/distillation.h"
 #include "vitrail/recipes/run/recipe.h"
 
@@ -12,24 +14,20 @@ namespace vitrail::recipes {
 
 struct SupervisedConfig final : RecipeConfig {
   std::string init;
-  std::string compat = "none";
+  enum class Compat { none, deit } compat = Compat::none;
   ModelConfig model;
   DataConfig data;
   OptimConfig optim;
   ScheduleConfig schedule;
   DistillationConfig distillation;
-  struct Train {
-    int64_t epochs = 100;
-    int64_t batch_size = 128;
+  struct Train : TrainKeys {
     int64_t accumulate = 1;
     double label_smoothing = 0;
     double mixup = 0, cutmix = 0;
     double mixup_prob = 1, mixup_switch_prob = 0.5;
-    std::string mixup_mode = "batch";
+    data::MixupMode mixup_mode = data::MixupMode::batch;
     double ema_decay = 0;
     int64_t eval_every = 1;
-    int64_t checkpoint_every = 0;
-    int64_t log_every = 10;
 
     void describe(Fields& f);
   } train;

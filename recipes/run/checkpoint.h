@@ -1,4 +1,5 @@
-// Checkpoints: a whole run in one sealed HDF5 file. Equal states are equal bytes: no clock, names sorted.
+// Checkpoints: the whole state of a run in one HDF5 file with a checksum. Equal states are equal bytes: no clock,
+// sorted names.
 #pragma once
 
 #include "vitrail/core/tensor_map.h"
@@ -14,23 +15,23 @@ struct Checkpoint {
   std::string recipe;  // the resolved recipe
 };
 
-/// Replaces path durably.
+/// Writes or replaces path durably.
 /// Throws: NumericError if an f32 or bf16 tensor (weights, moments) is not finite; IoError if the file cannot be
-/// written. Either way path is as before.
+/// written. path is unchanged then.
 void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
 
-/// Throws: IoError saying what is wrong, unless the file is what save_checkpoint wrote, byte for byte.
+/// Throws IoError with the reason, unless every byte of the file is as save_checkpoint wrote it.
 Checkpoint load_checkpoint(const std::filesystem::path& path);
 
 struct Resumed {
   Checkpoint checkpoint;
   std::filesystem::path path;
-  std::vector<std::string> problems;  // why the ones before it were not taken
+  std::vector<std::string> problems;  // why earlier candidates were rejected
 };
 
-/// The first of the files that loads; missing ones are passed over. For a run: {last.h5, best.h5}, so that a last.h5
-/// damaged on the disk costs some epochs, not the run; the caller shows problems.
-/// Throws: IoError with all problems if none loads.
+/// Loads the first file of the list that is intact; missing files are skipped. For a run the list is {last.h5,
+/// best.h5}: a damaged last.h5 costs some epochs, not the run. The caller shows the problems. Throws IoError with all
+/// problems if no file loads.
 Resumed load_newest_checkpoint(const std::vector<std::filesystem::path>& newest_first);
 
 }  // namespace vitrail::recipes

@@ -19,8 +19,8 @@ ExitCode exit_code(const std::exception& error) {
 
 namespace {
 
-/// Images come and go by the thousand: memory that each gives back to the system costs more page faults, when the
-/// next asks for it, than decoding it. So the allocator keeps what is freed, up to a limit.
+/// Makes the allocator keep freed memory, up to a limit. Thousands of images are allocated and freed; returning each
+/// one's memory to the system costs more time in page faults than decoding the image.
 void keep_freed_memory() {
   constexpr int kLargestKept = 32 << 20, kKept = 256 << 20;
   mallopt(M_MMAP_THRESHOLD, kLargestKept);

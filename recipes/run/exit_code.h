@@ -1,14 +1,14 @@
-// What a program returns to the shell, decided in one place.
+// Exit codes of the programs, decided in one place.
 #pragma once
 
 #include <exception>
 
 namespace vitrail::recipes {
 
-/// A run stopped by a signal returns 128 plus its number: 130 after Ctrl-C, 143 after SIGTERM.
+/// A run that a signal stopped returns 128 plus the signal's number: 130 after Ctrl-C, 143 after SIGTERM.
 enum ExitCode : int {
   kDone = 0,
-  kFailed = 1,     // anything else: a loss that is not finite, a file that cannot be written
+  kFailed = 1,     // any other error: a loss that is not finite, a file that cannot be written
   kBadRecipe = 2,  // ConfigError: recipe or arguments
   kBadData = 3,    // DataError
   kNoSpace = 4,    // OutOfMemory, std::bad_alloc, DiskFull
@@ -16,7 +16,7 @@ enum ExitCode : int {
 
 ExitCode exit_code(const std::exception& error);
 
-/// Runs body and returns its exit code. An error is printed to stderr and becomes its code.
+/// Runs body and returns its exit code. Prints an exception to stderr and returns its code.
 int run_program(int (*body)(int argc, char** argv), int argc, char** argv);
 
 }  // namespace vitrail::recipes

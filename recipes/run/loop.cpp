@@ -27,7 +27,7 @@
 namespace vitrail::recipes {
 namespace {
 
-struct Interrupted {};  // thrown out of an evaluation
+struct Interrupted {};  // ends an evaluation when the user stops the run
 
 class Stopwatch {
  public:
@@ -40,11 +40,10 @@ class Stopwatch {
   Clock::time_point begin_ = Clock::now();
 };
 
-/// What a checkpoint holds besides the recipe's state. Where the data goes on and the random numbers of a step follow
-/// from the step alone.
+/// The loop's part of a checkpoint. The place in the data and the random numbers of a step follow from the step alone.
 struct Position {
   int64_t step = 0;       // steps done
-  int64_t evaluated = 0;  // the step after which the last evaluation was done
+  int64_t evaluated = 0;  // steps done at the last evaluation
   int64_t log_lines = 0;  // of metrics.jsonl
   double best_score = -std::numeric_limits<double>::infinity();
   Stats metrics;  // of the last evaluation, by name
@@ -67,12 +66,13 @@ Position to_position(const TensorMap& map, const Plan& plan) {
     check<IoError>(it != map.end(), "checkpoint", "loop/{} is missing", name);
     return it->second;
   };
-  // Steps done say where in the data a run is.
+  // The steps done give the place in the data only if these are unchanged.
   const int64_t batch_size = number("batch_size").span<int64_t>()[0];
   const int64_t steps_per_epoch = number("steps_per_epoch").span<int64_t>()[0];
-  check<ConfigError>(batch_size == plan.batch_size && steps_per_epoch == plan.steps_per_epoch, "train",
-                     "the run has {} steps an epoch, of {} images each; a run that goes on cannot have {} of {}",
-                     steps_per_epoch, batch_size, plan.steps_per_epoch, plan.batch_size);
+  check<ConfigError>(
+      batch_size == plan.batch_size && steps_per_epoch == plan.steps_per_epoch, "train",
+      "the run has {} steps an epoch with batches of {}; a resumed run cannot have {} with batches of {}",
+      steps_per_epoch, batch_size, plan.steps_per_epoch, plan.batch_size);
   Position p;
   p.step = number("step").span<int64_t>()[0];
   p.evaluated = number("evaluated").span<int64_t>()[0];
@@ -93,12 +93,12 @@ class Loop {
         progress_(options.out, options.plain),
         position_(restore()),
         saved_(position_.step),
-        log_(folder / "metrics.jsonl", position_.log_lines),
-        board_(folder / "tb", position_.step),
+        log_(folder.metrics(), position_.log_lines),
+        board_(folder.tensorboard(), position_.step),
         clock_(log_.last_time()) {}
 
   int run() {
-    if (!options_.changed.empty()) durable_write(folder_ / "resolved.yaml", options_.changed);
+    if (!options_.changed.empty()) durable_write(folder_.resolved(), options_.changed);
     loader_ = recipe_.load({epoch(), position_.step % plan_.steps_per_epoch * plan_.batch_size});
     while (position_.step < steps_ || evaluation_due()) {
       if (Signals::stop() != 0) return stop();
@@ -114,7 +114,7 @@ class Loop {
  private:
   int64_t epoch() const { return position_.step / plan_.steps_per_epoch; }
 
-  /// An epoch has just ended that is to be evaluated, and was not yet.
+  /// An epoch has just ended, and its evaluation is still to be done.
   bool evaluation_due() const {
     const int64_t done = position_.step;
     if (done == 0 || done % plan_.steps_per_epoch != 0 || position_.evaluated == done) return false;
@@ -122,7 +122,7 @@ class Loop {
   }
 
   Position restore() {
-    remove_stale_temporaries(folder_.last().parent_path());
+    remove_stale_temporaries(folder_.checkpoints());
     if (!std::filesystem::exists(folder_.last()) && !std::filesystem::exists(folder_.best())) {
       for (const std::string& message : recipe_.begin()) progress_.message(message);
       return {};
@@ -131,7 +131,7 @@ class Loop {
     for (const std::string& problem : problems) progress_.message(problem);
     recipe_.load_state(sub_map(checkpoint.tensors, "recipe"));
     Position position = to_position(sub_map(checkpoint.tensors, "loop"), plan_);
-    progress_.message(fmt::format("going on after step {} of {} ({})", position.step, steps_, path.string()));
+    progress_.message(fmt::format("resuming after step {} of {} ({})", position.step, steps_, path.string()));
     return position;
   }
 
@@ -151,23 +151,24 @@ class Loop {
     report(stats, at);
     const bool epoch_done = position_.step % plan_.steps_per_epoch == 0;
     const bool asked = Signals::take_checkpoint_request();
-    const bool due = epoch_done ? !evaluation_due()  // which saves
+    const bool due = epoch_done ? !evaluation_due()  // an evaluation saves by itself
                                 : plan_.checkpoint_every > 0 && position_.step % plan_.checkpoint_every == 0;
     if (asked || due) save();
     if (asked) progress_.message(fmt::format("saved {} after step {}", folder_.last().string(), position_.step));
   }
 
-  /// The recipe's step; if its loss is not finite, the same step again in search of the first operation at fault.
+  /// The recipe's step. If a number is not finite, runs the step again to find the first operation at fault.
   Stats guarded_step(const data::Batch& batch, const At& at) {
     const auto attempt = [&] {
       const ag::RandomScope random(plan_.seed, uint64_t(at.step));
+      const ag::Autocast precision(plan_.compute);
       return recipe_.step(batch, at);
     };
     try {
       return attempt();
     } catch (const NumericError& error) {
       progress_.message(error.what());
-      progress_.message("looking for the first operation at fault");
+      progress_.message("running the step again to find the first operation at fault");
       const ag::TraceNonFinite trace;
       attempt();
       throw;
@@ -176,12 +177,12 @@ class Loop {
 
   void report(const Stats& stats, const At& at) {
     const int64_t done = position_.step;
-    const double images_per_s = double(plan_.batch_size) / speed_.seconds_per_step();
+    const double units_per_s = double(plan_.units_per_step()) / speed_.seconds_per_step();
     if (done % plan_.log_every == 0 || done % plan_.steps_per_epoch == 0) {
       Stats row = {{"step", double(done)}, {"epoch", double(at.epoch + 1)}, {"time", clock_.seconds()}};
       row.insert(row.end(), stats.begin(), stats.end());
       row.insert(row.end(), {{"lr", at.lr},
-                             {"images_per_s", images_per_s},
+                             {"images_per_s", units_per_s},
                              {"data_wait", speed_.data_share()},
                              {"memory_mb", double(rss_bytes()) / (1 << 20)}});
       log("train", row);
@@ -190,7 +191,8 @@ class Loop {
     ProgressView view = progress_view(at.epoch, done - at.epoch * plan_.steps_per_epoch, plan_.steps_per_epoch);
     view.stats = stats;
     view.stats.emplace_back("lr", at.lr);
-    view.images_per_s = images_per_s;
+    view.units_per_s = units_per_s;
+    view.unit = plan_.unit;
     view.data_share = speed_.data_share();
     view.memory = rss_bytes();
     const int64_t evaluations_left = (steps_ - done) / plan_.steps_per_epoch / plan_.eval_every;
@@ -221,6 +223,7 @@ class Loop {
     const Stopwatch watch;
     Evaluation result;
     try {
+      const ag::Autocast precision(plan_.compute);
       result = recipe_.evaluate([&](int64_t done, int64_t total) {
         if (Signals::stop() != 0) throw Interrupted();
         ProgressView view = progress_view(last_epoch, done, total);
@@ -228,7 +231,7 @@ class Loop {
         progress_.update(view);
       });
     } catch (const Interrupted&) {
-      return;  // it is done again after resuming
+      return;  // a resumed run does it again
     }
     evaluation_seconds_ = watch.seconds();
     for (const std::string& message : recipe_.take_messages()) progress_.message(message);
@@ -266,7 +269,7 @@ class Loop {
 
   int stop() {
     if (saved_ != position_.step || position_.step == 0) save();
-    progress_.message(fmt::format("stopped after step {} of {}; go on with: train --resume {}", position_.step, steps_,
+    progress_.message(fmt::format("stopped after step {} of {}; resume with: train --resume {}", position_.step, steps_,
                                   folder_.path().string()));
     return 128 + Signals::stop();
   }
@@ -274,8 +277,8 @@ class Loop {
   void write_bad_files() const {
     const data::BadFiles* bad_files = loader_->bad_files();
     if (!bad_files) return;
-    const auto path = folder_ / "bad_files.tsv";
-    std::set<std::string> lines;  // with those found before the run was resumed
+    const auto path = folder_.bad_files();
+    std::set<std::string> lines;  // includes those found before the run was resumed
     std::ifstream before(path);
     for (std::string line; std::getline(before, line);) lines.insert(line);
     for (const data::BadFile& file : bad_files->list()) lines.insert(file.name + "\t" + file.reason);
@@ -296,7 +299,7 @@ class Loop {
                                       {"peak_rss_mb", peak_rss_mb()},
                                       {"commit", commit()},
                                       {"command", options_.command}});
-    durable_write(folder_ / "result.json", result.text(2) + "\n");
+    durable_write(folder_.result(), result.text(2) + "\n");
   }
 
   Recipe& recipe_;
@@ -322,30 +325,19 @@ int run_training(Recipe& recipe, const RunFolder& folder, const LoopOptions& opt
   return Loop(recipe, folder, options).run();
 }
 
-namespace {
-
-void show(const ModelCard& card, std::FILE* out) {
-  if (!card.name.empty()) fmt::print(out, "{}:\n", card.name);
-  if (!card.table.empty()) fmt::print(out, "{}\n", card.table);
-  fmt::print(out, "parameters      {}\n", card.parameters);
-  if (card.flops > 0)
-    fmt::print(out, "FLOPs an image  {:.4g} forward (2 for each multiply-accumulate)\n", double(card.flops));
-}
-
-}  // namespace
-
 void dry_run(Recipe& recipe, std::FILE* out) {
   const Plan& plan = recipe.plan();
-  for (const ModelCard& card : recipe.cards()) show(card, out);
+  for (const ModelCard& card : recipe.cards()) fmt::print(out, "{}", to_text(card));
   std::fflush(out);
 
-  constexpr int64_t kSteps = 5;  // the first one only warms up
+  constexpr int64_t kSteps = 5;  // the first warms up and is not counted
   const auto loader = recipe.load({});
   std::vector<double> seconds;
   for (int64_t i = 0; i < std::min(kSteps, plan.epochs * plan.steps_per_epoch); ++i) {
     const Stopwatch watch;
     const auto batch = loader->next();
     const ag::RandomScope random(plan.seed, uint64_t(i));
+    const ag::Autocast precision(plan.compute);
     recipe.step(*batch,
                 {.epoch = 0, .step = i, .lr = plan.lr(double(i)), .weight_decay = plan.weight_decay(double(i))});
     seconds.push_back(watch.seconds());
@@ -353,13 +345,12 @@ void dry_run(Recipe& recipe, std::FILE* out) {
   if (seconds.size() > 1) seconds.erase(seconds.begin());
   std::nth_element(seconds.begin(), seconds.begin() + std::ptrdiff_t(seconds.size() / 2), seconds.end());
   const double step = seconds[seconds.size() / 2], epoch = step * double(plan.steps_per_epoch);
-  fmt::print(
-      out,
-      "a step          {:.1f} ms of {} images, {:.0f} images/s\nmemory          {:.0f} MiB at most, {:.0f} of them "
-      "tensors\nan epoch        {} steps, {} without evaluation\nthe whole run   {} epochs, {}\n",
-      1e3 * step, plan.batch_size, double(plan.batch_size) / step, peak_rss_mb(),
-      double(memory::peak_bytes()) / (1 << 20), plan.steps_per_epoch, clock_text(epoch), plan.epochs,
-      clock_text(epoch * double(plan.epochs)));
+  fmt::print(out,
+             "a step          {:.1f} ms of {} {}, {:.0f} {}/s\nmemory          {:.0f} MiB at most, {:.0f} of them "
+             "tensors\nan epoch        {} steps, {} without evaluation\nthe whole run   {} epochs, {}\n",
+             1e3 * step, plan.units_per_step(), plan.unit, double(plan.units_per_step()) / step, plan.unit,
+             peak_rss_mb(), double(memory::peak_bytes()) / (1 << 20), plan.steps_per_epoch, clock_text(epoch),
+             plan.epochs, clock_text(epoch * double(plan.epochs)));
 }
 
 }  // namespace vitrail::recipes

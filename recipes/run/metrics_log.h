@@ -1,4 +1,4 @@
-// metrics.jsonl: the run's numbers, one flat JSON object a line.
+// metrics.jsonl: the numbers of a run, one flat JSON object per line.
 #pragma once
 
 #include "vitrail/recipes/run/stats.h"
@@ -9,8 +9,8 @@
 
 namespace vitrail::recipes {
 
-/// Appends lines {"t": "train", "step": 10, ...}, each written whole and at once. A checkpoint remembers lines(), and
-/// a run that goes on from it rewinds to there, so that nothing is said twice; a last line torn by a crash goes too.
+/// Appends lines {"t": "train", "step": 10, ...}, each with one write. A checkpoint stores lines(); a run that resumes
+/// from it drops the lines after that, including one that a crash cut off, so that no step is logged twice.
 class MetricsLog {
  public:
   /// Keeps the first `keep` lines of an existing file and drops the rest. Throws IoError.
@@ -19,12 +19,12 @@ class MetricsLog {
   MetricsLog(const MetricsLog&) = delete;
   MetricsLog& operator=(const MetricsLog&) = delete;
 
-  /// type: what the line is about, "train" or "val". Throws IoError, such as on a full disk.
+  /// type: "train" or "val". Throws IoError, for example on a full disk.
   void log(std::string_view type, const Stats& values);
   int64_t lines() const { return lines_; }
   /// Waits until the lines are on the disk.
   void sync();
-  /// The "time" of the last line kept, 0 without one: where the clock of a resumed run goes on.
+  /// "time" in the last line kept, 0 without one. The clock of a resumed run continues from it.
   double last_time() const { return last_time_; }
 
  private:

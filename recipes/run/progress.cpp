@@ -41,7 +41,7 @@ std::vector<ProgressField> fields_of(const ProgressView& v) {
     const int weight = name == "loss" ? 7 : name == "acc" ? 5 : name == "lr" ? 3 : 1;
     fields.push_back({fmt::format("{} {}", name == "grad_norm" ? "gnorm" : name, number_text(value)), weight});
   }
-  fields.push_back({fmt::format("{:.0f} img/s", v.images_per_s), 4});
+  fields.push_back({fmt::format("{:.0f} {}/s", v.units_per_s, v.unit == "images" ? "img" : v.unit), 4});
   fields.push_back({fmt::format("data {:.0f}%", 100 * v.data_share), 2});
   fields.push_back({"mem " + bytes_text(v.memory), 0});
   fields.push_back({"eta " + clock_text(v.seconds_left), 6});

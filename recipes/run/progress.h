@@ -1,6 +1,5 @@
-// What a person sees while a run goes on: one line that is rewritten on a terminal, a plain line now and then
-// elsewhere. No colours, and no terminal setting is ever changed, so there is nothing to restore however the program
-// ends.
+// The progress of a run: on a terminal one line that is rewritten, elsewhere a plain line every few seconds. It uses no
+// colours and changes no terminal settings, so nothing needs to be restored when the program ends.
 #pragma once
 
 #include "vitrail/recipes/run/stats.h"
@@ -15,10 +14,10 @@ namespace vitrail::recipes {
 /// Seconds as "01:12", "2:05:40" or "3d 04:10"; "--:--" if negative or not finite.
 std::string clock_text(double seconds);
 
-/// Smoothed speed of the steps done by this process.
+/// The smoothed speed of this process's steps.
 class Speed {
  public:
-  /// A step took seconds, of which data_seconds were spent waiting for its batch.
+  /// A step took `seconds`, including data_seconds of waiting for its batch.
   void add(double seconds, double data_seconds);
   double seconds_per_step() const { return steps_ == 0 ? 0 : seconds_; }
   double data_share() const { return seconds_ > 0 ? data_seconds_ / seconds_ : 0; }
@@ -29,31 +28,33 @@ class Speed {
 };
 
 struct ProgressView {
-  int64_t epoch = 0, epochs = 0;  // the epoch counts from 1 here
-  int64_t step = 0, steps = 0;    // done of this epoch
-  const char* phase = nullptr;    // "eval" replaces the numbers of training, if given
+  int64_t epoch = 0, epochs = 0;  // epoch counts from 1
+  int64_t step = 0, steps = 0;    // done and total in this epoch
+  const char* phase = nullptr;    // "eval": replaces the numbers of training
   Stats stats;                    // of the last step
-  double images_per_s = 0, data_share = 0;
+  std::string unit = "images";
+  double units_per_s = 0, data_share = 0;
   int64_t memory = 0;        // bytes
-  double seconds_left = -1;  // unknown if negative
+  double seconds_left = -1;  // negative: unknown
 };
 
-/// "epoch 3/20 step 120/4000 loss 1.812 ... eta 01:12" in at most width characters: the least important parts go first.
+/// "epoch 3/20 step 120/4000 loss 1.812 ... eta 01:12" in at most width characters. The least important parts are
+/// dropped first.
 std::string progress_line(const ProgressView& view, int width);
 
 class Progress {
  public:
-  /// Live if out is a terminal, TERM is not "dumb" and plain is not asked for; else a line every plain_seconds.
+  /// A live line if out is a terminal, TERM is not "dumb" and plain is false; else a line every plain_seconds.
   explicit Progress(std::FILE* out, bool plain = false, double plain_seconds = 10);
   /// Ends the live line.
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// Whether enough time passed for update() to show something.
+  /// True if enough time has passed for update() to show something.
   bool due() const;
   void update(const ProgressView& view);
-  /// A line that stays.
+  /// Prints a line that stays.
   void message(const std::string& text);
 
  private:

@@ -4,11 +4,10 @@
 #include "vitrail/nn/backbone.h"
 #include "vitrail/nn/state_io.h"
 #include "vitrail/optim/ema.h"
-#include "vitrail/optim/optimizer.h"
 #include "vitrail/recipes/config/fields.h"
 #include "vitrail/recipes/run/registry.h"
 
-#include <cmath>
+#include <fmt/format.h>
 
 namespace vitrail::recipes {
 namespace {
@@ -62,6 +61,17 @@ void Recipe::keep(const std::string& name, Tensor& tensor) {
   parts_.push_back({[name, &tensor] { return TensorMap{{name, tensor}}; }, load});
 }
 
+std::string to_text(const ModelCard& card) {
+  std::string text;
+  if (!card.name.empty()) text += card.name + "\n";
+  if (!card.table.empty()) text += card.table + "\n";
+  text += fmt::format("parameters      {}\n", card.parameters);
+  if (card.flops > 0)
+    text +=
+        fmt::format("FLOPs {:<9} {:.4g} forward (2 for each multiply-accumulate)\n", card.sample, double(card.flops));
+  return text;
+}
+
 std::vector<ModelCard> Recipe::cards() {
   std::vector<ModelCard> cards;
   for (const auto& [name, network] : networks_)
@@ -80,11 +90,12 @@ void Recipe::load_state(const TensorMap& state) {
 }
 
 void RecipeConfig::describe(Fields& f) {
-  f("recipe", recipe, "the method", one_of(methods()));
-  f("name", name, "what the run is called; empty: as the recipe file");
+  f("recipe", recipe, "training method", one_of(methods()));
+  f("name", name, "name of the run; empty: the name of the recipe file");
   f("out", out, "folder of the run; empty: runs/<name>-<date>-<n>");
-  f("seed", seed, "of all random numbers", at_least(0));
-  f("precision", precision, "of matrix products: f32 or bf16", one_of({"f32", "bf16"}));
+  f("seed", seed, "seed of all random numbers", at_least(0));
+  static constexpr Named<DType> kPrecisions[] = {{"f32", DType::f32}, {"bf16", DType::bf16}};
+  f("precision", precision, "type of matrix products", kPrecisions);
 }
 
 RecipeConfig::Sections RecipeConfig::sections() const { unsupported("a trained network for other commands"); }
@@ -97,11 +108,6 @@ Preview RecipeConfig::preview(int64_t) const { unsupported("a preview"); }
 
 void RecipeConfig::unsupported(std::string_view what) const {
   fail<ConfigError>("recipe", "the method '{}' does not offer {}", recipe, what);
-}
-
-void check_finite(std::string_view name, double value, const At& at) {
-  check<NumericError>(std::isfinite(value), "train", "{} is {} at step {} (epoch {}, lr {})", name, value, at.step + 1,
-                      at.epoch + 1, at.lr);
 }
 
 }  // namespace vitrail::recipes

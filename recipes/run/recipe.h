@@ -2,9 +2,11 @@
 // (loop.h) supplies the order of work, logs, checkpoints, Ctrl-C and resuming.
 #pragma once
 
+#include "vitrail/core/dtype.h"
 #include "vitrail/core/tensor_map.h"
 #include "vitrail/data/image/image.h"
 #include "vitrail/data/load/loader.h"
+#include "vitrail/optim/update.h"
 #include "vitrail/recipes/run/stats.h"
 
 #include <cstdint>
@@ -24,33 +26,31 @@ class Scope;
 }  // namespace vitrail::nn
 namespace vitrail::optim {
 class ModelEma;
-class Optimizer;
-}  // namespace vitrail::optim
+}
 
 namespace vitrail::recipes {
 
 class Fields;
 struct DataConfig;
+using optim::At;
+using optim::check_finite;
 
 /// The length of a run and its schedules. A schedule is a function of the number of steps done.
 struct Plan {
   std::string name;
   uint64_t seed = 0;
+  DType compute = DType::f32;  // of steps and evaluations, see ag::Autocast
   int64_t epochs = 0;
   int64_t steps_per_epoch = 0;
-  int64_t batch_size = 0;                        // samples a step
-  std::function<double(double)> lr, weight_decay;
+  int64_t batch_size = 0;       // samples a step
+  std::string unit = "images";  // of throughput: "images", "pairs", "tokens"
+  int64_t units_per_sample = 1;
+  std::function<double(double)> lr = {}, weight_decay = {};
   int64_t eval_every = 1;        // epochs; the last epoch is always evaluated
   int64_t checkpoint_every = 0;  // steps, in addition to the end of each epoch; 0: only there
   int64_t log_every = 10;        // steps
-};
 
-/// One step's place in the run, and its scheduled values.
-struct At {
-  int64_t epoch = 0;  // from 0
-  int64_t step = 0;   // from 0, over the whole run
-  double lr = 0;
-  double weight_decay = 0;
+  int64_t units_per_step() const { return batch_size * units_per_sample; }
 };
 
 struct Evaluation {
@@ -64,7 +64,10 @@ struct ModelCard {
   std::string table;  // its layers, as nn::to_table writes them; may be empty
   int64_t parameters = 0;
   int64_t flops = 0;  // of one forward of one sample, 2 for each multiply-accumulate; 0: unknown
+  std::string sample = "an image";
 };
+/// As --dry-run and `vitrail summary` print it.
+std::string to_text(const ModelCard& card);
 
 /// A training method. A step's result depends on its arguments and on state(), on nothing else.
 ///
@@ -80,7 +83,7 @@ class Recipe {
   /// Training batches from `start` to the end of the run, each of plan().batch_size samples.
   virtual std::unique_ptr<data::Loader> load(const data::LoaderState& start) = 0;
   /// One update. The first number returned is the loss.
-  /// Throws NumericError, with the weights unchanged, if the loss or a gradient is not finite (see check_finite).
+  /// Throws NumericError, with the weights unchanged, if the loss or a gradient is not finite (see optim::Update).
   virtual Stats step(const data::Batch& batch, const At& at) = 0;
 
   /// Runs before the first step of a new run; a resumed run skips it. Loads initial weights. Returns messages for the
@@ -135,7 +138,7 @@ struct RecipeConfig {
   std::string name;
   std::string out;
   int64_t seed = 0;
-  std::string precision = "f32";
+  DType precision = DType::f32;  // of matrix products in steps and evaluations
 
   virtual ~RecipeConfig() = default;
   /// Describes every key. An override calls this one first.
@@ -167,8 +170,5 @@ struct RecipeConfig {
  protected:
   [[noreturn]] void unsupported(std::string_view what) const;
 };
-
-/// Throws NumericError naming the step if value is not finite.
-void check_finite(std::string_view name, double value, const At& at);
 
 }  // namespace vitrail::recipes

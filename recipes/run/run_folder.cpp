@@ -41,7 +41,7 @@ RunFolder RunFolder::create(const fs::path& out, std::string_view recipe) {
     }
   } else {
     check<ConfigError>(make(out) || fs::is_empty(out), "out",
-                       "{} has files in it and a run is never overwritten: choose another folder, or go on with "
+                       "{} has files in it and a run is never overwritten: choose another folder, or resume it with "
                        "--resume {}",
                        out.string(), out.string());
   }
@@ -50,23 +50,22 @@ RunFolder RunFolder::create(const fs::path& out, std::string_view recipe) {
 
 RunFolder RunFolder::open(const fs::path& folder) {
   check<ConfigError>(fs::is_directory(folder), "resume", "{} is not a folder", folder.string());
-  check<ConfigError>(fs::exists(folder / "resolved.yaml"), "resume", "{} is not the folder of a run: no resolved.yaml",
-                     folder.string());
+  check<ConfigError>(fs::exists(RunFiles(folder).resolved()), "resume",
+                     "{} is not the folder of a run: no resolved.yaml", folder.string());
   return RunFolder(folder);
 }
 
-RunFolder::RunFolder(fs::path path) : path_(std::move(path)) {
-  lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  check<IoError>(lock_ >= 0, "run folder", "cannot open {}: {}", path_.string(), std::strerror(errno));
+RunFolder::RunFolder(fs::path folder) : RunFiles(std::move(folder)) {
+  lock_ = ::open(path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  check<IoError>(lock_ >= 0, "run folder", "cannot open {}: {}", path().string(), std::strerror(errno));
   if (flock(lock_, LOCK_EX | LOCK_NB) != 0) {
     close(lock_);
-    fail<ConfigError>("run folder", "{} is in use by another trainer", path_.string());
+    fail<ConfigError>("run folder", "{} is in use by another trainer", path().string());
   }
-  make(path_ / "checkpoints");
+  make(checkpoints());
 }
 
-RunFolder::RunFolder(RunFolder&& other) noexcept
-    : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
+RunFolder::RunFolder(RunFolder&& other) noexcept : RunFiles(std::move(other)), lock_(std::exchange(other.lock_, -1)) {}
 
 RunFolder::~RunFolder() {
   if (lock_ >= 0) close(lock_);

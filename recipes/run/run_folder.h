@@ -1,35 +1,51 @@
-// The folder of a run: recipe.yaml, resolved.yaml, environment.json, metrics.jsonl, tb/, checkpoints/, bad_files.tsv
-// and at the end result.json. Made once, never overwritten, used by one trainer at a time.
+// The folder of a run. It is made once, never overwritten, and used by one trainer at a time.
 #pragma once
 
 #include <filesystem>
-#include <string>
 #include <string_view>
+#include <utility>
 
 namespace vitrail::recipes {
 
-class RunFolder {
+/// The files of a run, by name.
+class RunFiles {
+ public:
+  explicit RunFiles(std::filesystem::path folder) : path_(std::move(folder)) {}
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
+
+  std::filesystem::path recipe() const { return path_ / "recipe.yaml"; }      // as the user wrote it
+  std::filesystem::path resolved() const { return path_ / "resolved.yaml"; }  // every value with its origin
+  std::filesystem::path environment() const { return path_ / "environment.json"; }
+  std::filesystem::path metrics() const { return path_ / "metrics.jsonl"; }
+  std::filesystem::path tensorboard() const { return path_ / "tb"; }
+  std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
+  std::filesystem::path last() const { return checkpoints() / "last.h5"; }
+  std::filesystem::path best() const { return checkpoints() / "best.h5"; }
+  std::filesystem::path bad_files() const { return path_ / "bad_files.tsv"; }
+  std::filesystem::path result() const { return path_ / "result.json"; }  // written when the run is done
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// The same, locked against other trainers while it lives.
+class RunFolder final : public RunFiles {
  public:
   /// Makes out, or runs/<recipe>-<date>-<n> with the first free n if out is empty.
   /// Throws ConfigError if out has files in it, IoError if it cannot be made.
   static RunFolder create(const std::filesystem::path& out, std::string_view recipe);
-  /// The folder of a run that is to go on. Throws ConfigError if there is none.
+  /// The folder of a run to resume. Throws ConfigError if it is none, or if another process uses it.
   static RunFolder open(const std::filesystem::path& folder);
 
   RunFolder(RunFolder&& other) noexcept;
   RunFolder& operator=(RunFolder&&) = delete;
-  ~RunFolder();  // lets others use the folder
-
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
-  std::filesystem::path last() const { return path_ / "checkpoints/last.h5"; }
-  std::filesystem::path best() const { return path_ / "checkpoints/best.h5"; }
+  ~RunFolder();
 
  private:
-  /// Throws ConfigError if another process uses the folder.
-  explicit RunFolder(std::filesystem::path path);
+  explicit RunFolder(std::filesystem::path folder);
 
-  std::filesystem::path path_;
   int lock_ = -1;
 };
 

@@ -1,11 +1,11 @@
-// Signals as requests to the training loop: Ctrl-C and SIGTERM ask it to stop after the current step, SIGUSR1 asks for
-// a checkpoint now.
+// Signals as requests to the training loop: Ctrl-C and SIGTERM stop it after the current step, SIGUSR1 asks for a
+// checkpoint.
 #pragma once
 
 namespace vitrail::recipes {
 
 /// Handles SIGINT, SIGTERM and SIGUSR1 and ignores SIGPIPE from construction to destruction. A second SIGINT or SIGTERM
-/// within 5 s of the first ends the program at once; files are written so that this is safe at any moment.
+/// within 5 s of the first ends the program at once. That is safe at any moment: files are replaced atomically.
 class Signals {
  public:
   Signals();
@@ -13,9 +13,9 @@ class Signals {
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
 
-  /// SIGINT or SIGTERM if one came, else 0. The program's exit code is then 128 + stop().
+  /// SIGINT or SIGTERM if one has arrived, else 0. The program's exit code is then 128 + stop().
   static int stop();
-  /// Whether SIGUSR1 came since the last call.
+  /// True if SIGUSR1 has arrived since the last call.
   static bool take_checkpoint_request();
 };
 

@@ -1,4 +1,4 @@
-// TensorBoard's event files, written directly: a record is a small protocol buffer in TFRecord framing.
+// TensorBoard's event files. A record is a small protocol buffer in TFRecord framing, written without a library.
 #pragma once
 
 #include "vitrail/recipes/run/stats.h"
@@ -15,10 +15,10 @@ uint32_t crc32c(std::string_view bytes);
 
 class TensorBoard {
  public:
-  /// Opens a new event file in folder. TensorBoard forgets what earlier files of it say about first_step and later, so
-  /// a resumed run draws one line. Throws IoError.
+  /// Opens a new event file in folder. TensorBoard ignores the values of earlier files from first_step on, so a resumed
+  /// run draws one line. Throws IoError.
   TensorBoard(const std::filesystem::path& folder, int64_t first_step);
-  /// One scalar for each value, tagged "prefix/name".
+  /// Writes one scalar for each value, tagged "prefix/name".
   void log(std::string_view prefix, const Stats& values, int64_t step);
 
  private:

@@ -25,9 +25,9 @@ constexpr int64_t kMaxRecipeBytes = 64 << 10;
 RunFolder open_folder(const TrainOptions& o, const RecipeConfig& settings, const std::string& resolved) {
   if (!o.resume.empty()) return RunFolder::open(o.resume);
   RunFolder folder = RunFolder::create(settings.out, settings.name);
-  durable_write(folder / "recipe.yaml", read_file(o.recipe, kMaxRecipeBytes));
-  durable_write(folder / "environment.json", environment_json(o.command));
-  durable_write(folder / "resolved.yaml", resolved);  // last: a folder with it can be resumed
+  durable_write(folder.recipe(), read_file(o.recipe, kMaxRecipeBytes));
+  durable_write(folder.environment(), environment_json(o.command));
+  durable_write(folder.resolved(), resolved);  // last: a folder with it can be resumed
   return folder;
 }
 
@@ -104,7 +104,7 @@ int train(int argc, char** argv) {
 }  // namespace
 
 int run_train(const TrainOptions& o) {
-  const std::filesystem::path file = o.resume.empty() ? o.recipe : o.resume / "resolved.yaml";
+  const std::filesystem::path file = o.resume.empty() ? o.recipe : RunFiles(o.resume).resolved();
   const auto settings = method_config(recipe_name(file));
   Config config(*settings);
   if (o.action == TrainAction::print_keys) {

@@ -21,20 +21,19 @@ enum class TrainAction {
 };
 
 struct TrainOptions {
-  std::filesystem::path recipe;      // recipe file of a new run
-  std::filesystem::path resume;      // or the folder of a run to continue
-  std::vector<std::string> changes;  // "key=value", each overrides the recipe
+  std::filesystem::path recipe = {};      // recipe file of a new run
+  std::filesystem::path resume = {};      // or the folder of a run to continue
+  std::vector<std::string> changes = {};  // "key=value", each overrides the recipe
   TrainAction action = TrainAction::train;
-  bool plain = false;   // progress as lines, even on a terminal
-  std::string command;  // the command line, for environment.json and result.json
+  bool plain = false;        // progress as lines, even on a terminal
+  std::string command = {};  // the command line, for environment.json and result.json
   std::FILE* out = stdout;
 };
 
-/// Reads the recipe, opens the run's folder, builds the method and trains; or only prints, as options.action says. A new
-/// run writes recipe.yaml, environment.json and resolved.yaml before its first step. A resumed run continues from its
-/// last checkpoint bit for bit.
-/// Returns the exit code: 0 when done, 130 or 143 when stopped by a signal.
-/// Throws ConfigError for a recipe or folder that cannot be used; otherwise as RecipeConfig::build and run_training.
+/// Reads the recipe, opens the run's folder, builds the method and trains; or only prints, as options.action says. A
+/// new run writes recipe.yaml, environment.json and resolved.yaml before its first step. A resumed run continues from
+/// its last checkpoint bit for bit. Returns the exit code: 0 when done, 130 or 143 when stopped by a signal. Throws
+/// ConfigError for a recipe or folder that cannot be used; otherwise as RecipeConfig::build and run_training.
 int run_train(const TrainOptions& options);
 
 /// All of main(): train RECIPE.yaml [key=value ...], train --resume RUN, and the options that --help lists.

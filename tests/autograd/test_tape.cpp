@@ -97,14 +97,51 @@ TEST_CASE("a parameter owns dense elements") {
   CHECK_FALSE(same.value().shares_storage(shared));
 }
 
+TEST_CASE("a hook sees a recomputed part's parameters once, with their whole gradient") {
+  Parameter w = make("w", {2});
+  const auto square = [&](const Var& x) { return x * Var(w) * Var(w); };
+  std::vector<double> seen;
+  {
+    const GradHook hook([&](Parameter& p) { seen.push_back(p.grad().to_vector()[0]); });
+    Tape tape;
+    Var y = checkpoint(square, Var(w) * 1.0);  // w^3
+    y = checkpoint(square, y);                 // w^5
+    tape.backward(sum(y));
+  }
+  CHECK(seen == std::vector<double>{w.grad().to_vector()[0]});
+  CHECK(w.grad().to_vector()[0] == doctest::Approx(5 * std::pow(w.value().to_vector()[0], 4)));
+}
+
+TEST_CASE("the innermost hook counts alone, and an empty one silences") {
+  Parameter w = make("w", {2});
+  const auto sweep = [&] {
+    Tape tape;
+    tape.backward(sum(Var(w)));
+  };
+  int outer = 0, inner = 0;
+  CHECK(GradHook::current() == nullptr);
+  const GradHook hook([&](Parameter&) { ++outer; });
+  sweep();
+  {
+    const GradHook second([&](Parameter&) { ++inner; });
+    sweep();
+    const GradHook none(nullptr);
+    CHECK(GradHook::current() == nullptr);
+    sweep();
+  }
+  sweep();
+  CHECK(outer == 2);
+  CHECK(inner == 1);
+}
+
 TEST_CASE("hooks fire once per parameter, last used first") {
   Parameter a = make("a", {2}), b = make("b", {2}), unused = make("unused", {2});
   std::vector<std::string> fired;
-  Tape tape;
-  tape.on_grad_ready([&](Parameter& p) {
+  const GradHook hook([&](Parameter& p) {
     CHECK(p.grad().defined());
     fired.push_back(p.name());
   });
+  Tape tape;
   const Var dead = Var(unused) * 2.0;
   tape.backward(sum(Var(a) * Var(b) * Var(a)));
   CHECK(fired == std::vector<std::string>{"b", "a"});

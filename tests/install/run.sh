@@ -39,6 +39,17 @@ cmake -S "$work/examples" -B "$work/build" -DCMAKE_PREFIX_PATH="$work/prefix" -D
 cmake --build "$work/build" -j 2
 ctest --test-dir "$work/build" --output-on-failure
 
+# A method of one's own: a run that was stopped after one epoch and resumed ends with the checkpoint of a whole run.
+mae() { build/custom_recipe "$@" --plain >mae.txt 2>&1 || { cat mae.txt && exit 1; }; }
+cd "$work"
+mae examples/mae.yaml data.root="$source/recipes/assets/digits8" schedule.name=constant schedule.warmup_epochs=0 \
+  train.epochs=2 out=whole
+mae examples/mae.yaml data.root="$source/recipes/assets/digits8" schedule.name=constant schedule.warmup_epochs=0 \
+  train.epochs=1 out=parts
+cmp -s whole/checkpoints/last.h5 parts/checkpoints/last.h5 && echo 'an epoch less made no difference' && exit 1
+mae --resume parts train.epochs=2
+cmp whole/checkpoints/last.h5 parts/checkpoints/last.h5
+
 # The examples that want a published model get one of random weights, and must find what the commands find.
 vitrail=$work/prefix/bin/vitrail assets=$source/recipes/assets/emoji_captions
 cd "$work"

@@ -40,7 +40,7 @@ TEST_CASE("a run of version 0.1.0 resumes and ends as it would have then") {
       std::string changes = old.data;
       for (size_t at; (at = changes.find("{}")) != std::string::npos;) changes.replace(at, 2, kRecipes + "assets/");
       const Output output = run(folder, "train", "--resume run " + changes);
-      check_says(output, 0, "going on after step");
+      check_says(output, 0, "resuming after step");
 
       const auto expected = training_rows(source / "finished.jsonl");
       const auto found = training_rows(folder.path() / "run/metrics.jsonl");

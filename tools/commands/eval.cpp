@@ -91,7 +91,7 @@ void eval(const Options& o) {
 
   data::BadFiles bad_files = bad_files_policy(config);
   TerminalProgress progress;
-  const ag::Autocast precision(parse_dtype(trained.settings->precision));
+  const ag::Autocast precision(trained.settings->precision);
   Confusion confusion;
   if (!o.confusion.empty()) confusion = zeros({classes, classes}, DType::i64);
   const Scores scores = evaluate(*trained.model, *eval_loader(config, *part, sections.batch_size, bad_files),

@@ -8,7 +8,7 @@ using namespace recipes;
 
 FeatureSets::FeatureSets(const RecipeConfig& settings)
     : sections_(settings.sections()),
-      precision_(parse_dtype(settings.precision)),
+      precision_(settings.precision),
       seed_(settings.seed),
       bad_files_(bad_files_policy(sections_.data)),
       parts_(open_parts(sections_.data)) {}

@@ -74,7 +74,7 @@ void retrieval(const Options& o) {
   check<DataError>(data.pairs() || data.classes(), "retrieval", "{}",
                    data.notes().empty() ? std::string("no data to evaluate on") : data.notes().front());
   TerminalProgress progress;
-  const ag::Autocast precision(parse_dtype(clip.settings->precision));
+  const ag::Autocast precision(clip.settings->precision);
   const Stats stats = evaluate_clip(*clip.model, clip.tokenizer, data, progress.tick("eval"));
   if (o.json) {
     nlohmann::ordered_json result = {{"checkpoint", clip.checkpoint.string()}, {"data", clip.settings->data.root}};

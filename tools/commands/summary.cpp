@@ -66,11 +66,7 @@ ModelCard card_of(const Options& o) {
   return card_of_settings(*settings, int64_t(open_labelled(data, data.train_split)->classes().size()));
 }
 
-void summary(const Options& o) {
-  const ModelCard card = card_of(o);
-  std::printf("%s\nparameters      %lld\nFLOPs an image  %.4g forward (2 for each multiply-accumulate)\n",
-              card.table.c_str(), static_cast<long long>(card.parameters), double(card.flops));
-}
+void summary(const Options& o) { std::fputs(to_text(card_of(o)).c_str(), stdout); }
 
 }  // namespace
 

@@ -149,13 +149,14 @@ Outcome run_trajectory(const Reader& file, const std::string& path, DType dtype)
   const nn::MakeBackbone make = [&](const nn::Scope& scope) {
     return std::make_unique<nn::VisionTransformer>(scope, backbone_of(a));
   };
-  recipes::DinoStep dino(nn::Scope(0, dtype), make, make, options_of(a));
+  const auto adamw = [&](const std::vector<optim::ParamGroup>& groups) {
+    const optim::AdamWOptions options{.beta1 = a("adamw_beta1"), .beta2 = a("adamw_beta2"), .eps = a("adamw_eps")};
+    return std::make_unique<optim::AdamW>(groups, options);
+  };
+  recipes::DinoStep dino(nn::Scope(0, dtype), make, make, adamw, options_of(a));
   const TensorMap start = read_group(file, path + "/params", dtype);
   nn::load_state(dino.student, start, path);
   nn::load_state(dino.teacher, start, path);
-  dino.set_optimizer(std::make_unique<optim::AdamW>(
-      dino.param_groups(),
-      optim::AdamWOptions{.beta1 = a("adamw_beta1"), .beta2 = a("adamw_beta2"), .eps = a("adamw_eps")}));
   const Schedules now = schedules_of(a);
 
   Outcome outcome;
@@ -190,7 +191,8 @@ Outcome run_trajectory(const Reader& file, const std::string& path, DType dtype)
     if (scores) outcome.add(relative_error(result.teacher_scores, read("teacher" + suffix)), kForward.of(dtype));
 
     std::map<std::string, double> norms;
-    for (size_t i = 0; const ag::Parameter* p : dino.student.parameters()) norms[p->name()] = result.grad_norms[i++];
+    for (size_t i = 0; const ag::Parameter* p : dino.student.parameters())
+      norms[p->name()] = result.grad_norms.each[i++];
     std::vector<double> in_order;
     in_order.reserve(grad_order.size());
     for (const std::string& name : grad_order) in_order.push_back(norms.at(name));

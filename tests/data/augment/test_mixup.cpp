@@ -92,8 +92,6 @@ TEST_CASE("Mixup refuses what it cannot mix") {
   CHECK_THROWS_WITH_AS(Mixup({}).sample(rng, 3, kSize), doctest::Contains("a batch of 3 has no pairs"), ShapeError);
   CHECK_THROWS_WITH_AS(Mixup({.mixup_alpha = 0, .cutmix_alpha = 0}), doctest::Contains("one must be positive"),
                        ConfigError);
-  CHECK_THROWS_WITH_AS(parse_mixup_mode("half"), doctest::Contains("'half' is not one of batch, pair, elem"),
-                       ConfigError);
   Tensor flat = Tensor::empty({4, 3});
   CHECK_THROWS_WITH_AS(Mixup({}).apply(flat, Mixup::Params(4)), doctest::Contains("[4, 3]"), ShapeError);
   Tensor images = numbered(4);

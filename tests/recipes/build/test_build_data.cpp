@@ -13,6 +13,7 @@
 
 using namespace vitrail;
 using recipes::DataConfig;
+using recipes::TrainCrop;
 
 namespace {
 
@@ -31,13 +32,13 @@ TEST_CASE("the evaluation transform resizes the shorter side and crops the middl
   CHECK(recipes::eval_transform(DataConfig{}).augmented(photo, rng) == expected);
   DataConfig small;
   small.img_size = 32;
-  small.crop = "pad";
+  small.crop = TrainCrop::pad;
   CHECK(recipes::eval_transform(small).augmented(numbered(32, 32), rng) == numbered(32, 32));
 }
 
 TEST_CASE("the training transform depends on the random numbers alone") {
   const data::Image photo = numbered(64, 64);
-  for (const char* crop : {"random_resized", "pad"}) {
+  for (const TrainCrop crop : {TrainCrop::random_resized, TrainCrop::pad}) {
     DataConfig config;
     config.img_size = 64;
     config.crop = crop;
@@ -61,7 +62,7 @@ TEST_CASE("the training transform takes colour jitter, or RandAugment in its pla
   const data::Image photo = numbered(32, 32);
   DataConfig config;
   config.img_size = 32;
-  config.crop = "none";
+  config.crop = TrainCrop::none;
   config.hflip = 0;
   const auto run = [&] {
     Rng rng(7, "augment");
@@ -86,10 +87,10 @@ TEST_CASE("the training transform takes colour jitter, or RandAugment in its pla
 
   DataConfig erasing;
   erasing.img_size = 32;
-  erasing.crop = "none";
+  erasing.crop = TrainCrop::none;
   erasing.hflip = 0;
   erasing.random_erasing = 1;
-  erasing.random_erasing_mode = "const";
+  erasing.random_erasing_mode = data::EraseFill::constant;
   Tensor out = Tensor::empty({3, 32, 32});
   Rng other(7, "augment");
   recipes::train_transform(erasing)(photo, other, out.span<float>());

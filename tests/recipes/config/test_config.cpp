@@ -472,3 +472,49 @@ TEST_CASE("config: the method of a recipe file") {
   CHECK_THROWS_AS(recipe_name(folder.path() / "n.yaml"), ConfigError);
   CHECK_THROWS_AS(recipe_name(folder.path() / "missing.yaml"), ConfigError);
 }
+
+TEST_CASE("config: an enum is read, shown and refused by the names of its values") {
+  enum class Crop { pad, none };
+  static constexpr Named<Crop> kCrops[] = {{"pad", Crop::pad}, {"none", Crop::none}};
+  struct Choice {
+    Crop crop = Crop::none;
+    std::optional<Crop> other;
+    void describe(Fields& f) {
+      f("crop", crop, "how", kCrops);
+      f("other", other, "how else", kCrops);
+    }
+  } choice;
+  Config config(choice);
+  CHECK(config.yaml(false) == "crop: none\nother: null\n");
+  CHECK(config.help() ==
+        "  crop   none  how (a string, pad or none)\n"
+        "  other  null  how else (a string or null, pad or none)\n");
+  config.read_text("crop: pad\nother: none\n", "r.yaml");
+  CHECK(choice.crop == Crop::pad);
+  CHECK(choice.other == Crop::none);
+  CHECK(config.yaml(false) == "crop: pad\nother: none\n");
+  config.set("crop=~");
+  config.set("other=~");
+  CHECK(choice.crop == Crop::none);
+  CHECK_FALSE(choice.other);
+  CHECK_THROWS_WITH_AS(config.set("crop=nnoe"),
+                       doctest::Contains("crop is 'nnoe'; it must be pad or none; did you mean 'none'?"), ConfigError);
+  CHECK_THROWS_WITH_AS(config.read_text("crop: null\n", "r.yaml"), doctest::Contains("crop must be a string"),
+                       ConfigError);
+  CHECK_THROWS_WITH_AS(config.read_text("crop: [pad]\n", "r.yaml"), doctest::Contains("a list of 1"), ConfigError);
+}
+
+TEST_CASE("config: a section of keys from several structs") {
+  struct Whole {
+    int64_t a = 1, b = 2;
+    void describe(Fields& f) {
+      f.section("part", [&] {
+        f("a", a, "first");
+        f("b", b, "second");
+      });
+    }
+  } whole;
+  Config config(whole);
+  config.read_text("part: {b: 5}\n", "r.yaml");
+  CHECK(config.yaml(false) == "part:\n  a: 1\n  b: 5\n");
+}

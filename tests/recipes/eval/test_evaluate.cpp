@@ -41,7 +41,7 @@ TEST_CASE("the scores of a distilled model's heads follow its own") {
 TEST_CASE("a preview has the images of the first steps, at most all") {
   const auto settings = read_settings(VITRAIL_SOURCE_DIR "/recipes/vit_digits.yaml");
   DataConfig config = settings->sections().data;
-  config.crop = "none";
+  config.crop = TrainCrop::none;
   const Preview few = preview(config, 0, 3), all = preview(config, 0, 5000);
   CHECK(all.images.size() == 1437);
   REQUIRE(few.images.size() == 3);

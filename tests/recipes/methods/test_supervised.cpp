@@ -2,6 +2,7 @@
 #include "tests/support/temporary_folder.h"
 #include "tests/support/text_file.h"
 #include "tests/support/training_run.h"
+#include "vitrail/autograd/scope.h"
 #include "vitrail/core/dnnl/stats.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/safetensors.h"
@@ -87,6 +88,7 @@ TEST_CASE("supervised learns, and goes on bit for bit from the middle of an epoc
 
 TEST_CASE("after two steps nothing is asked of the system and no primitive is built") {
   for (const std::string precision : {"f32", "bf16"}) {
+    const ag::Autocast compute(parse_dtype(precision));
     const auto recipe = small_digits({"precision=" + precision, "train.ema_decay=0.9", "optim.clip_grad=1"});
     std::vector<data::Batch> batches;  // all at once: how far ahead the loader is differs from run to run
     for (const auto loader = recipe->load({}); batches.size() < 8;) batches.push_back(*loader->next());
@@ -190,7 +192,7 @@ TEST_CASE("the teacher sees the very images that the student sees") {
 TEST_CASE("a teacher of another normalisation sees the same pixels") {
   const test::TemporaryFolder temp;
   DistillationConfig config;
-  config.kind = "soft";
+  config.kind = DistillationConfig::Kind::soft;
   config.teacher = trained_digits(temp.path() / "teacher", {"train.epochs=1"}).string();
   const DataConfig its = load_trained_model(config.teacher).settings->sections().data;
   DataConfig other = its;
@@ -368,14 +370,15 @@ TEST_CASE("learning rates") {
 
   ScheduleConfig schedule;
   schedule.warmup_epochs = 1;
-  for (const char* name : {"cosine", "linear", "step", "constant"}) {
-    CAPTURE(name);
+  for (const ScheduleKind name :
+       {ScheduleKind::cosine, ScheduleKind::linear, ScheduleKind::step, ScheduleKind::constant}) {
+    CAPTURE(int(name));
     schedule.name = name;
     const auto lr = build_schedule(schedule, 0.1, 5, 10);
     CHECK(lr(0) == doctest::Approx(0.01));
     CHECK(lr(9) == doctest::Approx(0.1));
     CHECK(lr(49) <= 0.1);
   }
-  schedule.name = "cosine";
+  schedule.name = ScheduleKind::cosine;
   CHECK(build_schedule(schedule, 0.1, 5, 10)(49) < 0.001);
 }

@@ -176,7 +176,7 @@ TEST_CASE("a run does not go on with other steps in an epoch, nor with other bat
   CHECK(run(first) == 0);
   Follow larger;
   larger.planned.batch_size = 4;
-  CHECK_THROWS_WITH_AS(run(larger), doctest::Contains("has 4 steps an epoch, of 2 images each"), ConfigError);
+  CHECK_THROWS_WITH_AS(run(larger), doctest::Contains("has 4 steps an epoch with batches of 2"), ConfigError);
 }
 
 TEST_CASE("a command line that is no UTF-8 does not cost the result") {

@@ -15,7 +15,7 @@ ProgressView example() {
   ProgressView v;
   v.epoch = 3, v.epochs = 20, v.step = 120, v.steps = 4000;
   v.stats = {{"loss", 1.8123}, {"acc", 0.4119}, {"lr", 3.1e-4}, {"grad_norm", 1.9}};
-  v.images_per_s = 812.3, v.data_share = 0.034, v.memory = int64_t(2.1 * (1 << 30)), v.seconds_left = 72;
+  v.units_per_s = 812.3, v.data_share = 0.034, v.memory = int64_t(2.1 * (1 << 30)), v.seconds_left = 72;
   return v;
 }
 

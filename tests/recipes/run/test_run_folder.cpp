@@ -19,7 +19,7 @@ TEST_CASE("a run folder is never overwritten") {
     CHECK(fs::is_directory(run / "checkpoints"));
     CHECK(run.last() == out / "checkpoints/last.h5");
   }
-  CHECK_THROWS_WITH_AS(RunFolder::create(out, "vit"), doctest::Contains("or go on with --resume"), ConfigError);
+  CHECK_THROWS_WITH_AS(RunFolder::create(out, "vit"), doctest::Contains("or resume it with --resume"), ConfigError);
   fs::create_directory(empty);
   CHECK(RunFolder::create(empty, "vit").path() == empty);
 }

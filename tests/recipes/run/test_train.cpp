@@ -1,8 +1,7 @@
 #include "tests/support/temporary_folder.h"
 #include "tests/support/text_file.h"
 #include "vitrail/core/error.h"
-#include "vitrail/data/load/image_batch.h"
-#include "vitrail/data/sources/array_dataset.h"
+#include "vitrail/data/load/tensor_batch.h"
 #include "vitrail/recipes/config/fields.h"
 #include "vitrail/recipes/run/checkpoint.h"
 #include "vitrail/recipes/run/registry.h"
@@ -24,13 +23,13 @@ struct CountConfig final : RecipeConfig {
 
   void describe(Fields& f) override {
     RecipeConfig::describe(f);
-    f("epochs", epochs, "passes over the images", at_least(1));
+    f("epochs", epochs, "passes over the numbers", at_least(1));
     f("stop_after", stop_after, "steps until Ctrl-C; 0: never", at_least(0));
   }
   std::unique_ptr<Recipe> build() const override;
 };
 
-/// Adds up the images' labels: two steps an epoch.
+/// Adds up numbers: two steps an epoch.
 struct Count final : Recipe {
   explicit Count(const CountConfig& c) : config(c) {
     plan_ = {.name = c.name,
@@ -39,24 +38,18 @@ struct Count final : Recipe {
              .batch_size = 2,
              .lr = [](double) { return 1; },
              .weight_decay = [](double) { return 0; }};
-    data::PixelArray array;
-    array.images = zeros({4, 1, 1, 1}, DType::u8);
-    array.labels = {1, 2, 3, 4};
-    array.sources = {{"memory", 4}};
-    images = data::make_array_dataset(std::move(array));
     keep("total", total);
     keep("numbers", numbers);
   }
   const Plan& plan() const override { return plan_; }
   std::unique_ptr<data::Loader> load(const data::LoaderState& start) override {
-    const auto transform = [](const data::Image&, Rng&, std::span<float> out) { out[0] = 0; };
-    return std::make_unique<data::Loader>(
-        data::ImageBatch(*images, transform, {1}, bad_files),
-        data::LoaderOptions{.batch_size = 2, .shuffle = true, .epochs = config.epochs, .start = start});
+    const data::TensorBatch rows({{"x", tensor<double>({1, 2, 3, 4}, {4})}});
+    const data::LoaderOptions options{.batch_size = 2, .shuffle = true, .epochs = config.epochs, .start = start};
+    return std::make_unique<data::Loader>(rows, options);
   }
   Stats step(const data::Batch& batch, const At& at) override {
     if (at.step + 1 == config.stop_after) raise(SIGINT);
-    total.data<double>()[0] = 3 * total.item() + double(batch["labels"].span<int64_t>()[0]);
+    total.data<double>()[0] = 3 * total.item() + batch["x"].to_vector()[0];
     numbers["last"] = total.item();
     say("step done");
     return {{"loss", 0}};
@@ -64,8 +57,6 @@ struct Count final : Recipe {
 
   const CountConfig config;
   Plan plan_;
-  std::unique_ptr<data::Dataset> images;
-  data::BadFiles bad_files;
   Tensor total = zeros({}, DType::f64);
   std::map<std::string, double> numbers;
 };

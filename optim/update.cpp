@@ -1,0 +1,72 @@
+#include "vitrail/optim/update.h"
+
+#include "vitrail/core/error.h"
+#include "vitrail/optim/clip_grad.h"
+
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+namespace vitrail::optim {
+
+void check_finite(std::string_view name, double value, const At& at) {
+  check<NumericError>(std::isfinite(value), "train", "{} is {} at step {} (epoch {}, lr {})", name, value, at.step + 1,
+                      at.epoch + 1, at.lr);
+}
+
+Update::Update(std::vector<ag::Parameter*> parameters, Optimizer& optimizer, const At& at, const UpdateOptions& options)
+    : parameters_(std::move(parameters)),
+      optimizer_(optimizer),
+      at_(at),
+      options_(options),
+      hook_(ag::GradHook::current()) {
+  for (ag::Parameter* p : parameters_) p->drop_grad();
+}
+
+double Update::backward(const std::function<ag::Var()>& loss, double share) {
+  const auto sweep = [&] {
+    ag::Tape tape;
+    const ag::Var value = loss();
+    const double number = value.value().item();
+    check_finite("loss", number, at_);
+    tape.backward(value, full(value.shape(), share, value.dtype()));
+    return number;
+  };
+  return backward_with(sweep, share);
+}
+
+double Update::backward_with(const std::function<double()>& sweep, double share) {
+  constexpr double kRounding = 1e-9;  // of shares such as 1/3
+  left_ -= share;
+  ag::GradHook::Function when_final;  // none before the last micro-batch: gradients still grow
+  if (hook_ && left_ < kRounding) {
+    when_final = [this](ag::Parameter& p) {
+      final_.insert(&p);
+      (*hook_)(p);
+    };
+  }
+  const ag::GradHook scope(std::move(when_final));
+  const double loss = sweep();
+  check_finite("loss", loss, at_);
+  return loss;
+}
+
+GradNorms Update::clip() {
+  if (hook_)
+    for (ag::Parameter* p : parameters_)  // those that the last micro-batch did not reach
+      if (p->grad().defined() && final_.insert(p).second) (*hook_)(*p);
+
+  GradNorms norms;
+  if (options_.clip_each) {
+    norms.each = clip_each(parameters_, options_.max_norm);
+    for (size_t i = 0; i < parameters_.size(); ++i)
+      check_finite("gradient norm of " + parameters_[i]->name(), norms.each[i], at_);
+    norms.total = std::sqrt(std::inner_product(norms.each.begin(), norms.each.end(), norms.each.begin(), 0.0));
+  } else {
+    norms.total = clip_grad_norm(parameters_, options_.max_norm);
+    check_finite("gradient norm", norms.total, at_);
+  }
+  return norms;
+}
+
+}  // namespace vitrail::optim

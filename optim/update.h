@@ -1,0 +1,68 @@
+// Update: one step of training, from zeroed gradients to new weights. Every method takes its steps with it.
+//
+//   optim::Update update(model.parameters(), optimizer, at, {.max_norm = 1});
+//   const double loss = update.backward([&] { return cross_entropy(model(images), labels); });
+//   const double grad_norm = update.clip().total;
+//   update.step();
+#pragma once
+
+#include "vitrail/autograd/tape.h"
+#include "vitrail/optim/optimizer.h"
+
+#include <cstdint>
+#include <functional>
+#include <set>
+#include <string_view>
+#include <vector>
+
+namespace vitrail::optim {
+
+/// One step's place in the run, and its scheduled values.
+struct At {
+  int64_t epoch = 0;  // from 0
+  int64_t step = 0;   // from 0, over the whole run
+  double lr = 0;
+  double weight_decay = 0;
+};
+
+/// Throws NumericError naming the step if value is not finite.
+void check_finite(std::string_view name, double value, const At& at);
+
+struct UpdateOptions {
+  double max_norm = 0;     // largest norm of the gradient; 0: no clipping
+  bool clip_each = false;  // max_norm is for each parameter by itself, as in DINO
+};
+
+struct GradNorms {
+  double total = 0;          // of all gradients together, before clipping
+  std::vector<double> each;  // clip_each: of each parameter; 0 without a gradient
+};
+
+class Update final {
+ public:
+  /// Drops all gradients. optimizer outlives the update and holds some or all of the parameters.
+  Update(std::vector<ag::Parameter*> parameters, Optimizer& optimizer, const At& at, const UpdateOptions& options = {});
+
+  /// Computes a scalar loss on a tape of its own, and adds `share` times its gradients to those of the parameters.
+  /// Micro-batches are several calls whose shares add up to 1. Returns the loss.
+  /// Throws NumericError if the loss is not finite.
+  double backward(const std::function<ag::Var()>& loss, double share = 1);
+  /// The same where the caller runs its own tapes, such as nn::cached_backward: sweep() adds the gradients and returns
+  /// the loss.
+  double backward_with(const std::function<double()>& sweep, double share = 1);
+  /// Clips the gradients. Throws NumericError if a norm is not finite.
+  GradNorms clip();
+  /// Updates every parameter that has a gradient.
+  void step() { optimizer_.step(at_.lr, at_.weight_decay); }
+
+ private:
+  std::vector<ag::Parameter*> parameters_;
+  Optimizer& optimizer_;
+  const At at_;
+  const UpdateOptions options_;
+  const ag::GradHook::Function* hook_;    // of the scope that the update was made in
+  double left_ = 1;                       // share that is still to come
+  std::set<const ag::Parameter*> final_;  // parameters that the hook has seen
+};
+
+}  // namespace vitrail::optim

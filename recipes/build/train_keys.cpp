@@ -1,0 +1,39 @@
+#include "vitrail/recipes/build/train_keys.h"
+
+#include "vitrail/core/error.h"
+
+namespace vitrail::recipes {
+
+void TrainKeys::describe_length(Fields& f, std::string_view what_batch) {
+  f("epochs", epochs, "passes over the training images", at_least(1));
+  f("batch_size", batch_size, what_batch, at_least(1));
+}
+
+void TrainKeys::describe_records(Fields& f) {
+  f("checkpoint_every", checkpoint_every, "steps between checkpoints; 0: only at the end of each epoch", at_least(0));
+  f("log_every", log_every, "steps between lines of metrics.jsonl", at_least(1));
+}
+
+Plan TrainKeys::plan(const RecipeConfig& config, int64_t epoch_size) const {
+  const int64_t steps_per_epoch = epoch_size / batch_size;
+  check<ConfigError>(steps_per_epoch > 0, "train.batch_size", "{} is more than the {} training images of an epoch",
+                     batch_size, epoch_size);
+  return {.name = config.name,
+          .seed = uint64_t(config.seed),
+          .compute = config.precision,
+          .epochs = epochs,
+          .steps_per_epoch = steps_per_epoch,
+          .batch_size = batch_size,
+          .checkpoint_every = checkpoint_every,
+          .log_every = log_every};
+}
+
+Plan TrainKeys::plan(const RecipeConfig& config, int64_t epoch_size, const OptimConfig& optim,
+                     const ScheduleConfig& schedule) const {
+  Plan result = plan(config, epoch_size);
+  result.lr = build_schedule(schedule, optim.peak_lr(batch_size), epochs, result.steps_per_epoch);
+  result.weight_decay = [decay = optim.weight_decay](double) { return decay; };
+  return result;
+}
+
+}  // namespace vitrail::recipes

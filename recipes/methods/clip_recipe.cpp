@@ -1,0 +1,222 @@
+#include "vitrail/autograd/ops.h"
+#include "vitrail/autograd/scope.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/nn/losses/contrastive.h"
+#include "vitrail/nn/state_io.h"
+#include "vitrail/nn/summary.h"
+#include "vitrail/nn/weights/transfer.h"
+#include "vitrail/recipes/methods/clip.h"
+#include "vitrail/recipes/methods/clip_data.h"
+#include "vitrail/recipes/methods/clip_eval.h"
+#include "vitrail/recipes/methods/clip_model.h"
+#include "vitrail/recipes/models/trained_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <utility>
+
+namespace vitrail::recipes {
+namespace {
+
+/// Visible in this file only, so all members are public. They have the names of the papers.
+struct ClipRecipe final : Recipe {
+  explicit ClipRecipe(const ClipConfig& c)
+      : config(c),
+        bad(bad_files_policy(c.data)),
+        train(c, bad),
+        eval(c, bad),
+        model(
+            build_clip(nn::Scope(uint64_t(c.seed)), c.clip(), c.data.img_size, train.tokenizer().vocabulary().size())),
+        optimizer(build_optimizer(*model, c.optim, decay_rule())),
+        plan_(make_plan()) {
+    keep("model", *model);
+    keep("optimizer", *optimizer);
+    keep("baselines", baselines);
+    for (const std::string& note : eval.notes()) say(note);
+  }
+
+  const Plan& plan() const override { return plan_; }
+
+  std::vector<std::string> begin() override {
+    std::vector<std::string> notes;
+    if (!config.init.empty()) load_weights(clip_weights(config.init), config.init, notes);
+    const std::string& image_tower = config.towers.vision.init;
+    if (!image_tower.empty()) start_image_tower(read_weights(image_tower), image_tower, notes);
+    return notes;
+  }
+
+  /// Of an image model, or of the image tower of another pair.
+  void start_image_tower(const StartWeights& start, const std::string& file, std::vector<std::string>& notes) {
+    const bool pair = start.layout && start.layout->family == nn::Family::clip;
+    for (const std::string& note : start.notes) notes.push_back("[init] " + file + ": " + note);
+    load_image_tower(pair ? without_prefix(start.tensors, "visual.") : start.tensors, file, notes,
+                     pair ? nullptr : start.layout);
+  }
+
+  void load_weights(const TensorMap& weights, const std::string& file, std::vector<std::string>& notes) {
+    load_image_tower(without_prefix(weights, "visual."), file, notes);
+    TensorMap all = nn::state(*model);
+    for (auto& [name, tensor] : all) {
+      if (name.starts_with("visual.")) continue;
+      check<IoError>(weights.contains(name), "init", "{} has no '{}'", file, name);
+      tensor = weights.at(name);
+    }
+    nn::load_state(*model, all, file);
+  }
+
+  void load_image_tower(const TensorMap& weights, const std::string& file, std::vector<std::string>& notes,
+                        const nn::Layout* layout = nullptr) {
+    const auto tower = build_image_tower(nn::Scope().without_values(), config.towers, config.data.img_size);
+    nn::copy_state(*tower, model->visual);
+    notes.push_back("[init] weights of " + file);
+    for (const std::string& note : nn::load_pretrained(*tower, weights, file, layout))
+      notes.push_back("[init] " + file + ": " + note);
+    nn::copy_state(model->visual, *tower);
+  }
+
+  std::unique_ptr<data::Loader> load(const data::LoaderState& start) override { return train.loader(start); }
+
+  Stats step(const data::Batch& batch, const At& at) override {
+    model->train();
+    optim::Update update(model->parameters(), *optimizer, at, {.max_norm = config.optim.clip_grad});
+    const double loss = backward(update, batch["images"], batch["tokens"]);
+    const double grad_norm = update.clip().total;
+    update.step();
+    model->clamp_logit_scale();
+    return {{"loss", loss}, {"grad_norm", grad_norm}, {"logit_scale", std::exp(model->logit_scale.value().item())}};
+  }
+
+  /// The loss and its gradient are those of the whole batch, however many parts compute it.
+  double backward(optim::Update& update, const Tensor& images, const Tensor& ids) {
+    const int64_t size = images.size(0), micro = std::min(size, config.train.micro_batch.value_or(size));
+    const int64_t parts = (size + micro - 1) / micro;
+    if (parts == 1)
+      return update.backward([&] { return loss_of(model->encode_image(images), model->encode_text(ids)); });
+    const auto part = [&](const Tensor& whole, int64_t i) {
+      return whole.slice(0, i * micro, std::min(size, (i + 1) * micro));
+    };
+    const double loss = update.backward_with([&] {
+      return nn::cached_backward({[&](int64_t i) { return model->encode_image(part(images, i)); },
+                                  [&](int64_t i) { return model->encode_text(part(ids, i)); }},
+                                 parts, [&](const std::vector<ag::Var>& f) { return loss_of(f[0], f[1]); })
+          .item();
+    });
+    // open_clip sweeps the whole loss once for each part, and so counts its temperature as often.
+    if (config.compat == ClipConfig::Compat::open_clip)
+      for (ag::Parameter* p : {static_cast<ag::Parameter*>(&model->logit_scale), logit_bias()})
+        if (p != nullptr) core::scale_(p->grad(), double(parts));
+    return loss;
+  }
+
+  ag::Parameter* logit_bias() { return model->logit_bias ? &*model->logit_bias : nullptr; }
+
+  ag::Var loss_of(const ag::Var& image_features, const ag::Var& text_features) {
+    const ag::Var logits = model->logits(image_features, text_features);
+    return config.train.loss == ClipConfig::Loss::sigmoid ? nn::sigmoid_loss(logits) : nn::contrastive_loss(logits);
+  }
+
+  Evaluation evaluate(const Tick& tick) override {
+    find_baselines(tick);
+    Stats stats = evaluate_clip(*model, train.tokenizer(), eval, tick);
+    for (const auto& entry : baselines) stats.push_back(entry);
+    if (stats.empty()) return {};  // there is nothing to evaluate on
+    const double score = stat(stats, eval.classes() ? "zero_shot_top1" : "i2t_r1");
+    return {std::move(stats), score};
+  }
+
+  TensorMap state() const override {
+    TensorMap map = Recipe::state();
+    map.emplace("vocabulary", to_tensor(train.tokenizer().vocabulary()));
+    return map;
+  }
+
+  void load_state(const TensorMap& map) override {
+    const data::Vocabulary saved = to_vocabulary(map.at("vocabulary"), "checkpoint");
+    check<IoError>(saved.merges() == train.tokenizer().vocabulary().merges(), "checkpoint",
+                   "its vocabulary of {} symbols is not the one of now, of {}: text.vocab or the captions have changed",
+                   saved.size(), train.tokenizer().vocabulary().size());
+    Recipe::load_state(map);
+  }
+
+  std::vector<ModelCard> cards() override {
+    const int64_t side = config.data.img_size;
+    model->eval();
+    Tensor ids = zeros({1, model->text.config.context_length}, DType::i64);
+    ids.data<int64_t>()[ids.numel() - 1] = train.tokenizer().vocabulary().end_of_text();
+    const auto image = nn::summarize([&] { model->visual(zeros({1, 3, side, side}), nn::Compute::all); });
+    const auto text = nn::summarize([&] { model->text(ids, nn::Compute::all); });
+    return {{.name = "image tower",
+             .table = nn::to_table(image, 1),
+             .parameters = model->visual.parameter_count(),
+             .flops = 2 * image.front().macs},
+            {.name = "text tower",
+             .table = nn::to_table(text, 1),
+             .parameters = model->text.parameter_count(),
+             .flops = 2 * text.front().macs,
+             .sample = "a text"}};
+  }
+
+  Plan make_plan() const {
+    const ClipConfig::Train& t = config.train;
+    if (t.loss == ClipConfig::Loss::contrastive) {
+      check<ConfigError>(t.batch_size > 1, "train.batch_size", "1: the contrastive loss compares at least two pairs");
+      check<ConfigError>(!model->logit_bias, "model.logit_bias", "the contrastive loss does not depend on it");
+    }
+    Plan plan = t.plan(config, train.epoch_size(), config.optim, config.schedule);
+    plan.unit = "pairs";
+    plan.eval_every = config.eval.every;
+    return plan;
+  }
+
+  /// open_clip's current rule, or with decay_pos_embed the rule of its published runs.
+  optim::DecayRule decay_rule() const {
+    check<ConfigError>(config.optim.layer_decay == 1, "optim.layer_decay", "{}: the two towers share no layers",
+                       config.optim.layer_decay);
+    if (config.decay_pos_embed) return {.tables = true, .except = {"cls_token"}};
+    return optim::timm_decay();
+  }
+
+  /// The scores of random weights, once a run.
+  void find_baselines(const Tick& tick) {
+    if (!config.eval.baselines || !baselines.empty() || (!eval.pairs() && !eval.classes())) return;
+    const auto untrained = build_clip(nn::Scope(uint64_t(config.seed)), config.clip(), config.data.img_size,
+                                      train.tokenizer().vocabulary().size());
+    for (const auto& [name, value] : evaluate_clip(*untrained, train.tokenizer(), eval, tick))
+      if (name.find("_rank") == std::string::npos) baselines.emplace(name + "_untrained", value);
+  }
+
+  const ClipConfig config;
+  data::BadFiles bad;
+  ClipTrainData train;
+  ClipEvalData eval;
+  std::unique_ptr<nn::Clip> model;
+  std::unique_ptr<optim::Optimizer> optimizer;
+  Plan plan_;
+  std::map<std::string, double> baselines;
+};
+
+}  // namespace
+
+Preview ClipConfig::preview(int64_t count) const {
+  data::BadFiles bad_files = bad_files_policy(data);
+  ClipTrainData pairs(*this, bad_files);
+  const auto batch = pairs.loader({})->next();
+  check<DataError>(batch.has_value(), "preview", "{} has no images in its part '{}'", data.root, data.train_split);
+  const Tensor &images = (*batch)["images"], &ids = (*batch)["tokens"];
+  const int64_t end = pairs.tokenizer().vocabulary().end_of_text();
+  Preview shown;
+  for (int64_t i = 0; i < std::min(count, images.size(0)); ++i) {
+    shown.images.push_back(to_image(images.select(0, i), data));
+    const Tensor row = ids.select(0, i).contiguous();
+    const auto symbols = row.span<int64_t>();
+    const auto text = symbols.subspan(1, size_t(std::find(symbols.begin(), symbols.end(), end) - symbols.begin()) - 1);
+    shown.captions.push_back(pairs.tokenizer().decode(text));
+  }
+  return shown;
+}
+
+std::unique_ptr<Recipe> ClipConfig::build() const { return std::make_unique<ClipRecipe>(*this); }
+
+}  // namespace vitrail::recipes
