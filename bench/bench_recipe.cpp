@@ -2,7 +2,7 @@
 // cost of reading and augmenting.
 #include "tools/command_line.h"
 #include "vitrail/core/error.h"
-#include "vitrail/recipes/models/trained_model.h"
+#include "vitrail/recipes/models/open_run.h"
 #include "vitrail/recipes/run/exit_code.h"
 #include "vitrail/recipes/run/recipe.h"
 

@@ -10,7 +10,7 @@
 #include "vitrail/core/rng.h"
 #include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/methods/supervised.h"
-#include "vitrail/recipes/models/trained_model.h"
+#include "vitrail/recipes/models/open_run.h"
 #include "vitrail/recipes/run/environment.h"
 #include "vitrail/recipes/run/exit_code.h"
 

@@ -11,7 +11,7 @@
 #include "vitrail/optim/param_groups.h"
 #include "vitrail/recipes/build/tower_size.h"
 #include "vitrail/recipes/methods/dino_step.h"
-#include "vitrail/recipes/models/trained_model.h"
+#include "vitrail/recipes/models/model_card.h"
 
 #include <memory>
 #include <utility>

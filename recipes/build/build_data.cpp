@@ -122,16 +122,15 @@ data::ImageTransform train_transform(const DataConfig& c) {
   return {std::move(steps), normalize(c), random_erasing(c)};
 }
 
-int64_t eval_shorter_side(const DataConfig& c) {
+Preprocessing eval_preprocessing(const DataConfig& c) {
   const double share = c.crop == TrainCrop::random_resized ? c.eval_crop : 1;
-  return int64_t(double(c.img_size) / share);
-}
-
-data::ImageTransform eval_transform(const DataConfig& c) {
-  if (c.published) return c.published->transform();
-  data::Pipeline steps;
-  steps.add(data::ResizeCenterCrop(eval_shorter_side(c), c.img_size, c.interpolation));
-  return {std::move(steps), normalize(c)};
+  Preprocessing p;
+  p.crop = c.img_size;
+  p.size = int64_t(double(c.img_size) / share);
+  p.filter = c.interpolation;
+  std::copy_n(c.mean.begin(), 3, p.mean.begin());
+  std::copy_n(c.std.begin(), 3, p.std.begin());
+  return p;
 }
 
 std::unique_ptr<data::Dataset> open_labelled(const DataConfig& config, const std::string& split) {
@@ -158,9 +157,15 @@ data::BadFiles bad_files_policy(const DataConfig& config) { return data::BadFile
 
 std::unique_ptr<data::Loader> eval_loader(const DataConfig& config, const data::Dataset& dataset, int64_t batch_size,
                                           data::BadFiles& bad_files) {
+  return eval_loader(eval_preprocessing(config), config, dataset, batch_size, bad_files);
+}
+
+std::unique_ptr<data::Loader> eval_loader(const Preprocessing& preprocessing, const DataConfig& config,
+                                          const data::Dataset& dataset, int64_t batch_size, data::BadFiles& bad_files) {
   constexpr int64_t kSeed = 0;  // nothing is random
+  const int64_t side = preprocessing.img_size();
   return std::make_unique<data::Loader>(
-      data::ImageBatch(dataset, eval_transform(config), image_shape(config), bad_files),
+      data::ImageBatch(dataset, preprocessing.transform(), {3, side, side}, bad_files),
       loader_options(config, kSeed, batch_size));
 }
 

@@ -44,8 +44,6 @@ struct DataConfig {
   int64_t prefetch = 4;
   data::OnError on_error = data::OnError::fail;
   double max_bad = 0.01;
-  /// Not a key: the preprocessing of a published model. If set, evaluations use it instead of the keys.
-  std::optional<Preprocessing> published;
 
   void describe(Fields& f);
   /// The same in parts: where the images are, augmentation, pixels to numbers, and reading.
@@ -55,11 +53,9 @@ struct DataConfig {
   void describe_reading(Fields& f);
 };
 
-/// The transforms of training images and of validation images.
+/// The transform of training images, and the preprocessing of validation images.
 data::ImageTransform train_transform(const DataConfig& config);
-data::ImageTransform eval_transform(const DataConfig& config);
-/// The shorter side of a validation image after resizing, before the central img_size x img_size is cut out.
-int64_t eval_shorter_side(const DataConfig& config);
+Preprocessing eval_preprocessing(const DataConfig& config);
 
 /// The part `split` of the dataset at config.root.
 /// Throws ConfigError if root is empty; DataError or IoError as data::open_dataset; DataError if it has no labels.
@@ -77,6 +73,9 @@ data::BadFiles bad_files_policy(const DataConfig& config);
 /// All images of a dataset once, in order, with the transform of evaluations. dataset and bad_files outlive the loader.
 std::unique_ptr<data::Loader> eval_loader(const DataConfig& config, const data::Dataset& dataset, int64_t batch_size,
                                           data::BadFiles& bad_files);
+/// The same with a model's own preprocessing in place of the section's.
+std::unique_ptr<data::Loader> eval_loader(const Preprocessing& preprocessing, const DataConfig& config,
+                                          const data::Dataset& dataset, int64_t batch_size, data::BadFiles& bad_files);
 
 /// Augmented training images. dataset and bad_files outlive the result.
 data::ImageBatch training_images(const DataConfig& config, const data::Dataset& dataset, data::BadFiles& bad_files);

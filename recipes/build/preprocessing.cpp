@@ -2,7 +2,6 @@
 
 #include "vitrail/core/rng.h"
 #include "vitrail/data/augment/center_crop.h"
-#include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/config/json_object.h"
 
 #include <fmt/format.h>
@@ -89,17 +88,6 @@ Preprocessing published_preprocessing(const nn::Layout& layout, int64_t img_size
   } else if (layout.name == "hf_deit") {
     p.resize = Preprocessing::Resize::exact;
   }
-  return p;
-}
-
-Preprocessing recipe_preprocessing(const DataConfig& config) {
-  if (config.published) return *config.published;
-  Preprocessing p;
-  p.crop = config.img_size;
-  p.size = eval_shorter_side(config);
-  p.filter = config.interpolation;
-  std::copy_n(config.mean.begin(), 3, p.mean.begin());
-  std::copy_n(config.std.begin(), 3, p.std.begin());
   return p;
 }
 

@@ -1,4 +1,4 @@
-// Preprocessing: how an image becomes the input of a published model.
+// Preprocessing: how an image becomes the input of a model that is evaluated.
 #pragma once
 
 #include "vitrail/core/tensor.h"
@@ -12,8 +12,6 @@
 #include <string_view>
 
 namespace vitrail::recipes {
-
-struct DataConfig;
 
 struct Preprocessing {
   enum class Resize { none, shorter, exact };  // exact: to a square, ignoring the proportions
@@ -38,8 +36,6 @@ struct Preprocessing {
 
 /// The published preprocessing of a layout's models, for images of that side.
 Preprocessing published_preprocessing(const nn::Layout& layout, int64_t img_size);
-/// The preprocessing of evaluations in a recipe.
-Preprocessing recipe_preprocessing(const DataConfig& config);
 
 /// Reads a preprocessor_config.json of Hugging Face for models of that layout. Missing values are those of
 /// published_preprocessing. name: of the file, for messages.

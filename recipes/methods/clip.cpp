@@ -1,5 +1,10 @@
 #include "vitrail/recipes/methods/clip.h"
 
+#include "vitrail/nn/state_io.h"
+#include "vitrail/recipes/methods/clip_data.h"
+#include "vitrail/recipes/models/clip_family.h"
+#include "vitrail/recipes/models/open_model.h"
+
 #include <cmath>
 
 namespace vitrail::recipes {
@@ -87,6 +92,15 @@ ClipModelConfig ClipConfig::clip() const {
 
 std::unique_ptr<nn::Backbone> ClipConfig::build_backbone(const nn::Scope& scope, int64_t) const {
   return build_image_tower(scope, towers, data.img_size);
+}
+
+void ClipConfig::open(const TensorMap& state, OpenModel& opened) const {
+  const std::string source = opened.source.string();
+  const data::Vocabulary vocabulary = to_vocabulary(state.at("vocabulary"), source);
+  const std::shared_ptr<nn::Clip> model =
+      build_clip(nn::Scope().without_values(), clip(), data.img_size, vocabulary.size());
+  nn::load_state(*model, sub_map(state, "model"), source);
+  set_clip(opened, clip_config(clip(), data.img_size, vocabulary.size()), model, [vocabulary] { return vocabulary; });
 }
 
 }  // namespace vitrail::recipes

@@ -49,7 +49,8 @@ struct ClipConfig final : RecipeConfig {
   void describe(Fields& f) override;
   /// The towers; the sigmoid loss sets the initial scale and bias.
   ClipModelConfig clip() const;
-  Sections sections() const override { return {data, train.batch_size, {{"model/visual.", false}}, false}; }
+  Sections sections() const override { return {data, train.batch_size, false}; }
+  void open(const TensorMap& state, OpenModel& opened) const override;
   std::unique_ptr<nn::Backbone> build_backbone(const nn::Scope& scope, int64_t num_classes) const override;
   // In clip_recipe.cpp, beside what they build.
   Preview preview(int64_t count) const override;

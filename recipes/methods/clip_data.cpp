@@ -8,6 +8,7 @@
 #include "vitrail/data/text/train_vocabulary.h"
 
 #include <algorithm>
+#include <cstring>
 #include <unordered_map>
 #include <utility>
 
@@ -93,6 +94,17 @@ std::unique_ptr<data::Loader> ClipTrainData::loader(const data::LoaderState& sta
   data::CaptionBatch pairs(training_images(config_.data, *images_, bad_files_), *ids_, uint64_t(config_.seed));
   return std::make_unique<data::Loader>(
       std::move(pairs), shuffled(config_.data, config_.seed, config_.train.batch_size, config_.train.epochs, start));
+}
+
+Tensor to_tensor(const data::Vocabulary& vocabulary) {
+  const std::string merges = vocabulary.merges_text();
+  Tensor bytes = Tensor::empty({int64_t(merges.size())}, DType::u8);
+  std::memcpy(bytes.raw(), merges.data(), merges.size());
+  return bytes;
+}
+
+data::Vocabulary to_vocabulary(const Tensor& merges, const std::string& name) {
+  return data::Vocabulary::parse(std::as_bytes(merges.span<uint8_t>()), name);
 }
 
 ClipEvalData::ClipEvalData(const ClipConfig& config, data::BadFiles& bad_files)

@@ -52,6 +52,10 @@ class ClipTrainData final {
   std::optional<data::CaptionIds> ids_;
 };
 
+/// The vocabulary as a checkpoint keeps it, and back. name: the checkpoint, for messages.
+Tensor to_tensor(const data::Vocabulary& vocabulary);
+data::Vocabulary to_vocabulary(const Tensor& merges, const std::string& name);
+
 /// The data of evaluations: pairs, named classes, both or neither.
 class ClipEvalData final {
  public:

@@ -26,23 +26,23 @@ Stats zero_shot(const Tensor& images, const EvalClasses& classes, const TextFeat
 
 }  // namespace
 
-Stats evaluate_clip(nn::Clip& clip, const data::Tokenizer& tokenizer, ClipEvalData& data, const Tick& tick) {
-  const TextFeatures features_of = text_features(clip, tokenizer);
+Stats evaluate_clip(const FeatureOf& image_features, const TextFeatures& text_features, ClipEvalData& data,
+                    const Tick& tick) {
   const auto features_of_images = [&](const data::Dataset& images) {
-    return normalized(extract_features(image_features(clip), *data.loader(images), tick)).features;
+    return normalized(extract_features(image_features, *data.loader(images), tick)).features;
   };
   Stats stats;
   const auto add = [&stats](const Stats& more) { stats.insert(stats.end(), more.begin(), more.end()); };
   Tensor images;
   if (const auto& pairs = data.pairs()) {
     images = features_of_images(*pairs->images);
-    const Tensor texts = core::l2_normalize(features_of(pairs->texts)).y;
+    const Tensor texts = core::l2_normalize(text_features(pairs->texts)).y;
     add(recall("i2t", best_places(images, texts, pairs->texts_of)));
     add(recall("t2i", best_places(texts, images, pairs->images_of)));
   }
   if (const auto& classes = data.classes()) {
     if (classes->own) images = features_of_images(*classes->own);
-    add(zero_shot(images, *classes, features_of));
+    add(zero_shot(images, *classes, text_features));
   }
   return stats;
 }

@@ -9,8 +9,8 @@
 #include "vitrail/recipes/methods/clip.h"
 #include "vitrail/recipes/methods/clip_data.h"
 #include "vitrail/recipes/methods/clip_eval.h"
-#include "vitrail/recipes/methods/clip_model.h"
-#include "vitrail/recipes/models/trained_model.h"
+#include "vitrail/recipes/models/clip_family.h"
+#include "vitrail/recipes/models/start_weights.h"
 
 #include <algorithm>
 #include <cmath>
@@ -41,7 +41,7 @@ struct ClipRecipe final : Recipe {
 
   std::vector<std::string> begin() override {
     std::vector<std::string> notes;
-    if (!config.init.empty()) load_weights(clip_weights(config.init), config.init, notes);
+    if (!config.init.empty()) load_weights(read_clip_weights(config.init), config.init, notes);
     const std::string& image_tower = config.towers.vision.init;
     if (!image_tower.empty()) start_image_tower(read_weights(image_tower), image_tower, notes);
     return notes;
@@ -119,7 +119,7 @@ struct ClipRecipe final : Recipe {
 
   Evaluation evaluate(const Tick& tick) override {
     find_baselines(tick);
-    Stats stats = evaluate_clip(*model, train.tokenizer(), eval, tick);
+    Stats stats = evaluate_clip(image_features(*model), text_features(*model, train.tokenizer()), eval, tick);
     for (const auto& entry : baselines) stats.push_back(entry);
     if (stats.empty()) return {};  // there is nothing to evaluate on
     const double score = stat(stats, eval.classes() ? "zero_shot_top1" : "i2t_r1");
@@ -183,7 +183,8 @@ struct ClipRecipe final : Recipe {
     if (!config.eval.baselines || !baselines.empty() || (!eval.pairs() && !eval.classes())) return;
     const auto untrained = build_clip(nn::Scope(uint64_t(config.seed)), config.clip(), config.data.img_size,
                                       train.tokenizer().vocabulary().size());
-    for (const auto& [name, value] : evaluate_clip(*untrained, train.tokenizer(), eval, tick))
+    for (const auto& [name, value] :
+         evaluate_clip(image_features(*untrained), text_features(*untrained, train.tokenizer()), eval, tick))
       if (name.find("_rank") == std::string::npos) baselines.emplace(name + "_untrained", value);
   }
 

@@ -1,5 +1,7 @@
 #include "vitrail/recipes/methods/dino.h"
 
+#include "vitrail/recipes/models/open_model.h"
+
 namespace vitrail::recipes {
 namespace {
 
@@ -91,8 +93,9 @@ void DinoConfig::describe(Fields& f) {
   f("eval", eval);
 }
 
-RecipeConfig::Sections DinoConfig::sections() const {
-  return {data, train.batch_size, {{"teacher/backbone.", true}, {"student/backbone.", false}}, false};
+void DinoConfig::open(const TensorMap& state, OpenModel& opened) const {
+  constexpr KeptNetwork kKept[] = {{"teacher/backbone.", true}, {"student/backbone."}};
+  open_backbone(opened, *this, state, kKept);
 }
 
 OptimConfig DinoConfig::Optim::optimizer() const {

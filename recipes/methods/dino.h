@@ -79,7 +79,8 @@ struct DinoConfig final : RecipeConfig {
   } eval;
 
   void describe(Fields& f) override;
-  Sections sections() const override;
+  Sections sections() const override { return {data, train.batch_size, false}; }
+  void open(const TensorMap& state, OpenModel& opened) const override;
   /// All views of each image, one after the other.
   Preview preview(int64_t count) const override;
   std::unique_ptr<nn::Backbone> build_backbone(const nn::Scope& scope, int64_t num_classes) const override {

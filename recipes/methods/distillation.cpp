@@ -2,7 +2,8 @@
 
 #include "vitrail/core/error.h"
 #include "vitrail/nn/losses/distillation.h"
-#include "vitrail/recipes/models/trained_model.h"
+
+#include <algorithm>
 
 namespace vitrail::recipes {
 namespace {
@@ -29,24 +30,26 @@ Distillation::Distillation(const DistillationConfig& config, const DataConfig& s
   check<ConfigError>(!config.teacher.empty(), "distillation.teacher",
                      "kind {} needs a teacher: distillation.teacher=RUN, the folder or a checkpoint of a run",
                      config.kind == Kind::hard ? "hard" : "soft");
-  TrainedModel trained = load_trained_model(config.teacher);
-  teacher_ = std::move(trained.model);
-  check<ConfigError>(teacher_->num_classes() == classes, "distillation.teacher", "{} has {} classes, the data {}",
-                     trained.checkpoint.string(), teacher_->num_classes(), classes);
-  const DataConfig& its = trained.settings->sections().data;
-  if (its.mean == student.mean && its.std == student.std) return;
+  teacher_ = open_model(config.teacher);
+  const int64_t outputs = teacher_.classify ? teacher_.backbone->num_classes() : 0;
+  check<ConfigError>(outputs == classes, "distillation.teacher", "{} has {} classes, the data {}",
+                     teacher_.source.string(), outputs, classes);
+  const Preprocessing& p = teacher_.preprocessing;
+  if (std::equal(p.mean.begin(), p.mean.end(), student.mean.begin()) &&
+      std::equal(p.std.begin(), p.std.end(), student.std.begin()))
+    return;
   factor_ = Tensor::empty({3, 1, 1});
   offset_ = Tensor::empty({3, 1, 1});
   for (size_t c = 0; c < 3; ++c) {
-    factor_.span<float>()[c] = float(student.std[c] / its.std[c]);
-    offset_.span<float>()[c] = float((student.mean[c] - its.mean[c]) / its.std[c]);
+    factor_.span<float>()[c] = float(student.std[c] / p.std[c]);
+    offset_.span<float>()[c] = float((student.mean[c] - p.mean[c]) / p.std[c]);
   }
 }
 
 Tensor Distillation::teach(const Tensor& images) {
   const ag::NoGrad no_grad;
-  if (!factor_.defined()) return teacher_->logits(images).value();
-  return teacher_->logits(core::add(core::mul(images, factor_), offset_)).value();
+  if (!factor_.defined()) return teacher_.classify(images);
+  return teacher_.classify(core::add(core::mul(images, factor_), offset_));
 }
 
 ag::Var Distillation::distill(const ag::Var& student, const Tensor& teacher) const {

@@ -2,9 +2,9 @@
 #pragma once
 
 #include "vitrail/autograd/ops.h"
-#include "vitrail/nn/backbone.h"
 #include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/config/fields.h"
+#include "vitrail/recipes/models/open_model.h"
 
 #include <memory>
 #include <optional>
@@ -27,8 +27,8 @@ struct DistillationConfig {
 /// Source: Touvron et al. 2021 (arXiv:2012.12877), eq. 2 (soft, whose tau^2 and alpha are theirs) and 3 (hard).
 class Distillation {
  public:
-  /// Loads the teacher. student: the data that the teacher will see.
-  /// Throws ConfigError if there is no teacher, or if it has another number of classes; IoError as load_trained_model.
+  /// Opens the teacher. student: the data that the teacher will see.
+  /// Throws ConfigError if there is no teacher, or if it has another number of classes; otherwise as open_model.
   Distillation(const DistillationConfig& config, const DataConfig& student, int64_t classes);
 
   /// The teacher's logits [B, K] on the student's input [B, 3, H, W], in evaluation mode and without a tape. If the
@@ -40,7 +40,7 @@ class Distillation {
 
  private:
   DistillationConfig config_;
-  std::unique_ptr<nn::Backbone> teacher_;
+  OpenModel teacher_;
   Tensor factor_, offset_;  // [3, 1, 1]: from the student's normalisation to the teacher's; undefined if they are equal
 };
 

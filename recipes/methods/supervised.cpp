@@ -8,7 +8,9 @@
 #include "vitrail/nn/weights/transfer.h"
 #include "vitrail/optim/ema.h"
 #include "vitrail/recipes/eval/evaluate.h"
-#include "vitrail/recipes/models/trained_model.h"
+#include "vitrail/recipes/models/model_card.h"
+#include "vitrail/recipes/models/open_model.h"
+#include "vitrail/recipes/models/start_weights.h"
 
 #include <algorithm>
 #include <optional>
@@ -211,6 +213,11 @@ void SupervisedConfig::describe(Fields& f) {
   f("schedule", schedule);
   f("distillation", distillation);
   f("train", train);
+}
+
+void SupervisedConfig::open(const TensorMap& state, OpenModel& opened) const {
+  constexpr KeptNetwork kKept[] = {{"ema/", true}, {"model/"}};
+  open_backbone(opened, *this, state, kKept);
 }
 
 Preview SupervisedConfig::preview(int64_t count) const { return recipes::preview(data, seed, count); }

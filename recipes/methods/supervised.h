@@ -33,7 +33,8 @@ struct SupervisedConfig final : RecipeConfig {
   } train;
 
   void describe(Fields& f) override;
-  Sections sections() const override { return {data, train.batch_size, {{"ema/", true}, {"model/", false}}}; }
+  Sections sections() const override { return {data, train.batch_size}; }
+  void open(const TensorMap& state, OpenModel& opened) const override;
   std::unique_ptr<nn::Backbone> build_backbone(const nn::Scope& scope, int64_t num_classes) const override {
     return build_model(scope, model, data.img_size, num_classes);
   }

@@ -1,40 +1,33 @@
-// The JSON files that say what a published model is: config.json of Hugging Face and of timm, open_clip_config.json.
+// The JSON files that describe published models: config.json of Hugging Face and of timm, open_clip_config.json.
 #pragma once
 
 #include "vitrail/nn/weights/architecture.h"
 #include "vitrail/recipes/build/preprocessing.h"
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 namespace vitrail::recipes {
 
-/// What such a file says. A file of Hugging Face has the whole architecture and its layout; one of timm or open_clip
-/// leaves to the weights what follows from them.
+class Architecture;
+
+/// The content of such a file. Hugging Face's has the whole architecture and the layout of the weights. timm's and
+/// open_clip's leave out what the shapes of the weights show.
 struct HubConfig {
   const nn::Layout* layout = nullptr;
-  std::optional<std::variant<nn::VitConfig, nn::ClipConfig>> architecture = {};
+  std::shared_ptr<const Architecture> architecture = {};  // null: it follows from the weights
   nn::Unwritten unwritten = {};
   std::optional<Preprocessing> preprocessing = {};
-  std::vector<std::string> classes = {};  // names, if there are any
+  std::vector<std::string> classes = {};  // names of the outputs; empty: unknown
 };
 
-/// name stands for the file in messages. Keys that a file of Hugging Face does not have are as its library has them.
-/// Throws IoError naming the key for a value of another type or out of all reason (a width above 16384, more than 256
-/// blocks, ...), for a kind of model that is not known here, and for options of it that are not.
+/// Parses a config.json. name: the file, for messages. A key that is missing from a file of Hugging Face has the
+/// default of the library transformers. Throws IoError naming the key for a value that has another type or is out of
+/// range (a width above 16384, more than 256 blocks, ...), for an unknown kind of model, and for options that we do not
+/// have.
 HubConfig parse_config(std::string_view json, const std::string& name);
-HubConfig parse_open_clip_config(std::string_view json, const std::string& name);
-
-/// Throw ConfigError naming the option that models of the layout do not have.
-std::string to_config_json(const nn::VitConfig& config, const nn::Layout& layout,
-                           const std::vector<std::string>& classes);
-std::string to_config_json(const nn::ClipConfig& config);
-std::string to_open_clip_config_json(const nn::ClipConfig& config, const Preprocessing& preprocessing);
-
-/// The layout of Hugging Face for a model.
-const nn::Layout& hugging_face_layout(const nn::VitConfig& config);
 
 }  // namespace vitrail::recipes

@@ -35,14 +35,12 @@ std::optional<T> number_in(const safetensors::Metadata& metadata, const char* ke
 
 }  // namespace
 
-safetensors::Metadata metadata_of(const std::variant<nn::VitConfig, nn::ClipConfig>& architecture) {
-  const auto* const clip = std::get_if<nn::ClipConfig>(&architecture);
-  const nn::VitConfig& vision = clip ? clip->vision : std::get<nn::VitConfig>(architecture);
-  safetensors::Metadata metadata = {{"format", "pt"},
-                                    {kHeads, std::to_string(vision.num_heads)},
-                                    {kEps, fmt::format("{}", vision.ln_eps)},
-                                    {kGelu, std::string(name_of(vision.gelu))}};
-  if (clip) metadata[kTextHeads] = std::to_string(clip->text.num_heads);
+safetensors::Metadata to_metadata(const nn::Unwritten& unwritten) {
+  safetensors::Metadata metadata = {{"format", "pt"}};
+  if (unwritten.num_heads) metadata[kHeads] = std::to_string(*unwritten.num_heads);
+  if (unwritten.text_num_heads) metadata[kTextHeads] = std::to_string(*unwritten.text_num_heads);
+  if (unwritten.ln_eps) metadata[kEps] = fmt::format("{}", *unwritten.ln_eps);
+  if (unwritten.gelu) metadata[kGelu] = std::string(name_of(*unwritten.gelu));
   return metadata;
 }
 

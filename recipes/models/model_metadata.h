@@ -1,18 +1,17 @@
-// What weights do not say, as text beside them in a safetensors file that we write.
+// The facts that weights do not show, as text beside them in a safetensors file that we write.
 #pragma once
 
 #include "vitrail/core/io/safetensors.h"
 #include "vitrail/nn/weights/architecture.h"
 
 #include <string>
-#include <variant>
 
 namespace vitrail::recipes {
 
-/// The usual {"format": "pt"}, and under names that begin with "vitrail." the heads, the activation and the epsilon of
-/// the norms, which other readers pass over.
-safetensors::Metadata metadata_of(const std::variant<nn::VitConfig, nn::ClipConfig>& architecture);
-/// What of that is there. Throws IoError naming source for a value that is no such thing.
+/// The usual {"format": "pt"}, and the heads, the activation and the epsilon of the norms under names that begin with
+/// "vitrail.", which other programs ignore.
+safetensors::Metadata to_metadata(const nn::Unwritten& unwritten);
+/// The facts that are there. Throws IoError naming source for a value of another type or out of range.
 nn::Unwritten unwritten_in(const safetensors::Metadata& metadata, const std::string& source);
 
 }  // namespace vitrail::recipes

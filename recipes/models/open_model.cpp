@@ -1,72 +1,147 @@
 #include "vitrail/recipes/models/open_model.h"
 
 #include "vitrail/core/error.h"
-#include "vitrail/recipes/methods/clip_model.h"
+#include "vitrail/nn/models/vision_transformer.h"
+#include "vitrail/nn/state_io.h"
+#include "vitrail/recipes/config/config.h"
+#include "vitrail/recipes/models/open_run.h"
 #include "vitrail/recipes/models/published_model.h"
-#include "vitrail/recipes/models/trained_model.h"
+#include "vitrail/recipes/models/vit_family.h"
 
-#include <cmath>
-#include <memory>
-#include <optional>
 #include <utility>
 
 namespace vitrail::recipes {
 namespace {
 
-void set_backbone(OpenModel& opened, const std::shared_ptr<nn::Backbone>& model) {
-  opened.image_features = [features = pooled_features(*model), model](const Tensor& images) {
-    return features(images);
-  };
+EvalSettings settings_of_published(const Preprocessing& preprocessing, const std::vector<std::string>& changes) {
+  EvalSettings settings;
+  settings.data.img_size = preprocessing.img_size();
+  settings.data.mean.assign(preprocessing.mean.begin(), preprocessing.mean.end());
+  settings.data.std.assign(preprocessing.std.begin(), preprocessing.std.end());
+  Config config(settings);
+  for (const std::string& change : changes) config.set(change);
+  return settings;
 }
 
-/// vocabulary may be empty; it is asked for when the first text is.
-void set_clip(OpenModel& opened, const std::shared_ptr<nn::Clip>& clip,
-              const std::function<data::Vocabulary()>& vocabulary) {
-  opened.logit_scale = std::exp(clip->logit_scale.value().item());
-  opened.image_features = [features = image_features(*clip), clip](const Tensor& images) { return features(images); };
-  if (!vocabulary) return;
-  const auto tokenizer = std::make_shared<std::optional<data::Tokenizer>>();
-  opened.text_features = [clip, vocabulary, tokenizer](std::span<const std::string> texts) {
-    if (!*tokenizer) tokenizer->emplace(vocabulary());
-    return text_features(*clip, **tokenizer)(texts);
-  };
+EvalSettings settings_of_run(const RecipeConfig& run) {
+  const RecipeConfig::Sections sections = run.sections();
+  return {sections.data, sections.batch_size, run.seed, run.precision};
 }
 
-OpenModel open_published(const std::filesystem::path& path) {
-  const PublishedModel published = read_published_model(path);
-  OpenModel opened;
-  opened.source = published.source;
-  opened.preprocessing = published.preprocessing;
-  opened.notes = published.notes;
-  if (!published.is_clip()) {
-    set_backbone(opened, build_vit(published));
-    return opened;
-  }
-  set_clip(opened, build_clip(published), published.vocabulary);
-  return opened;
+/// The outputs of the classifier, which is called head in a vision transformer and fc in a ResNet. 0: there is none.
+int64_t classes_in(const TensorMap& weights) {
+  for (const char* name : {"head.weight", "fc.weight"})
+    if (const auto found = weights.find(name); found != weights.end()) return found->second.size(0);
+  return 0;
 }
 
 }  // namespace
 
-OpenModel open_model(const std::filesystem::path& path) {
-  if (published_weights(path)) return open_published(path);
-  OpenedRun run = open_run(path);
+void EvalSettings::describe(Fields& f) {
+  describe_computing(f, seed, precision);
+  f("batch_size", batch_size, "images at a time", at_least(1));
+  f.section("data", [&] {  // no pixels: they are prepared as the model was published
+    data.describe_source(f);
+    data.describe_augmentation(f);
+    data.describe_reading(f);
+  });
+}
+
+OpenModel open_model(const std::filesystem::path& path, const std::vector<std::string>& changes) {
+  if (published_weights(path)) return open_model(read_published_model(path), changes);
+  OpenedRun run = open_run(path, changes);
+  const std::shared_ptr<const RecipeConfig> settings = std::move(run.settings);
   OpenModel opened;
   opened.source = run.checkpoint;
-  opened.preprocessing = recipe_preprocessing(run.settings->sections().data);
-  if (dynamic_cast<const ClipConfig*>(run.settings.get()) != nullptr) {
-    TrainedClip trained = to_clip(std::move(run));
-    set_clip(opened, std::move(trained.model), [words = trained.tokenizer.vocabulary()] { return words; });
-  } else {
-    set_backbone(opened, to_model(std::move(run)).model);
-  }
+  opened.settings = settings;
+  opened.eval = settings_of_run(*settings);
+  opened.preprocessing = eval_preprocessing(opened.eval.data);
+  opened.untrained = [settings] { return settings->build_backbone(nn::Scope(uint64_t(settings->seed)), 0); };
+  settings->open(run.state, opened);
   return opened;
 }
 
-void expect_texts(const OpenModel& model, std::string_view command) {
-  check<ConfigError>(model.text_features != nullptr, command,
-                     "{} has no text tower, or no vocabulary beside it (merges.txt): sentences need a CLIP",
+OpenModel open_model(const PublishedModel& published, const std::vector<std::string>& changes) {
+  OpenModel opened;
+  opened.source = published.source;
+  opened.notes = published.notes;
+  opened.preprocessing = published.preprocessing;
+  opened.classes = published.classes;
+  opened.eval = settings_of_published(published.preprocessing, changes);
+  opened.untrained = [architecture = published.architecture, seed = uint64_t(opened.eval.seed)] {
+    return architecture->untrained(seed);
+  };
+  published.architecture->open(published, opened);
+  return opened;
+}
+
+PublishedModel to_published(const OpenModel& model) {
+  check<ConfigError>(
+      model.architecture != nullptr, "convert",
+      "{} is not a vision transformer or a CLIP: no layout has a place for it; vitrail export writes its "
+      "weights",
+      model.source.string());
+  PublishedModel published;
+  published.source = model.source;
+  published.layout = &model.architecture->own_layout();
+  published.architecture = model.architecture;
+  published.weights = nn::state(*model.network);
+  published.preprocessing = model.preprocessing;
+  published.classes = model.classes;
+  published.vocabulary = model.vocabulary;
+  published.notes = model.notes;
+  if (model.averaged) published.notes.emplace_back("the run's averaged weights are taken");
+  return published;
+}
+
+void expect_classes(const OpenModel& model, std::string_view command) {
+  check<ConfigError>(model.classify != nullptr, command,
+                     "{} has no classifier; evaluate its features with vitrail knn or vitrail linear, a CLIP with "
+                     "vitrail retrieval",
                      model.source.string());
+}
+
+void expect_tokens(const OpenModel& model, std::string_view command) {
+  check<ConfigError>(model.tokens != nullptr, command, "{} has no patch tokens; a vision transformer has them",
+                     model.source.string());
+}
+
+void expect_texts(const OpenModel& model, std::string_view command) {
+  check<ConfigError>(
+      model.text_features != nullptr, command,
+      "{} has no text tower, or no vocabulary (merges.txt) beside it; a CLIP with its vocabulary reads texts",
+      model.source.string());
+}
+
+void set_backbone(OpenModel& opened, std::shared_ptr<nn::Backbone> backbone) {
+  opened.network = opened.backbone = backbone;
+  if (const nn::VisionTransformer* const vit = nn::find_vit(*backbone))
+    opened.architecture = vit_architecture(vit->config);
+  opened.image_features = [features = pooled_features(*backbone), backbone](const Tensor& x) { return features(x); };
+  if (backbone->token_backbone())
+    opened.tokens = [backbone](const Tensor& images) { return backbone->token_backbone()->tokens(images); };
+  if (backbone->num_classes() > 0)
+    opened.classify = [backbone](const Tensor& images) { return backbone->logits(images).value(); };
+}
+
+void open_backbone(OpenModel& opened, const RecipeConfig& settings, const TensorMap& state,
+                   std::span<const KeptNetwork> kept) {
+  const std::string source = opened.source.string();
+  for (const auto& [prefix, averaged] : kept) {
+    const TensorMap weights = without_prefix(state, prefix);
+    if (weights.empty()) continue;
+    std::shared_ptr<nn::Backbone> network = settings.build_backbone(nn::Scope().without_values(), classes_in(weights));
+    nn::load_state(*network, weights, source);
+    opened.averaged = averaged;
+    set_backbone(opened, std::move(network));
+    return;
+  }
+  fail<IoError>("checkpoint", "{} holds no model", source);
+}
+
+std::unique_ptr<data::Loader> eval_loader(const OpenModel& model, const data::Dataset& dataset,
+                                          data::BadFiles& bad_files) {
+  return eval_loader(model.preprocessing, model.eval.data, dataset, model.eval.batch_size, bad_files);
 }
 
 }  // namespace vitrail::recipes

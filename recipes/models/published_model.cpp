@@ -3,9 +3,10 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
 #include "vitrail/core/io/safetensors.h"
+#include "vitrail/recipes/models/clip_json.h"
 #include "vitrail/recipes/models/hub_config.h"
+#include "vitrail/recipes/models/model_family.h"
 #include "vitrail/recipes/models/model_metadata.h"
-#include "vitrail/recipes/run/recipe.h"
 
 #include <algorithm>
 #include <array>
@@ -21,7 +22,7 @@ constexpr const char *kConfig = "config.json", *kOpenClipConfig = "open_clip_con
 constexpr const char* kWeights[] = {"model.safetensors", "model.safetensors.index.json", "open_clip_model.safetensors"};
 constexpr int64_t kMostJson = int64_t{1} << 24;
 
-/// Files that are programs for Python's unpickler, or archives of NumPy.
+/// Files of Python's pickle, which can run any code when it is loaded, and of NumPy.
 constexpr std::string_view kForeign[] = {".pth", ".pt", ".bin", ".ckpt", ".pkl", ".npz"};
 
 bool is_foreign(const fs::path& path) {
@@ -35,7 +36,7 @@ bool is_foreign(const fs::path& path) {
                     file.string());
 }
 
-/// What the files beside the weights say; nothing if there are none.
+/// The content of the files beside the weights; nothing if there are none.
 std::optional<HubConfig> config_beside(const fs::path& weights) {
   const fs::path folder = weights.parent_path();
   if (std::find(std::begin(kWeights), std::end(kWeights), weights.filename()) == std::end(kWeights))
@@ -64,73 +65,25 @@ nn::Unwritten merged(nn::Unwritten preferred, const nn::Unwritten& otherwise) {
   return preferred;
 }
 
-/// What config.json leaves to the weights, and what must be the same in both before a model is built.
-void complete(nn::VitConfig& said, const nn::VitConfig& shapes, const std::string& where) {
-  const auto agree = [&](const char* what, int64_t a, int64_t b) {
-    check<IoError>(a == b, "load", "{}: the configuration has {} {}, the weights have {}", where, what, a, b);
-  };
-  agree("a width of", said.embed_dim, shapes.embed_dim);
-  agree("a feed-forward width of", said.mlp_hidden, shapes.mlp_hidden);
-  agree("a patch size of", said.patch_size, shapes.patch_size);
-  agree("input channels:", said.in_chans, shapes.in_chans);
-  agree("an image size of", said.img_size, shapes.img_size);
-  agree("registers:", said.num_registers, shapes.num_registers);
-  said.num_classes = shapes.num_classes;
-  said.head_bias = shapes.head_bias;
-  said.pool = shapes.pool;
-  said.mask_token = shapes.mask_token;
-}
-
-void complete(nn::ClipConfig& said, const nn::ClipConfig& shapes, const std::string& where) {
-  const nn::VitConfig of_both = said.vision;
-  complete(said.vision, shapes.vision, where);
-  said.vision.num_classes = of_both.num_classes;
-  const auto agree = [&](const char* what, int64_t a, int64_t b) {
-    check<IoError>(a == b, "load", "{}: the configuration of the text has {} {}, the weights have {}", where, what, a,
-                   b);
-  };
-  agree("a width of", said.text.embed_dim, shapes.text.embed_dim);
-  agree("words:", said.text.vocab_size, shapes.text.vocab_size);
-  agree("a context of", said.text.context_length, shapes.text.context_length);
-  agree("an output width of", said.text.out_dim, shapes.text.out_dim);
-}
-
-/// What a configuration says that weights do not.
-nn::Unwritten unwritten_in(const HubConfig& config) {
-  nn::Unwritten unwritten = config.unwritten;
-  if (!config.architecture) return unwritten;
-  const auto* const clip = std::get_if<nn::ClipConfig>(&*config.architecture);
-  unwritten.num_heads = clip ? clip->vision.num_heads : std::get<nn::VitConfig>(*config.architecture).num_heads;
-  if (clip) unwritten.text_num_heads = clip->text.num_heads;
-  return unwritten;
-}
-
-/// The architecture as the configuration has it, or else as the weights do.
-void find_architecture(PublishedModel& model, const std::optional<HubConfig>& config, const nn::Unwritten& unwritten) {
+/// The architecture as the configuration has it, or else as it follows from the weights.
+std::shared_ptr<const Architecture> find_architecture(const PublishedModel& model,
+                                                      const std::optional<HubConfig>& config,
+                                                      const nn::Unwritten& unwritten) {
   const std::string source = model.source.string();
-  const auto find = [&](auto of_weights) {
-    auto shapes = of_weights(model.weights, *model.layout, source, unwritten);
-    using Config = decltype(shapes);
-    if (config && config->architecture) {
-      check<IoError>(std::holds_alternative<Config>(*config->architecture), "load",
-                     "{}: the configuration beside it is of another kind of model than its weights", source);
-      auto said = std::get<Config>(*config->architecture);
-      complete(said, shapes, source);
-      model.architecture = said;
-    } else {
-      model.architecture = shapes;
-    }
-  };
-  if (model.layout->family == nn::Family::clip)
-    find([](const auto&... a) { return nn::clip_config(a...); });
-  else
-    find([](const auto&... a) { return nn::vit_config(a...); });
+  if (!config || !config->architecture)
+    return model_family(model.layout->family).from_weights(model.weights, *model.layout, source, unwritten);
+  const ModelFamily& family = config->architecture->family();
+  check<IoError>(family.family == model.layout->family, "load",
+                 "{}: the configuration beside it is of the family {}, the weights are of the family {}", source,
+                 family.name, model_family(model.layout->family).name);
+  return config->architecture->completed(model.weights, *model.layout, source, unwritten);
 }
 
-/// OpenAI's layout and open_clip's are the same; what activation a file without a configuration has is a guess.
+/// OpenAI's and open_clip's files have the same names but other activations, so a file without a configuration leaves a
+/// guess.
 void note_activation(PublishedModel& model, const nn::Unwritten& unwritten) {
-  if (!model.is_clip() || unwritten.gelu) return;
-  const bool quick = model.vision().gelu == ag::Gelu::quick;
+  if (!model.architecture->text() || unwritten.gelu) return;
+  const bool quick = model.architecture->vision().gelu == ag::Gelu::quick;
   model.notes.push_back("the file does not say its activation: taken as " +
                         std::string(quick ? "QuickGELU, OpenAI's" : "GELU, open_clip's") + "; the layout " +
                         (quick ? "open_clip is for GELU" : "openai_clip is for QuickGELU"));
@@ -171,48 +124,24 @@ PublishedModel read_published_model(const fs::path& path, const PublishedOptions
   model.weights = std::move(converted.weights);
   model.notes = std::move(converted.notes);
   nn::Unwritten unwritten = options.unwritten;
-  if (config) unwritten = merged(unwritten, unwritten_in(*config));
+  if (config) unwritten = merged(unwritten, config->unwritten);
+  if (config && config->architecture) unwritten = merged(unwritten, config->architecture->unwritten());
   unwritten = merged(unwritten, unwritten_in(file.metadata(), model.source.string()));
-  find_architecture(model, config, unwritten);
+  model.architecture = find_architecture(model, config, unwritten);
   if (!config) note_activation(model, unwritten);
 
   const bool said = config && config->preprocessing;
-  model.preprocessing = said ? *config->preprocessing : published_preprocessing(*model.layout, model.vision().img_size);
+  model.preprocessing =
+      said ? *config->preprocessing : published_preprocessing(*model.layout, model.architecture->vision().img_size);
   if (!said)
     model.notes.push_back("nothing says how images are prepared; as is usual for " + std::string(model.layout->title) +
                           ": " + model.preprocessing.text());
   if (config) model.classes = config->classes;
-  if (int64_t(model.classes.size()) != model.vision().num_classes || model.is_clip()) model.classes.clear();
+  if (int64_t(model.classes.size()) != model.architecture->num_classes()) model.classes.clear();
   const fs::path folder = model.source.parent_path();
-  if (model.is_clip() && fs::exists(folder / "merges.txt"))
+  if (model.architecture->text() && fs::exists(folder / "merges.txt"))
     model.vocabulary = [folder] { return data::Vocabulary::read(folder); };
   return model;
-}
-
-std::unique_ptr<nn::VisionTransformer> build_vit(const PublishedModel& model) {
-  const auto* config = std::get_if<nn::VitConfig>(&model.architecture);
-  check<ConfigError>(config, "weights", "{}: is a CLIP, not an image model alone", model.source.string());
-  auto vit = std::make_unique<nn::VisionTransformer>(nn::Scope().without_values(), *config);
-  nn::share_state(*vit, model.weights, *model.layout, model.source.string());
-  vit->eval();
-  return vit;
-}
-
-std::unique_ptr<nn::Clip> build_clip(const PublishedModel& model) {
-  const auto* config = std::get_if<nn::ClipConfig>(&model.architecture);
-  check<ConfigError>(config, "weights", "{}: is an image model, not a CLIP", model.source.string());
-  auto clip = std::make_unique<nn::Clip>(nn::Scope().without_values(), *config);
-  nn::share_state(*clip, model.weights, *model.layout, model.source.string());
-  clip->eval();
-  return clip;
-}
-
-std::unique_ptr<nn::VisionTransformer> build_vision(const PublishedModel& model) {
-  if (!model.is_clip()) return build_vit(model);
-  auto tower = std::make_unique<nn::VisionTransformer>(nn::Scope().without_values(), model.vision());
-  nn::share_state(*tower, without_prefix(model.weights, "visual."), model.source.string());
-  tower->eval();
-  return tower;
 }
 
 }  // namespace vitrail::recipes

@@ -3,13 +3,15 @@
 #include "vitrail/core/error.h"
 #include "vitrail/nn/state_io.h"
 #include "vitrail/recipes/config/suggest.h"
+#include "vitrail/recipes/models/clip_family.h"
+#include "vitrail/recipes/models/vit_family.h"
 
 #include <algorithm>
 
 namespace vitrail::recipes {
 namespace {
 
-/// An image model: one of nn::vit_variants() with other patches and options.
+/// An image model: one of nn::vit_variants(), with its patch size and options.
 struct Entry {
   std::string_view name, layout, variant;
   int64_t patch_size;
@@ -39,7 +41,7 @@ constexpr Entry kEntries[] = {
     {"dinov2_vit_g14_reg", "hf_dinov2", "vit_giant", 14, true},
 };
 
-/// OpenAI's models, with their activation.
+/// OpenAI's models, with QuickGELU.
 constexpr std::pair<std::string_view, std::string_view> kClips[] = {{"clip_vit_b32", "ViT-B-32-quickgelu"},
                                                                     {"clip_vit_b16", "ViT-B-16-quickgelu"},
                                                                     {"clip_vit_l14", "ViT-L-14-quickgelu"},
@@ -69,7 +71,7 @@ PublishedModel image_model(const Entry& entry, const RandomModelOptions& options
   PublishedModel published;
   published.source = entry.name;
   published.layout = &nn::layout_named(entry.layout);
-  published.architecture = config;
+  published.architecture = vit_architecture(config);
   published.weights = nn::state(model);
   published.preprocessing = published_preprocessing(*published.layout, config.img_size);
   return published;
@@ -87,7 +89,7 @@ PublishedModel clip_model(std::string_view name, std::string_view variant, const
   const nn::Clip model(nn::Scope(options.seed), config);
   published.source = name;
   published.layout = &nn::layout_named("hf_clip");
-  published.architecture = config;
+  published.architecture = clip_architecture(config);
   published.weights = nn::state(model);
   published.preprocessing = published_preprocessing(*published.layout, config.vision.img_size);
   return published;

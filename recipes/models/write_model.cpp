@@ -4,7 +4,7 @@
 #include "vitrail/core/io/file.h"
 #include "vitrail/core/io/json.h"
 #include "vitrail/core/io/safetensors.h"
-#include "vitrail/recipes/models/hub_config.h"
+#include "vitrail/recipes/models/model_family.h"
 #include "vitrail/recipes/models/model_metadata.h"
 
 #include <fmt/format.h>
@@ -18,18 +18,18 @@ namespace {
 namespace fs = std::filesystem;
 
 const nn::Layout& chosen_layout(const PublishedModel& model, std::string_view name) {
-  if (name == "hf") return model.is_clip() ? nn::layout_named("hf_clip") : hugging_face_layout(model.vision());
+  if (name == "hf") return model.architecture->hugging_face_layout();
   const nn::Layout& layout = nn::layout_named(name);
-  const bool clip = layout.family == nn::Family::clip;
-  check<ConfigError>(clip == model.is_clip(), "layout", "{} is a layout of {}, {} is {}", layout.title,
-                     clip ? "CLIP" : "image models", model.source.string(),
-                     model.is_clip() ? "a CLIP" : "an image model");
+  const ModelFamily& family = model.architecture->family();
+  check<ConfigError>(layout.family == family.family, "layout",
+                     "{} is a layout of the family {}, but {} is of the family {}", layout.title,
+                     model_family(layout.family).name, model.source.string(), family.name);
   return layout;
 }
 
-/// What the names of weights do not show.
+/// Throws ConfigError for options that the names of weights do not show.
 void check_expressible(const PublishedModel& model, const nn::Layout& layout) {
-  const nn::VitConfig& c = model.vision();
+  const nn::VitConfig& c = model.architecture->vision();
   check<ConfigError>(layout.name == "timm" || c.pos_embed == nn::PosEmbed::cls_and_patches, "layout",
                      "models of {} have a position for the class token and none for registers; this one has others",
                      layout.title);
@@ -41,9 +41,9 @@ std::string gelu_text(ag::Gelu gelu) {
   return gelu == ag::Gelu::erf ? "GELU" : gelu == ag::Gelu::quick ? "QuickGELU" : "GELU's tanh approximation";
 }
 
-/// Weights alone leave this to whoever loads them.
+/// A file of weights leaves these facts to whoever loads it.
 void note_unwritten(const PublishedModel& model, const nn::Layout& layout, std::vector<std::string>& notes) {
-  const nn::VitConfig& c = model.vision();
+  const nn::VitConfig& c = model.architecture->vision();
   std::string text = fmt::format("{} heads, eps {} in norms, {}", c.num_heads, c.ln_eps, gelu_text(c.gelu));
   if (c.ln_eps != layout.ln_eps || c.gelu != layout.gelu)
     text += fmt::format("; {} has eps {} and {} unless told otherwise", layout.title, layout.ln_eps,
@@ -51,7 +51,7 @@ void note_unwritten(const PublishedModel& model, const nn::Layout& layout, std::
   notes.push_back("the file of weights does not say what model they are of: " + text);
 }
 
-/// What Hugging Face's CLIPTokenizer needs beside merges.txt and vocab.json.
+/// Writes the files of Hugging Face's CLIPTokenizer.
 void write_tokenizer(const data::Vocabulary& vocabulary, int64_t context_length, const fs::path& out,
                      std::vector<fs::path>& files) {
   vocabulary.save(out);
@@ -74,7 +74,7 @@ WrittenModel write_model(const PublishedModel& model, std::string_view name, con
   check_expressible(model, layout);
   nn::Converted converted = nn::to_layout(layout, model.weights);
   WrittenModel written{.files = {}, .notes = std::move(converted.notes)};
-  const auto metadata = metadata_of(model.architecture);
+  const auto metadata = to_metadata(model.architecture->unwritten());
 
   const bool file = out.extension() == ".safetensors", hf = layout.name.starts_with("hf_"),
              open_clip = layout.name == "open_clip";
@@ -86,20 +86,13 @@ WrittenModel write_model(const PublishedModel& model, std::string_view name, con
   }
   check<ConfigError>(hf || open_clip, "layout", "the layout of {} is a file of weights: '{}' must end in .safetensors",
                      layout.title, out.string());
-  const auto* const clip = std::get_if<nn::ClipConfig>(&model.architecture);
-  std::vector<std::pair<std::string, std::string>> texts;
-  if (open_clip) {
-    texts.emplace_back("open_clip_config.json", to_open_clip_config_json(*clip, model.preprocessing));
-  } else {
-    texts.emplace_back("config.json",
-                       clip ? to_config_json(*clip) : to_config_json(model.vision(), layout, model.classes));
-    texts.emplace_back("preprocessor_config.json", to_preprocessor_json(model.preprocessing, layout));
-  }
+  const auto texts = model.architecture->files(model, layout);
+  const nn::TextConfig* const text = model.architecture->text();
   std::optional<data::Vocabulary> vocabulary;
-  if (clip && model.vocabulary) {
+  if (text && model.vocabulary) {
     vocabulary = model.vocabulary();
-    check<ConfigError>(vocabulary->size() == clip->text.vocab_size, "vocabulary", "it has {} symbols, the model {}",
-                       vocabulary->size(), clip->text.vocab_size);
+    check<ConfigError>(vocabulary->size() == text->vocab_size, "vocabulary", "it has {} symbols, the model {}",
+                       vocabulary->size(), text->vocab_size);
   }
 
   std::error_code error;
@@ -108,12 +101,12 @@ WrittenModel write_model(const PublishedModel& model, std::string_view name, con
   const fs::path weights = out / (open_clip ? "open_clip_model.safetensors" : "model.safetensors");
   safetensors::save(weights, converted.weights, metadata);
   written.files.push_back(weights);
-  for (const auto& [text_name, text] : texts) {
-    durable_write(out / text_name, text);
-    written.files.push_back(out / text_name);
+  for (const auto& [name_of_file, content] : texts) {
+    durable_write(out / name_of_file, content);
+    written.files.push_back(out / name_of_file);
   }
-  if (vocabulary) write_tokenizer(*vocabulary, clip->text.context_length, out, written.files);
-  if (clip && !vocabulary && hf) written.notes.emplace_back("no tokenizer is written: no vocabulary is known");
+  if (vocabulary) write_tokenizer(*vocabulary, text->context_length, out, written.files);
+  if (text && !vocabulary && hf) written.notes.emplace_back("no tokenizer is written: no vocabulary is known");
   return written;
 }
 

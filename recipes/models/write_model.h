@@ -1,4 +1,4 @@
-// Writing models as other programs load them.
+// Writes models in the layouts of other programs.
 #pragma once
 
 #include "vitrail/recipes/models/published_model.h"
@@ -12,12 +12,13 @@ namespace vitrail::recipes {
 
 struct WrittenModel {
   std::vector<std::filesystem::path> files;
-  std::vector<std::string> notes;  // what the other side is to be told, and what was changed for it
+  std::vector<std::string> notes;  // changes made for the layout, and facts that the other program must be told
 };
 
-/// layout: a name of nn::layouts(), or "hf" for the one of Hugging Face that fits. Hugging Face's become a folder with
-/// config.json, preprocessor_config.json, model.safetensors and, with a vocabulary, the tokenizer's files; open_clip's
-/// a folder with open_clip_config.json; the others a file of weights, which out must be called.
+/// layout: a name of nn::layouts(), or "hf" for the layout of Hugging Face that fits. In a layout of Hugging Face, out
+/// becomes a folder with config.json, preprocessor_config.json, model.safetensors and, if the model has a vocabulary,
+/// the files of the tokenizer. In open_clip's it becomes a folder with open_clip_config.json. In every other layout,
+/// out is a file of weights and ends in .safetensors.
 ///
 /// Throws: ConfigError for a layout that has no place for the model, before anything is written; IoError if a file
 /// cannot be written.

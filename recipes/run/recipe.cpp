@@ -89,16 +89,22 @@ void Recipe::load_state(const TensorMap& state) {
   for (const Part& part : parts_) part.load(state);
 }
 
+void describe_computing(Fields& f, int64_t& seed, DType& precision) {
+  static constexpr Named<DType> kPrecisions[] = {{"f32", DType::f32}, {"bf16", DType::bf16}};
+  f("seed", seed, "seed of all random numbers", at_least(0));
+  f("precision", precision, "type of matrix products", kPrecisions);
+}
+
 void RecipeConfig::describe(Fields& f) {
   f("recipe", recipe, "training method", one_of(methods()));
   f("name", name, "name of the run; empty: the name of the recipe file");
   f("out", out, "folder of the run; empty: runs/<name>-<date>-<n>");
-  f("seed", seed, "seed of all random numbers", at_least(0));
-  static constexpr Named<DType> kPrecisions[] = {{"f32", DType::f32}, {"bf16", DType::bf16}};
-  f("precision", precision, "type of matrix products", kPrecisions);
+  describe_computing(f, seed, precision);
 }
 
-RecipeConfig::Sections RecipeConfig::sections() const { unsupported("a trained network for other commands"); }
+RecipeConfig::Sections RecipeConfig::sections() const { unsupported("images for other commands"); }
+
+void RecipeConfig::open(const TensorMap&, OpenModel&) const { unsupported("a trained network for other commands"); }
 
 std::unique_ptr<nn::Backbone> RecipeConfig::build_backbone(const nn::Scope&, int64_t) const {
   unsupported("a network of image features");

@@ -32,6 +32,7 @@ namespace vitrail::recipes {
 
 class Fields;
 struct DataConfig;
+struct OpenModel;
 using optim::At;
 using optim::check_finite;
 
@@ -147,20 +148,17 @@ struct RecipeConfig {
   /// Throws ConfigError for values that do not fit together, DataError or IoError for data.
   virtual std::unique_ptr<Recipe> build() const = 0;
 
-  /// The parts of a recipe that programs need in order to use its trained network: data, and where the weights are.
+  /// The parts of a recipe that programs need in order to show its images to a network.
   struct Sections {
     const DataConfig& data;
     int64_t batch_size;
-    /// A prefix of names in Recipe::state() that holds a usable network. averaged: a moving average of the weights.
-    struct Weights {
-      std::string_view prefix;
-      bool averaged;
-    };
-    std::vector<Weights> weights;  // best first
-    bool labelled = true;          // the network classifies the classes of the data
+    bool labelled = true;  // the network classifies the classes of the data
   };
-  /// Throws ConfigError unless the method overrides it: then only `train` can use the method's checkpoints.
+  /// Throws ConfigError unless the method overrides it: then only `train` can use the method's recipes.
   virtual Sections sections() const;
+  /// Builds the trained network from Recipe::state() and gives it to opened: see open_backbone in models/open_model.h.
+  /// Throws ConfigError unless the method overrides it: then only `train` can use the method's checkpoints.
+  virtual void open(const TensorMap& state, OpenModel& opened) const;
   /// The network that turns images into features, with a classifier for num_classes classes (0: none). A method whose
   /// network always ends in something else ignores num_classes. Throws ConfigError unless overridden.
   virtual std::unique_ptr<nn::Backbone> build_backbone(const nn::Scope& scope, int64_t num_classes) const;
@@ -170,5 +168,8 @@ struct RecipeConfig {
  protected:
   [[noreturn]] void unsupported(std::string_view what) const;
 };
+
+/// The keys `seed` and `precision`.
+void describe_computing(Fields& f, int64_t& seed, DType& precision);
 
 }  // namespace vitrail::recipes

@@ -1,6 +1,7 @@
 // Any text as one of the JSON files of a published model: it is one, or an error; its numbers are within bounds.
 #include "vitrail/core/error.h"
-#include "vitrail/recipes/models/hub_config.h"
+#include "vitrail/recipes/models/clip_json.h"
+#include "vitrail/recipes/models/model_family.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -19,9 +20,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   accepted([&] {
     const recipes::HubConfig config = recipes::parse_config(text, "fuzz.json");
     if (!config.architecture) return;
-    const auto* const vit = std::get_if<nn::VitConfig>(&*config.architecture);
-    if (vit && (vit->embed_dim < 1 || vit->embed_dim > (1 << 14) || vit->depth > 256 || vit->mlp_hidden < 0))
-      std::abort();
+    const nn::VitConfig& v = config.architecture->vision();
+    if (v.embed_dim < 1 || v.embed_dim > (1 << 14) || v.depth > 256 || v.mlp_hidden < 0) std::abort();
   });
   accepted([&] { recipes::parse_open_clip_config(text, "fuzz.json"); });
   for (const char* layout : {"hf_vit", "hf_clip"})

@@ -3,6 +3,7 @@
 #include "tools/commands/image_arguments.h"
 #include "vitrail/data/draw/contact_sheet.h"
 #include "vitrail/data/image/codec.h"
+#include "vitrail/nn/models/vision_transformer.h"
 #include "vitrail/recipes/eval/attention_maps.h"
 
 #include <fmt/format.h>
@@ -24,16 +25,15 @@ struct Options : ImageArguments {
 };
 
 void attention(const Options& o) {
-  const TrainedModel trained = load_trained_model(o.checkpoint);
-  nn::VisionTransformer& model = transformer_of(trained, "attention");
-  const DataConfig& config = trained.settings->sections().data;
-  const int64_t size = o.side(config);
+  const OpenModel opened = open_model(o.checkpoint);
+  nn::VisionTransformer& model = nn::as_vit(*opened.backbone, "attention", opened.source.string());
+  const int64_t size = o.side(opened.preprocessing);
   const std::vector<Image> images = read_images(o.images, o.count);
   std::vector<data::Image> cells;
   std::vector<std::string> captions;
   for (const Image& source : images) {
     const data::Image image = fit_to_patches(source.image, size, model.config.patch_size);
-    const auto maps = class_attention(model, to_input(image, config));
+    const auto maps = class_attention(model, to_input(image, opened.preprocessing));
     const data::Image shown = enlarged(image, kShown);
     // Two rows: the maps of the heads beside the image; below, the patches that hold most of each head's attention.
     for (const bool masked : {false, true}) {

@@ -1,18 +1,13 @@
 // vitrail convert: brings weights from one layout to another.
 #include "tools/commands/commands.h"
 #include "tools/commands/model_text.h"
-#include "vitrail/core/error.h"
-#include "vitrail/nn/state_io.h"
-#include "vitrail/recipes/build/build_data.h"
-#include "vitrail/recipes/methods/clip_model.h"
-#include "vitrail/recipes/models/trained_model.h"
+#include "vitrail/recipes/models/open_model.h"
 #include "vitrail/recipes/models/write_model.h"
 
 #include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 
 namespace vitrail::tools {
 namespace {
@@ -24,48 +19,12 @@ struct Options {
   nn::Unwritten unwritten;
 };
 
-PublishedModel clip_to_publish(const TrainedClip& trained) {
-  const ClipConfig& settings = *trained.settings;
-  PublishedModel model;
-  model.source = trained.checkpoint;
-  model.layout = &nn::layout_named("open_clip");
-  const data::Vocabulary& vocabulary = trained.tokenizer.vocabulary();
-  model.vocabulary = [vocabulary] { return vocabulary; };
-  model.architecture = clip_config(settings.clip(), settings.data.img_size, vocabulary.size());
-  model.weights = nn::state(*trained.model);
-  model.preprocessing = recipe_preprocessing(settings.data);
-  return model;
-}
-
-/// The model of one of our runs.
-PublishedModel run_to_publish(const std::string& path) {
-  OpenedRun run = open_run(path);
-  if (dynamic_cast<const ClipConfig*>(run.settings.get()) != nullptr) return clip_to_publish(to_clip(std::move(run)));
-  const TrainedModel trained = to_model(std::move(run));
-  const nn::VisionTransformer* const vit = nn::find_vit(*trained.model);
-  check<ConfigError>(vit, "convert",
-                     "{} is a ResNet; layouts are for vision transformers, vitrail export writes its weights",
-                     trained.checkpoint.string());
-  PublishedModel model;
-  model.source = trained.checkpoint;
-  model.layout = &nn::layout_named("timm");
-  model.architecture = vit->config;
-  model.weights = nn::state(*vit);
-  model.preprocessing = recipe_preprocessing(trained.settings->sections().data);
-  if (trained.averaged) model.notes.emplace_back("the run's averaged weights are taken");
-  return model;
-}
-
 PublishedModel read(const Options& o) {
-  if (!published_weights(o.in)) return run_to_publish(o.in);
+  if (!published_weights(o.in)) return to_published(open_model(o.in));
   PublishedOptions options{.layout = nullptr, .unwritten = o.unwritten};
   if (!o.from.empty()) options.layout = &nn::layout_named(o.from);
   PublishedModel model = read_published_model(o.in, options);
-  // Fails before anything is written if the weights do not fit the model.
-  if (model.is_clip())
-    build_clip(model);
-  else
-    build_vit(model);
+  open_model(model);  // fails before anything is written if the weights do not fit the model
   return model;
 }
 

@@ -9,7 +9,7 @@
 #include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/config/json_text.h"
 #include "vitrail/recipes/eval/evaluate.h"
-#include "vitrail/recipes/models/trained_model.h"
+#include "vitrail/recipes/models/open_model.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -32,12 +32,12 @@ struct Options {
 
 double share(int64_t part, int64_t all) { return all == 0 ? 0 : double(part) / double(all); }
 
-void print_json(const TrainedModel& trained, const DataConfig& data, const std::vector<std::string>& names,
-                const Scores& scores, const std::vector<std::string>& files) {
-  nlohmann::ordered_json result = {{"checkpoint", trained.checkpoint.string()},
-                                   {"averaged", trained.averaged},
-                                   {"data", data.root},
-                                   {"split", data.val_split},
+void print_json(const OpenModel& model, const std::vector<std::string>& names, const Scores& scores,
+                const std::vector<std::string>& files) {
+  nlohmann::ordered_json result = {{"checkpoint", model.source.string()},
+                                   {"averaged", model.averaged},
+                                   {"data", model.eval.data.root},
+                                   {"split", model.eval.data.val_split},
                                    {"pictures", scores.all.images}};
   for (const auto& [name, value] : scores.stats()) result[name] = value;
   auto& classes = result["classes"] = nlohmann::ordered_json::array();
@@ -57,8 +57,8 @@ std::string summary(const Scores& s) {
                      100 * share(s.all.top5, s.all.images));
 }
 
-void print_table(const TrainedModel& trained, const DataConfig& data, const std::vector<std::string>& names,
-                 const Scores& scores, const std::vector<std::string>& files) {
+void print_table(const OpenModel& model, const std::vector<std::string>& names, const Scores& scores,
+                 const std::vector<std::string>& files) {
   std::vector<Row> rows{{"class", "images", "top-1", "top-5"}};
   const auto add = [&rows](const std::string& name, const ClassScore& c) {
     const auto percent = [&c](int64_t right) {
@@ -68,38 +68,33 @@ void print_table(const TrainedModel& trained, const DataConfig& data, const std:
   };
   for (size_t i = 0; i < names.size(); ++i) add(names[i], scores.classes[i]);
   add("all", scores.all);
-  fmt::print("{}{} on {} of {}{}: {}\n", to_table(rows), trained.checkpoint.string(), data.val_split, data.root,
-             trained.averaged ? ", averaged weights" : "", summary(scores));
+  fmt::print("{}{} on {} of {}{}: {}\n", to_table(rows), model.source.string(), model.eval.data.val_split,
+             model.eval.data.root, model.averaged ? ", averaged weights" : "", summary(scores));
   constexpr const char* kHeads[] = {"class token alone", "distillation token alone"};
   for (size_t i = 0; i < scores.heads.size(); ++i) fmt::print("{}: {}\n", kHeads[i], summary(scores.heads[i]));
   for (const std::string& file : files) fmt::print("confusion matrix: {}\n", file);
 }
 
 void eval(const Options& o) {
-  const TrainedModel trained = o.arguments.load();
-  const auto sections = trained.settings->sections();
-  const DataConfig& config = sections.data;
-  check<ConfigError>(
-      sections.labelled, "eval",
-      "{} has no classifier; evaluate its features with vitrail knn or vitrail linear, a CLIP with vitrail "
-      "retrieval",
-      trained.checkpoint.string());
+  const OpenModel model = o.arguments.open();
+  expect_classes(model, "eval");
+  const DataConfig& config = model.eval.data;
   const auto part = open_labelled(config, config.val_split);
   const int64_t classes = int64_t(part->classes().size());
-  check<DataError>(classes == trained.model->num_classes(), "eval", "{} has {} classes, but the model has {}",
-                   config.root, classes, trained.model->num_classes());
+  check<DataError>(classes == model.backbone->num_classes(), "eval", "{} has {} classes, but the model has {}",
+                   config.root, classes, model.backbone->num_classes());
 
   data::BadFiles bad_files = bad_files_policy(config);
   TerminalProgress progress;
-  const ag::Autocast precision(trained.settings->precision);
+  const ag::Autocast precision(model.eval.precision);
   Confusion confusion;
   if (!o.confusion.empty()) confusion = zeros({classes, classes}, DType::i64);
-  const Scores scores = evaluate(*trained.model, *eval_loader(config, *part, sections.batch_size, bad_files),
-                                 progress.tick("eval"), o.confusion.empty() ? nullptr : &confusion);
+  const Scores scores = evaluate(*model.backbone, *eval_loader(model, *part, bad_files), progress.tick("eval"),
+                                 o.confusion.empty() ? nullptr : &confusion);
   progress.report(bad_files);
   std::vector<std::string> files;
   if (!o.confusion.empty()) files = write_confusion(o.confusion, confusion, part->classes());
-  (o.json ? print_json : print_table)(trained, config, part->classes(), scores, files);
+  (o.json ? print_json : print_table)(model, part->classes(), scores, files);
 }
 
 }  // namespace

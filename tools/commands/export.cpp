@@ -2,7 +2,7 @@
 #include "tools/commands/commands.h"
 #include "vitrail/core/io/safetensors.h"
 #include "vitrail/nn/state_io.h"
-#include "vitrail/recipes/models/trained_model.h"
+#include "vitrail/recipes/models/open_model.h"
 
 #include <cstdio>
 #include <memory>
@@ -16,12 +16,12 @@ struct Options {
 };
 
 void export_weights(const Options& o) {
-  const recipes::TrainedModel trained = recipes::load_trained_model(o.checkpoint);
-  const TensorMap weights = nn::state(*trained.model);
+  const recipes::OpenModel model = recipes::open_model(o.checkpoint);
+  const TensorMap weights = nn::state(*model.backbone);
   safetensors::save(o.out, weights);
   std::printf("%s: %zu tensors, %lld parameters, of %s%s\n", o.out.c_str(), weights.size(),
-              static_cast<long long>(trained.model->parameter_count()), trained.checkpoint.c_str(),
-              trained.averaged ? " (averaged weights)" : "");
+              static_cast<long long>(model.backbone->parameter_count()), model.source.c_str(),
+              model.averaged ? " (averaged weights)" : "");
 }
 
 }  // namespace

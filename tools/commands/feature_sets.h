@@ -4,17 +4,20 @@
 #include "tools/commands/terminal_progress.h"
 #include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/eval/features.h"
+#include "vitrail/recipes/models/open_model.h"
 
 namespace vitrail::tools {
 
-/// The training and validation images of a recipe, in the recipe's precision. The constructor throws as open_parts.
+/// The training and validation images that a model has settings for, in their precision. The constructor throws as
+/// open_parts.
 class FeatureSets final {
  public:
-  explicit FeatureSets(const recipes::RecipeConfig& settings);
+  /// model outlives this.
+  explicit FeatureSets(const recipes::OpenModel& model);
 
   int64_t classes() const { return int64_t(parts_.train->classes().size()); }
   int64_t train_size() const { return parts_.train->size(); }
-  const recipes::DataConfig& config() const { return sections_.data; }
+  const recipes::DataConfig& config() const { return model_.eval.data; }
   /// Features of the training images, in their order.
   recipes::FeatureSet train(const recipes::FeatureOf& feature_of, TerminalProgress& progress);
   /// Features of the validation images, in their order.
@@ -29,9 +32,7 @@ class FeatureSets final {
   recipes::FeatureSet features(const recipes::FeatureOf& feature_of, data::Loader& loader, int64_t epochs,
                                TerminalProgress& progress);
 
-  recipes::RecipeConfig::Sections sections_;
-  DType precision_;
-  int64_t seed_;
+  const recipes::OpenModel& model_;
   data::BadFiles bad_files_;
   recipes::LabelledParts parts_;
 };

@@ -33,10 +33,6 @@ std::vector<Image> read_images(const fs::path& path, int64_t most) {
   return images;
 }
 
-nn::VisionTransformer& transformer_of(const recipes::TrainedModel& trained, const char* command) {
-  return nn::as_vit(*trained.model, command, trained.checkpoint.string());
-}
-
 data::Image fit_to_patches(const data::Image& image, int64_t shorter, int64_t patch_size) {
   const data::ImageSize size = data::resize_shorter(image.size(), std::max(shorter, patch_size));
   const data::Image resized = data::resize(image, size, data::Filter::bicubic);
@@ -44,9 +40,9 @@ data::Image fit_to_patches(const data::Image& image, int64_t shorter, int64_t pa
   return data::crop(resized, {(size.height - height) / 2, (size.width - width) / 2, height, width});
 }
 
-Tensor to_input(const data::Image& image, const recipes::DataConfig& c) {
+Tensor to_input(const data::Image& image, const recipes::Preprocessing& preprocessing) {
   Tensor input = Tensor::empty({1, 3, image.height(), image.width()});
-  data::Normalize({c.mean[0], c.mean[1], c.mean[2]}, {c.std[0], c.std[1], c.std[2]})(image, input.span<float>());
+  data::Normalize(preprocessing.mean, preprocessing.std)(image, input.span<float>());
   return input;
 }
 

@@ -3,9 +3,7 @@
 
 #include "tools/command_line.h"
 #include "vitrail/data/image/image.h"
-#include "vitrail/nn/models/vision_transformer.h"
-#include "vitrail/recipes/build/build_data.h"
-#include "vitrail/recipes/models/trained_model.h"
+#include "vitrail/recipes/models/open_model.h"
 
 #include <filesystem>
 #include <string>
@@ -24,7 +22,7 @@ struct ImageArguments {
 
   void add_to(const Command& command);
   /// The shorter side of the model's input, in pixels.
-  int64_t side(const recipes::DataConfig& data) const { return size > 0 ? size : 2 * data.img_size; }
+  int64_t side(const recipes::Preprocessing& usual) const { return size > 0 ? size : 2 * usual.img_size(); }
 };
 
 /// The shorter side of an image in the drawings, at least.
@@ -33,14 +31,11 @@ inline constexpr int64_t kShown = 240;
 /// The image at a path, or the first `most` images of a folder, at any depth. Throws DataError or IoError.
 std::vector<Image> read_images(const std::filesystem::path& path, int64_t most);
 
-/// The model as a vision transformer. Throws ConfigError, with the command's name, if it is of another kind.
-nn::VisionTransformer& transformer_of(const recipes::TrainedModel& trained, const char* command);
-
 /// Resizes the shorter side to `shorter`, then crops the centre to whole patches.
 data::Image fit_to_patches(const data::Image& image, int64_t shorter, int64_t patch_size);
 
-/// The image, normalised as the data section says: [1, 3, H, W].
-Tensor to_input(const data::Image& image, const recipes::DataConfig& config);
+/// The image, normalised as the model's input but of its own size: [1, 3, H, W].
+Tensor to_input(const data::Image& image, const recipes::Preprocessing& preprocessing);
 
 /// Enlarges by a whole factor until the shorter side is at least `side`.
 data::Image enlarged(const data::Image& image, int64_t side);

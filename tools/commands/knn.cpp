@@ -47,14 +47,9 @@ std::vector<Score> score(const std::string& name, const FeatureSet& train, const
   return scores;
 }
 
-/// The network before its first step. The seed determines its weights.
-std::unique_ptr<nn::Backbone> untrained(const RecipeConfig& settings) {
-  return settings.build_backbone(nn::Scope(uint64_t(settings.seed)), 0);
-}
-
 void knn(const Options& o) {
-  const TrainedModel trained = o.arguments.load();
-  FeatureSets parts(*trained.settings);
+  const OpenModel model = o.arguments.open();
+  FeatureSets parts(model);
   TerminalProgress progress;
   std::vector<Score> scores;
   const auto add = [&](const std::string& name, const FeatureOf& feature_of) {
@@ -63,15 +58,15 @@ void knn(const Options& o) {
     for (const Score& s : score(name, train, val, parts.classes(), o)) scores.push_back(s);
     return val;
   };
-  const double map = retrieval_map(add("model", pooled_features(*trained.model)));
+  const double map = retrieval_map(add("model", pooled_features(*model.backbone)));
   if (o.baselines) {
-    const auto network = untrained(*trained.settings);
+    const auto network = model.untrained();
     add("untrained", pooled_features(*network));
     if (pixels_fit(parts.train_size(), parts.config().img_size)) add("pixels", pixel_features());
   }
   progress.report(parts.bad_files());
 
-  const std::string checkpoint = trained.checkpoint.string();
+  const std::string checkpoint = model.source.string();
   if (o.json) {
     nlohmann::ordered_json result = {{"checkpoint", checkpoint},
                                      {"data", parts.config().root},

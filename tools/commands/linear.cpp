@@ -26,20 +26,20 @@ struct Options {
 };
 
 void linear(const Options& o) {
-  const TrainedModel trained = o.arguments.load();
-  FeatureSets parts(*trained.settings);
+  const OpenModel model = o.arguments.open();
+  FeatureSets parts(model);
   TerminalProgress progress;
-  const FeatureOf feature_of = probe_features(*trained.model, o.blocks, o.patch_mean);
+  const FeatureOf feature_of = probe_features(*model.backbone, o.blocks, o.patch_mean);
   const auto train =
       o.augment > 0 ? parts.augmented(feature_of, o.augment, progress) : std::vector{parts.train(feature_of, progress)};
   const FeatureSet val = parts.val(feature_of, progress);
   LinearProbeOptions probe = o.probe;
-  probe.seed = uint64_t(trained.settings->seed);
+  probe.seed = uint64_t(model.eval.seed);
   const auto results = linear_probe(train, val, parts.classes(), probe, progress.tick("epochs"));
   progress.report(parts.bad_files());
 
   const LinearProbeResult best = best_of(results);
-  const std::string checkpoint = trained.checkpoint.string();
+  const std::string checkpoint = model.source.string();
   if (o.json) {
     nlohmann::ordered_json result = {{"checkpoint", checkpoint},
                                      {"data", parts.config().root},

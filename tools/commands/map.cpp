@@ -29,13 +29,13 @@ struct Options {
 };
 
 void map(const Options& o) {
-  const TrainedModel trained = o.arguments.load();
-  const auto sections = trained.settings->sections();
-  const auto part = data::spread(open_labelled(sections.data, sections.data.val_split), o.count);
-  data::BadFiles bad_files = bad_files_policy(sections.data);
+  const OpenModel model = o.arguments.open();
+  const DataConfig& config = model.eval.data;
+  const auto part = data::spread(open_labelled(config, config.val_split), o.count);
+  data::BadFiles bad_files = bad_files_policy(config);
   TerminalProgress progress;
-  const auto loader = eval_loader(sections.data, *part, sections.batch_size, bad_files);
-  const FeatureSet all = extract_features(pooled_features(*trained.model), *loader, progress.tick("features"));
+  const auto loader = eval_loader(model, *part, bad_files);
+  const FeatureSet all = extract_features(pooled_features(*model.backbone), *loader, progress.tick("features"));
   const int64_t count = all.features.size(0);
   const Tensor features = core::l2_normalize(all.features).y;
   const Tensor places =

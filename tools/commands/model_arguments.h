@@ -2,7 +2,7 @@
 #pragma once
 
 #include "tools/command_line.h"
-#include "vitrail/recipes/models/trained_model.h"
+#include "vitrail/recipes/models/open_model.h"
 
 #include <string>
 #include <vector>
@@ -17,8 +17,8 @@ struct ModelArguments {
   void add_to(const Command& command, const std::string& data_help);
   /// The overrides; other data becomes an override of data.root.
   std::vector<std::string> changes() const;
-  /// Throws as load_trained_model.
-  recipes::TrainedModel load() const { return recipes::load_trained_model(checkpoint, changes()); }
+  /// Throws as recipes::open_model.
+  recipes::OpenModel open() const { return recipes::open_model(checkpoint, changes()); }
 };
 
 }  // namespace vitrail::tools

@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,11 +39,10 @@ struct Part {
   Part(const DataConfig& config, const std::string& split, int64_t most, bool labelled)
       : images(data::spread(data::open_dataset(config.root, split, {.labelled = labelled}), most)) {}
 
-  FeatureSet features(const TrainedModel& trained, TerminalProgress& progress) const {
-    const auto sections = trained.settings->sections();
-    data::BadFiles bad_files = bad_files_policy(sections.data);
-    const auto loader = eval_loader(sections.data, *images, sections.batch_size, bad_files);
-    return normalized(extract_features(pooled_features(*trained.model), *loader, progress.tick("features")));
+  FeatureSet features(const OpenModel& model, TerminalProgress& progress) const {
+    data::BadFiles bad_files = bad_files_policy(model.eval.data);
+    const auto loader = eval_loader(model, *images, bad_files);
+    return normalized(extract_features(pooled_features(*model.backbone), *loader, progress.tick("features")));
   }
   std::string caption(int64_t i) const {
     const int64_t label = images->label(i);
@@ -60,19 +60,17 @@ Part open_part(const DataConfig& config, const std::string& split, int64_t most)
   }
 }
 
-Tensor features_of(const data::Image& image, const TrainedModel& trained) {
-  const DataConfig& config = trained.settings->sections().data;
-  Rng unused(0, "neighbours");
-  const data::Image seen = eval_transform(config).augmented(image, unused);
-  return core::l2_normalize(trained.model->features(to_input(seen, config)).value()).y;
+Tensor features_of(const data::Image& image, const OpenModel& model) {
+  const Tensor input = model.preprocessing.batch(std::span(&image, 1));
+  return core::l2_normalize(model.backbone->features(input).value()).y;
 }
 
 void neighbours(const Options& o) {
-  const TrainedModel trained = o.arguments.load();
-  const DataConfig& config = trained.settings->sections().data;
+  const OpenModel model = o.arguments.open();
+  const DataConfig& config = model.eval.data;
   TerminalProgress progress;
   const Part known = open_part(config, config.train_split, o.most);
-  const FeatureSet set = known.features(trained, progress);
+  const FeatureSet set = known.features(model, progress);
 
   std::vector<Image> queries;
   if (!o.query.empty()) {
@@ -88,7 +86,7 @@ void neighbours(const Options& o) {
   for (const Image& query : queries) {
     cells.push_back(query.image);
     captions.push_back(query.name);
-    for (const int64_t row : nearest(features_of(query.image, trained), set.features, k).span<int64_t>()) {
+    for (const int64_t row : nearest(features_of(query.image, model), set.features, k).span<int64_t>()) {
       const int64_t index = set.indices[size_t(row)];
       cells.push_back(known.images->get(index).image);
       captions.push_back(known.caption(index));

@@ -37,18 +37,16 @@ std::vector<uint8_t> to_bytes(const Tensor& x) {
 }
 
 void pca(const ImageArguments& o) {
-  const TrainedModel trained = load_trained_model(o.checkpoint);
-  nn::VisionTransformer& model = transformer_of(trained, "pca");
-  const DataConfig& config = trained.settings->sections().data;
-  const int64_t size = o.side(config), patch = model.config.patch_size;
+  const OpenModel model = open_model(o.checkpoint);
+  expect_tokens(model, "pca");
+  const int64_t size = o.side(model.preprocessing), patch = model.backbone->patch_size();
   std::vector<data::Image> images;
   std::vector<std::string> names;
   std::vector<Tensor> features;  // [patches, D]
   for (const Image& image : read_images(o.images, o.count)) {
     images.push_back(fit_to_patches(image.image, size, patch));
     names.push_back(image.name);
-    const Tensor tokens = model.forward_tokens(to_input(images.back(), config)).value();
-    features.push_back(tokens.select(0, 0).slice(0, model.prefix_tokens(), tokens.size(1)));
+    features.push_back(model.tokens(to_input(images.back(), model.preprocessing)).patches.value().select(0, 0));
   }
   const Tensor all = core::concat(features, 0);
   const std::vector<uint8_t> colors = to_bytes(fit_pca(all, 3).project(all));

@@ -3,7 +3,7 @@
 #include "vitrail/data/draw/contact_sheet.h"
 #include "vitrail/data/image/codec.h"
 #include "vitrail/recipes/build/build_data.h"
-#include "vitrail/recipes/models/trained_model.h"
+#include "vitrail/recipes/models/open_run.h"
 
 #include <algorithm>
 #include <cstdio>

@@ -11,6 +11,7 @@
 #include "vitrail/recipes/config/json_text.h"
 #include "vitrail/recipes/eval/image_retrieval.h"
 #include "vitrail/recipes/methods/clip_eval.h"
+#include "vitrail/recipes/models/open_model.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -37,12 +38,12 @@ struct Options {
 
 /// Rows of an image query and its nearest texts, then rows of a text query and its nearest images. A text is the
 /// caption of the first image that has it.
-data::Image sheet(TrainedClip& clip, ClipEvalData& data, const Options& o, TerminalProgress& progress) {
+data::Image sheet(const OpenModel& model, ClipEvalData& data, const Options& o, TerminalProgress& progress) {
   const EvalPairs& pairs = *data.pairs();
   const Tensor images =
-      normalized(extract_features(image_features(*clip.model), *data.loader(*pairs.images), progress.tick("features")))
+      normalized(extract_features(model.image_features, *data.loader(*pairs.images), progress.tick("features")))
           .features;
-  const Tensor texts = core::l2_normalize(text_features(*clip.model, clip.tokenizer)(pairs.texts)).y;
+  const Tensor texts = core::l2_normalize(model.text_features(pairs.texts)).y;
   std::vector<data::Image> cells;
   std::vector<std::string> captions;
   const auto add = [&](int64_t image, const std::string& caption) {
@@ -68,16 +69,18 @@ data::Image sheet(TrainedClip& clip, ClipEvalData& data, const Options& o, Termi
 }
 
 void retrieval(const Options& o) {
-  TrainedClip clip = load_trained_clip(o.arguments.checkpoint, o.arguments.changes());
-  data::BadFiles bad_files = bad_files_policy(clip.settings->data);
-  ClipEvalData data(*clip.settings, bad_files);
+  const OpenModel model = o.arguments.open();
+  const auto* const settings = dynamic_cast<const ClipConfig*>(model.settings.get());
+  check<ConfigError>(settings != nullptr, "retrieval", "{} is not of a run of the method clip", model.source.string());
+  data::BadFiles bad_files = bad_files_policy(settings->data);
+  ClipEvalData data(*settings, bad_files);
   check<DataError>(data.pairs() || data.classes(), "retrieval", "{}",
                    data.notes().empty() ? std::string("no data to evaluate on") : data.notes().front());
   TerminalProgress progress;
-  const ag::Autocast precision(clip.settings->precision);
-  const Stats stats = evaluate_clip(*clip.model, clip.tokenizer, data, progress.tick("eval"));
+  const ag::Autocast precision(settings->precision);
+  const Stats stats = evaluate_clip(model.image_features, model.text_features, data, progress.tick("eval"));
   if (o.json) {
-    nlohmann::ordered_json result = {{"checkpoint", clip.checkpoint.string()}, {"data", clip.settings->data.root}};
+    nlohmann::ordered_json result = {{"checkpoint", model.source.string()}, {"data", settings->data.root}};
     for (const auto& [name, value] : stats) result[name] = value;
     fmt::print("{}\n", json_text(result));
   } else {
@@ -89,7 +92,7 @@ void retrieval(const Options& o) {
   }
   if (o.out.empty()) return;
   check<DataError>(data.pairs().has_value(), "retrieval", "no pairs to draw: {}", data.notes().front());
-  data::write_png(o.out, sheet(clip, data, o, progress));
+  data::write_png(o.out, sheet(model, data, o, progress));
   if (!o.json) fmt::print("{}: images with the nearest texts, then texts with the nearest images\n", o.out);
 }
 

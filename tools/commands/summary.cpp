@@ -5,7 +5,9 @@
 #include "vitrail/recipes/build/build_model.h"
 #include "vitrail/recipes/config/config.h"
 #include "vitrail/recipes/config/suggest.h"
-#include "vitrail/recipes/models/trained_model.h"
+#include "vitrail/recipes/models/model_card.h"
+#include "vitrail/recipes/models/open_model.h"
+#include "vitrail/recipes/models/open_run.h"
 #include "vitrail/recipes/run/registry.h"
 
 #include <fmt/format.h>
@@ -55,8 +57,8 @@ ModelCard card_of(const Options& o) {
     return card_of_settings(*settings_of_architecture(o), o.classes.value_or(kImageNetClasses));
   }
   if (!is_recipe) {
-    const TrainedModel trained = load_trained_model(path, o.changes);
-    return model_card(*trained.model, trained.settings->sections().data.img_size);
+    const OpenModel model = open_model(path, o.changes);
+    return model_card(*model.backbone, model.preprocessing.img_size());
   }
   const auto settings = read_settings(path, o.changes);
   if (o.classes) return card_of_settings(*settings, *o.classes);

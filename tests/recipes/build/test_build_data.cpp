@@ -29,11 +29,11 @@ TEST_CASE("the evaluation transform resizes the shorter side and crops the middl
   Rng rng(1, "eval");
   const data::Image photo = numbered(300, 400);
   const data::Image expected = data::center_crop(data::resize(photo, {256, 341}, data::Filter::bicubic), 224);
-  CHECK(recipes::eval_transform(DataConfig{}).augmented(photo, rng) == expected);
+  CHECK(recipes::eval_preprocessing(DataConfig{}).transform().augmented(photo, rng) == expected);
   DataConfig small;
   small.img_size = 32;
   small.crop = TrainCrop::pad;
-  CHECK(recipes::eval_transform(small).augmented(numbered(32, 32), rng) == numbered(32, 32));
+  CHECK(recipes::eval_preprocessing(small).transform().augmented(numbered(32, 32), rng) == numbered(32, 32));
 }
 
 TEST_CASE("the training transform depends on the random numbers alone") {

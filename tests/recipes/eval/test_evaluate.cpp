@@ -3,7 +3,8 @@
 #include "vitrail/core/error.h"
 #include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/eval/evaluate.h"
-#include "vitrail/recipes/models/trained_model.h"
+#include "vitrail/recipes/models/open_model.h"
+#include "vitrail/recipes/models/open_run.h"
 
 #include <doctest/doctest.h>
 
@@ -57,8 +58,8 @@ TEST_CASE("a preview has the images of the first steps, at most all") {
 
 TEST_CASE("what is no trained model is refused") {
   const test::TemporaryFolder folder;
-  CHECK_THROWS_WITH_AS(load_trained_model(folder.path()), doctest::Contains("no checkpoints/best.h5 or last.h5"),
+  CHECK_THROWS_WITH_AS(open_model(folder.path()), doctest::Contains("no checkpoints/best.h5 or last.h5"),
                        ConfigError);
   test::write_text(folder.path() / "text.h5", "not a checkpoint");
-  CHECK_THROWS_AS(load_trained_model(folder.path() / "text.h5"), IoError);
+  CHECK_THROWS_AS(open_model(folder.path() / "text.h5"), IoError);
 }

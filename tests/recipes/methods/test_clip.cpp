@@ -9,8 +9,8 @@
 #include "vitrail/recipes/config/config.h"
 #include "vitrail/recipes/methods/clip.h"
 #include "vitrail/recipes/methods/clip_data.h"
-#include "vitrail/recipes/methods/clip_model.h"
-#include "vitrail/recipes/models/trained_model.h"
+#include "vitrail/recipes/models/open_model.h"
+#include "vitrail/recipes/models/start_weights.h"
 
 #include <doctest/doctest.h>
 
@@ -131,8 +131,8 @@ TEST_CASE("clip learns the names of colours and tells unseen shades by them") {
   CHECK(metrics["t2i_r5"] > 0.95);
   CHECK(metrics["zero_shot_top1_untrained"] < 0.5);
 
-  TrainedClip trained = load_trained_clip(temp.path() / "run");
-  const auto features = text_features(*trained.model, trained.tokenizer);
+  const OpenModel trained = open_model(temp.path() / "run");
+  const TextFeatures& features = trained.text_features;
   const std::vector<std::string> names = {"red", "green", "blue"};
   const Tensor weights = zero_shot_weights(features, names, {"{}", "a square, all {}"});
   const Tensor many = features(std::vector<std::string>(600, "red"));
@@ -142,10 +142,11 @@ TEST_CASE("clip learns the names of colours and tells unseen shades by them") {
   CHECK(core::norm(weights.select(0, 1)) == doctest::Approx(1));
 
   // The image tower alone serves where any backbone does.
-  const TrainedModel tower = load_trained_model(temp.path() / "run");
-  CHECK(tower.model->features(zeros({1, 3, 16, 16})).shape() == Shape{1, 24});
-  CHECK(
-      equal(tower.model->logits(zeros({1, 3, 16, 16})).value(), image_features(*trained.model)(zeros({1, 3, 16, 16}))));
+  CHECK(trained.backbone->features(zeros({1, 3, 16, 16})).shape() == Shape{1, 24});
+  CHECK(equal(trained.backbone->logits(zeros({1, 3, 16, 16})).value(), trained.image_features(zeros({1, 3, 16, 16}))));
+  CHECK(trained.classify == nullptr);
+  CHECK(read_weights(temp.path() / "run").tensors.contains("blocks.0.mlp.fc1.bias"));
+  CHECK(read_clip_weights(temp.path() / "run").contains("visual.blocks.0.mlp.fc1.bias"));
 }
 
 TEST_CASE("the loss of a batch and what is learned from it do not depend on its parts") {

@@ -4,7 +4,8 @@
 #include "vitrail/data/image/codec.h"
 #include "vitrail/recipes/config/config.h"
 #include "vitrail/recipes/methods/dino.h"
-#include "vitrail/recipes/models/trained_model.h"
+#include "vitrail/recipes/models/open_model.h"
+#include "vitrail/recipes/models/start_weights.h"
 
 #include <doctest/doctest.h>
 
@@ -74,10 +75,11 @@ TEST_CASE("dino goes on bit for bit from the middle of an epoch, and its checkpo
                              "t_entropy", "t_kl", "feat_rank", "feat_std"})
       CHECK(expected.result["metrics"].contains(name));
 
-    const TrainedModel trained = load_trained_model(whole.path());
+    const OpenModel trained = open_model(whole.path());
     CHECK(trained.averaged);
-    CHECK(trained.model->num_classes() == 0);
-    CHECK(trained.model->features(zeros({1, 3, 16, 16})).shape() == Shape{1, 24});
+    CHECK(trained.classify == nullptr);
+    CHECK(trained.image_features(zeros({1, 3, 16, 16})).shape() == Shape{1, 24});
+    CHECK(trained.tokens(zeros({1, 3, 16, 16})).patches.shape()[2] == 24);
     CHECK(read_weights(whole.path()).tensors.contains("blocks.1.mlp.fc2.bias"));
   }
 }
@@ -88,7 +90,7 @@ TEST_CASE("dino of a ResNet, with batch normalisation in the head, goes on bit f
   check_resumes(whole, temp.path() / "parts",
                 {"model.arch=resnet8", "model.width=4", "model.patch_size=~", "model.embed_dim=~", "model.depth=~",
                  "model.num_heads=~", "model.mlp_ratio=~", "model.drop_path_rate=0", "head.use_bn=true"});
-  CHECK(load_trained_model(whole.path()).model->feature_dim() == 16);
+  CHECK(open_model(whole.path()).backbone->feature_dim() == 16);
 }
 
 TEST_CASE("dino trains on a folder of images without labels and says that k-NN is left out") {
@@ -104,7 +106,7 @@ TEST_CASE("dino trains on a folder of images without labels and says that k-NN i
   CHECK(outcome.result["metrics"].contains("feat_rank"));
   CHECK_FALSE(outcome.result["metrics"].contains("knn_top1"));
   CHECK_FALSE(fs::exists(folder.best()));  // nothing says which one is
-  CHECK(load_trained_model(folder.path()).checkpoint == folder.last());
+  CHECK(open_model(folder.path()).source == folder.last());
 }
 
 TEST_CASE("values of dino that do not fit together are refused before training") {

@@ -11,7 +11,9 @@
 #include "vitrail/nn/state_io.h"
 #include "vitrail/recipes/config/config.h"
 #include "vitrail/recipes/methods/supervised.h"
-#include "vitrail/recipes/models/trained_model.h"
+#include "vitrail/recipes/models/open_model.h"
+#include "vitrail/recipes/models/start_weights.h"
+#include "vitrail/recipes/models/vit_family.h"
 #include "vitrail/recipes/models/write_model.h"
 #include "vitrail/recipes/run/checkpoint.h"
 #include "vitrail/recipes/run/loop.h"
@@ -194,7 +196,7 @@ TEST_CASE("a teacher of another normalisation sees the same pixels") {
   DistillationConfig config;
   config.kind = DistillationConfig::Kind::soft;
   config.teacher = trained_digits(temp.path() / "teacher", {"train.epochs=1"}).string();
-  const DataConfig its = load_trained_model(config.teacher).settings->sections().data;
+  const DataConfig its = open_model(config.teacher).eval.data;
   DataConfig other = its;
   other.mean = {0.5, 0.4, 0.1};
   other.std = {0.2, 0.5, 1};
@@ -236,7 +238,7 @@ TEST_CASE("a run starts from published weights, whatever their layout") {
   config.mlp_ratio = 2;
   const nn::VisionTransformer other(nn::Scope(5), config);
   PublishedModel published;
-  published.architecture = config;
+  published.architecture = vit_architecture(config);
   published.weights = nn::state(other);
   write_model(published, "hf", temp.path() / "model");
   write_model(published, "torchvision", temp.path() / "tv.safetensors");

@@ -7,10 +7,13 @@
 #include "vitrail/core/io/file.h"
 #include "vitrail/core/io/safetensors.h"
 #include "vitrail/nn/state_io.h"
+#include "vitrail/recipes/models/clip_family.h"
 #include "vitrail/recipes/models/hub_config.h"
+#include "vitrail/recipes/models/open_model.h"
 #include "vitrail/recipes/models/published_model.h"
 #include "vitrail/recipes/models/random_model.h"
-#include "vitrail/recipes/models/trained_model.h"
+#include "vitrail/recipes/models/start_weights.h"
+#include "vitrail/recipes/models/vit_family.h"
 #include "vitrail/recipes/models/write_model.h"
 
 #include <nlohmann/json.hpp>
@@ -93,22 +96,22 @@ TEST_CASE("published model: a folder of Hugging Face says all of a ViT") {
     CHECK(model.layout->name == "hf_vit");
     CHECK(model.notes.empty());
     CHECK(model.classes.at(4) == "class 4");
-    CHECK(model.vision().num_classes == 5);
-    CHECK(model.vision().ln_eps == 1e-12);  // Hugging Face's, though the model was trained with another
+    CHECK(model.architecture->vision().num_classes == 5);
+    CHECK(model.architecture->vision().ln_eps == 1e-12);  // Hugging Face's, though the model was trained with another
     const Tensor expected = tensor<double>({.326596909, -.557258844, .423160487, -.657344218, .503678498}, {1, 5});
-    CHECK(test::max_difference(build_vit(model)->logits(golden_image()).value(), expected.to(DType::f32)) < kNear);
+    CHECK(test::max_difference(open_model(model).classify(golden_image()), expected.to(DType::f32)) < kNear);
     CHECK(model.preprocessing.resize == Preprocessing::Resize::exact);
     CHECK(model.preprocessing.filter == data::Filter::bilinear);
     CHECK(model.preprocessing.img_size() == 8);
     CHECK(model.preprocessing.mean == data::Normalize::Channels{0.5, 0.4, 0.3});
-    CHECK_THROWS_WITH_AS(build_clip(model), doctest::Contains("is an image model, not a CLIP"), ConfigError);
+    CHECK(open_model(model).text_features == nullptr);
   }
   config["hidden_act"] = "gelu_new";
   config["layer_norm_eps"] = 1e-6;
   save(folder.path(), golden_weights(), "hf_vit", config);
   const Tensor tanh = tensor<double>({.326590678, -.557252311, .423153866, -.657337727, .503672351}, {1, 5});
-  const auto model = build_vit(read_published_model(folder.path()));
-  CHECK(test::max_difference(model->logits(golden_image()).value(), tanh.to(DType::f32)) < kNear);
+  const OpenModel model = open_model(folder.path());
+  CHECK(test::max_difference(model.classify(golden_image()), tanh.to(DType::f32)) < kNear);
 }
 
 TEST_CASE("published model: shards, and the weights that a run starts from") {
@@ -157,7 +160,9 @@ TEST_CASE("published model: a folder of CLIP, with its activation and its tokeni
                    {"image_size", sizes["image_resolution"]},
                    {"patch_size", sizes["vision_patch_size"]}}}};
   const auto check_features = [&](const PublishedModel& model, const char* activation) {
-    const auto clip = build_clip(model);
+    const OpenModel opened = open_model(model);
+    auto* const clip = dynamic_cast<nn::Clip*>(opened.network.get());
+    REQUIRE(clip);
     const json& expected = golden->file["results"][activation];
     const ag::Var image = clip->encode_image(golden->images.to(DType::f32)), text = clip->encode_text(golden->ids);
     CHECK(test::relative_error(image.value(), test::matrix(expected["image_features"])) < kNear);
@@ -179,9 +184,11 @@ TEST_CASE("published model: a folder of CLIP, with its activation and its tokeni
   for (const char* activation : {"gelu", "quick_gelu"}) {
     PublishedModel changed = read_published_model(folder.path());
     changed.vocabulary = nullptr;
-    auto& architecture = std::get<nn::ClipConfig>(changed.architecture);
-    architecture.vision.gelu = architecture.text.gelu =
-        std::string(activation) == "gelu" ? ag::Gelu::erf : ag::Gelu::quick;
+    nn::ClipConfig other_gelu;
+    other_gelu.vision = changed.architecture->vision();
+    other_gelu.text = *changed.architecture->text();
+    other_gelu.vision.gelu = other_gelu.text.gelu = std::string(activation) == "gelu" ? ag::Gelu::erf : ag::Gelu::quick;
+    changed.architecture = clip_architecture(other_gelu);
     write_model(changed, "open_clip", other.path());
     const PublishedModel read = read_published_model(other.path());
     CHECK(read.layout->name == "open_clip");
@@ -232,7 +239,7 @@ TEST_CASE("published model: what is written in any layout is read as the same mo
     const nn::VisionTransformer vit(nn::Scope(3), config);
     model.source = "made";
     model.layout = &nn::layout_named("timm");
-    model.architecture = config;
+    model.architecture = vit_architecture(config);
     model.weights = nn::state(vit);
     model.preprocessing = {.size = 9, .filter = data::Filter::bilinear, .crop = 8};
     model.preprocessing.crop_offset = data::CropOffset::floor;
@@ -245,14 +252,14 @@ TEST_CASE("published model: what is written in any layout is read as the same mo
     CHECK(written.files.size() == (hf ? 3 : 1));
     const PublishedModel read = read_published_model(path);
     CHECK(equal(read.weights, model.weights));
-    const nn::VitConfig& c = read.vision();
+    const nn::VitConfig& c = read.architecture->vision();
     CHECK(c.num_heads == 2);
     CHECK(c.ln_eps == config.ln_eps);
     CHECK(c.gelu == config.gelu);
     CHECK(c.pos_embed == config.pos_embed);
     CHECK(c.num_registers == config.num_registers);
     const Tensor expected = nn::VisionTransformer(nn::Scope(3), config).logits(golden_image()).value();
-    CHECK(test::max_difference(build_vit(read)->logits(golden_image()).value(), expected) == 0);
+    CHECK(test::max_difference(open_model(read).backbone->logits(golden_image()).value(), expected) == 0);
     if (!hf) continue;
     CHECK(read.preprocessing == model.preprocessing);
     CHECK(read.classes == (config.num_classes == 0 ? std::vector<std::string>{} : model.classes));
@@ -268,7 +275,7 @@ TEST_CASE("published model: layouts without a place for a model refuse it, and n
     change(config);
     const nn::VisionTransformer vit(nn::Scope(3), config);
     model.source = "made";
-    model.architecture = config;
+    model.architecture = vit_architecture(config);
     model.weights = nn::state(vit);
     const std::string message = message_of([&] { write_model(model, layout, folder.path() / out); });
     CAPTURE(message);
@@ -277,7 +284,7 @@ TEST_CASE("published model: layouts without a place for a model refuse it, and n
   };
   const auto same = [](nn::VitConfig&) {};
   refuse("timm", same, "must end in .safetensors");
-  refuse("hf_clip", same, "Hugging Face CLIP is a layout of CLIP, made is an image model");
+  refuse("hf_clip", same, "Hugging Face CLIP is a layout of the family CLIP, but made is of the family ViT");
   refuse("tim", same, "there is no layout 'tim'");
   refuse("hf_dinov2", same, "models of Hugging Face Dinov2 have no blocks without LayerScale");
   refuse("hf_deit", same, "have no model without a distillation token");
@@ -364,7 +371,7 @@ TEST_CASE("published model: a configuration and weights that do not belong toget
     json config = vit_json();
     config.merge_patch(patch);
     save(folder.path(), weights, "hf_vit", config);
-    return message_of([&] { build_vit(read_published_model(folder.path())); });
+    return message_of([&] { open_model(folder.path()); });
   };
   const TensorMap weights = golden_weights();
   CHECK(with(json::object(), weights).empty());
@@ -490,7 +497,7 @@ TEST_CASE("random models: the same for a seed, by every name, and written as fol
   CHECK(written.files.size() == 3);
   const PublishedModel read = read_published_model(folder.path() / "vit");
   CHECK(equal(read.weights, random_model("vit_tiny", {.seed = 7, .num_classes = 3, .vocabulary = {}}).weights));
-  CHECK(build_vit(read)->parameter_count() == 5'524'416 + 3 * 193);
+  CHECK(open_model(read).network->parameter_count() == 5'524'416 + 3 * 193);
   CHECK(read.preprocessing == published_preprocessing(nn::layout_named("hf_vit"), 224));
   CHECK_THROWS_WITH_AS(random_model("vit_tinny", {}), doctest::Contains("did you mean 'vit_tiny'?"), ConfigError);
   CHECK_THROWS_WITH_AS(random_model("vit_tiny", {.seed = 0, .num_classes = 0, .vocabulary = "merges.txt"}),
@@ -502,12 +509,12 @@ TEST_CASE("random models: the same for a seed, by every name, and written as fol
   write_text(folder.path() / "merges.txt", "#version: 0.2\na b\n");
   const PublishedModel clip =
       random_model("ViT-S-32-alt", {.seed = 1, .num_classes = 0, .vocabulary = folder.path() / "merges.txt"});
-  CHECK(std::get<nn::ClipConfig>(clip.architecture).text.vocab_size == 515);
+  CHECK(clip.architecture->text()->vocab_size == 515);
   CHECK(write_model(clip, "hf", folder.path() / "clip").files.size() == 7);
   const PublishedModel back = read_published_model(folder.path() / "clip");
   CHECK(back.notes.empty());
   CHECK(back.vocabulary != nullptr);
-  CHECK(back.vision().gelu == ag::Gelu::erf);
+  CHECK(back.architecture->vision().gelu == ag::Gelu::erf);
   CHECK(equal(back.weights, clip.weights));
   const json special = json::parse(test::read_text(folder.path() / "clip" / "special_tokens_map.json"));
   CHECK(special["bos_token"] == "<|startoftext|>");

@@ -1,0 +1,25 @@
+// The JSON files that describe CLIP models: config.json of Hugging Face and open_clip_config.json. For sources of this
+// folder only.
+#pragma once
+
+#include "vitrail/nn/models/clip.h"
+#include "vitrail/recipes/models/hub_config.h"
+#include "vitrail/recipes/models/model_family.h"
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace vitrail::recipes {
+
+std::span<const HubModelType> clip_model_types();
+
+/// Parses an open_clip_config.json. name: the file, for messages. Throws IoError as parse_config.
+HubConfig parse_open_clip_config(std::string_view json, const std::string& name);
+
+/// config.json of Hugging Face.
+std::string to_config_json(const nn::ClipConfig& config);
+/// Throws ConfigError naming the option that models of open_clip do not have.
+std::string to_open_clip_config_json(const nn::ClipConfig& config, const Preprocessing& preprocessing);
+
+}  // namespace vitrail::recipes

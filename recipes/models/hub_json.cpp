@@ -1,0 +1,81 @@
+#include "vitrail/recipes/models/hub_json.h"
+
+#include "vitrail/core/error.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace vitrail::recipes {
+namespace {
+
+struct Activation {
+  std::string_view name;
+  ag::Gelu gelu;
+};
+// The first of several names is the one that we write.
+constexpr Activation kActivations[] = {{"gelu", ag::Gelu::erf},
+                                       {"quick_gelu", ag::Gelu::quick},
+                                       {"gelu_pytorch_tanh", ag::Gelu::tanh},
+                                       {"gelu_new", ag::Gelu::tanh},
+                                       {"gelu_fast", ag::Gelu::tanh}};
+
+}  // namespace
+
+ag::Gelu parse_activation(const JsonObject& c, const char* otherwise) {
+  const std::string name = c.text("hidden_act", otherwise);
+  std::string known;
+  for (const Activation& a : kActivations) {
+    if (a.name == name) return a.gelu;
+    known += (known.empty() ? "" : ", ") + std::string(a.name);
+  }
+  fail<IoError>("json", "{}: '{}' is \"{}\"; known are {}", c.file(), c.path("hidden_act"), name, known);
+}
+
+std::string activation_name(ag::Gelu gelu) {
+  return std::string(
+      std::find_if(std::begin(kActivations), std::end(kActivations), [&](auto& a) { return a.gelu == gelu; })->name);
+}
+
+nn::VitConfig parse_transformer(const JsonObject& c, double ln_eps, int64_t patch_size, int64_t img_size,
+                                const char* activation) {
+  nn::VitConfig v;
+  v.embed_dim = c.integer("hidden_size", 1, kMostWidth, 768);
+  v.depth = c.integer("num_hidden_layers", 1, kMostBlocks, 12);
+  v.num_heads = c.integer("num_attention_heads", 1, kMostHeads, 12);
+  check<IoError>(v.embed_dim % v.num_heads == 0, "json", "{}: '{}' {} is not a multiple of '{}' {}", c.file(),
+                 c.path("hidden_size"), v.embed_dim, c.path("num_attention_heads"), v.num_heads);
+  v.ln_eps = c.number("layer_norm_eps", 0, 1, ln_eps);
+  v.gelu = parse_activation(c, activation);
+  v.patch_size = c.integer("patch_size", 1, kMostPatch, patch_size);
+  v.img_size = c.integer("image_size", 1, kMostSide, img_size);
+  v.in_chans = c.integer("num_channels", 1, 64, 3);
+  check<IoError>(v.img_size % v.patch_size == 0, "json", "{}: '{}' {} is not a multiple of '{}' {}", c.file(),
+                 c.path("image_size"), v.img_size, c.path("patch_size"), v.patch_size);
+  return v;
+}
+
+Json transformer_json(const nn::VitConfig& c) {
+  return Json::object({{"hidden_size", c.embed_dim},
+                       {"num_hidden_layers", c.depth},
+                       {"num_attention_heads", c.num_heads},
+                       {"hidden_act", activation_name(c.gelu)},
+                       {"layer_norm_eps", c.ln_eps},
+                       {"image_size", c.img_size},
+                       {"patch_size", c.patch_size},
+                       {"num_channels", c.in_chans}});
+}
+
+void set_hidden_width(nn::VitConfig& v, int64_t hidden) {
+  v.mlp_hidden = hidden;
+  v.mlp_ratio = double(hidden) / double(v.embed_dim);
+}
+
+int64_t hidden_width(const nn::VitConfig& c) {
+  return c.mlp_hidden > 0 ? c.mlp_hidden : std::llround(c.mlp_ratio * double(c.embed_dim));
+}
+
+void refuse_in_layout(bool refused, const nn::Layout& layout, const char* what) {
+  check<ConfigError>(!refused, "layout", "models of {} have no {}", layout.title, what);
+}
+
+}  // namespace vitrail::recipes

@@ -1,0 +1,24 @@
+// config.json of Hugging Face for image models: ViT, DeiT, Dinov2, Dinov2 with registers. For sources of this folder
+// only.
+#pragma once
+
+#include "vitrail/nn/models/vision_transformer.h"
+#include "vitrail/recipes/models/hub_config.h"
+#include "vitrail/recipes/models/model_family.h"
+
+#include <span>
+#include <string>
+#include <vector>
+
+namespace vitrail::recipes {
+
+std::span<const HubModelType> vit_model_types();
+
+/// The layout of Hugging Face that fits the model.
+const nn::Layout& hugging_face_layout(const nn::VitConfig& config);
+/// classes: names of the outputs; a class without one is called LABEL_<number>.
+/// Throws ConfigError naming the option that models of the layout do not have.
+std::string to_config_json(const nn::VitConfig& config, const nn::Layout& layout,
+                           const std::vector<std::string>& classes);
+
+}  // namespace vitrail::recipes
