@@ -104,8 +104,8 @@ TEST_CASE("a hook sees a recomputed part's parameters once, with their whole gra
   {
     const GradHook hook([&](Parameter& p) { seen.push_back(p.grad().to_vector()[0]); });
     Tape tape;
-    Var y = checkpoint(square, Var(w) * 1.0);  // w^3
-    y = checkpoint(square, y);                 // w^5
+    Var y = recompute(square, Var(w) * 1.0);  // w^3
+    y = recompute(square, y);                 // w^5
     tape.backward(sum(y));
   }
   CHECK(seen == std::vector<double>{w.grad().to_vector()[0]});

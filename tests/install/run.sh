@@ -34,14 +34,30 @@ snippet=$(sed -n '/^```cpp$/,/^```$/p' "$source/README.md" | sed '/^```/d')
   echo '}'
 } >"$work/examples/readme.cpp"
 
+# The tutorial's programs, and their output as it is printed there.
+mkdir "$work/tutorial"
+awk -v out="$work/tutorial" -f "$source/tests/install/snippets.awk" "$source/docs/tutorial.md"
+cp "$work/tutorial"/*.cpp "$work/examples"
+
 cmake -S "$work/examples" -B "$work/build" -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_BUILD_TYPE=Release \
   -DCMAKE_CXX_FLAGS="-Wall -Wextra -Werror" >/dev/null
 cmake --build "$work/build" -j 2
 ctest --test-dir "$work/build" --output-on-failure
 
+cd "$work"
+programs=0
+for expected in tutorial/*.txt; do
+  name=$(basename "$expected" .txt)
+  "build/$name" >"$name.out"
+  diff "$expected" "$name.out" || { echo "docs/tutorial.md shows another output of $name" && exit 1; }
+  programs=$((programs + 1))
+done
+[ "$programs" = 3 ]
+build/rotations tutorial/rotations.yaml data.root="$source/recipes/assets/digits8" out=turned --plain >rotations.txt
+grep -qE 'epoch 6/6 top1 0\.[6-9]' rotations.txt || { cat rotations.txt && exit 1; }
+
 # A method of one's own: a run that was stopped after one epoch and resumed ends with the checkpoint of a whole run.
 mae() { build/custom_recipe "$@" --plain >mae.txt 2>&1 || { cat mae.txt && exit 1; }; }
-cd "$work"
 mae examples/mae.yaml data.root="$source/recipes/assets/digits8" schedule.name=constant schedule.warmup_epochs=0 \
   train.epochs=2 out=whole
 mae examples/mae.yaml data.root="$source/recipes/assets/digits8" schedule.name=constant schedule.warmup_epochs=0 \
@@ -52,7 +68,6 @@ cmp whole/checkpoints/last.h5 parts/checkpoints/last.h5
 
 # The examples that want a published model get one of random weights, and must find what the commands find.
 vitrail=$work/prefix/bin/vitrail assets=$source/recipes/assets/emoji_captions
-cd "$work"
 tar -xzf "$assets/val.tar.gz" # drawings, twemoji/*.png
 set -- $(find twemoji -name '*.png' | sort | head -n 3)
 "$vitrail" tokenizer "$assets/captions.val.tsv" --size 600 -o vocab >/dev/null
