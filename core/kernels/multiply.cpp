@@ -18,7 +18,7 @@ constexpr int64_t kBlockRows = 64, kTasksPerThread = 8;
 // Steps for which the packed parts of both factors, and the part of c, stay in the second-level cache.
 constexpr int64_t kBlockSteps = 192;
 
-int64_t rounded_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+int64_t padded_to(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 int64_t parts(int64_t n, int64_t of) { return (n + of - 1) / of; }
 
 /// x [k, n] packed as PackTask says, with `steps` steps in all.
@@ -44,7 +44,7 @@ Matrix<T> part(const Matrix<T>& m, int64_t row, int64_t rows, int64_t col, int64
 template <class In, class Out>
 void multiply_rows(const Matrix<const In>& a, const Matrix<const In>& b, const Matrix<Out>& c, const float* bias) {
   constexpr int64_t kStep = kernels::kGemmStep<In>, kStrip = kernels::kGemmStrip;
-  const int64_t steps = a.cols / kStep, columns = rounded_up(c.cols, kernels::kGemmColumns),
+  const int64_t steps = a.cols / kStep, columns = padded_to(c.cols, kernels::kGemmColumns),
                 strips = parts(c.cols, kStrip);
   Tensor packed = Tensor::empty({columns * a.cols}, dtype_of<In>()), padded_bias;
   parallel_for(strips, 1, [&](int64_t strip, int64_t) {

@@ -12,8 +12,8 @@ namespace {
 
 constexpr Named<ClipConfig::Loss> kLosses[] = {{"contrastive", ClipConfig::Loss::contrastive},
                                                {"sigmoid", ClipConfig::Loss::sigmoid}};
-constexpr Named<ClipConfig::Compat> kCompats[] = {{"none", ClipConfig::Compat::none},
-                                                  {"open_clip", ClipConfig::Compat::open_clip}};
+constexpr Named<ClipConfig::Compat> kClipCompats[] = {{"none", ClipConfig::Compat::none},
+                                                      {"open_clip", ClipConfig::Compat::open_clip}};
 
 }  // namespace
 
@@ -71,7 +71,7 @@ void ClipConfig::ZeroShot::describe(Fields& f) {
 void ClipConfig::describe(Fields& f) {
   RecipeConfig::describe(f);
   f("init", init, "initial weights of both towers: safetensors (OpenAI's or open_clip's names), or a run");
-  f("compat", compat, "open_clip: the gradient of the temperature counts once per micro-batch", kCompats);
+  f("compat", compat, "open_clip: the gradient of the temperature counts once per micro-batch", kClipCompats);
   towers.describe(f);
   f.section("data", [&] { describe_data(f); });
   f.section("optim", [&] { describe_optim(f); });

@@ -5,7 +5,7 @@
 namespace vitrail::recipes {
 namespace {
 
-constexpr Named<OptimizerKind> kOptimizers[] = {
+constexpr Named<OptimizerKind> kDinoOptimizers[] = {
     {"adamw", OptimizerKind::adamw}, {"sgd", OptimizerKind::sgd}, {"lars", OptimizerKind::lars}};
 
 }  // namespace
@@ -49,7 +49,7 @@ void DinoConfig::Teacher::describe(Fields& f) {
 }
 
 void DinoConfig::Optim::describe(Fields& f) {
-  f("name", name, "optimizer", kOptimizers);
+  f("name", name, "optimizer", kDinoOptimizers);
   f("lr", lr, "peak learning rate", positive());
   f("lr_per_images", lr_per_images, "if given, the rate is lr * batch_size / lr_per_images", at_least(1));
   f("min_lr", min_lr, "learning rate at the end of the cosine", at_least(0));

@@ -8,8 +8,8 @@
 namespace vitrail::recipes {
 namespace {
 
-using Kind = DistillationConfig::Kind;
-constexpr Named<Kind> kKinds[] = {{"none", Kind::none}, {"soft", Kind::soft}, {"hard", Kind::hard}};
+using Teaching = DistillationConfig::Kind;
+constexpr Named<Teaching> kKinds[] = {{"none", Teaching::none}, {"soft", Teaching::soft}, {"hard", Teaching::hard}};
 constexpr Named<ag::KlNorm> kNorms[] = {{"batch", ag::KlNorm::batch}, {"elements", ag::KlNorm::elements}};
 
 }  // namespace
@@ -29,7 +29,7 @@ Distillation::Distillation(const DistillationConfig& config, const DataConfig& s
     : config_(config) {
   check<ConfigError>(!config.teacher.empty(), "distillation.teacher",
                      "kind {} needs a teacher: distillation.teacher=RUN, the folder or a checkpoint of a run",
-                     config.kind == Kind::hard ? "hard" : "soft");
+                     config.kind == Teaching::hard ? "hard" : "soft");
   teacher_ = open_model(config.teacher);
   const int64_t outputs = teacher_.classify ? teacher_.backbone->num_classes() : 0;
   check<ConfigError>(outputs == classes, "distillation.teacher", "{} has {} classes, the data {}",
@@ -53,7 +53,7 @@ Tensor Distillation::teach(const Tensor& images) {
 }
 
 ag::Var Distillation::distill(const ag::Var& student, const Tensor& teacher) const {
-  if (config_.kind == Kind::hard) return nn::hard_distillation(student, teacher);
+  if (config_.kind == Teaching::hard) return nn::hard_distillation(student, teacher);
   return nn::soft_distillation(student, teacher, config_.tau, config_.norm.value_or(ag::KlNorm::batch));
 }
 

@@ -3,6 +3,7 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/nn/state_io.h"
+#include "vitrail/recipes/eval/clip_features.h"
 #include "vitrail/recipes/models/clip_json.h"
 #include "vitrail/recipes/models/open_model.h"
 #include "vitrail/recipes/models/published_model.h"
@@ -17,8 +18,6 @@
 
 namespace vitrail::recipes {
 namespace {
-
-constexpr size_t kTextsAtATime = 256;
 
 struct ClipArchitecture final : Architecture {
   explicit ClipArchitecture(nn::ClipConfig c) : config(std::move(c)) {}
@@ -79,23 +78,6 @@ std::shared_ptr<const Architecture> clip_architecture(const nn::ClipConfig& conf
 std::shared_ptr<const Architecture> clip_from_weights(const TensorMap& weights, const nn::Layout& layout,
                                                       const std::string& source, const nn::Unwritten& unwritten) {
   return clip_architecture(nn::clip_config(weights, layout, source, unwritten));
-}
-
-FeatureOf image_features(nn::Clip& clip) {
-  clip.eval();
-  return [&clip](const Tensor& images) { return clip.encode_image(images).value(); };
-}
-
-TextFeatures text_features(nn::Clip& clip, const data::Tokenizer& tokenizer) {
-  clip.eval();
-  return [&clip, &tokenizer](std::span<const std::string> texts) {
-    std::vector<Tensor> parts;
-    for (size_t begin = 0; begin < texts.size(); begin += kTextsAtATime) {
-      const auto some = texts.subspan(begin, std::min(kTextsAtATime, texts.size() - begin));
-      parts.push_back(clip.encode_text(tokenizer.encode_batch(some, clip.text.config.context_length)).value());
-    }
-    return core::concat(parts, 0).to(DType::f32);
-  };
 }
 
 void set_clip(OpenModel& opened, const nn::ClipConfig& config, const std::shared_ptr<nn::Clip>& clip,

@@ -45,10 +45,10 @@ safetensors::Metadata to_metadata(const nn::Unwritten& unwritten) {
 }
 
 nn::Unwritten unwritten_in(const safetensors::Metadata& metadata, const std::string& source) {
-  constexpr int64_t kMostHeads = 1 << 14;
+  constexpr int64_t kMostHeadsSaved = 1 << 14;
   nn::Unwritten unwritten;
-  unwritten.num_heads = number_in<int64_t>(metadata, kHeads, kMostHeads, source);
-  unwritten.text_num_heads = number_in<int64_t>(metadata, kTextHeads, kMostHeads, source);
+  unwritten.num_heads = number_in<int64_t>(metadata, kHeads, kMostHeadsSaved, source);
+  unwritten.text_num_heads = number_in<int64_t>(metadata, kTextHeads, kMostHeadsSaved, source);
   unwritten.ln_eps = number_in<double>(metadata, kEps, 1, source);
   if (const auto found = metadata.find(kGelu); found != metadata.end()) {
     const auto* const gelu =

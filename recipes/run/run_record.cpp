@@ -1,8 +1,7 @@
 #include "vitrail/recipes/run/run_record.h"
 
 #include "vitrail/core/error.h"
-
-#include <nlohmann/json.hpp>
+#include "vitrail/core/io/json.h"
 
 #include <algorithm>
 #include <fstream>
@@ -16,6 +15,25 @@ std::optional<double> find(const Stats& values, std::string_view name) {
   for (const auto& [key, value] : values)
     if (key == name) return value;
   return {};
+}
+
+/// Nothing for a line that is cut off or no object: a run that was killed may leave one.
+std::optional<Json> json_object(const std::string& line) {
+  try {
+    Json json = Json::parse(line);
+    if (json.is_object()) return json;
+  } catch (const JsonError&) {
+  }
+  return {};
+}
+
+MetricsRow to_row(const Json& object) {
+  MetricsRow row{.type = {}, .values = {}};
+  for (const auto& [name, value] : object.as_object()) {
+    if (name == "t" && value.is_string()) row.type = value.as_string();
+    if (value.is_number()) row.values.emplace_back(name, value.as_double());
+  }
+  return row;
 }
 
 }  // namespace
@@ -47,11 +65,7 @@ RunRecord read_run(const std::filesystem::path& folder) {
   std::ifstream in(record.files.metrics());
   check<ConfigError>(in.good(), "run", "{}: no such file; a run's folder is needed", record.files.metrics().string());
   for (std::string line; std::getline(in, line);) {
-    const auto object = nlohmann::ordered_json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!object.is_object()) continue;
-    MetricsRow& row = record.rows.emplace_back(MetricsRow{.type = object.value("t", ""), .values = {}});
-    for (const auto& [name, value] : object.items())
-      if (value.is_number()) row.values.emplace_back(name, value.get<double>());
+    if (const std::optional<Json> object = json_object(line)) record.rows.push_back(to_row(*object));
   }
   return record;
 }

@@ -4,10 +4,10 @@
 #include "tools/commands/model_arguments.h"
 #include "tools/commands/table.h"
 #include "tools/commands/terminal_progress.h"
+#include "tools/json_text.h"
 #include "vitrail/autograd/scope.h"
 #include "vitrail/core/error.h"
 #include "vitrail/recipes/build/build_data.h"
-#include "vitrail/recipes/config/json_text.h"
 #include "vitrail/recipes/eval/evaluate.h"
 #include "vitrail/recipes/models/open_model.h"
 

@@ -5,8 +5,8 @@
 #include "tools/commands/feature_sets.h"
 #include "tools/commands/model_arguments.h"
 #include "tools/commands/table.h"
+#include "tools/json_text.h"
 #include "vitrail/core/ops.h"
-#include "vitrail/recipes/config/json_text.h"
 #include "vitrail/recipes/eval/evaluate.h"
 #include "vitrail/recipes/eval/image_retrieval.h"
 

@@ -3,7 +3,7 @@
 #include "tools/commands/feature_sets.h"
 #include "tools/commands/model_arguments.h"
 #include "tools/commands/table.h"
-#include "vitrail/recipes/config/json_text.h"
+#include "tools/json_text.h"
 #include "vitrail/recipes/eval/linear_probe.h"
 
 #include <fmt/format.h>

@@ -2,12 +2,12 @@
 #include "tools/commands/commands.h"
 #include "tools/commands/feature_arguments.h"
 #include "tools/commands/table.h"
+#include "tools/json_text.h"
 #include "vitrail/autograd/scope.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/data/draw/contact_sheet.h"
 #include "vitrail/data/image/codec.h"
-#include "vitrail/recipes/config/json_text.h"
 #include "vitrail/recipes/eval/feature_file.h"
 #include "vitrail/recipes/eval/image_retrieval.h"
 

@@ -2,8 +2,8 @@
 #include "tools/commands/commands.h"
 #include "tools/commands/feature_arguments.h"
 #include "tools/commands/table.h"
+#include "tools/json_text.h"
 #include "vitrail/core/ops.h"
-#include "vitrail/recipes/config/json_text.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

@@ -2,11 +2,11 @@
 #include "tools/commands/commands.h"
 #include "tools/commands/feature_arguments.h"
 #include "tools/commands/table.h"
+#include "tools/json_text.h"
 #include "vitrail/autograd/scope.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/data/io/lines.h"
-#include "vitrail/recipes/config/json_text.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

@@ -5,7 +5,7 @@
 
 #include <string>
 
-namespace vitrail::recipes {
+namespace vitrail {
 
 /// On one line, or indented by `indent` spaces. Bytes that are not UTF-8 (file names may have them) become U+FFFD.
 template <class Json>
@@ -13,4 +13,4 @@ std::string json_text(const Json& json, int indent = -1) {
   return json.dump(indent, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
 }
 
-}  // namespace vitrail::recipes
+}  // namespace vitrail
