@@ -6,6 +6,7 @@
 #include "vitrail/nn/state_io.h"
 #include "vitrail/nn/summary.h"
 #include "vitrail/nn/weights/transfer.h"
+#include "vitrail/recipes/eval/clip_features.h"
 #include "vitrail/recipes/methods/clip.h"
 #include "vitrail/recipes/methods/clip_data.h"
 #include "vitrail/recipes/methods/clip_eval.h"
