@@ -1,7 +1,8 @@
 #include "vitrail/core/ops/attention.h"
 
 #include "vitrail/core/error.h"
-#include "vitrail/core/kernels/attention_heads.h"
+#include "vitrail/core/ops/attention_heads.h"
+#include "vitrail/core/ops/reduce.h"
 
 namespace vitrail::core {
 namespace {

@@ -4,7 +4,7 @@
 #include "vitrail/core/kernels/gemm.h"
 #include "vitrail/core/kernels/rows.h"
 #include "vitrail/core/matrix.h"
-#include "vitrail/core/ops.h"
+#include "vitrail/core/ops/matmul.h"
 
 namespace vitrail::core {
 
