@@ -68,6 +68,6 @@ TEST_CASE("bench_step says what is wrong with its arguments") {
   fails("--method clip --model vit_small", "ViT-B-32");
   fails("--method clip --tokens 78", "--tokens 78 is outside [3, 77]");
   fails("--method dino --forward-only", "--method supervised");
-  fails("--recipe " + test::kRecipes + "clip.yaml", "clip.yaml is a recipe of clip");
+  fails("--recipe " + test::kRecipes + "clip_emoji.yaml", "clip_emoji.yaml is a recipe of clip");
   fails("--recipe " + test::kRecipes + "vit_digits.yaml --depth 2", "--recipe");
 }
