@@ -32,6 +32,7 @@ class Parameter {
 
   /// The name inside the model: "blocks.3.attn.qkv.weight".
   const std::string& name() const { return name_; }
+  /// The weight itself, and its shape.
   const Tensor& value() const { return value_; }
   const Shape& shape() const { return value_.shape(); }
   /// The value in another floating type (or itself), converted once per update and kept.
@@ -45,10 +46,12 @@ class Parameter {
   /// Makes the gradient undefined again: optimizers skip the parameter.
   void drop_grad() { grad_ = Tensor(); }
 
+  /// False for a frozen parameter: tapes record no gradient for it.
   bool requires_grad() const { return requires_grad_; }
   /// Throws ConfigError if a bf16 parameter is to be trained: small updates would be rounded away.
   void set_requires_grad(bool on);
 
+  /// The rule by which optim::DecayRule decides on weight decay.
   Decay decay() const { return decay_; }
   /// The layer of its model, for learning rates by layer: 0 for embeddings, i + 1 for block i, none after the blocks.
   std::optional<int64_t> layer() const { return layer_; }

@@ -37,6 +37,7 @@ class RandomScope {
   };
   /// A generator for the next draw on this thread.
   static Rng next();
+  /// The position of this thread, for code that must repeat the same draws.
   static State& state();
 
  private:

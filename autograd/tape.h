@@ -21,9 +21,11 @@ class Var {
   Var(Tensor constant) : value_(std::move(constant)) {}  // NOLINT(google-explicit-constructor)
   Var(Parameter& p);                                     // NOLINT: p's leaf on the live tape
 
+  /// The tensor and its properties. All but defined() need a defined variable.
   const Tensor& value() const { return value_; }
   /// The value in another floating type. A parameter's conversion is kept until its next update.
   Tensor value_as(DType dtype) const;
+  /// defined() is false for Var(). The others describe the value, and need one.
   bool defined() const { return value_.defined(); }
   const Shape& shape() const { return value_.shape(); }
   int64_t size(int axis) const { return value_.size(axis); }
@@ -31,6 +33,7 @@ class Var {
   DType dtype() const { return value_.dtype(); }
   /// The only element, as double.
   double item() const { return value_.item(); }
+  /// Whether gradients flow to it: it has a slot on a tape.
   bool requires_grad() const { return slot_ >= 0; }
   /// The same value as a constant.
   Var detach() const { return Var(value_); }
@@ -154,6 +157,7 @@ Var recomputable(Var y, std::function<Tensor()> again);
 class Saved {
  public:
   Saved(const Var& x, DType dtype);
+  /// The value in the type given to the constructor; runs again() if the tensor was not kept.
   Tensor get() const;
 
  private:
@@ -175,7 +179,7 @@ class NoGrad {
 };
 
 /// Scope: each sweep on this thread calls fn(p) once for each parameter that it reaches, when p's gradient is final in
-/// that sweep and added to p.grad(). The sweeps inside a recomputed part  do not call it: their gradients
+/// that sweep and added to p.grad(). The sweeps inside a recomputed part do not call it: their gradients
 /// reach the parameter through the outer sweep. The innermost scope counts alone; an empty fn silences the outer ones,
 /// for sweeps after which the gradient still grows.
 class GradHook {

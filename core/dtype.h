@@ -28,12 +28,16 @@ struct bf16 {
   operator float() const { return std::bit_cast<float>(uint32_t(bits) << 16); }
 };
 
+/// Bytes of one element.
 int64_t size_of(DType dtype);
+/// The name that parse_dtype() reads.
 std::string to_string(DType dtype);
 /// "f32", "bf16", ... Throws ConfigError for any other name.
 DType parse_dtype(std::string_view name);
+/// True for f32, bf16 and f64.
 inline bool is_floating(DType d) { return d == DType::f32 || d == DType::bf16 || d == DType::f64; }
 
+/// The DType of a C++ element type. Other types do not compile.
 template <class T>
 constexpr DType dtype_of() {
   if constexpr (std::is_same_v<T, float>)

@@ -29,6 +29,7 @@ class Storage {
   }
   ~Storage() { release(); }
 
+  /// The first byte, and the size in bytes.
   std::byte* data() const;
   int64_t bytes() const;
   bool unique() const;  // no other handle shares the block
@@ -60,7 +61,7 @@ namespace memory {
 
 int64_t live_bytes();                                          // held by tensors now
 int64_t peak_bytes();                                          // highest live_bytes since reset_peak
-void reset_peak();                                             //
+void reset_peak();                                             // peak_bytes becomes live_bytes
 int64_t reserved_bytes();                                      // taken from the system: live and cached
 int64_t system_allocations();                                  // number of allocations from the system, ever
 std::vector<std::pair<std::string, int64_t>> live_by_owner();  // largest first

@@ -20,6 +20,7 @@ constexpr uint64_t stream_id(std::string_view name) {
   return h;
 }
 
+/// A generator at one place of one stream. Copies continue independently with the same numbers.
 class Rng {
  public:
   /// sample: the position within the stream, such as epoch and index mixed by combine().
@@ -35,6 +36,7 @@ class Rng {
   bool bernoulli(double p);                 // true with probability p
   double normal();                          // mean 0, deviation 1 (Box-Muller)
   double gamma(double shape);               // Marsaglia and Tsang 2000
+  /// In [0, 1], from two gamma variates.
   double beta(double a, double b);
 
   // Whole tensors. Element i depends on i only; the generator advances by two numbers.

@@ -23,6 +23,7 @@ class Shape {
   /// Throws ShapeError above rank 8 or for a negative size.
   explicit Shape(std::span<const int64_t> sizes);
 
+  /// The number of axes.
   int rank() const { return rank_; }
   /// Negative axes count from the end. Throws ShapeError out of range.
   int64_t operator[](int axis) const { return sizes_[size_t(normalize_axis(axis))]; }
@@ -36,6 +37,7 @@ class Shape {
   Shape without(int axis) const;
   Shape insert(int axis, int64_t size) const;
 
+  /// The sizes, outermost first.
   const int64_t* begin() const { return sizes_.data(); }
   const int64_t* end() const { return sizes_.data() + rank_; }
   bool operator==(const Shape& other) const;
@@ -56,6 +58,7 @@ class Axes {
   Axes(std::initializer_list<int> axes) : axes_(axes) {}   // NOLINT
   Axes(std::vector<int> axes) : axes_(std::move(axes)) {}  // NOLINT
 
+  /// The axes as given, not normalised.
   bool empty() const { return axes_.empty(); }
   auto begin() const { return axes_.begin(); }
   auto end() const { return axes_.end(); }

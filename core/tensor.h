@@ -12,6 +12,7 @@
 
 namespace vitrail {
 
+/// Up to kMaxRank axes of elements of one DType. Copying a tensor copies the handle, not the elements.
 class Tensor {
  public:
   /// Undefined: no elements, no shape. Only defined() and assignment may be called.
@@ -21,6 +22,7 @@ class Tensor {
   /// Dense elements in memory that somebody else allocated. Throws ShapeError if storage is too small for them.
   static Tensor in(Storage storage, const Shape& shape, DType dtype);
 
+  /// False for Tensor(). Sizes and strides count elements, nbytes() bytes. Negative axes count from the end.
   bool defined() const { return bool(storage_); }
   const Shape& shape() const { return shape_; }
   const Strides& strides() const { return strides_; }
@@ -44,6 +46,7 @@ class Tensor {
     expect(dtype_of<T>());
     return reinterpret_cast<const T*>(raw());
   }
+  /// The first element's address, whatever the type.
   std::byte* raw() { return storage_.data() + offset_; }
   const std::byte* raw() const { return storage_.data() + offset_; }
   /// All elements of a contiguous tensor. Throws ShapeError for a strided one.
@@ -66,6 +69,7 @@ class Tensor {
   /// One size may be -1. Throws ShapeError if the count differs or strides cannot express it: call contiguous() first.
   Tensor reshape(std::initializer_list<int64_t> sizes) const;
   Tensor reshape(const Shape& shape) const;
+  /// Exchanges two axes, or puts axis axes[i] at place i.
   Tensor transpose(int a, int b) const;
   Tensor permute(std::span<const int> axes) const;
   Tensor permute(std::initializer_list<int> axes) const { return permute(std::span(axes.begin(), axes.size())); }
@@ -75,6 +79,7 @@ class Tensor {
   Tensor select(int axis, int64_t index) const;
   /// One index along the first axis; a negative one counts from the end.
   Tensor operator[](int64_t index) const { return select(0, index < 0 ? index + size(0) : index); }
+  /// Drops an axis of size 1. Throws ShapeError for another size.
   Tensor squeeze(int axis) const;
   Tensor unsqueeze(int axis) const;  // a new axis of size 1 before axis; axis may be rank()
   /// Broadcast to shape with strides 0. Throws ShapeError if it does not.
@@ -93,6 +98,7 @@ class Tensor {
 
   /// No other tensor shares the elements.
   bool unique() const { return storage_.unique(); }
+  /// Whether both are views of one block of memory.
   bool shares_storage(const Tensor& other) const { return storage_ == other.storage_; }
 
  private:
@@ -109,6 +115,7 @@ class Tensor {
   bool contiguous_ = true;
 };
 
+/// A new dense tensor with equal elements; scalar() has shape [].
 Tensor zeros(const Shape& shape, DType dtype = DType::f32);
 Tensor ones(const Shape& shape, DType dtype = DType::f32);
 Tensor full(const Shape& shape, double value, DType dtype = DType::f32);

@@ -21,6 +21,7 @@ struct Rows {
   std::optional<int64_t> first;  // the first so many
   Tensor places;                 // or one token of each sample, at places i64 [B, 1]
 
+  /// True for the default: no token is left out.
   bool all() const { return !first && !places.defined(); }
   /// x [B, N, C] -> [B, K, C].
   Var of(const Var& x) const;

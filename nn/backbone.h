@@ -11,6 +11,7 @@ enum class Compute { needed, all };
 
 class TokenBackbone;
 
+/// An image model in two parts: features, and a head of one or more classifiers.
 class Backbone : public ModuleBase {
  public:
   using ModuleBase::ModuleBase;
@@ -23,6 +24,7 @@ class Backbone : public ModuleBase {
   /// The logits of each head on features, each [B, num_classes]: a distilled transformer has two, for the class token
   /// and the distillation token.
   virtual std::vector<Var> heads(const Var& features) { return {classify(features)}; }
+  /// The width of features() and the number of classes; 0 classes without a head.
   virtual int64_t feature_dim() const = 0;
   virtual int64_t num_classes() const = 0;
   /// The sides of an image must be multiples of this; 1 for a convolutional network.
@@ -42,6 +44,7 @@ struct Tokens {
   ag::Grid grid;  // N = height * width
 };
 
+/// A backbone whose features are made from prefix tokens and one token for each patch.
 class TokenBackbone : public Backbone {
  public:
   using Backbone::Backbone;
@@ -52,6 +55,7 @@ class TokenBackbone : public Backbone {
   /// The outputs of the last n blocks, oldest first, each after the final norm unless normed is false.
   /// Throws ConfigError if the model has fewer blocks.
   virtual std::vector<Tokens> intermediate_tokens(const Var& images, int64_t n, bool normed = true) = 0;
+  /// The number of blocks.
   virtual int64_t depth() const = 0;
   /// Whether the first prefix token is a class token.
   virtual bool has_class_token() const = 0;

@@ -13,6 +13,7 @@ using Init = std::function<Tensor(const Shape& shape, DType dtype, Rng& rng)>;
 
 namespace init {
 
+/// The same value everywhere, or N(0, std^2).
 Init zeros();
 Init ones();
 Init constant(double value);

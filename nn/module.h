@@ -40,6 +40,7 @@ class Scope {
   Scope at_layer(int64_t layer) const;
 
   const std::string& name() const { return name_; }  // "blocks.3.attn"; empty for the model
+  /// The type of new weights and the seed of their initial values; without values, weights are not initialised.
   DType dtype() const { return dtype_; }
   uint64_t seed() const { return seed_; }
   bool has_values() const { return has_values_; }
@@ -87,6 +88,7 @@ class Buffer final {
   Buffer(const Scope& scope, Tensor value);
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
+  /// The name inside the model, and the tensor. Assign to value() to update it.
   const std::string& name() const { return name_; }
   Tensor& value() { return value_; }
   const Tensor& value() const { return value_; }
@@ -113,6 +115,7 @@ class ModuleBase {
   std::vector<Buffer*> buffers() const;
   /// Throws ConfigError if no parameter has this name.
   Parameter& parameter(std::string_view name) const;
+  /// The number of elements of all parameters.
   int64_t parameter_count() const;
   /// The modules of type M among this one and its descendants, in the order of construction.
   template <class M>
@@ -127,14 +130,17 @@ class ModuleBase {
   /// Sets training mode (dropout, drop path, batch statistics) for this and all children. Models start in it.
   void train(bool on = true);
   void eval() { train(false); }
+  /// False in evaluation mode.
   bool is_training() const { return training_; }
   /// Frozen parameters get no gradients and no updates. Throws ConfigError if a bf16 parameter is to be trained.
   void freeze(bool on = true);
+  /// Drops the gradient of every parameter.
   void zero_grad();
 
  protected:
   /// The scope of a child or parameter called name.
   Scope sub(std::string_view name) { return Scope(this, scope_, name); }
+  /// The type of the scope that built the module.
   DType dtype() const { return scope_.dtype(); }
   /// f() as one call of this module in messages, reports and summaries.
   template <class F>
@@ -178,11 +184,13 @@ class Module : public Base {
  public:
   using Base::Base;
 
+  /// Runs forward with the same arguments. Errors, tapes and summaries name the module.
   template <class... Args>
   requires requires(Self& self, Args&&... args) { self.forward(std::forward<Args>(args)...); }
   auto operator()(Args&&... args) {
     return this->call([&] { return static_cast<Self*>(this)->forward(std::forward<Args>(args)...); });
   }
+  /// A call through a const module does not compile.
   template <class... Args>
   requires requires(Self& self, Args&&... args) { self.forward(std::forward<Args>(args)...); }
   void operator()(Args&&...) const {
@@ -215,6 +223,7 @@ class ModuleList final : public ModuleBase {
     return items_.emplace_back(first_layer_ ? scope.at_layer(*first_layer_ + int64_t(items_.size())) : scope,
                                std::forward<Args>(args)...);
   }
+  /// The modules in order. Indices are not checked.
   size_t size() const { return items_.size(); }
   T& operator[](size_t i) { return items_[i]; }
   auto begin() { return items_.begin(); }

@@ -18,6 +18,7 @@ struct LoadReport {
   std::vector<std::string> missing;     // in the module only
   std::vector<std::string> unexpected;  // in the map only
   std::vector<std::string> mismatched;  // other shape, with both shapes
+  /// True if nothing differs.
   bool ok() const { return missing.empty() && unexpected.empty() && mismatched.empty(); }
 };
 /// One line for each kind of difference; empty if ok.

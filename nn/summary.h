@@ -36,6 +36,7 @@ class SummaryEntry {
   ~SummaryEntry();
   SummaryEntry(const SummaryEntry&) = delete;
   SummaryEntry& operator=(const SummaryEntry&) = delete;
+  /// Completes the row with the shape of the output and the work done since the constructor.
   void finish(const Shape& output);
 
  private:

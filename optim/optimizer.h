@@ -17,6 +17,8 @@ struct ParamGroup {
   double weight_decay_scale = 1;  // 0: never decayed
 };
 
+/// Base of the optimizers: groups of parameters, their moments and the number of steps. Derived classes update one
+/// parameter at a time.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
@@ -61,6 +63,7 @@ class Optimizer {
   Optimizer(const std::vector<ParamGroup>& groups, std::vector<std::string> moment_names);
   /// Runs before the updates of a step, for quantities that depend on all gradients.
   virtual void begin_step(const std::vector<Slot>&) {}
+  /// Updates one parameter in place from its gradient.
   virtual void update(const UpdateArgs& u) = 0;
 
  private:

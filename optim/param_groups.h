@@ -14,6 +14,7 @@ struct DecayRule {
   bool tables = false;              // ag::Decay::table: learned tokens and tables of positions
   std::vector<std::string> except;  // tables for which it is the other way round, by the last part of their names
 
+  /// Whether weight decay applies to p.
   bool decays(const ag::Parameter& p) const;
 };
 DecayRule timm_decay();  // no table

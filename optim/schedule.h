@@ -15,7 +15,9 @@ struct Warmup {
   double from = 0;
   Ends ends = Ends::first;
 
+  /// Whether t lies in the warm-up.
   bool covers(double t) const { return t < steps; }
+  /// The linear value at t, on the way to base. Needs covers(t).
   double value(double base, double t) const;
 };
 

@@ -38,6 +38,7 @@ struct GradNorms {
   std::vector<double> each;  // clip_each: of each parameter; 0 without a gradient
 };
 
+/// One step of training: gradients, accumulated over micro-batches, then clipping and the optimizer's step.
 class Update final {
  public:
   /// Drops all gradients. optimizer outlives the update and holds some or all of the parameters.

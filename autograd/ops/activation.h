@@ -8,6 +8,7 @@ namespace vitrail::ag {
 
 using core::Gelu;
 
+/// One element at a time: x [...] -> [...]. Definitions as in core/ops/activation.h, with a gradient.
 Var exp(const Var& x);
 Var log(const Var& x);
 Var sqrt(const Var& x);
@@ -22,6 +23,7 @@ Var sin(const Var& x);
 Var cos(const Var& x);
 Var clamp(const Var& x, double low, double high);
 
+/// Definitions and sources as in core/ops/activation.h: x [...] -> [...]; swiglu [..., 2H] -> [..., H].
 Var relu(const Var& x);
 Var leaky_relu(const Var& x, double slope = 0.01);
 Var softplus(const Var& x);

@@ -6,6 +6,7 @@
 
 namespace vitrail::ag {
 
+/// a and b broadcast as in NumPy. Throws ShapeError if the shapes do not fit.
 Var add(const Var& a, const Var& b);
 Var sub(const Var& a, const Var& b);
 Var mul(const Var& a, const Var& b);

@@ -6,10 +6,12 @@
 
 namespace vitrail::ag {
 
+/// Shapes and errors as in core/ops/indexing.h.
 Var embedding(const Var& table, const Tensor& ids);
 Var gather_last(const Var& x, const Tensor& index);
 /// Some tokens of each sample: x [B, N, C], places [B, K] -> [B, K, C].
 Var gather_tokens(const Var& x, const Tensor& places);
+/// Shapes and errors as in core/ops/indexing.h.
 Var index_select(const Var& x, int axis, const Tensor& index);
 Var gather(const Var& x, int axis, const Tensor& index);
 /// A copy of x with src added at index, as core::scatter_add_() does in place.

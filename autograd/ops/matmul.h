@@ -10,6 +10,7 @@ namespace vitrail::ag {
 
 using core::Trans;
 
+/// Batched product, computed in bf16 under autocast. Shapes and errors as core::matmul().
 Var matmul(const Var& a, const Var& b, Trans trans_a = Trans::no, Trans trans_b = Trans::no,
            std::optional<DType> out_dtype = {});
 /// bias may be undefined. out_dtype: f32 under autocast if the result joins the f32 residual stream or a loss.

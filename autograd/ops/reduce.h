@@ -6,6 +6,7 @@
 
 namespace vitrail::ag {
 
+/// Over axes, or over all if there are none. keepdim leaves each reduced axis with size 1.
 Var sum(const Var& x, const Axes& axes = {}, bool keepdim = false);
 Var mean(const Var& x, const Axes& axes = {}, bool keepdim = false);
 /// correction 1 divides by count - 1, as PyTorch does.
@@ -14,7 +15,9 @@ Var var(const Var& x, const Axes& axes = {}, bool keepdim = false, double correc
 Var stddev(const Var& x, const Axes& axes = {}, bool keepdim = false, double correction = 1);
 /// Euclidean norm. The gradient is 0 where the norm is 0.
 Var norm(const Var& x, const Axes& axes = {}, bool keepdim = false);
+/// log(sum(exp(x))) over axes.
 Var logsumexp(const Var& x, const Axes& axes = {}, bool keepdim = false);
+/// Sums of the elements up to each place along axis.
 Var cumsum(const Var& x, int axis);
 
 /// The extreme over axes. Equal extremes share the gradient evenly, as torch.amax does.

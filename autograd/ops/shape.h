@@ -13,6 +13,7 @@ namespace vitrail::ag {
 /// One size may be -1.
 Var reshape(const Var& x, std::initializer_list<int64_t> sizes);
 Var reshape(const Var& x, const Shape& shape);
+/// Shapes and errors as in core/ops/shape.h and Tensor. The results of views share elements with x.
 Var flatten(const Var& x, int first = 0, int last = -1);
 Var squeeze(const Var& x, int axis);
 Var unsqueeze(const Var& x, int axis);

@@ -40,6 +40,7 @@ class MappedFile {
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;
 
+  /// The whole file. Valid while the mapping lives.
   std::span<const std::byte> bytes() const { return bytes_; }
   /// The same, for writing: what is written stays in this mapping, the file remains as it is.
   std::span<std::byte> private_bytes() { return bytes_; }

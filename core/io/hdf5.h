@@ -23,10 +23,12 @@ class Reader {
   Reader(Reader&&) noexcept;
   Reader& operator=(Reader&&) noexcept;
 
+  /// contains() is true for datasets and groups, is_group() for groups alone. A missing path is no error.
   bool contains(std::string_view path) const;
   bool is_group(std::string_view path) const;
   /// The names in the group, sorted.
   std::vector<std::string> names(std::string_view group) const;
+  /// The shape of a dataset. Throws IoError for a missing path.
   Shape shape(std::string_view path) const;
   /// The type read() gives: f32, bf16, f64, i64 and u8 as stored, other floats as f32 (f64 if wider than 8 bytes),
   /// other integers as i64.
@@ -37,6 +39,7 @@ class Reader {
   /// Rows begin ... end - 1 of the first axis.
   Tensor read_rows(std::string_view path, int64_t begin, int64_t end) const;
 
+  /// Attributes of a group or dataset. Both throw IoError for a missing path.
   bool has_attribute(std::string_view path, std::string_view name) const;
   std::vector<std::string> attribute_names(std::string_view path) const;
   /// An attribute of a group or dataset. T is int64_t, double (integers too), std::string or a vector of these; a
@@ -60,10 +63,12 @@ class Writer {
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
+  /// A dataset with the values of a tensor, or an empty group.
   void write(std::string_view path, const Tensor& value);
   void group(std::string_view path);
   /// A dataset to be filled by write_rows, for what does not fit in memory; rows never written are 0.
   void create(std::string_view path, const Shape& shape, DType dtype);
+  /// Fills rows begin, begin + 1, ... of a created dataset.
   void write_rows(std::string_view path, int64_t begin, const Tensor& rows);
 
   /// An attribute of a group or dataset that exists. T is int64_t, double or std::string.

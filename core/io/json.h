@@ -24,6 +24,7 @@ class JsonError final : public IoError {
  public:
   enum class Kind { syntax, too_deep, repeated_name };
   JsonError(Kind kind, std::string reason);
+  /// Why the text was refused.
   Kind kind() const { return kind_; }
   const std::string& reason() const { return reason_; }  ///< what() without "[json]"
 
@@ -48,6 +49,7 @@ class Json {
   Json(const char* text);
   template <std::same_as<bool> T>
   Json(T value) : Json(boolean(value)) {}
+  /// A whole number of any integer type, kept exactly.
   template <std::integral T>
   requires(!std::same_as<T, bool>) Json(T number)
       : Json(whole(std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>(number))) {}
@@ -56,6 +58,7 @@ class Json {
   template <class T, size_t n>
   Json(const std::array<T, n>& values) : Json(array_of(values)) {}
 
+  /// An array of the values, or an object with the members in that order.
   static Json array(std::initializer_list<Json> values = {});
   static Json object(std::initializer_list<Member> members = {});
   static Json object(Object members);
@@ -76,6 +79,7 @@ class Json {
   /// The value for an error message: one line of ASCII, cut after 60 characters.
   std::string excerpt() const;
 
+  /// The kind of the value. is_number() holds for whole and other numbers.
   bool is_null() const;
   bool is_bool() const;
   bool is_number() const;
@@ -83,6 +87,7 @@ class Json {
   bool is_integer() const;
   /// A number written without a sign, point or exponent that fits uint64_t.
   bool is_unsigned() const;
+  /// The kind of the value.
   bool is_string() const;
   bool is_array() const;
   bool is_object() const;

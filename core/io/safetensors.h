@@ -43,6 +43,7 @@ class Reader {
   explicit Reader(const std::filesystem::path& path);
 
   std::vector<std::string> names() const;  // sorted
+  /// Neither reads the data. shape() throws IoError for a missing name.
   bool contains(std::string_view name) const { return tensors_.contains(name); }
   const Shape& shape(std::string_view name) const { return find(name).entry.shape; }
   /// The text pairs of the first file.
@@ -51,6 +52,7 @@ class Reader {
   /// stays in the file, which is mapped: it is read when it is used, and what is written to it is not seen by others.
   /// Throws: IoError for another type, a missing name, or an unsigned number above 2^63 - 1.
   Tensor read(std::string_view name) const;
+  /// Every tensor, by name.
   TensorMap read_all() const;
 
  private:

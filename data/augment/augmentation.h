@@ -26,6 +26,7 @@ concept Augmentation = requires(const A a, Rng& rng, const Image& image, const t
 /// Thread: one pipeline serves several threads, each with its own Rng.
 class Pipeline final {
  public:
+  /// Appends a step. Returns the pipeline, so that calls can be chained.
   template <Augmentation A>
   Pipeline& add(A augmentation) {
     steps_.push_back(std::make_shared<StepOf<A>>(std::move(augmentation)));

@@ -33,6 +33,7 @@ class RandAugment final {
   Params sample(Rng& rng, ImageSize) const;
   Image apply(Image image, const Params& params) const;
 
+  /// The options, and the operations that layers draw from.
   const Config& config() const { return config_; }
   const std::vector<const PolicyOp*>& operations() const { return operations_; }
 

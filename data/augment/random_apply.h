@@ -7,6 +7,7 @@
 
 namespace vitrail::data {
 
+/// Applies A with a probability, else returns the image as it is.
 template <Augmentation A>
 class RandomApply final {
  public:

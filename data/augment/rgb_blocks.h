@@ -50,6 +50,7 @@ inline void join16(const uint8_t* r, const uint8_t* g, const uint8_t* b, uint8_t
 
 }  // namespace detail
 
+/// Splits interleaved bytes [pixels, 3] into three planes. At most RgbBlock::kPixels pixels.
 inline void split(const uint8_t* rgb, int64_t pixels, RgbBlock& block) {
   int64_t i = 0;
   for (; i + 16 <= pixels; i += 16)
@@ -61,6 +62,7 @@ inline void split(const uint8_t* rgb, int64_t pixels, RgbBlock& block) {
   }
 }
 
+/// The inverse of split().
 inline void join(const RgbBlock& block, int64_t pixels, uint8_t* rgb) {
   int64_t i = 0;
   for (; i + 16 <= pixels; i += 16)

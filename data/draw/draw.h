@@ -21,6 +21,7 @@ struct Point {
   double x = 0, y = 0;
 };
 
+/// Paints a filled rectangle, in pixels. The part outside the image is left out.
 void fill_rectangle(Image& image, int64_t top, int64_t left, int64_t height, int64_t width, Color color);
 /// A straight line with soft edges.
 void draw_line(Image& image, Point from, Point to, double thickness, Color color);

@@ -24,11 +24,13 @@ class Image {
   Image(int64_t height, int64_t width);
   explicit Image(ImageSize size) : Image(size.height, size.width) {}
 
+  /// The size in pixels; an empty image has no pixels.
   int64_t height() const { return size_.height; }
   int64_t width() const { return size_.width; }
   ImageSize size() const { return size_; }
   bool empty() const { return pixels_.empty(); }
 
+  /// height * width * 3 bytes.
   std::span<uint8_t> pixels() { return pixels_; }
   std::span<const uint8_t> pixels() const { return pixels_; }
   uint8_t* data() { return pixels_.data(); }

@@ -11,6 +11,7 @@ namespace vitrail::data {
 
 /// Bicubic has a = -0.5. All but nearest widen their support when shrinking (antialiasing).
 enum class Filter { nearest, box, bilinear, hamming, bicubic, lanczos };
+/// The filter's name.
 std::string to_string(Filter filter);
 /// Throws ConfigError for another name.
 Filter parse_filter(std::string_view name);

@@ -29,6 +29,7 @@ class BadFiles final {
   /// max_share: the share of a dataset's images that may be broken.
   explicit BadFiles(OnError policy = OnError::fail, double max_share = 0.01) : policy_(policy), max_share_(max_share) {}
 
+  /// The policy given to the constructor.
   OnError policy() const { return policy_; }
   /// Adds a broken image of a dataset; an image added twice counts once. The dataset must outlive this.
   /// Throws DataError naming the image under OnError::fail, or if more than max_share of the dataset's images are

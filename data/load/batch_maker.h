@@ -22,6 +22,7 @@ struct Batch {
 
   /// Samples in the batch.
   int64_t size() const { return int64_t(indices.size()); }
+  /// Whether there is a tensor of that name.
   bool contains(std::string_view name) const { return tensors.contains(name); }
   /// Throws DataError that lists the names if there is no tensor `name`.
   const Tensor& operator[](std::string_view name) const;
@@ -35,6 +36,7 @@ class BatchMaker {
  public:
   virtual ~BatchMaker() = default;
 
+  /// The number of samples in an epoch.
   virtual int64_t size() const = 0;
   /// A batch with room for a sample of each index. The Loader sets indices, epoch and position.
   virtual Batch open(std::span<const int64_t> indices) const = 0;

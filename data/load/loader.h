@@ -30,6 +30,7 @@ struct LoaderOptions {
   int prefetch = 2;  // batches made ahead of the one in use
 };
 
+/// Batches in order of epochs and positions. Thread: call next() from one thread.
 class Loader final {
  public:
   /// maker: an ImageBatch, CaptionBatch, TokenBatch, TensorBatch, or one of your own.
@@ -47,6 +48,7 @@ class Loader final {
   std::optional<Batch> next();
   /// The list that the maker adds broken samples to; null if it keeps none.
   const BadFiles* bad_files() const;
+  /// Counts a last batch that is not full, unless drop_last leaves it out.
   int64_t batches_per_epoch() const;
 
  private:

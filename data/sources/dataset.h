@@ -27,6 +27,7 @@ class Dataset {
  public:
   virtual ~Dataset() = default;
 
+  /// The number of images.
   virtual int64_t size() const = 0;
   /// Names by label; empty if the dataset is unlabelled.
   virtual const std::vector<std::string>& classes() const = 0;

@@ -8,6 +8,7 @@
 
 namespace vitrail::data {
 
+/// Numbers images as it finds them, then hands them over as a Dataset.
 class ImageList {
  public:
   virtual ~ImageList() = default;

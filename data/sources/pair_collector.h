@@ -8,6 +8,7 @@
 
 namespace vitrail::data {
 
+/// Call wants() and then add() for each caption, then finish() once.
 class PairCollector final {
  public:
   explicit PairCollector(const PairOptions& options) : wanted_(options.kinds) {}

@@ -10,6 +10,7 @@
 namespace vitrail::data {
 
 struct PathLabels {
+  /// The label of path number index; kNoLabel without labels. Throws std::out_of_range.
   int64_t of(int64_t index) const { return labels.empty() ? kNoLabel : labels.at(size_t(index)); }
 
   std::vector<std::string> classes;

@@ -9,6 +9,7 @@
 namespace vitrail::data {
 
 enum class SourceKind { cifar10, cifar100, hdf5, tar, idx, folder, table };
+/// The name for messages: "CIFAR-10", "tar archives", ...
 std::string to_string(SourceKind kind);
 
 struct SourcePart {

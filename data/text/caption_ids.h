@@ -17,6 +17,7 @@ class CaptionIds final {
   /// captions: a list for each image.
   CaptionIds(const Tokenizer& tokenizer, const std::vector<std::vector<std::string>>& captions, int64_t context_length);
 
+  /// The number of images.
   int64_t images() const { return int64_t(first_.size()) - 1; }
   /// Captions of an image.
   int64_t count(int64_t image) const { return first_[size_t(image) + 1] - first_[size_t(image)]; }

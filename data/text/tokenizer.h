@@ -25,6 +25,7 @@ class Tokenizer final {
   /// The text of ids; invalid UTF-8 becomes U+FFFD. Throws ConfigError for an id outside of the vocabulary.
   std::string decode(std::span<const int64_t> ids) const;
 
+  /// The symbols and merges in use.
   const Vocabulary& vocabulary() const { return vocabulary_; }
 
  private:

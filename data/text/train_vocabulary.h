@@ -15,6 +15,7 @@ namespace vitrail::data {
 /// Source: Sennrich et al. 2016 (arXiv:1508.07909), algorithm 1.
 class VocabularyTrainer final {
  public:
+  /// Counts the words of one text, cleaned as Tokenizer cleans it.
   void add(std::string_view text);
 
   /// A vocabulary of `size` symbols: 512 for bytes, 2 for start and end of text, the others learned. It has fewer if

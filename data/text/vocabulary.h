@@ -41,10 +41,13 @@ class Vocabulary {
   /// needed.
   void save(const std::filesystem::path& folder) const;
 
+  /// The number of symbols; the ids of start and end of text are the last two.
   int64_t size() const { return int64_t(symbols_.size()); }
   int64_t start_of_text() const { return size() - 2; }
   int64_t end_of_text() const { return size() - 1; }
+  /// The pairs of symbols in order of rank.
   const std::vector<Symbols>& merges() const { return merges_; }
+  /// The symbol of an id, in the visible alphabet. Throws std::out_of_range.
   const std::string& symbol(int64_t id) const { return symbols_.at(size_t(id)); }
   /// The id of a byte, inside a word or at its end.
   int32_t byte_id(unsigned char byte, bool ends_word) const { return byte_ids_[byte] + (ends_word ? 256 : 0); }

@@ -21,6 +21,7 @@ struct ClipConfig {
 /// The published models by open_clip's names: "ViT-B-32", ..., "ViT-bigG-14". The suffix "-quickgelu" selects the
 /// activation of OpenAI's weights. Throws ConfigError listing the names for another one.
 ClipConfig clip_variant(std::string_view name);
+/// The names that clip_variant() accepts.
 std::vector<std::string> clip_variants();
 
 /// Features of images and of texts, learned together. Weights start as in OpenAI's code. An image tower without

@@ -20,6 +20,7 @@ struct ResNetConfig {
 /// resnet18, resnet34, resnet50, and resnet8, resnet20, resnet32, resnet56 for 32x32 pixels (width 16, three stages).
 /// Throws ConfigError listing the names for another one.
 ResNetConfig resnet_variant(std::string_view name);
+/// The names that resnet_variant() accepts.
 std::vector<std::string> resnet_variants();
 
 /// conv-bn-relu-conv-bn (or the bottleneck), plus the input, projected where the shape changes, then relu.

@@ -61,6 +61,7 @@ struct VitConfig {
 /// The published sizes vit_tiny, vit_small, vit_base, vit_large and vit_huge, which DeiT and DINO share.
 /// Throws ConfigError listing the names for another one.
 VitConfig vit_variant(std::string_view name);
+/// The names that vit_variant() accepts.
 std::vector<std::string> vit_variants();
 
 }  // namespace vitrail::nn

@@ -102,6 +102,7 @@ class ImageData {
   /// Throws DataError or IoError as data::open_dataset; DataError if the parts have no labels or different classes.
   ImageData(const DataConfig& config, int64_t seed);
 
+  /// Of the training part: the number of classes, and of images.
   int64_t classes() const { return int64_t(parts_.train->classes().size()); }
   int64_t train_size() const { return parts_.train->size(); }
   /// Images in an epoch of training: train_size(), or slightly less with repeated_aug.

@@ -25,6 +25,7 @@ struct Preprocessing {
 
   /// The side of the model's input.
   int64_t img_size() const { return crop > 0 ? crop : size; }
+  /// Resizing, cropping and normalising: an image of any size -> [3, img_size(), img_size()].
   data::ImageTransform transform() const;
   /// The model's input: f32 [B, 3, img_size(), img_size()].
   /// Throws ShapeError if an image does not come out at that size.

@@ -40,6 +40,7 @@ struct Limits {
     result.length = n;
     return result;
   }
+  /// The same limits with `most` as the largest value.
   Limits up_to(double most) const {
     Limits result = *this;
     result.max = most;
@@ -90,6 +91,7 @@ concept Described = requires(T& config, Fields& fields) {
 /// The fields of one struct, in the order of their description. Points into the struct, which must outlive it.
 class Fields {
  public:
+  /// A field of one of Slot's types. help is shown by --help.
   template <class T>
   requires std::constructible_from<Slot, T*>
   void operator()(std::string_view key, T& value, std::string_view help, const Limits& limits = {}) {
@@ -121,10 +123,14 @@ class Fields {
     prefix_ = outer;
   }
 
+  /// All fields, sections flattened.
   std::vector<Field>& list() { return list_; }
   const std::vector<Field>& list() const { return list_; }
+  /// The field of a full key such as "optim.lr"; null if there is none.
   Field* find(std::string_view key);
+  /// Whether keys start with "<key>.".
   bool is_section(std::string_view key) const;
+  /// Every full key and every section, for suggestions.
   std::vector<std::string> keys_and_sections() const;
 
  private:

@@ -15,6 +15,7 @@ struct CollapseSigns {
   double rank = 0;      // effective rank of the features: how many directions they spread over
   double feat_std = 0;  // deviation of features of length 1, 1 if they are spread over the sphere, 0 if all are one
 
+  /// The four numbers by name, for the log.
   Stats stats() const;
 };
 

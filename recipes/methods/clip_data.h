@@ -37,9 +37,11 @@ class ClipTrainData final {
   /// bad_files outlives this. Throws DataError or IoError as data::open_pairs and data::Vocabulary::read.
   ClipTrainData(const ClipConfig& config, data::BadFiles& bad_files);
 
+  /// The number of training images.
   int64_t size() const { return images_->size(); }
   /// Images in an epoch.
   int64_t epoch_size() const;
+  /// The tokenizer of the vocabulary in use.
   const data::Tokenizer& tokenizer() const { return *tokenizer_; }
   /// Augmented images in random order, with a caption each: see data::CaptionBatch.
   std::unique_ptr<data::Loader> loader(const data::LoaderState& start);
@@ -62,6 +64,7 @@ class ClipEvalData final {
   /// bad_files outlives this. Missing parts are no error. Throws DataError or IoError as data::open_dataset.
   ClipEvalData(const ClipConfig& config, data::BadFiles& bad_files);
 
+  /// The parts that the recipe names and that exist; notes() explains the others.
   const std::optional<EvalPairs>& pairs() const { return pairs_; }
   const std::optional<EvalClasses>& classes() const { return classes_; }
   /// All images once, in order, with the transform of evaluations.

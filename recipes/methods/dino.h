@@ -59,6 +59,7 @@ struct DinoConfig final : RecipeConfig {
     double clip_grad = 3;
 
     void describe(Fields& f);
+    /// The same settings for recipes::OptimConfig.
     OptimConfig optimizer() const;
   } optim;
   struct Train : TrainKeys {

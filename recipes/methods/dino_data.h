@@ -14,16 +14,19 @@ data::MultiCrop multi_crop(const DinoConfig& config);
 /// The crops of a batch by size, the global ones first, as DinoStep takes them.
 std::vector<Tensor> crops_of(const data::Batch& batch);
 
+/// Opens the datasets of a DINO recipe and makes their loaders.
 class DinoData final {
  public:
   /// Labels and a validation part are optional. Throws DataError or IoError as data::open_dataset.
   explicit DinoData(const DinoConfig& config);
 
+  /// The number of training images.
   int64_t train_size() const { return train_->size(); }
   /// True if both parts have labels of the same classes.
   bool labelled() const { return val_ != nullptr; }
   /// The reason if not labelled().
   const std::string& why_unlabelled() const { return why_unlabelled_; }
+  /// The number of classes; 0 without labels.
   int64_t classes() const { return int64_t(train_->classes().size()); }
 
   /// Crops of shuffled images: see data::MultiCrop::views.

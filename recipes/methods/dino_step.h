@@ -31,6 +31,7 @@ struct DinoAt {
   double teacher_momentum = 0.996;
 };
 
+/// Student, teacher, center and optimizer, and one step of DINO on them. Caron et al. 2021 (arXiv:2104.14294).
 class DinoStep final {
  public:
   static constexpr int64_t kGlobalViews = 2;
@@ -57,6 +58,7 @@ class DinoStep final {
 
   /// "student/...", "teacher/...", "optimizer/...", "center". Shares the elements.
   TensorMap state() const;
+  /// Copies a state() back.
   void load_state(const TensorMap& state);
 
   const DinoOptions options;

@@ -20,6 +20,7 @@ struct DistillationConfig {
   std::optional<ag::KlNorm> norm;
 
   void describe(Fields& f);
+  /// Whether there is a teacher.
   bool on() const { return kind != Kind::none; }
 };
 
@@ -36,6 +37,7 @@ class Distillation {
   Tensor teach(const Tensor& images);
   /// The distillation loss of student logits [B, K], a scalar.
   ag::Var distill(const ag::Var& student, const Tensor& teacher) const;
+  /// (1 - alpha) base + alpha distilled.
   ag::Var total(const ag::Var& base, const ag::Var& distilled) const;
 
  private:

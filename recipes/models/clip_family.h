@@ -10,6 +10,7 @@
 
 namespace vitrail::recipes {
 
+/// A CLIP of these sizes, without weights.
 std::shared_ptr<const Architecture> clip_architecture(const nn::ClipConfig& config);
 /// See ModelFamily::from_weights.
 std::shared_ptr<const Architecture> clip_from_weights(const TensorMap& weights, const nn::Layout& layout,

@@ -12,6 +12,7 @@
 
 namespace vitrail::recipes {
 
+/// The model types of Hugging Face that this family reads.
 std::span<const HubModelType> clip_model_types();
 
 /// Parses an open_clip_config.json. name: the file, for messages. Throws IoError as parse_config.

@@ -16,13 +16,16 @@ inline constexpr int64_t kMostWidth = 1 << 14, kMostBlocks = 256, kMostHidden = 
 
 /// "hidden_act", as Hugging Face names activations. Throws IoError listing them for another name.
 ag::Gelu parse_activation(const JsonObject& config, const char* otherwise);
+/// The name that parse_activation() reads.
 std::string activation_name(ag::Gelu gelu);
 
 /// The keys that ViT, DeiT, Dinov2 and both towers of CLIP share in Hugging Face's files. The arguments are defaults.
 nn::VitConfig parse_transformer(const JsonObject& config, double ln_eps, int64_t patch_size, int64_t img_size,
                                 const char* activation);
+/// The same keys of a config.
 Json transformer_json(const nn::VitConfig& config);
 
+/// The hidden width of the MLP. Setting it also sets mlp_ratio.
 void set_hidden_width(nn::VitConfig& config, int64_t hidden);
 int64_t hidden_width(const nn::VitConfig& config);
 

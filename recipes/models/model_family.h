@@ -26,6 +26,7 @@ class Architecture {
  public:
   virtual ~Architecture() = default;
 
+  /// The family whose files it reads and writes.
   virtual const ModelFamily& family() const = 0;
   /// The image network, or the image tower.
   virtual const nn::VitConfig& vision() const = 0;
@@ -76,6 +77,7 @@ struct ModelFamily {
                                                       const std::string& source, const nn::Unwritten& unwritten);
 };
 
+/// All families, and the one of a kind.
 std::span<const ModelFamily> model_families();
 const ModelFamily& model_family(nn::Family family);
 

@@ -8,6 +8,7 @@
 
 namespace vitrail::recipes {
 
+/// A vision transformer of these sizes, without weights.
 std::shared_ptr<const Architecture> vit_architecture(const nn::VitConfig& config);
 /// See ModelFamily::from_weights.
 std::shared_ptr<const Architecture> vit_from_weights(const TensorMap& weights, const nn::Layout& layout,

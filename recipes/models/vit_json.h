@@ -12,6 +12,7 @@
 
 namespace vitrail::recipes {
 
+/// The model types of Hugging Face that this family reads.
 std::span<const HubModelType> vit_model_types();
 
 /// The layout of Hugging Face that fits the model.

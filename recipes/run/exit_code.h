@@ -14,6 +14,7 @@ enum ExitCode : int {
   kNoSpace = 4,    // OutOfMemory, std::bad_alloc, DiskFull
 };
 
+/// The code for an error that ends a program.
 ExitCode exit_code(const std::exception& error);
 
 /// Runs body and returns its exit code. Prints an exception to stderr and returns its code.

@@ -21,6 +21,7 @@ class MetricsLog {
 
   /// type: "train" or "val". Throws IoError, for example on a full disk.
   void log(std::string_view type, const Stats& values);
+  /// The number of lines in the file.
   int64_t lines() const { return lines_; }
   /// Waits until the lines are on the disk.
   void sync();

@@ -19,7 +19,9 @@ class Speed {
  public:
   /// A step took `seconds`, including data_seconds of waiting for its batch.
   void add(double seconds, double data_seconds);
+  /// The smoothed time of a step; 0 before the first.
   double seconds_per_step() const { return steps_ == 0 ? 0 : seconds_; }
+  /// The part of that time spent waiting for data, in [0, 1].
   double data_share() const { return seconds_ > 0 ? data_seconds_ / seconds_ : 0; }
 
  private:
@@ -42,6 +44,7 @@ struct ProgressView {
 /// dropped first.
 std::string progress_line(const ProgressView& view, int width);
 
+/// Shows ProgressViews and messages of a run on a stream.
 class Progress {
  public:
   /// A live line if out is a terminal, TERM is not "dumb" and plain is false; else a line every plain_seconds.
@@ -53,6 +56,7 @@ class Progress {
 
   /// True if enough time has passed for update() to show something.
   bool due() const;
+  /// Shows the numbers if due().
   void update(const ProgressView& view);
   /// Prints a line that stays.
   void message(const std::string& text);

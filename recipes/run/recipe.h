@@ -51,6 +51,7 @@ struct Plan {
   int64_t checkpoint_every = 0;  // steps, in addition to the end of each epoch; 0: only there
   int64_t log_every = 10;        // steps
 
+  /// Units of throughput in one step: images, pairs or tokens.
   int64_t units_per_step() const { return batch_size * units_per_sample; }
 };
 
@@ -80,6 +81,7 @@ class Recipe {
   Recipe(const Recipe&) = delete;
   Recipe& operator=(const Recipe&) = delete;
 
+  /// The length of the run and its schedules.
   virtual const Plan& plan() const = 0;
   /// Training batches from `start` to the end of the run, each of plan().batch_size samples.
   virtual std::unique_ptr<data::Loader> load(const data::LoaderState& start) = 0;
@@ -90,6 +92,7 @@ class Recipe {
   /// Runs before the first step of a new run; a resumed run skips it. Loads initial weights. Returns messages for the
   /// log.
   virtual std::vector<std::string> begin() { return {}; }
+  /// Evaluates the networks as they are. By default there is nothing to evaluate.
   virtual Evaluation evaluate(const Tick&) { return {}; }
   /// One card for each network. By default the networks given to keep(), with the number of their parameters.
   virtual std::vector<ModelCard> cards();
@@ -166,6 +169,7 @@ struct RecipeConfig {
   virtual Preview preview(int64_t count) const;
 
  protected:
+  /// Throws ConfigError: this method does not offer `what`.
   [[noreturn]] void unsupported(std::string_view what) const;
 };
 

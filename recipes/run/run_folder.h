@@ -12,9 +12,12 @@ class RunFiles {
  public:
   explicit RunFiles(std::filesystem::path folder) : path_(std::move(folder)) {}
 
+  /// The folder.
   const std::filesystem::path& path() const { return path_; }
+  /// A file of the folder.
   std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
 
+  /// The paths of the files. They need not exist.
   std::filesystem::path recipe() const { return path_ / "recipe.yaml"; }      // as the user wrote it
   std::filesystem::path resolved() const { return path_ / "resolved.yaml"; }  // every value with its origin
   std::filesystem::path environment() const { return path_ / "environment.json"; }
@@ -33,7 +36,7 @@ class RunFiles {
 /// The same, locked against other trainers while it lives.
 class RunFolder final : public RunFiles {
  public:
-  /// Makes out, or runs/<recipe>-<date>-<n> with the first free n if out is empty.
+  /// Makes out, or `runs/<recipe>-<date>-<n>` with the first free n if out is empty.
   /// Throws ConfigError if out has files in it, IoError if it cannot be made.
   static RunFolder create(const std::filesystem::path& out, std::string_view recipe);
   /// The folder of a run to resume. Throws ConfigError if it is none, or if another process uses it.

@@ -13,6 +13,7 @@ namespace vitrail::recipes {
 /// CRC-32C (Castagnoli) of bytes.
 uint32_t crc32c(std::string_view bytes);
 
+/// Writes scalars to an event file that TensorBoard reads.
 class TensorBoard {
  public:
   /// Opens a new event file in folder. TensorBoard ignores the values of earlier files from first_step on, so a resumed
