@@ -42,7 +42,7 @@ void expect_finite(const char* op, const char* what, const Tensor& t) {
 
 Var::Var(Parameter& p) : value_(p.value()), parameter_(&p) {
   if (!p.requires_grad()) {
-    if (live_tape) live_tape->pin(p);  // closures will hold its elements all the same
+    if (live_tape) live_tape->pin(p);  // closures hold the elements of frozen parameters too
     return;
   }
   if (live_tape) {
