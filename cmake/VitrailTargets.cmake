@@ -1,6 +1,6 @@
-# The few functions with which every folder declares what it builds.
+# The functions with which each folder declares its targets.
 
-# GCC 12 reports overlaps in std::string's own code where there are none (its bug 105651).
+# GCC 12 falsely reports overlapping copies inside std::string (GCC bug 105651).
 set(VITRAIL_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wold-style-cast -Woverloaded-virtual
                      $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
 

@@ -57,7 +57,7 @@ TEST_CASE("LoRA starts as the base, trains its own parameters alone, and merges"
     CHECK(merge_lora(model) == 4);
     CHECK(test::max_difference(model(images(dtype)).value(), adapted) < (dtype == DType::f64 ? 1e-12 : 1e-5));
     VisionTransformer plain(Scope(1, dtype), tiny());
-    CHECK_NOTHROW(copy_state(plain, model));  // no names of the adapters are left
+    CHECK_NOTHROW(copy_state(plain, model));  // the adapters' names are gone
   }
 }
 

@@ -39,7 +39,7 @@ TEST_CASE("votes of the nearest neighbours, by hand") {
   CHECK(test::relative_error(two, tensor<double>({e2, e12, 0, 0, e2 + e16, 0}, {2, 3})) < 1e-6);
   CHECK(knn_votes(train, labels, test, 3, {.k = 99, .temperature = 0.5}).shape() == Shape{2, 3});  // all of them
   CHECK(knn_top1(train, labels, test, tensor<int64_t>({0, 0}, {2}), 3, {.k = 1}) == 0.5);
-  const Tensor cold = knn_votes(train, labels, test, 3, {.k = 3, .temperature = 0.001});  // e^1000 is no number
+  const Tensor cold = knn_votes(train, labels, test, 3, {.k = 3, .temperature = 0.001});  // e^1000 overflows
   CHECK(cold.to_vector()[0] > cold.to_vector()[1]);
   CHECK(cold.to_vector()[4] > cold.to_vector()[3]);
   CHECK(std::isfinite(cold.to_vector()[4]));
@@ -57,7 +57,7 @@ TEST_CASE("the probe separates what is separable, whatever the features' number"
   CHECK(best_of(results).top1 == 1);
   CHECK(results[1].top5 == 1);
   const auto alone = linear_probe({train}, test, 3, {.lr = {1}, .epochs = 20, .batch_size = 32}, kNoTick);
-  CHECK(alone[0].top1 == 1);  // a rate does not depend on those beside it
+  CHECK(alone[0].top1 == 1);  // a probe does not depend on the other learning rates
   CHECK_THROWS_AS(linear_probe({}, test, 3, {}, kNoTick), ShapeError);
 }
 
