@@ -185,7 +185,7 @@ void Tape::backward(const Var& y, Tensor dy) {
     Slot& slot = slots_[size_t(node.output)];
     Tensor g = std::move(slot.grad);
     slot.grad = Tensor();
-    if (!g.defined()) continue;  // nothing that led to the loss used this
+    if (!g.defined()) continue;  // the loss does not depend on this node
     const PathScope path(node.path);
     if (slot.parameter) {
       deliver(*slot.parameter, std::move(g));

@@ -20,7 +20,7 @@ struct alignas(64) Storage::Block {
   int64_t bytes = 0;     // requested
   int64_t capacity = 0;  // without this header
   const char* owner = "";
-  std::byte* data = nullptr;  // follows this header, unless somebody else allocated it
+  std::byte* data = nullptr;  // follows this header, unless the memory is external
   std::shared_ptr<const void> lender = nullptr;
 };
 

@@ -47,7 +47,7 @@ class Loader::Pipeline final {
     consumed_ = opened_ = next_batch_start(options.start);
     try {
       for (int i = 0; i < options.workers; ++i) workers_.emplace_back([this] { work(); });
-    } catch (...) {  // the system allows no more threads: those that exist must not wait for ever
+    } catch (...) {  // the system allows no more threads: the existing ones must not wait forever
       stop();
       throw;
     }

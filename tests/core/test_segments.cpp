@@ -50,7 +50,7 @@ TEST_CASE("big blocks are cut from the end of a piece, others from its beginning
   CHECK(second == first - big);
   CHECK(segments.take(kUnit) == small + kUnit);
   segments.give_back(second, big);
-  CHECK(segments.take(all - 2 * kUnit - big) == small + 2 * kUnit);  // what is left in the middle is one piece
+  CHECK(segments.take(all - 2 * kUnit - big) == small + 2 * kUnit);  // the rest in the middle is one piece
   segments.give_back(small, all - big);                              // merges with everything before the first
   segments.give_back(first, big);
   CHECK(segments.release() == all);

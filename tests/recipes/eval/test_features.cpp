@@ -62,7 +62,7 @@ TEST_CASE("the probe separates what is separable, whatever the features' number"
 }
 
 TEST_CASE("mean average precision, by hand") {
-  // On a line: 0 asks and ranks 1, 2, 3.
+  // Points on a line. The query 0 ranks 1, 2, 3.
   const Tensor features = core::l2_normalize(tensor<float>({1, 0, 1, 0.1F, 1, 0.2F, 1, 0.4F}, {4, 2})).y;
   const FeatureSet set{features, tensor<int64_t>({0, 1, 0, 1}, {4})};
   // At 0, 5.7, 11.3 and 21.8 degrees: 0 ranks 1, 2, 3: 1/2; 1 ranks 2, 0, 3: 1/3; 2 ranks 1, 3, 0: 1/3; 3 ranks 2, 1,
