@@ -124,7 +124,7 @@ class Checker {
   const std::function<Var(const Vars&)>& fn_;
   std::vector<Tensor> inputs_;
   std::vector<Parameter*> parameters_;
-  std::vector<Tensor> moved_;  // the inputs, then the parameters' values: they share elements with those
+  std::vector<Tensor> moved_;  // the inputs, then the parameters' values, which share their elements
   GradcheckOptions options_;
   Rng rng_;
   Tensor cotangent_;
@@ -153,7 +153,7 @@ std::string to_string(const GradReport& r) {
 
 GradReport gradcheck(const std::function<Var(const Vars&)>& fn, const std::vector<Tensor>& inputs,
                      const GradcheckOptions& options, std::span<Parameter* const> parameters) {
-  // Entries are moved one by one, in copies.
+  // Works on copies, because it moves their entries one by one.
   std::vector<Tensor> copies;
   for (const Tensor& x : inputs) {
     check<ShapeError>(x.dtype() == DType::f64, "gradcheck", "needs f64 inputs, was given {} {}", x.dtype(), x.shape());

@@ -42,7 +42,7 @@ void expect_finite(const char* op, const char* what, const Tensor& t) {
 
 Var::Var(Parameter& p) : value_(p.value()), parameter_(&p) {
   if (!p.requires_grad()) {
-    if (live_tape) live_tape->pin(p);  // closures will hold its elements all the same
+    if (live_tape) live_tape->pin(p);  // closures hold the elements of frozen parameters too
     return;
   }
   if (live_tape) {
@@ -185,7 +185,7 @@ void Tape::backward(const Var& y, Tensor dy) {
     Slot& slot = slots_[size_t(node.output)];
     Tensor g = std::move(slot.grad);
     slot.grad = Tensor();
-    if (!g.defined()) continue;  // nothing that led to the loss used this
+    if (!g.defined()) continue;  // the loss does not depend on this node
     const PathScope path(node.path);
     if (slot.parameter) {
       deliver(*slot.parameter, std::move(g));

@@ -1,8 +1,8 @@
 # The libraries that Vitrail is built on. The build includes this file, and so does find_package(vitrail) for a program
 # that links Vitrail's static libraries.
 
-# Makes the imported target for a library that comes without a CMake package, or with one that asks for more than is
-# used. Debian keeps some headers in a subfolder: suffix.
+# Makes the imported target for a library without a CMake package, or with a package that requires more than we use.
+# suffix: the subfolder in which Debian keeps the headers.
 function(vitrail_imported_library target header suffix)
   if(TARGET ${target})
     return()

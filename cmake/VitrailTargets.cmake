@@ -1,4 +1,4 @@
-# The few functions with which every folder declares what it builds.
+# The functions with which each folder declares its targets.
 
 # GCC 12 reports overlaps in std::string's own code (its bug 105651) and overflows in fmt's where there are none.
 set(VITRAIL_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wold-style-cast -Woverloaded-virtual

@@ -17,10 +17,10 @@ namespace vitrail {
 
 struct alignas(64) Storage::Block {
   std::atomic<int64_t> handles{1};
-  int64_t bytes = 0;     // asked for
+  int64_t bytes = 0;     // requested
   int64_t capacity = 0;  // without this header
   const char* owner = "";
-  std::byte* data = nullptr;  // follows this header, unless somebody else allocated it
+  std::byte* data = nullptr;  // follows this header, unless the memory is external
   std::shared_ptr<const void> lender = nullptr;
 };
 
@@ -37,7 +37,7 @@ int64_t rounded_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 /// The capacity of a block for `bytes`, without its header. Small blocks have eight classes an octave, so at most an
 /// eighth is wasted.
 int64_t capacity_for(int64_t bytes) {
-  bytes = std::clamp<int64_t>(bytes, 64, int64_t{1} << 60);  // more is refused by the system
+  bytes = std::clamp<int64_t>(bytes, 64, int64_t{1} << 60);  // the system refuses more
   const int64_t step = std::max<int64_t>(64, int64_t(std::bit_floor(uint64_t(bytes))) / 8);
   const int64_t size_class = rounded_up(bytes, step);
   if (size_class + kHeader < kLarge) return size_class;
@@ -107,7 +107,7 @@ class Pool {
   std::map<std::string_view, int64_t> owners_;
 
  private:
-  /// Null if the system refuses or the limit is reached.
+  /// A small block. Null if the system refuses or the limit is reached.
   std::byte* small(int64_t capacity) {
     auto& free = cache_[capacity];
     if (!free.empty()) {
@@ -127,7 +127,7 @@ class Pool {
     return from_system();
   }
 
-  /// The same.
+  /// A block cut from a segment. Null if the system refuses or the limit is reached.
   std::byte* large(int64_t total) {
     const int64_t least = rounded_up(total, Segments::kHugePage);
     const auto grow = [&](int64_t bytes) {

@@ -50,7 +50,7 @@ int main() {
 
   const auto train = data::open_dataset("shapes:384", "train"), val = data::open_dataset("shapes:384", "val");
   data::BadFiles bad_files;
-  const data::ImageTransform transform({}, {data::kHalfMean, data::kHalfStd});  // nothing but normalised
+  const data::ImageTransform transform({}, {data::kHalfMean, data::kHalfStd});  // only normalises
   const data::ImageBatch images(*train, transform, {3, 16, 16}, bad_files);
   const data::ImageBatch val_images(*val, transform, {3, 16, 16}, bad_files);
 

@@ -1,6 +1,6 @@
 // How alike are images, and which of them resembles the first one most?
 //   features dinov2-base/ query.jpg a.jpg b.jpg c.jpg
-// The model is any ViT: a folder as Hugging Face lays it, a safetensors file, or a run of any recipe.
+// The model is any ViT: a folder in Hugging Face's layout, a safetensors file, or a run of any recipe.
 #include <vitrail/core/ops.h>
 #include <vitrail/data/image/codec.h>
 #include <vitrail/recipes/models/open_model.h>

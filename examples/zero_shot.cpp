@@ -1,6 +1,6 @@
 // Which sentence fits an image?
 //   zero_shot clip-vit-base-patch32/ dog.jpg "a photo of a dog" "a photo of a cat" "a diagram"
-// The model is a CLIP: a folder as Hugging Face lays it, or a run of recipes/clip.yaml.
+// The model is a CLIP: a folder in Hugging Face's layout, or a run of recipes/clip.yaml.
 #include <vitrail/core/ops.h>
 #include <vitrail/data/image/codec.h>
 #include <vitrail/recipes/models/open_model.h>

@@ -25,7 +25,7 @@ void scale_grad(ag::Parameter& p, double factor) {
   });
 }
 
-/// The factor of a gradient; 1 or more leaves it as it is.
+/// The factor that scales the gradients. A factor of 1 or more leaves them unchanged.
 double clip_factor_of(double norm, double max_norm) { return max_norm > 0 ? max_norm / (norm + 1e-6) : 1; }
 
 }  // namespace

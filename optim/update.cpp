@@ -38,7 +38,7 @@ double Update::backward(const std::function<ag::Var()>& loss, double share) {
 double Update::backward_with(const std::function<double()>& sweep, double share) {
   constexpr double kRounding = 1e-9;  // of shares such as 1/3
   left_ -= share;
-  ag::GradHook::Function when_final;  // none before the last micro-batch: gradients still grow
+  ag::GradHook::Function when_final;  // empty before the last micro-batch: gradients still grow
   if (hook_ && left_ < kRounding) {
     when_final = [this](ag::Parameter& p) {
       final_.insert(&p);
@@ -53,7 +53,7 @@ double Update::backward_with(const std::function<double()>& sweep, double share)
 
 GradNorms Update::clip() {
   if (hook_)
-    for (ag::Parameter* p : parameters_)  // those that the last micro-batch did not reach
+    for (ag::Parameter* p : parameters_)  // parameters that the last micro-batch did not reach
       if (p->grad().defined() && final_.insert(p).second) (*hook_)(*p);
 
   GradNorms norms;

@@ -1,10 +1,9 @@
 #!/bin/bash
-# Kills a training run (kill -9) at random moments, every second time inside the writing of a checkpoint, resumes it each
-# time, and compares what it comes to with a run that nobody disturbed: checkpoints byte for byte, metrics.jsonl but for
-# what the clock and the machine say, the metrics of result.json. Runs that are over before they are killed are followed
-# by further ones.
-# usage: kill_resume.sh KILLS [TRAIN]      TRAIN: the program, build/release/bin/train if not said
-#        SEED=number repeats the moments of a former run
+# Kills a training run (kill -9) at random moments and resumes it each time. Every second kill hits the writing of a
+# checkpoint. Compares the outcome with an undisturbed run: checkpoints byte for byte, metrics.jsonl without times and
+# memory use, and the metrics of result.json. If a run ends before all kills are done, another run starts.
+# usage: kill_resume.sh KILLS [TRAIN]      TRAIN: the program, by default build/release/bin/train
+#        SEED=number repeats the moments of an earlier call
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 kills=${1:?how many kills} train=$(realpath "${2:-$here/build/release/bin/train}")
@@ -24,7 +23,7 @@ fail() {
 }
 milliseconds() { echo $(($(date +%s%N) / 1000000)); }
 half_written() { compgen -G 'run/checkpoints/.*.tmp-*' >/dev/null; }
-# What must not depend on the kills.
+# The parts of the two files that must not depend on the kills.
 metrics() { sed -E 's/, "(time|images_per_s|data_wait|memory_mb)": [^,}]+//g' "$1/run/metrics.jsonl"; }
 result() { grep -vE '"(seconds|peak_rss_mb|command)"' "$1/run/result.json"; }
 saved_step() { sed -nE 's/.*resuming after step ([0-9]+) of.*/\1/p' "$work/log.log" | tail -n 1; }
@@ -36,12 +35,12 @@ begin=$(milliseconds)
 "$train" "${recipe[@]}" >"$work/whole.log" 2>&1 </dev/null || fail "the undisturbed run failed"
 longest=$((($(milliseconds) - begin) * 2 / 3))
 
-# One start of the program, to be killed; 0 if it came to its end before that.
+# Starts the program once and kills it. Returns 0 if the program ended first.
 start_and_kill() {
   local status=0 delay
   if [ -f run/resolved.yaml ]; then
     "$train" --resume run >"$work/log.log" 2>&1 </dev/null &
-  else  # not even begun
+  else  # the run has not begun
     rm -rf run
     "$train" "${recipe[@]}" >"$work/log.log" 2>&1 </dev/null &
   fi

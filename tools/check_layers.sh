@@ -7,7 +7,7 @@
 # usage: check_layers.sh [ROOT]
 cd "${1:-$(dirname "$0")/..}" || exit 1
 
-# A library, and those it may include. Their private rooms (below) are not for others.
+# LIBRARY: the libraries that it may include, except their private rooms (below).
 libraries='
 core:
 autograd: core
@@ -18,7 +18,7 @@ recipes: core autograd nn optim data
 tools: core autograd nn optim data recipes
 bench: core autograd nn optim data recipes
 '
-# A room, and those of its library that it may include. The files at a library'"'"'s top are the room ".".
+# LIBRARY/ROOM: the rooms of the same library that it may include. "." is the room of the files at a library's top.
 rooms='
 core/.: kernels
 core/io: .
@@ -48,7 +48,7 @@ recipes/models: config run build eval
 recipes/methods: config run build eval models
 '
 private='core/kernels core/dnnl core/reference'
-# Includes that are allowed against the rules: file, header or room, why.
+# Exceptions to the rules: FILE, HEADER OR ROOM, REASON.
 exceptions='
 core/ops.h core/ops the header of all families
 autograd/ops.h autograd/ops the header of all families
@@ -58,7 +58,7 @@ core/kernels/multiply.cpp core/reference/matmul.h f64 goes through the plain loo
 
 status=0
 sources() { find "$@" -name '*.h' -o -name '*.cpp' | sort; }
-complain() { # what is wrong, the places (one a line; nothing is wrong if there are none)
+complain() { # MESSAGE PLACES: prints both and notes the failure, unless PLACES is empty
   [ -z "$2" ] && return
   printf '%s:\n%s\n' "$1" "$2"
   status=1

@@ -24,7 +24,8 @@ struct KeyHash {
   }
 };
 
-/// oneDNN plans for the threads it finds when a primitive is built, and does not notice a parallel region around it.
+/// Sets the thread count for a scope. oneDNN plans for the thread count at the time when it builds a primitive, and
+/// does not notice a parallel region around it.
 class PlanFor {
  public:
   explicit PlanFor(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }

@@ -55,7 +55,7 @@ std::string text_of(const char* name, const Conv& c) {
   return text;
 }
 
-/// A dense NCHW argument in the layout that the primitive asks for: the same memory if the layouts agree, else a copy.
+/// Converts a dense NCHW argument to the layout that the primitive needs. Returns the same memory if the layouts agree.
 class Laid {
  public:
   Laid(int name, const Dims& dims, const memory::desc& wanted, const void* data, const Key& conv)

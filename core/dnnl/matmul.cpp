@@ -13,7 +13,7 @@ constexpr memory::data_type type_of() {
   return std::is_same_v<T, float> ? memory::data_type::f32 : memory::data_type::bf16;
 }
 
-/// The stride of an axis of size 1 means nothing, but oneDNN takes the layout from it: make it the dense one.
+/// The stride of an axis of size 1 has no meaning, but oneDNN reads the layout from it. Sets it to the dense stride.
 template <class T>
 memory::dims strides_of(const Matrix<T>& m) {
   if (m.col_stride == 1) return {m.rows == 1 ? m.cols : m.row_stride, 1};

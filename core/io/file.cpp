@@ -90,7 +90,7 @@ void write_all(const fs::path& path, std::string_view content) {
   }
 }
 
-/// The process that left a temporary file, or 0 if the name is none.
+/// The id of the process that wrote a temporary file. 0 for the names of other files.
 pid_t writer_of(const std::string& name) {
   const size_t mark = name.rfind(kMark);
   if (!name.starts_with('.') || mark == std::string::npos) return 0;
@@ -168,7 +168,7 @@ MappedFile::MappedFile(const fs::path& path) {
 void MappedFile::prefetch(int64_t offset, int64_t bytes) const {
   constexpr auto kPage = int64_t{4096};
   const int64_t begin = offset / kPage * kPage;
-  // Without effect on kernels that do not know it.
+  // Older kernels refuse the advice, which does no harm.
   ::madvise(bytes_.data() + begin, size_t(offset + bytes - begin), MADV_POPULATE_READ);
 }
 

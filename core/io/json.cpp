@@ -25,7 +25,7 @@ nlohmann::ordered_json printable(const Json& json) {
   object.reserve(json.as_object().size());
   for (const Json::Member& member : json.as_object())
     static_cast<std::vector<nlohmann::ordered_json::object_t::value_type>&>(object).emplace_back(
-        member.name, printable(member.value));  // the map's own emplace looks for the name among all others
+        member.name, printable(member.value));  // the map's own emplace searches all names
   return object;
 }
 
@@ -61,11 +61,11 @@ class Json::Builder {
 
   bool null() { return add(nullptr); }
   bool boolean(bool value) { return add(value); }
-  bool number_integer(int64_t value) { return value == 0 ? add(-0.0) : add(value); }  // 0 is "-0" here
+  bool number_integer(int64_t value) { return value == 0 ? add(-0.0) : add(value); }  // only "-0" arrives here as 0
   bool number_unsigned(uint64_t value) { return add(value); }
   bool number_float(double value, const std::string&) { return add(value); }
   bool string(std::string& value) { return add(std::move(value)); }
-  bool binary(nlohmann::json::binary_t&) { return false; }  // is not in text
+  bool binary(nlohmann::json::binary_t&) { return false; }  // text has no binary values
   bool key(std::string& name) {
     name_ = std::move(name);
     return shallow();
@@ -118,7 +118,7 @@ class Json::Builder {
 
   Json& root_;
   const int deepest_;
-  std::vector<Json*> open_;  // each is the last element of the one before it, so none moves while it is open
+  std::vector<Json*> open_;  // each is its predecessor's last element, so none moves while it is open
   std::string name_;
   JsonError::Kind kind_ = JsonError::Kind::syntax;
   std::string reason_;
@@ -225,7 +225,7 @@ const Json* Json::find(std::string_view name) const {
 
 Json& Json::operator[](std::string_view name) {
   if (is_null()) value_ = Object();
-  as_object();  // or an error
+  as_object();  // throws if it is no object
   if (const Json* const found = find(name)) return const_cast<Json&>(*found);
   return std::get<Object>(value_).emplace_back(std::string(name), Json()).value;
 }
@@ -236,7 +236,7 @@ void Json::update(const Json& object) {
 
 Json& Json::push_back(Json value) {
   if (is_null()) value_ = Array();
-  as_array();  // or an error
+  as_array();  // throws if it is no array
   return std::get<Array>(value_).emplace_back(std::move(value));
 }
 

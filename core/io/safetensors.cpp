@@ -45,7 +45,7 @@ Tensor converted(const std::byte* from, const Shape& shape) {
   return t;
 }
 
-/// Elements at an offset of the file, where they lie unless a processor could not read them there.
+/// The elements at an offset of the file: a view of the file, or a copy if the processor cannot read them there.
 Tensor placed(const std::shared_ptr<MappedFile>& file, int64_t offset, const Shape& shape, DType dtype) {
   std::byte* const at = file->private_bytes().data() + offset;
   const int64_t size = size_of(dtype), bytes = shape.numel() * size;
@@ -56,7 +56,7 @@ Tensor placed(const std::shared_ptr<MappedFile>& file, int64_t offset, const Sha
   return t;
 }
 
-/// The types we have, in the order in which the reference writer puts tensors.
+/// Our dtypes, in the order in which the reference implementation writes tensors.
 struct OwnType {
   DType dtype;
   std::string_view name;

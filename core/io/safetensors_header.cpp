@@ -24,7 +24,7 @@ constexpr TypeBits kTypes[] = {
     {"U64", 64},        {"F4", 4},          {"F6_E2M3", 6}, {"F6_E3M2", 6},
 };
 
-/// A file's name; broken(rule, ...) is how each check fails.
+/// A file's name. Each check reports its failure through broken(rule, ...).
 struct Source {
   const std::string& file;
 
@@ -115,7 +115,7 @@ Described parse_tensor(const std::string& name, const Json& value, const Source&
   return {name, *type, sizes, offsets[0], offsets[1]};
 }
 
-/// The shape, once the tensor's bytes are known to be as many as it needs.
+/// Returns the shape after checking that the tensor has exactly the bytes it needs.
 Shape checked_shape(const Described& t, const Source& source) {
   uint64_t bits = 1;
   bool overflow = false;

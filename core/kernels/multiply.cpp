@@ -80,8 +80,9 @@ void multiply_rows(const Matrix<const In>& a, const Matrix<const In>& b, const M
   });
 }
 
-/// The sums are long or the rows of a not dense: each thread computes a rectangle of c, block of steps after block, and
-/// packs what it needs of both factors. The terms of an element are added in one order for any number of threads.
+/// For long sums, or if the rows of a are not dense. Each thread computes a rectangle of c, one block of steps after
+/// another, and packs its parts of both factors. The terms of an element are added in the same order for any number of
+/// threads.
 template <class In>
 void multiply_blocks(const Matrix<const In>& a, const Matrix<const In>& b, const Matrix<float>& c) {
   constexpr int64_t kStep = kernels::kGemmStep<In>, kDepth = kBlockSteps * kStep;

@@ -36,9 +36,9 @@ struct Problem {
   void for_each_tile(F&& fn) const {
     for (int64_t begin = 0; begin < queries; begin += tile()) fn(begin, std::min(tile(), queries - begin));
   }
-  /// fn(kv, scratch) for the key heads kv = image * kv_heads + head of all images, some on each thread. With by_head,
-  /// one thread takes all images of a head, in order. The memory is taken for all threads at once, so that how much is
-  /// in use does not depend on when they run.
+  /// Calls fn(kv, scratch) for all key heads kv = image * kv_heads + head, spread over the threads. With by_head, one
+  /// thread takes all images of a head, in order. The scratch memory of all threads is allocated at once, so peak
+  /// memory does not depend on timing.
   template <class F>
   void for_each_key_head(int64_t scratch_bytes, F&& fn, bool by_head = false) const {
     const int64_t count = by_head ? kv_heads : batch * kv_heads, tasks = std::min<int64_t>(count, num_threads());
@@ -94,7 +94,8 @@ Tensor split_heads(const Tensor& t, const Problem& p) {
   return t.reshape({p.batch, p.queries, p.heads, p.dim}).transpose(1, 2);
 }
 
-/// A tile of scores: n queries by all keys, as computed and as a factor. Where these are one type they share memory.
+/// A tile of scores: n queries by all keys, in the compute type and in the factor type. If the types are equal, both
+/// share memory.
 template <class F>
 struct Scores {
   using C = compute_t<F>;
@@ -114,7 +115,7 @@ struct Scores {
 
   Matrix<C> matrix(int64_t n) const { return {computed, n, keys, width, 1}; }
   Matrix<const F> factors(int64_t n) const { return {factor, n, keys, width, 1}; }
-  /// row i is computed, the first `visible` of its elements; the others are 0.
+  /// Ends the computation of row i: clears the elements from `visible` on and converts the row to the factor type.
   void finish(int64_t i, int64_t visible) const {
     C* const row = computed + i * width;
     std::fill(row + visible, row + width, C(0));
@@ -126,8 +127,8 @@ struct Scores {
   F* factor;
 };
 
-/// Scales the products of queries begin ... of a head, adds the bias and hides masked keys, if there are such terms.
-/// Returns the scale that is still to be applied.
+/// Scales the scores of queries begin ... of a head, adds the bias and hides masked keys. Without a bias or mask it
+/// leaves the scores alone. Returns the scale that the caller must still apply.
 template <class F>
 compute_t<F> add_terms(const Scores<F>& scores, int64_t n, const Problem& p, int64_t head, int64_t begin) {
   using C = compute_t<F>;
@@ -151,8 +152,8 @@ compute_t<F> add_terms(const Scores<F>& scores, int64_t n, const Problem& p, int
   return C(1);
 }
 
-/// scores (the products of queries and keys) to weights, for queries begin ... of a head; lse receives a value for
-/// each, totals is a buffer for as many.
+/// Turns the scores of queries begin ... of a head into attention weights. Writes one value for each query to lse;
+/// totals is a buffer of the same size.
 template <class F>
 void weigh(const Scores<F>& scores, int64_t n, const Problem& p, int64_t head, int64_t begin, compute_t<F>* lse,
            compute_t<F>* totals) {
@@ -161,7 +162,7 @@ void weigh(const Scores<F>& scores, int64_t n, const Problem& p, int64_t head, i
   const C scale = add_terms(scores, n, p, head, begin);
   const auto row = [&](int64_t i) { return scores.computed + i * scores.width; };
   for (int64_t i = 0; i < n; ++i) lse[i] = table.scaled_max(row(i), scale, p.visible(begin + i));
-  if (p.options.mask.defined())  // of a row without a key, all weights are e^-inf = 0
+  if (p.options.mask.defined())  // in a row without a visible key, all weights are e^-inf = 0
     for (int64_t i = 0; i < n; ++i) lse[i] = lse[i] == -C(__builtin_inf()) ? C(0) : lse[i];
   for (int64_t i = 0; i < n; ++i) totals[i] = table.scaled_exp(row(i), scale, lse[i], p.visible(begin + i));
   if (p.options.mask.defined())
@@ -250,7 +251,7 @@ Tensor attention_weights(const Tensor& q, const Tensor& k, const AttentionOption
 
 namespace {
 
-/// weights P from scores and the forward's lse; then dscores from dweights dP: scale P (dP - sum(P dP)), in place.
+/// Recomputes the weights P from the scores and the forward's lse.
 template <class F>
 void weigh_again(const Scores<F>& scores, int64_t n, const Problem& p, int64_t head, int64_t begin,
                  const compute_t<F>* lse) {
@@ -261,7 +262,8 @@ void weigh_again(const Scores<F>& scores, int64_t n, const Problem& p, int64_t h
     scores.finish(i, visible);
   }
 }
-/// dbias: the rows of queries begin ... of the bias's gradient, added to; or null.
+/// Turns d from the gradient of the weights, dP, into the gradient of the scores, scale P (dP - sum(P dP)), in place.
+/// Adds to dbias, the rows of queries begin ... of the bias's gradient, unless it is null.
 template <class F>
 void scores_gradient(const Scores<F>& weights, int64_t n, const Problem& p, int64_t begin, const Scores<F>& d,
                      compute_t<F>* dbias) {

@@ -39,7 +39,7 @@ std::pair<const std::byte*, const std::byte*> extent(const Tensor& t) {
   return {t.raw(), t.raw() + (last + 1) * size_of(t.dtype())};
 }
 
-/// b, copied if writing to a would change elements of b that are still to be read.
+/// Returns b, or a copy of it if writing to a would change elements of b before they are read.
 Tensor undisturbed(const Tensor& a, const Tensor& b) {
   if (!a.shares_storage(b) || a.numel() == 0 || b.numel() == 0) return b;
   const bool same = a.raw() == b.raw() && a.shape() == b.shape() && a.strides() == b.strides();
@@ -48,7 +48,7 @@ Tensor undisturbed(const Tensor& a, const Tensor& b) {
   return same || a_end <= b_begin || b_end <= a_begin ? b : b.clone();
 }
 
-/// The same, into a.
+/// Like binary(), but writes the result to a.
 template <class F>
 void binary_(const char* op, Tensor& a, const Tensor& b, F&& run) {
   check<ShapeError>(broadcast(a.shape(), b.shape(), op) == a.shape(), op, "b {} does not broadcast to a {}", b.shape(),
@@ -84,7 +84,7 @@ Tensor compare_same(const char* op, const Tensor& a, const Tensor& b, F&& holds)
   return compare(op, a, b, holds);
 }
 
-/// A scalar is compared in f64 if the elements are integers and it is not.
+/// Compares in f64 if the elements are integers and the scalar is not.
 template <class F>
 Tensor compare_scalar(const char* op, const Tensor& a, double b, F&& holds) {
   return compare(op, a, is_floating(a.dtype()) ? operand(b, a) : scalar(b, DType::f64), holds);

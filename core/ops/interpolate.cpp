@@ -15,7 +15,7 @@ AxisWeights axis_weights(int64_t from, int64_t to, Interpolation mode) {
   return weights;
 }
 
-/// Images of the grid `from` resized to the grid `to`, or the transpose of resizing `to` to `from`.
+/// Resizes images from the grid `from` to the grid `to`, or applies the transpose of resizing `to` to `from`.
 Tensor resize(const char* op, const Tensor& x, Grid to, Interpolation mode, Trans trans) {
   check<ShapeError>(x.rank() == 4, op, "x is {}, it must be [B, C, H, W]", x.shape());
   const Grid from{x.size(2), x.size(3)};

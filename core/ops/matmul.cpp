@@ -18,8 +18,8 @@ Matrix<T> matrix_at(AnyTensor& t, int64_t index) {
   return {t.template data<std::remove_const_t<T>>() + offset, t.size(-2), t.size(-1), t.stride(-2), t.stride(-1)};
 }
 
-/// Itself if multiply() can read its matrices in place, else a dense copy: for views with steps between the elements,
-/// and for f64, whose loops run along rows.
+/// Returns t if multiply() can read its matrices in place, else a dense copy. The f64 loops run along rows, so f64 is
+/// always made dense.
 template <class In>
 Tensor readable(const Tensor& t) {
   return !std::is_same_v<In, double> && core::readable(matrix_at<const In>(t, 0)) ? t : t.contiguous();

@@ -60,7 +60,7 @@ NormGrads backward(const Tensor& dy, const Tensor& x, Kernel&& kernel) {
   return g;
 }
 
-/// x [B, C, H, W] or [B, C] as the rows of channel 0, those of channel 1, ...
+/// Views x [B, C, H, W] or [B, C] as rows, first all rows of channel 0, then all rows of channel 1, and so on.
 Tensor by_channel(const char* op, const Tensor& x) {
   check<ShapeError>(x.rank() == 2 || x.rank() == 4, op, "x is {}, it must be [B, C, H, W] or [B, C]", x.shape());
   if (x.rank() == 2) return x.transpose(0, 1);

@@ -119,7 +119,7 @@ bool larger(C a, C b) {
   return a > b || (std::isnan(a) && !std::isnan(b));
 }
 
-/// The reduced axes merged into the last one. Copies unless x lies that way.
+/// Merges the reduced axes into the last axis. Copies unless the strides of x allow a view.
 Tensor as_rows(const char* op, const Tensor& x, const Axes& axes) {
   const Shape kept = kept_shape(x.shape(), axes);
   check<ShapeError>(x.numel() > 0 || kept.numel() == 0, op, "{} has no elements along the axes", x.shape());

@@ -37,7 +37,8 @@ inline Tensor attention_weights(const Tensor& q, const Tensor& k, double scale, 
 
 /// softmax(scale q k') v -> [B, M, H D], heads side by side.
 inline Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, bool causal) {
-  const Tensor y = reference::matmul(reference::attention_weights(q, k, scale, causal), v).transpose(1, 2).clone();  // [B, M, H, D]
+  const Tensor y =
+      reference::matmul(reference::attention_weights(q, k, scale, causal), v).transpose(1, 2).clone();  // [B, M, H, D]
   return y.reshape({y.size(0), y.size(1), y.size(2) * y.size(3)});
 }
 

@@ -14,7 +14,7 @@ namespace {
 
 using Row3 = std::array<double, 3>;  // a value a channel
 
-/// The places of four neighbours along a line of n pixels, moved inside.
+/// The positions of four neighbours along a line of n pixels, clamped to the line.
 std::array<int64_t, 4> neighbours(int64_t first, int64_t n) {
   std::array<int64_t, 4> at;
   for (int64_t k = 0; k < 4; ++k) at[size_t(k)] = std::clamp(first + k, int64_t{0}, n - 1);
@@ -28,7 +28,7 @@ double cubic(double v1, double v2, double v3, double v4, double d) {
 
 double linear(double v1, double v2, double d) { return v1 + (v2 - v1) * d; }
 
-// Pillow reads no border row for a row outside of the image: below the image, the last row read serves again.
+// Pillow does not read rows outside the image. Below the image it uses the last row that it read once more.
 
 void read_bicubic(const Image& image, double x, double y, uint8_t* out) {
   x -= 0.5;
@@ -83,7 +83,7 @@ Image warp_with(const Image& image, const AffineMatrix& m, const Warp& warp) {
   return out;
 }
 
-/// The pixel a place is in, with places in 16 fraction bits and added up, so that ties fall as in Pillow.
+/// The pixel that holds a position. Positions have 16 fraction bits and are added up, so ties fall as in Pillow.
 Image warp_nearest(const Image& image, const AffineMatrix& m, const Warp& warp) {
   const auto fixed = [](double v) { return int64_t(std::floor(v * 65536.0 + 0.5)); };
   const int64_t a = fixed(m.a), b = fixed(m.b), d = fixed(m.d), e = fixed(m.e);

@@ -25,8 +25,8 @@ BoxKernel box_kernel(float radius) {
   return {whole, inner, ((1u << kFractionBits) - uint32_t(2 * whole + 1) * inner) / 2};
 }
 
-/// out[i] of what stands at taps[0] + i to taps[2 radius + 2] + i, a block at a time so that sums stay near. Sum holds
-/// 2 radius + 1 bytes.
+/// Computes out[i] from the bytes at taps[0] + i to taps[2 radius + 2] + i, one block at a time so that the sums stay
+/// in cache. Sum is wide enough for the sum of 2 radius + 1 bytes.
 template <class Sum>
 void blur_run(const uint8_t* const* taps, const BoxKernel& kernel, uint8_t* out, int64_t length) {
   constexpr int64_t kBlock = 64;
@@ -61,7 +61,7 @@ void blur_run(const uint8_t* const* taps, const BoxKernel& kernel, uint8_t* out,
     blur_run<uint32_t>(taps, kernel, out, length);
 }
 
-/// Passes along rows. A row lies between copies of its ends, so that taps are shifted pointers.
+/// Blurs along rows. Copies of its end pixels pad each row, so the taps are shifted pointers.
 void blur_rows(Image& image, const BoxKernel& kernel, int passes) {
   const int64_t margin = 3 * (kernel.radius + 1), bytes = 3 * image.width();
   std::vector<uint8_t> row(size_t(bytes + 2 * margin));
@@ -80,7 +80,7 @@ void blur_rows(Image& image, const BoxKernel& kernel, int passes) {
   }
 }
 
-/// Passes along columns. Rows that later rows still need are kept aside as they were.
+/// Blurs along columns. Keeps a copy of the rows before each pass, because later rows still need them.
 void blur_columns(Image& image, const BoxKernel& kernel, int passes) {
   const int64_t reach = kernel.radius + 1, height = image.height(), bytes = 3 * image.width();
   Image before(image.size());

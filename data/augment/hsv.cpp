@@ -15,8 +15,8 @@ void rgb_to_hsv(RgbBlock& block, int64_t pixels) {
     const int most = std::max(r, std::max(g, b)), chroma = most - std::min(r, std::min(g, b));
     const float divisor = float(chroma == 0 ? 1 : chroma);
 
-    // With what each channel lacks, in units of the chroma: blue - green from the red corner, and so on. One of the two
-    // lacks all of it, which leaves one division.
+    // plus and minus are the distances of the two other channels from the largest. One of them equals the chroma, so
+    // its quotient is 1 and one division remains.
     const bool red = r == most, green = !red && g == most;
     const int plus = most - (red ? b : green ? r : g), minus = most - (red ? g : green ? b : r);
     const float corner = red ? 0.0f : green ? 2.0f : 4.0f;
@@ -50,7 +50,8 @@ void hsv_to_rgb(RgbBlock& block, int64_t pixels) {
     value[i] = float(block.b[i]);
   }
   for (size_t i = 0; i < size_t(pixels); ++i) {
-    // Odd sectors fall, with a product in float, even ones rise, with one in double.
+    // The middle channel falls in odd sectors and rises in even ones. Pillow multiplies in float for the former, in
+    // double for the latter.
     const double s = double(saturation[i]), f = double(fraction[i]);
     const double falling = double(saturation[i] * fraction[i]), rising = s * (1.0 - f);
     between[i] = int32_t(double(value[i]) * (1.0 - (sector[i] & 1 ? falling : rising)) + 0.5);

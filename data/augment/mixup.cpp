@@ -79,7 +79,7 @@ void Mixup::apply(Tensor& images, const Params& params) const {
                     "images are {} {}; they must be f32 [B, C, H, W]", images.dtype(), images.shape());
   const int64_t batch = images.size(0), channels = images.size(1), height = images.size(2), width = images.size(3);
   check_pairs(batch, params);
-  std::vector<float> rows(static_cast<size_t>(2 * width));  // of a sample and its partner, unmixed
+  std::vector<float> rows(static_cast<size_t>(2 * width));  // unmixed rows of a sample and its partner
   const std::span<const float> first(rows.data(), size_t(width)), second(rows.data() + width, size_t(width));
   const int64_t sample = channels * height * width;
   for (int64_t i = 0; i < batch / 2; ++i) {

@@ -17,7 +17,7 @@ Levels same_levels() {
   return levels;
 }
 
-/// Each channel by levels_of(its histogram).
+/// Maps each channel by levels_of(its histogram).
 template <class F>
 Image map_channels(Image image, F&& levels_of) {
   const size_t bytes = image.pixels().size();

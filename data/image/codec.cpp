@@ -55,15 +55,14 @@ void* budget_realloc(void* old, size_t old_size, size_t new_size) {
 #define STBI_NO_LINEAR
 #define STBI_NO_HDR
 #define STBI_MAX_DIMENSIONS 16384
-#define STBI_ASSERT(condition) static_cast<void>(0)  // one fails, harmlessly, on odd Huffman tables
+#define STBI_ASSERT(condition) static_cast<void>(0)  // odd Huffman tables fail one, harmlessly
 #define STBI_MALLOC budget_malloc
 #define STBI_REALLOC_SIZED budget_realloc
 #define STBI_FREE budget_free
 #define STB_IMAGE_WRITE_IMPLEMENTATION
 #define STB_IMAGE_WRITE_STATIC
 #define STBI_WRITE_NO_STDIO
-#ifdef __clang__  // it copies no bytes to null when a PNG begins with an empty part: harmless, but a sanitizer stops
-                  // there
+#ifdef __clang__  // for a PNG that begins with an empty part it copies 0 bytes to null: harmless, but a sanitizer stops
 #pragma clang attribute push(__attribute__((no_sanitize("nonnull-attribute"))), apply_to = function)
 #endif
 #include <stb/stb_image.h>

@@ -108,8 +108,8 @@ struct View {
 
 using Bytes16 = uint8_t __attribute__((vector_size(16)));
 
-/// 16 bytes of each of 16 rows become 16 rows of the 16 bytes that stood in a column: the places lie together. Each of
-/// four rounds interleaves the first half of the rows with the second.
+/// Transposes 16 x 16 bytes: to[i][r] = from[r][i]. Each of four rounds interleaves the first half of the rows with the
+/// second half.
 void transpose16(const std::array<const uint8_t*, 16>& from, uint8_t* const* to) {
   std::array<Bytes16, 16> rows, mixed;
   for (size_t i = 0; i < 16; ++i) std::memcpy(&rows[i], from[i], 16);
@@ -147,7 +147,7 @@ class Panel {
     for (; b < row_bytes_; ++b)
       for (size_t r = 0; r < kRows; ++r) at(b)[r] = rows[r][b];
   }
-  /// To the first `count` rows.
+  /// Writes the panel to the first `count` rows.
   void write(const Rows& rows, int64_t count) {
     int64_t b = 0;
     for (; b + kRows <= row_bytes_ && count == kRows; b += kRows) {
@@ -168,8 +168,8 @@ class Panel {
   std::vector<uint8_t> bytes_;
 };
 
-// A row has few taps for each output, too few to fill vectors, and their number changes; sixteen rows at once have the
-// same taps.
+// One output has too few taps to fill a vector, and their number varies. Sixteen rows share their taps, so they are
+// computed together.
 Image resize_rows(const View& in, int64_t width, Filter filter) {
   constexpr int64_t kPixel = 3 * Panel::kRows;
   const Taps taps = make_taps(in.size.width, width, filter);

@@ -14,7 +14,7 @@ void BadFiles::add(const Dataset& set, int64_t index, const std::string& reason)
   broken.insert(index);
   check<DataError>(policy_ == OnError::skip, "data", "broken image {}: {}; data.on_error=skip replaces broken images",
                    name, reason);
-  // The message gives no count: the number known by now depends on how far the other workers are.
+  // The message has no count, because the count depends on the progress of the other workers.
   check<DataError>(double(broken.size()) <= max_share_ * double(images), "data",
                    "more of the {} images are broken than data.max_bad {} allows; the last is {}: {}", images,
                    max_share_, name, reason);

@@ -18,7 +18,7 @@
 namespace vitrail::data {
 namespace {
 
-/// Samples that a worker takes at a time, to ask for the lock less often.
+/// Samples that a worker takes at a time, so that it takes the lock less often.
 constexpr int64_t kRun = 4;
 
 /// The key of a sample's random numbers.
@@ -47,7 +47,7 @@ class Loader::Pipeline final {
     consumed_ = opened_ = next_batch_start(options.start);
     try {
       for (int i = 0; i < options.workers; ++i) workers_.emplace_back([this] { work(); });
-    } catch (...) {  // the system allows no more threads: those that exist must not wait for ever
+    } catch (...) {  // the system allows no more threads: the existing ones must not wait forever
       stop();
       throw;
     }
@@ -91,7 +91,7 @@ class Loader::Pipeline final {
     int64_t unfilled = 0;  // samples not yet written
     bool closed = false;
     std::exception_ptr error;
-    int64_t error_at = 0;  // the sample that threw it; the batch's size: closing threw it
+    int64_t error_at = 0;  // the sample that threw; the batch size if closing threw
   };
   struct Run {
     Slot* slot;
@@ -128,7 +128,7 @@ class Loader::Pipeline final {
     if (stopped_ || (!has_open_batch() && no_more_batches())) return std::nullopt;
     try {
       if (!has_open_batch()) open_batch();
-    } catch (...) {  // there is no memory for it
+    } catch (...) {  // out of memory
       failure_ = std::current_exception();
       stopped_ = true;
       room_.notify_all();
@@ -164,7 +164,7 @@ class Loader::Pipeline final {
     room_.notify_all();
   }
 
-  /// Writes sample i of the batch. next() rethrows an exception; if there are several, the one of the first sample.
+  /// Writes sample i of the batch. next() rethrows an exception; if several samples throw, the first sample's.
   void fill(Slot& slot, int64_t i) {
     try {
       const int64_t position = slot.batch.position + i, index = (*slot.order)[size_t(position)];
@@ -175,7 +175,7 @@ class Loader::Pipeline final {
     }
   }
 
-  /// The run wrote the last samples that its batch missed.
+  /// Whether the run wrote the last missing samples of its batch.
   bool is_last(const Run& run) {
     const std::scoped_lock lock(mutex_);
     return (run.slot->unfilled -= run.end - run.begin) == 0;
@@ -203,7 +203,7 @@ class Loader::Pipeline final {
   const LoaderOptions options_;
   const Sampler sampler_;
 
-  LoaderState consumed_;  // start of the batch that next() gives; the consumer's alone
+  LoaderState consumed_;  // start of the batch that next() returns; only the consumer uses it
   std::mutex mutex_;      // guards everything below but the threads
   std::condition_variable room_, closed_;
   std::deque<Slot> window_;  // batches opened and not yet consumed; a deque never moves its elements
@@ -211,7 +211,7 @@ class Loader::Pipeline final {
   Order order_;
   int64_t order_epoch_ = -1;
   bool stopped_ = false;
-  std::exception_ptr failure_;         // of opening a batch
+  std::exception_ptr failure_;         // thrown while opening a batch
   std::vector<std::jthread> workers_;  // last: they end before the rest is destroyed
 };
 

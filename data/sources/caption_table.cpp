@@ -14,7 +14,7 @@ constexpr std::string_view kPathNames[] = {"path", "filepath", "image", "file", 
 constexpr std::string_view kTextNames[] = {"caption", "title", "text", "sentence"};
 constexpr std::string_view kKindNames[] = {"kind"};
 
-/// Rows of a table, one at a time. Fields are parts of the table, or of buffers where quotes were undone.
+/// Rows of a table, one at a time. Fields are views of the table, or of buffers that hold the text without its quotes.
 class Rows {
  public:
   explicit Rows(const MappedFile& table)
@@ -38,9 +38,9 @@ class Rows {
   }
   const std::vector<std::string_view>& fields() const { return fields_; }
   int64_t line() const { return line_; }
-  /// The row ends within a field in quotes.
+  /// Whether the row ended inside a quoted field.
   bool unclosed() const { return unclosed_; }
-  /// The rest of the table as plain lines.
+  /// Reads the rest of the table as plain lines, one at a time.
   std::optional<std::string_view> next_plain() {
     if (rest_.empty()) return std::nullopt;
     return take_line();
@@ -101,7 +101,7 @@ class Rows {
   bool comma_ = false, unclosed_ = false;
   int64_t line_ = 0, next_line_ = 1;
   std::vector<std::string_view> fields_;
-  std::vector<std::string> unquoted_;  // kept from row to row for their memory
+  std::vector<std::string> unquoted_;  // kept from row to row to reuse their memory
 };
 
 template <size_t N>

@@ -105,7 +105,7 @@ class Scan final {
   std::set<std::pair<dev_t, ino_t>> seen_;
 };
 
-// ---- the cache: magic, root, counts, names and times, then a hash of all that ---------------------------------------
+// ---- the cache: magic, root, counts, names, times, a hash of all these ----------------------------------------------
 
 void put(std::string& out, int64_t value) { out.append(reinterpret_cast<const char*>(&value), sizeof value); }
 void put(std::string& out, std::string_view text) {
@@ -211,7 +211,7 @@ FolderIndex index_folder(const std::string& root, bool follow_symlinks) {
       FolderIndex index;
       if (fs::exists(cache) && load(index, root, cache)) return index;
     } catch (const std::exception&) {
-      // No cache then: the folders themselves are the truth.
+      // Goes on without a cache: the next run scans the folders.
     }
   FolderIndex index = scan_folder(root, follow_symlinks);
   if (!cache.empty() && index.files.size() >= kWorthCaching && is_settled(index)) try {

@@ -128,7 +128,7 @@ class ListedFiles final : public ImageList {
   }
 
   std::string folder_;
-  std::deque<std::string> names_;                          // they stay where they are
+  std::deque<std::string> names_;                          // a deque never moves its elements
   std::unordered_map<std::string_view, int64_t> numbers_;  // by the names in names_
 };
 

@@ -40,7 +40,7 @@ class TextWriter final {
   int64_t written_ = 0;
 };
 
-/// Offsets that cut an array into pieces, none of them empty: the first is 0, the last is the array's length.
+/// Reads the offsets that cut an array into nonempty pieces. The first is 0, the last is the array's length.
 std::vector<int64_t> read_cuts(const hdf5::Reader& file, const std::string& path, const std::string& name) {
   check<DataError>(file.contains(name), "pairs", "{} has no {}; pack it with --captions", path, name);
   const Tensor tensor = file.read(name);
@@ -52,7 +52,7 @@ std::vector<int64_t> read_cuts(const hdf5::Reader& file, const std::string& path
   return {cuts.begin(), cuts.end()};
 }
 
-/// The kind of each caption; none if they have no kinds.
+/// Reads the kind of each caption. Empty if the captions have no kinds.
 std::vector<int64_t> read_kinds(const hdf5::Reader& file, const std::string& path, const std::string& name,
                                 int64_t captions, size_t kinds) {
   if (!file.contains(name)) return {};

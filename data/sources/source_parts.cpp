@@ -120,7 +120,7 @@ Parts hdf5_parts(const Listing& listing, const std::string& path) {
   return parts;
 }
 
-/// prefix: of the files wanted; without one, there may be one only.
+/// Takes the files with this prefix. Without a prefix, all files must have the same one.
 Parts idx_parts(const Listing& listing, const std::string& path, const std::optional<std::string>& prefix) {
   Parts parts;
   std::set<std::string> prefixes;

@@ -77,7 +77,7 @@ class WordEncoder {
   std::vector<int32_t> merged_;
 };
 
-constexpr size_t kLongestWord = size_t{1} << 30;  // longer ones are cut, so that places fit an int32_t
+constexpr size_t kLongestWord = size_t{1} << 30;  // longer words are cut, so that positions fit an int32_t
 
 }  // namespace
 

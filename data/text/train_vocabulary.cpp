@@ -41,7 +41,7 @@ struct Candidate {
 /// The words after the merges so far.
 class Corpus {
  public:
-  /// first: a vocabulary of bytes; its ids are those of the symbols.
+  /// first: a vocabulary of bytes. The symbols use its ids.
   Corpus(const std::vector<std::pair<std::string_view, int64_t>>& words, const Vocabulary& bytes) {
     for (const std::string& symbol : all_symbols(bytes)) intern(symbol);
     for (const auto& [text, count] : words) {
@@ -60,7 +60,7 @@ class Corpus {
       const Candidate best = queue_.top();
       const int64_t count = pairs_[best.pair].count;
       if (count == best.count) return best;
-      queue_.pop();  // what it had then
+      queue_.pop();  // its count has changed since
       if (count > 0 && count < best.count) queue_.push({count, best.pair});
     }
     return {0, {}};

@@ -72,8 +72,8 @@ bool is_cased(char32_t c) {
   }
 }
 
-/// For every position, whether the nearest character before it that counts for case is cased. Final_Sigma of the
-/// Unicode Standard, section 3.13, looks that way in both directions; going backward the text is given reversed.
+/// For each position, whether the nearest character before it that is not case-ignorable is cased. Final_Sigma (Unicode
+/// Standard, section 3.13) needs this in both directions; for the backward direction, callers pass the text reversed.
 template <class Iterator>
 std::vector<bool> cased_before(Iterator begin, Iterator end) {
   std::vector<bool> result;
@@ -86,7 +86,7 @@ std::vector<bool> cased_before(Iterator begin, Iterator end) {
   return result;
 }
 
-/// A buffer of utf8proc's as a string, with the pairs composed that have a composition.
+/// Composes the characters of utf8proc's buffer wherever a composition exists.
 std::u32string composed(std::vector<utf8proc_int32_t>& chars, int options) {
   const auto n = utf8proc_normalize_utf32(chars.data(), utf8proc_ssize_t(chars.size()), utf8proc_option_t(options));
   check<OutOfMemory>(n >= 0, "unicode", "utf8proc: {}", n < 0 ? utf8proc_errmsg(n) : "");

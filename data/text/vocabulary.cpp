@@ -159,7 +159,7 @@ void Vocabulary::check_ids(std::string_view json, const std::string& path) const
   std::vector<bool> seen(symbols_.size());
   for (const auto& [symbol, id] : ids_in(json, path)) {
     const int64_t expected = id_of(symbol);
-    if (expected < 0) continue;  // of something else
+    if (expected < 0) continue;  // not one of our symbols
     check<IoError>(id.as_int64() == expected, "vocabulary", "{}: '{}' has id {}; merges.txt beside it gives {}", path,
                    symbol, id.as_int64(), expected);
     seen[size_t(expected)] = true;
@@ -185,7 +185,7 @@ void Vocabulary::save(const fs::path& folder) const {
   durable_write(folder / "vocab.json", Json::object(std::move(ids)).text());
 }
 
-/// The place of the two in the table, or the free place for them.
+/// The slot of the pair in the table, or the free slot for it.
 size_t Vocabulary::slot_of(int32_t left, int32_t right) const {
   const size_t last = table_.size() - 1;
   const uint64_t hash = ((uint64_t(uint32_t(left)) << 32) | uint32_t(right)) * 0x9E3779B97F4A7C15u;

@@ -71,12 +71,12 @@ Tensor cached_backward(const std::vector<EncodeSlice>& towers, int64_t slices, c
     for (int64_t i = 0; i < slices; ++i) {
       const int64_t end = begin + sizes[t][size_t(i)];
       Random::state() = random[t][size_t(i)];
-      std::optional<ag::GradHook> growing;  // a tower's gradient is final in its last slice
+      std::optional<ag::GradHook> growing;  // only the last slice makes a tower's gradients final
       if (i + 1 < slices) growing.emplace(nullptr);
       ag::Tape tape;
       const Var again = towers[t](i);
       if (again.requires_grad() && gradients[t].defined())
-        tape.backward(again, gradients[t].slice(0, begin, end));  // not of a frozen tower
+        tape.backward(again, gradients[t].slice(0, begin, end));  // skipped for a frozen tower
       begin = end;
     }
   }

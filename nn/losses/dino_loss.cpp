@@ -27,7 +27,7 @@ ag::Var dino_loss(const ag::Var& student, const Tensor& targets, int64_t views, 
                         student.size(0) == views * batch,
                     "dino_loss", "student is {}, targets are {}; {} and {} views of one batch are needed",
                     student.shape(), targets.shape(), views, teacher_views);
-  // Cross-entropy is linear in its target, so each view of the student meets the sum of its teachers at once.
+  // Cross-entropy is linear in its target, so one product compares each student view with the sum of its teachers.
   const auto teachers_of = [&](int64_t v) {
     Tensor sum;
     for (int64_t q = 0; q < teacher_views; ++q) {

@@ -19,8 +19,8 @@ struct ClipVariant {
   Tower vision;
   int64_t out_dim;
   Tower text;
-  double mlp_ratio = 4;        // of the vision tower
-  double layerscale_init = 0;  // of both
+  double mlp_ratio = 4;        // vision tower
+  double layerscale_init = 0;  // both towers
 };
 // open_clip's src/open_clip/model_configs/.
 constexpr ClipVariant kClipVariants[] = {
@@ -44,7 +44,7 @@ constexpr ClipVariant kClipVariants[] = {
     {"ViT-bigG-14", 224, 14, {1664, 48, 16}, 1280, {1280, 32, 20}, 4.9231},
 };
 
-/// Initial values by the end of the names; the first rule that fits counts.
+/// Initial values by the suffix of the parameter's name. The first matching rule applies.
 using Rules = std::vector<std::pair<std::string_view, Init>>;
 
 Rules vision_rules(const VitConfig& c) {
@@ -93,8 +93,8 @@ void initialize(const ModuleBase& tower, const Rules& rules, uint64_t seed) {
   }
 }
 
-/// The group of lock_image that a parameter belongs to: its layer, the last block's for the norm after it, then the
-/// projection.
+/// The group of a parameter for lock_image. The groups are the layers in order, and the projection comes last. The
+/// final norm belongs to the last block's group.
 int64_t group_of(const Parameter& p, std::string_view tower, int64_t depth) {
   if (p.layer()) return *p.layer();
   const std::string_view name = std::string_view(p.name()).substr(tower.size() + 1);

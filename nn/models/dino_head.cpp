@@ -6,7 +6,7 @@ DinoHead::DinoHead(const Scope& scope, int64_t in, const DinoHeadConfig& c)
     : Module(scope), last_layer(sub("last_layer"), c.bottleneck_dim, c.out_dim) {
   check<ConfigError>(c.num_layers >= 1, "dino_head", "num_layers is {}; it needs at least one", c.num_layers);
   for (int64_t i = 0; i < c.num_layers; ++i) {
-    // DINO numbers what stands between the layers too, and calls a single layer just mlp.
+    // DINO counts the activations and norms between the layers too, and calls a single layer just mlp.
     const int64_t index = (c.use_bn ? 3 : 2) * i;
     const std::string name = c.num_layers == 1 ? "mlp" : "mlp." + std::to_string(index);
     const bool last = i + 1 == c.num_layers;

@@ -21,7 +21,7 @@ BlockConfig block_config(const TextConfig& c) {
   return block;
 }
 
-/// The place of the largest id of each text, the first if tied: i64 [B, 1].
+/// The position of the largest id of each text, the first one on ties: i64 [B, 1].
 Tensor places_of_end(const Tensor& ids) {
   const Tensor dense = ids.contiguous();
   Tensor places = Tensor::empty({ids.size(0), 1}, DType::i64);

@@ -5,12 +5,12 @@ namespace vitrail::nn {
 namespace {
 
 constexpr Rule kDinoRules[] = {
-    // The head of DinoNetwork; the activations between its layers are counted too.
+    // The head of DinoNetwork. Its numbers also count the activations between the layers.
     {"head.mlp.*.%", "head.mlp.*.%"},
     {"head.mlp.%", "head.mlp.%"},
     {"head.last_layer.weight_g", "head.last_layer.weight_g"},
     {"head.last_layer.weight_v", "head.last_layer.weight_v"},
-    // The same in newer versions of PyTorch
+    // The names of these two in newer versions of PyTorch
     {"head.last_layer.weight_g", "head.last_layer.parametrizations.weight.original0", Form::same, Use::reading},
     {"head.last_layer.weight_v", "head.last_layer.parametrizations.weight.original1", Form::same, Use::reading},
 };

@@ -9,7 +9,7 @@ constexpr Rule kHfClipRules[] = {
     {"visual.cls_token", "vision_model.embeddings.class_embedding", Form::without_axes},
     {"visual.pos_embed", "vision_model.embeddings.position_embedding.weight", Form::without_axis},
     {"visual.patch_embed.proj.weight", "vision_model.embeddings.patch_embedding.weight"},
-    {"visual.norm_pre.%", "vision_model.pre_layrnorm.%"},  // so spelt
+    {"visual.norm_pre.%", "vision_model.pre_layrnorm.%"},  // sic
     {"visual.blocks.*.norm1.%", "vision_model.encoder.layers.*.layer_norm1.%"},
     {"visual.blocks.*.attn.qkv.%", "vision_model.encoder.layers.*.self_attn.{q,k,v}_proj.%", Form::parts},
     {"visual.blocks.*.attn.proj.%", "vision_model.encoder.layers.*.self_attn.out_proj.%"},

@@ -18,7 +18,7 @@ constexpr std::array<const Layout*, 10> kLayouts = {
     &kHfClipLayout, &kOpenClipLayout,    &kOpenaiClipLayout, &kHfDinov2Layout, &kHfDeitLayout,
     &kHfVitLayout,  &kTorchvisionLayout, &kDinov2Layout,     &kDinoLayout,     &kTimmLayout};
 
-/// Entries of checkpoints of whole runs beside the model.
+/// Entries of a training checkpoint that do not belong to the model.
 constexpr Unused kOthers[] = {{"student.", "of the student"},       {"model.", "of another model"},
                               {"model_ema.", "of another model"},   {"teacher.", "of the teacher"},
                               {"optimizer.", "of the optimizer"},   {"dino_loss.", "of the loss"},
@@ -33,7 +33,8 @@ std::string shortened(const std::vector<std::string>& names) {
 
 // ---- prefixes -------------------------------------------------------------------------------------------------------
 
-/// The prefixes of a file's names: an outer one of all names ("teacher."), then an inner one of a part ("backbone.").
+/// The prefixes of a file's names. All names have the outer prefix ("teacher."); the names of one part then have the
+/// inner prefix ("backbone.").
 struct Prefixes {
   std::string outer, inner;
 
@@ -53,7 +54,8 @@ std::vector<std::string> names_of(const TensorMap& weights) {
   return names;
 }
 
-/// Nothing if the anchor is not among the names. With several models, the teacher; else the one with the shortest name.
+/// The prefixes of the layout's anchor; nothing if the names lack it. Among several models it takes the teacher, else
+/// the one with the shortest prefix.
 std::optional<Prefixes> prefixes_of(const Layout& layout, const std::vector<std::string>& names) {
   std::optional<std::string> best;
   const auto rank = [](const std::string& p) {
@@ -106,7 +108,7 @@ bool has_swiglu(const TensorMap& ours) {
 
 // ---- forms ----------------------------------------------------------------------------------------------------------
 
-/// Undefined if t cannot have this form; the shapes are then compared as they are.
+/// Returns an undefined tensor if t cannot take this form. The shapes are then compared unchanged.
 Tensor read_form(Form form, const Tensor& t) {
   switch (form) {
     case Form::same:
@@ -248,7 +250,7 @@ TensorMap written(const Layout& layout, const TensorMap& ours, const WithoutPlac
   return theirs;
 }
 
-/// Whether the outer prefix belongs before a name; it does not before a classifier's.
+/// Whether a name gets the outer prefix. Names of a classifier do not.
 bool is_inside(std::string_view ours) { return !ours.starts_with("head.") && !ours.starts_with("head_dist."); }
 
 void expect_fit(const ModuleBase& module, const TensorMap& values, const Layout& layout, const std::string& source) {

@@ -1,5 +1,5 @@
 // openai/CLIP and open_clip, which have the same names. A file does not tell the activation: OpenAI's models have
-// QuickGELU, those of open_clip GELU unless their name ends in -quickgelu.
+// QuickGELU, open_clip's have GELU unless their name ends in -quickgelu.
 #include "vitrail/nn/weights/table.h"
 
 namespace vitrail::nn {
@@ -38,7 +38,7 @@ constexpr Rule kOpenClipRules[] = {
     {"visual.blocks.*.ls2.gamma", "visual.transformer.resblocks.*.ls_2.gamma"},
     {"text.blocks.*.ls1.gamma", "transformer.resblocks.*.ls_1.gamma"},
     {"text.blocks.*.ls2.gamma", "transformer.resblocks.*.ls_2.gamma"},
-    // CustomTextCLIP has its text tower as a module of its own.
+    // CustomTextCLIP keeps its text tower in a separate module.
     {"text.token_embedding.weight", "text.token_embedding.weight", Form::same, Use::reading},
     {"text.pos_embed", "text.positional_embedding", Form::same, Use::reading},
     {"text.blocks.*.norm1.%", "text.transformer.resblocks.*.ln_1.%", Form::same, Use::reading},

@@ -16,7 +16,7 @@ void fit_positions(const VisionTransformer& model, TensorMap& weights, std::vect
   if (found == weights.end()) return;
   Tensor& table = found->second;
   const Tensor& mine = model.pos_embed.value();
-  if (table.rank() != 3 || table.size(0) != 1 || table.size(2) != mine.size(2)) return;  // load_state says so
+  if (table.rank() != 3 || table.size(0) != 1 || table.size(2) != mine.size(2)) return;  // load_state() throws
   if (table.size(1) == mine.size(1) && weights.contains("dist_token") == model.config.distilled) return;
 
   const int64_t read = (weights.contains("cls_token") ? 1 : 0) + (weights.contains("dist_token") ? 1 : 0);

@@ -40,7 +40,7 @@ data::LoaderOptions loader_options(const DataConfig& config, int64_t seed, int64
   return options;
 }
 
-/// Nothing without auto_augment. Geometric operations fill with the mean colour.
+/// Returns nothing without auto_augment. Geometric operations fill empty pixels with the mean colour.
 std::optional<data::RandAugment> rand_augment(const DataConfig& c) {
   if (!c.auto_augment) return std::nullopt;
   data::RandAugment::Config config = data::parse_rand_augment(*c.auto_augment);
@@ -224,7 +224,7 @@ Preview preview(const DataConfig& config, int64_t seed, int64_t count) {
 
 ImageData::ImageData(const DataConfig& config, int64_t seed)
     : config_(config), seed_(seed), bad_files_(bad_files_policy(config)), parts_(open_parts(config)) {
-  train_transform(config);  // refuses bad values now, before a run has a folder
+  train_transform(config);  // throws for bad values now, before the run folder is made
 }
 
 int64_t ImageData::epoch_size() const { return epoch_length(config_, seed_, parts_.train->size()); }

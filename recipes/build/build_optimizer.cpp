@@ -87,7 +87,8 @@ std::function<double(double)> build_schedule(const ScheduleConfig& config, doubl
       return by_epoch(std::floor(step / n));
     };
   const double steps = double(epochs * steps_per_epoch);
-  // By step, the last step of the warm-up has the peak rate. By epoch, the first epoch after it does, as in timm.
+  // A schedule by step reaches the peak rate in the last step of the warm-up. A schedule by epoch reaches it in the
+  // first epoch after the warm-up, as in timm.
   const optim::Warmup warmup{.steps = config.warmup_epochs * double(steps_per_epoch),
                              .from = config.warmup_lr,
                              .ends = config.by == ScheduleBy::epoch ? optim::Ends::first : optim::Ends::last};

@@ -19,12 +19,12 @@ constexpr int64_t kLargestSide = 1 << 14;
 constexpr data::Normalize::Channels kClipMean = {0.48145466, 0.4578275, 0.40821073},
                                     kClipStd = {0.26862954, 0.26130258, 0.27577711};
 
-/// The numbers of PIL.Image.
+/// PIL.Image's numbers for the filters.
 constexpr std::pair<int64_t, Filter> kPillowFilters[] = {{0, Filter::nearest},  {1, Filter::lanczos},
                                                          {2, Filter::bilinear}, {3, Filter::bicubic},
                                                          {4, Filter::box},      {5, Filter::hamming}};
 
-/// Processors of these kinds take a single number for the shorter side; the others for both.
+/// Whether the image processor applies a single size to the shorter side. Other processors apply it to both sides.
 bool keeps_proportions(std::string_view processor, const nn::Layout& layout) {
   if (processor.empty()) return layout.name == "hf_clip" || layout.name == "hf_dinov2";
   return processor.starts_with("CLIP") || processor.starts_with("Bit");
@@ -97,7 +97,7 @@ Preprocessing parse_preprocessor(std::string_view text, const std::string& name,
   constexpr int64_t kUsual = 224;
   Preprocessing p = published_preprocessing(layout, kUsual);
   if (layout.name == "hf_deit")
-    p.mean = data::kHalfMean, p.std = data::kHalfStd;  // the default of its class; published files have others
+    p.mean = data::kHalfMean, p.std = data::kHalfStd;  // the default of its class; published files set other values
 
   if (c.has("size")) {
     const Json& size = *c.find("size");

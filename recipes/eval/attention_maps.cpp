@@ -9,7 +9,7 @@
 namespace vitrail::recipes {
 namespace {
 
-/// A new image from each pixel of one and the value of its patch.
+/// Computes each pixel of a new image from the pixel of `image` and the value of its patch in `map`.
 template <class F>
 data::Image over_patches(const data::Image& image, const PatchMap& map, F&& color_of) {
   data::Image result(image.size());

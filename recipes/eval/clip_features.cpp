@@ -10,7 +10,7 @@
 namespace vitrail::recipes {
 namespace {
 
-constexpr size_t kTexts = 256;  // at a time
+constexpr size_t kTexts = 256;  // texts encoded at a time
 
 }  // namespace
 

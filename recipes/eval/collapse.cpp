@@ -14,7 +14,7 @@
 namespace vitrail::recipes {
 namespace {
 
-/// Of each row of p [N, K], in nats.
+/// The entropy of each row of p [N, K], in nats.
 std::vector<double> entropies(const Tensor& p) {
   const int64_t n = p.size(0), k = p.size(1);
   std::vector<double> result(static_cast<size_t>(n));
@@ -30,7 +30,7 @@ std::vector<double> entropies(const Tensor& p) {
   return result;
 }
 
-/// x without the mean of its rows.
+/// Subtracts the mean row from each row of x.
 Tensor centred(const Tensor& x) { return core::sub(x, core::mean(x, {0}, /*keepdim=*/true)); }
 
 double participation_ratio(const Tensor& features) {
@@ -53,7 +53,8 @@ CollapseSigns collapse_signs(const Tensor& probs, const Tensor& features) {
   const Tensor p = probs.to(DType::f32).contiguous(), x = features.to(DType::f32);
   CollapseSigns signs;
   signs.entropy = entropies(core::mean(p, {0}, /*keepdim=*/true))[0];
-  // The mean divergence of rows from their mean is the mean's entropy less the rows' mean entropy.
+  // The mean KL divergence of the rows from the mean row is the entropy of the mean row minus the mean entropy of the
+  // rows.
   const std::vector<double> rows = entropies(p);
   const double within = std::accumulate(rows.begin(), rows.end(), 0.0) / double(rows.size());
   signs.kl = std::max(0.0, signs.entropy - within);

@@ -12,7 +12,8 @@ namespace {
 
 constexpr int64_t kQueriesAtOnce = 256;  // queries compared at a time
 
-/// The mean of the precision at each right answer; nothing if there is none. order: answers by falling similarity.
+/// The mean of the precision at each right answer. Returns nothing without a right answer. order: the answers, most
+/// similar first.
 std::optional<double> average_precision(const std::vector<int64_t>& order, int64_t query,
                                         std::span<const int64_t> labels) {
   double sum = 0;

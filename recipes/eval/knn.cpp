@@ -13,7 +13,7 @@ namespace {
 /// Test features compared at a time: large enough for the matrix product to run at full speed, small enough for the
 /// similarities to 50,000 others to take some 50 MB.
 constexpr int64_t kTestsAtOnce = 256;
-/// Of a vote, so that the sum of a row fits into f32.
+/// The largest exponent of a vote. It keeps the sum of a row finite in f32.
 constexpr double kMostExponent = 80;
 
 }  // namespace

@@ -15,7 +15,7 @@
 namespace vitrail::recipes {
 namespace {
 
-constexpr double kLrImages = 256;  // images a step that a learning rate is meant for
+constexpr double kLrImages = 256;  // the batch size that learning rates are given for
 
 /// One classifier for each learning rate. They read the same features, so their weights are one matrix in the product.
 struct Probes final : nn::Module<Probes> {
@@ -35,7 +35,7 @@ struct Probes final : nn::Module<Probes> {
     return linear(x, ag::concat(weights, 0), ag::concat(biases, 0));
   }
 
-  /// One group a probe, its learning rate relative to the first one's.
+  /// One parameter group for each probe. lr_scale is relative to the first learning rate.
   std::vector<optim::ParamGroup> param_groups(const std::vector<double>& lr) {
     std::vector<optim::ParamGroup> groups;
     for (size_t i = 0; i < lr.size(); ++i)
@@ -74,7 +74,8 @@ std::vector<LinearProbeResult> linear_probe(const std::vector<FeatureSet>& train
       ag::Tape tape;
       const ag::Var scores = reshape(model(x), {rows * probes, classes});
       const Tensor repeated = labels.unsqueeze(1).expand({rows, probes}).contiguous().reshape({rows * probes});
-      // The mean over the rows of all probes; times their number, each has the gradient of its own mean.
+      // cross_entropy() is the mean over the rows of all probes. The factor gives each probe the gradient of its own
+      // mean loss.
       tape.backward(cross_entropy(scores, repeated) * double(probes));
       optimizer.step(lr(double(epoch)), 0);
       optimizer.zero_grad();

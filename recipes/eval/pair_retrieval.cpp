@@ -35,7 +35,7 @@ std::vector<int64_t> best_places(const Tensor& queries, const Tensor& answers,
           for (int64_t i = 0; i < all; ++i) before += s[i] > s[answer] || (s[i] == s[answer] && i < answer);
           return before;
         };
-        // The most similar of the right ones has the best place; of equal ones the first.
+        // The most similar right answer has the best place. On ties the first answer counts.
         const auto& list = right[size_t(begin + row)];
         const int64_t best = *std::max_element(
             list.begin(), list.end(), [s](int64_t a, int64_t b) { return s[a] < s[b] || (s[a] == s[b] && a > b); });

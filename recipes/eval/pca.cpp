@@ -19,11 +19,11 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
   return sum;
 }
 
-/// Makes rows orthogonal and of length 1, each against those before it; rows that depend on them become 0.
+/// Gram-Schmidt: makes the rows orthonormal, in order. A row that depends on earlier rows becomes 0.
 void orthonormalize(Rows& rows) {
   for (size_t i = 0; i < rows.size(); ++i) {
     const double before = std::sqrt(dot(rows[i], rows[i]));
-    for (int pass = 0; pass < 2; ++pass)  // the second takes away what rounding left
+    for (int pass = 0; pass < 2; ++pass)  // the second pass removes rounding errors
       for (size_t j = 0; j < i; ++j) {
         const double along = dot(rows[i], rows[j]);
         for (size_t d = 0; d < rows[i].size(); ++d) rows[i][d] -= along * rows[j][d];
@@ -58,7 +58,7 @@ Pca fit_pca(const Tensor& features, int64_t k) {
   check<ShapeError>(features.rank() == 2 && 1 <= k && k <= features.size(1), "pca", "{} has no {} components",
                     features.shape(), k);
   constexpr int kIterations = 100;
-  constexpr int64_t kMore = 4;  // directions besides those asked for, so that the last one converges too
+  constexpr int64_t kMore = 4;  // extra directions, so that the last requested one converges
   const int64_t dim = features.size(1);
   const Tensor mean = core::mean(features, {0}, /*keepdim=*/true);
   const Tensor x = core::sub(features, mean);

@@ -26,12 +26,13 @@ std::vector<double> squared_distances(const Tensor& x) {
   return result;
 }
 
-/// p_j = exp(-beta d_j) / sum, 0 for itself, with beta chosen so that their entropy is log(perplexity).
+/// p_j = exp(-beta d_j) / sum for j != self, and p_self = 0. Searches the beta for which the entropy of p is
+/// log(perplexity).
 void fill_neighbours(const double* distance, int64_t self, int64_t n, double perplexity, double* p) {
   constexpr int kHalvings = 64;
   const double wanted = std::log(perplexity);
   double low = 0, high = std::numeric_limits<double>::infinity(), beta = 1;
-  double nearest = std::numeric_limits<double>::infinity();  // taken from all distances: the largest exponential is 1
+  double nearest = std::numeric_limits<double>::infinity();  // subtracted from all: the largest exponential is 1
   for (int64_t j = 0; j < n; ++j)
     if (j != self) nearest = std::min(nearest, distance[j]);
   for (int step = 0; step < kHalvings; ++step) {
@@ -49,7 +50,7 @@ void fill_neighbours(const double* distance, int64_t self, int64_t n, double per
   }
 }
 
-/// The joint probabilities of pairs: symmetric, 1 in sum.
+/// The joint probabilities of all pairs. They are symmetric and sum to 1.
 std::vector<double> joint_probabilities(const Tensor& features, double perplexity) {
   const int64_t n = features.size(0);
   const std::vector<double> distances = squared_distances(features);
@@ -66,11 +67,11 @@ std::vector<double> joint_probabilities(const Tensor& features, double perplexit
   return p;
 }
 
-/// Where the points are, and how they move.
+/// The points in the plane, with their speeds and gains.
 struct Plane {
   explicit Plane(const Tensor& start) : n(start.size(0)), y(start.to_vector()), speed(y.size()), gain(y.size(), 1) {}
 
-  /// One step down the divergence between p, times exaggeration, and the points' own probabilities.
+  /// One gradient step on the KL divergence between exaggeration * p and the probabilities of the points.
   void step(const std::vector<double>& p, double exaggeration, double momentum, double rate) {
     std::vector<double> sums(static_cast<size_t>(n)), pull(y.size()), push(y.size());
     parallel_for(n, kChunk, [&](int64_t begin, int64_t end) {
@@ -85,7 +86,7 @@ struct Plane {
           push_x += near * near * dx;
           push_y += near * near * dy;
         }
-        sums[size_t(i)] = sum - 1;  // without itself
+        sums[size_t(i)] = sum - 1;  // without the point itself
         pull[size_t(2 * i)] = pull_x;
         pull[size_t(2 * i + 1)] = pull_y;
         push[size_t(2 * i)] = push_x;

@@ -38,7 +38,7 @@ struct ClipArchitecture final : Architecture {
     const nn::ClipConfig shapes = nn::clip_config(weights, layout, source, unwritten);
     nn::ClipConfig result = config;
     complete(result.vision, shapes.vision, source);
-    result.vision.num_classes = config.vision.num_classes;  // the file has it: the width of the common space
+    result.vision.num_classes = config.vision.num_classes;  // from the file: the width of the shared space
     const auto agree = [&](const char* what, int64_t a, int64_t b) {
       check<IoError>(a == b, "load", "{}: the configuration of the text has {} {}, the weights have {}", source, what,
                      a, b);
@@ -82,12 +82,12 @@ std::shared_ptr<const Architecture> clip_from_weights(const TensorMap& weights, 
 
 void set_clip(OpenModel& opened, const nn::ClipConfig& config, const std::shared_ptr<nn::Clip>& clip,
               std::function<data::Vocabulary()> vocabulary) {
-  // The tower as a model of its own, whose names have no prefix. It shares the weights.
+  // A separate model for the image tower. It shares the weights, and its names have no prefix.
   auto tower = std::make_shared<nn::VisionTransformer>(nn::Scope().without_values(), clip->visual.config);
   nn::share_state(*tower, without_prefix(nn::state(*clip), "visual."), opened.source.string());
   set_backbone(opened, std::move(tower));
   opened.network = clip;
-  opened.classify = nullptr;  // the tower's head is the projection to the common space, not a classifier
+  opened.classify = nullptr;  // the tower's head projects to the shared space and is no classifier
   opened.architecture = clip_architecture(config);
   opened.logit_scale = std::exp(clip->logit_scale.value().item());
   opened.image_features = [features = image_features(*clip), clip](const Tensor& images) { return features(images); };

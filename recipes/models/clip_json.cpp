@@ -32,7 +32,7 @@ HubConfig parse_hf_clip(const JsonObject& c) {
   t.gelu = parse_activation(text, "quick_gelu");
   t.ln_eps = text.number("layer_norm_eps", 0, 1, 1e-5);
   t.out_dim = v.num_classes;
-  // A text's feature is read at its largest id, the first if several are equal. Old files say 2 but mean the same.
+  // The feature of a text is read at its largest id, the first one on ties. Old files say 2 and mean the same.
   const int64_t end = text.integer("eos_token_id", 0, kMostWords, 49407);
   check<IoError>(end == 2 || end == t.vocab_size - 1, "json",
                  "{}: '{}' is {}; models here need the end of text to be the largest id, {}", text.file(),

@@ -9,7 +9,7 @@
 namespace vitrail::recipes {
 namespace {
 
-/// The section "pretrained_cfg" of a file of timm.
+/// The section "pretrained_cfg" of timm's config.json.
 Preprocessing parse_timm_preprocessing(const JsonObject& c) {
   Preprocessing p;
   int64_t side = 224;

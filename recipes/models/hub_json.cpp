@@ -12,7 +12,7 @@ struct Activation {
   std::string_view name;
   ag::Gelu gelu;
 };
-// The first of several names is the one that we write.
+// If several names mean one activation, we write the first.
 constexpr Activation kActivations[] = {{"gelu", ag::Gelu::erf},
                                        {"quick_gelu", ag::Gelu::quick},
                                        {"gelu_pytorch_tanh", ag::Gelu::tanh},

@@ -28,7 +28,7 @@ EvalSettings settings_of_run(const RecipeConfig& run) {
   return {sections.data, sections.batch_size, run.seed, run.precision};
 }
 
-/// The outputs of the classifier, which is called head in a vision transformer and fc in a ResNet. 0: there is none.
+/// The number of classes of the classifier: `head` in a vision transformer, `fc` in a ResNet. 0 without a classifier.
 int64_t classes_in(const TensorMap& weights) {
   for (const char* name : {"head.weight", "fc.weight"})
     if (const auto found = weights.find(name); found != weights.end()) return found->second.size(0);
@@ -40,7 +40,7 @@ int64_t classes_in(const TensorMap& weights) {
 void EvalSettings::describe(Fields& f) {
   describe_computing(f, seed, precision);
   f("batch_size", batch_size, "images at a time", at_least(1));
-  f.section("data", [&] {  // no pixels: they are prepared as the model was published
+  f.section("data", [&] {  // no preprocessing keys: the published model fixes them
     data.describe_source(f);
     data.describe_augmentation(f);
     data.describe_reading(f);

@@ -22,7 +22,7 @@ constexpr const char *kConfig = "config.json", *kOpenClipConfig = "open_clip_con
 constexpr const char* kWeights[] = {"model.safetensors", "model.safetensors.index.json", "open_clip_model.safetensors"};
 constexpr int64_t kMostJson = int64_t{1} << 24;
 
-/// Files of Python's pickle, which can run any code when it is loaded, and of NumPy.
+/// Files of Python's pickle and of NumPy. Loading a pickle file can run any code.
 constexpr std::string_view kForeign[] = {".pth", ".pt", ".bin", ".ckpt", ".pkl", ".npz"};
 
 bool is_foreign(const fs::path& path) {
@@ -36,7 +36,7 @@ bool is_foreign(const fs::path& path) {
                     file.string());
 }
 
-/// The content of the files beside the weights; nothing if there are none.
+/// Reads the configuration files beside the weights. Returns nothing if there are none.
 std::optional<HubConfig> config_beside(const fs::path& weights) {
   const fs::path folder = weights.parent_path();
   if (std::find(std::begin(kWeights), std::end(kWeights), weights.filename()) == std::end(kWeights))
@@ -65,7 +65,7 @@ nn::Unwritten merged(nn::Unwritten preferred, const nn::Unwritten& otherwise) {
   return preferred;
 }
 
-/// The architecture as the configuration has it, or else as it follows from the weights.
+/// Takes the architecture from the configuration if it has one, else infers it from the weights.
 std::shared_ptr<const Architecture> find_architecture(const PublishedModel& model,
                                                       const std::optional<HubConfig>& config,
                                                       const nn::Unwritten& unwritten) {
@@ -79,8 +79,8 @@ std::shared_ptr<const Architecture> find_architecture(const PublishedModel& mode
   return config->architecture->completed(model.weights, *model.layout, source, unwritten);
 }
 
-/// OpenAI's and open_clip's files have the same names but other activations, so a file without a configuration leaves a
-/// guess.
+/// OpenAI's and open_clip's weights have the same names but different activations. Without a configuration the
+/// activation is a guess, and a note says so.
 void note_activation(PublishedModel& model, const nn::Unwritten& unwritten) {
   if (!model.architecture->text() || unwritten.gelu) return;
   const bool quick = model.architecture->vision().gelu == ag::Gelu::quick;
@@ -101,7 +101,7 @@ std::optional<fs::path> published_weights(const fs::path& path) {
   }
   for (const char* file : kWeights)
     if (fs::exists(path / file)) return path / file;
-  if (fs::exists(path / "checkpoints")) return std::nullopt;  // a run
+  if (fs::exists(path / "checkpoints")) return std::nullopt;  // the folder of a training run
   for (const auto& entry : fs::directory_iterator(path))
     if (is_foreign(entry.path())) refuse_foreign(entry.path());
   check<ConfigError>(!fs::exists(path / kConfig), "weights", "{}: has a config.json, but no model.safetensors",

@@ -10,7 +10,7 @@
 namespace vitrail::recipes {
 namespace {
 
-/// The names of "id2label", {"0": "tench", ...}.
+/// Reads the class names from "id2label", such as {"0": "tench", ...}.
 std::vector<std::string> class_names(const JsonObject& c) {
   const JsonObject labels = c.object("id2label");
   const Json::Object& members = labels.json().as_object();
@@ -27,7 +27,7 @@ std::vector<std::string> class_names(const JsonObject& c) {
     known[i] = true;
   }
   for (int64_t i = 0; i < count; ++i)
-    if (!known[size_t(i)]) labels.text(std::to_string(i));  // throws an error that says what is there
+    if (!known[size_t(i)]) labels.text(std::to_string(i));  // throws: the entry is missing or not a text
   return names;
 }
 
@@ -49,8 +49,7 @@ HubConfig parse_dinov2(const JsonObject& c, const nn::Layout& layout, bool regis
   v.mlp_ratio = ratio;
   v.qkv_bias = c.flag("qkv_bias", true);
   v.layerscale_init = c.number("layerscale_value", -1e6, 1e6, 1);
-  if (v.layerscale_init == 0)
-    v.layerscale_init = 1;  // LayerScale exists all the same; its values come from the weights
+  if (v.layerscale_init == 0) v.layerscale_init = 1;  // LayerScale exists even then; its values come from the weights
   v.mask_token = c.flag("use_mask_token", true);
   if (registers) v.num_registers = c.integer("num_register_tokens", 0, 1024, 4);
   v.pos_interp = registers ? ag::PosInterp::size_antialias : layout.pos_interp;
@@ -65,14 +64,15 @@ void check_plain(const nn::VitConfig& c, const nn::Layout& layout) {
   refuse_in_layout(c.pre_norm || c.qk_norm, layout, "norm before the blocks or of queries and keys");
 }
 
-/// A file of DINOv2 has the ratio in place of the width; its library computes the width from it by this rule.
+/// DINOv2's config.json stores the MLP ratio, not the hidden width. Hugging Face computes the width from the ratio by
+/// this rule.
 void add_mlp_ratio(Json& json, const nn::VitConfig& c, const nn::Layout& layout) {
   const bool swiglu = c.ffn == nn::Ffn::swiglu;
   double ratio = c.mlp_ratio;
   const auto hidden = [&](double r) {
     return swiglu ? nn::swiglu_hidden(c.embed_dim, r) : int64_t(double(c.embed_dim) * r);
   };
-  if (c.mlp_hidden > 0)  // an architecture that follows from weights has the width alone
+  if (c.mlp_hidden > 0)  // an architecture inferred from weights has only the width
     for (const double r :
          {4.0, double(c.mlp_hidden) / double(c.embed_dim), 1.5 * double(c.mlp_hidden) / double(c.embed_dim)})
       if (hidden(r) == c.mlp_hidden) {
@@ -121,7 +121,7 @@ std::string to_config_json(const nn::VitConfig& c, const nn::Layout& layout, con
     if (c.num_registers > 0)
       json["num_register_tokens"] = c.num_registers;
     else
-      json["use_mask_token"] = true;  // to_layout writes one in any case
+      json["use_mask_token"] = true;  // to_layout() always writes a mask token
   } else {
     json["intermediate_size"] = hidden_width(c);
   }

@@ -27,7 +27,7 @@ const nn::Layout& chosen_layout(const PublishedModel& model, std::string_view na
   return layout;
 }
 
-/// Throws ConfigError for options that the names of weights do not show.
+/// Throws ConfigError for options that the layout cannot express.
 void check_expressible(const PublishedModel& model, const nn::Layout& layout) {
   const nn::VitConfig& c = model.architecture->vision();
   check<ConfigError>(layout.name == "timm" || c.pos_embed == nn::PosEmbed::cls_and_patches, "layout",
@@ -41,7 +41,7 @@ std::string gelu_text(ag::Gelu gelu) {
   return gelu == ag::Gelu::erf ? "GELU" : gelu == ag::Gelu::quick ? "QuickGELU" : "GELU's tanh approximation";
 }
 
-/// A file of weights leaves these facts to whoever loads it.
+/// Notes the facts that a weights file does not store. Its reader must supply them.
 void note_unwritten(const PublishedModel& model, const nn::Layout& layout, std::vector<std::string>& notes) {
   const nn::VitConfig& c = model.architecture->vision();
   std::string text = fmt::format("{} heads, eps {} in norms, {}", c.num_heads, c.ln_eps, gelu_text(c.gelu));

@@ -19,14 +19,13 @@ namespace {
 
 using Shapes = std::vector<Shape>;
 
-/// One differentiable op: shapes that are awkward, a rule for random ones, and the function to check. New ops get a
-/// row.
+/// One differentiable op: awkward shapes, a rule for random shapes, and the function to check. Each new op adds a row.
 struct GradCase {
   std::string name;
   std::vector<Shapes> fixed;
   std::function<Shapes(Rng&)> random;
   std::function<Var(const Vars&)> fn;
-  double eps = 1e-6;  // of the differences; larger for linear functions that round
+  double eps = 1e-6;  // step of the differences; larger for linear functions that round
 };
 
 int64_t dim(Rng& rng, int64_t most = 5) { return 1 + rng.below(most); }
@@ -724,7 +723,7 @@ TEST_CASE("values and gradients that a table of differences cannot show") {
   CHECK(gradient(zero, [](const Var& x) { return abs(x); }) == Values{0, 0});
   CHECK(gradient(zero, [](const Var& x) { return detach(x) * x; }) == Values{0, 0});
   CHECK(gradient(ones({2}, DType::f64), [](const Var& x) { return detach(x) * x; }) == Values{1, 1});
-  CHECK(gradient(tied, [](const Var& x) { return clamp(x, 1, 2); }) == Values{1, 1, 1});  // the limits belong to it
+  CHECK(gradient(tied, [](const Var& x) { return clamp(x, 1, 2); }) == Values{1, 1, 1});  // limits are inside
 
   const Tensor x = tensor<float>({1, 2, 3}, {3}), t = tensor<float>({1.5, 0, 3}, {3});
   CHECK(l1_loss(x, t).item() == doctest::Approx(2.5 / 3));

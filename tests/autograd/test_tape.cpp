@@ -170,7 +170,7 @@ TEST_CASE("the sweep frees activations as it goes") {
 TEST_CASE("what is cheap to compute again is not kept for the products after it") {
   Parameter w = make("w", {16, 64}), scale = make("scale", {64}), shift = make("shift", {64});
   const Tensor x = Rng(3, "x").normal({512, 64}, 0, 1);
-  const auto kept_by = [&](auto&& function) {  // bytes beside x's and the result's
+  const auto kept_by = [&](auto&& function) {  // bytes without x and the result
     Tape tape;
     const Var input = tape.input(x.clone());
     const int64_t before = memory::live_bytes();

@@ -30,9 +30,9 @@ TEST_CASE("pieces that come back are merged with their neighbours") {
 
   segments.give_back(a, 3 * kUnit);
   segments.give_back(c, kHuge - 8 * kUnit);
-  CHECK(segments.take(2 * kUnit) == a);  // the smallest that has it
+  CHECK(segments.take(2 * kUnit) == a);  // the smallest free piece that fits
   segments.give_back(a, 2 * kUnit);
-  segments.give_back(b, 5 * kUnit);  // with both neighbours
+  segments.give_back(b, 5 * kUnit);  // merges with both neighbours
   CHECK(segments.take(kHuge) == a);
   segments.give_back(a, kHuge);
   CHECK(segments.release() == kHuge);
@@ -50,8 +50,8 @@ TEST_CASE("big blocks are cut from the end of a piece, others from its beginning
   CHECK(second == first - big);
   CHECK(segments.take(kUnit) == small + kUnit);
   segments.give_back(second, big);
-  CHECK(segments.take(all - 2 * kUnit - big) == small + 2 * kUnit);  // what is left in the middle is one piece
-  segments.give_back(small, all - big);                              // with all that lies before the first
+  CHECK(segments.take(all - 2 * kUnit - big) == small + 2 * kUnit);  // the rest in the middle is one piece
+  segments.give_back(small, all - big);                              // merges with everything before the first
   segments.give_back(first, big);
   CHECK(segments.release() == all);
 }
@@ -82,7 +82,7 @@ TEST_CASE("pieces of a random mix of sizes never overlap and leave nothing behin
     if (!pieces.empty() && rng.bernoulli(0.5)) give_back(size_t(rng.below(int64_t(pieces.size()))));
   }
   while (!pieces.empty()) give_back(pieces.size() - 1);
-  CHECK(segments.release() == 24 * kHuge);  // each as a whole, also where two are neighbours
+  CHECK(segments.release() == 24 * kHuge);  // whole segments, even if two are neighbours
 }
 
 TEST_CASE("what large tensors leave serves tensors of other sizes, without waste") {

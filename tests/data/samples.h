@@ -34,7 +34,7 @@ inline std::string bmp(std::array<uint8_t, 3> rgb, uint32_t width = 4, uint32_t 
   return out;
 }
 
-/// An image whose red says its class and whose green and blue its number.
+/// An image whose red value is its class. Green and blue hold its number.
 inline std::string numbered_bmp(int label, int number) {
   return bmp({uint8_t(label), uint8_t(number / 256), uint8_t(number % 256)});
 }

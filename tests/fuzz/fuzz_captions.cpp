@@ -1,4 +1,5 @@
-// Any bytes as a table of captions: rows with a text and a line of the table, or a DataError; and as texts.
+// Reads any bytes as a table of captions. Each row has a text and a line number within the table, or the reader throws
+// DataError. Reads them as plain texts too.
 #include "tests/fuzz/memory_file.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/sources/caption_table.h"

@@ -1,4 +1,5 @@
-// Any bytes as a file of CIFAR-10 and of CIFAR-100: whole images with known labels, or an IoError.
+// Reads any bytes as a CIFAR-10 and a CIFAR-100 file. The reader returns whole images with valid labels or throws
+// IoError.
 #include "tests/fuzz/memory_file.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/sources/cifar.h"

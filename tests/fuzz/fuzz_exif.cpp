@@ -1,4 +1,5 @@
-// Any bytes have an orientation, as a JPEG and as the TIFF structure inside one.
+// Reads the orientation from any bytes, as a JPEG file and as the TIFF structure inside one. The result is always
+// valid.
 #include "vitrail/data/image/exif.h"
 
 #include <cstdlib>

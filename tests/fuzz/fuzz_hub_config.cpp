@@ -1,4 +1,5 @@
-// Any text as one of the JSON files of a published model: it is one, or an error; its numbers are within bounds.
+// Reads any text as one of the JSON files of a published model. The parser accepts it, with all numbers within bounds,
+// or throws.
 #include "vitrail/core/error.h"
 #include "vitrail/recipes/models/clip_json.h"
 #include "vitrail/recipes/models/model_family.h"

@@ -1,4 +1,5 @@
-// Any bytes as an IDX file, plain or gzipped: an array no larger than the file says, or an IoError.
+// Reads any bytes as an IDX file, plain or gzipped. The reader returns an array no larger than the header says or
+// throws IoError.
 #include "tests/fuzz/memory_file.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/sources/idx.h"

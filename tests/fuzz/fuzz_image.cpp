@@ -1,4 +1,4 @@
-// Any bytes as an image: pixels of the size that the header promises, or an IoError.
+// Decodes any bytes as an image. The decoder returns pixels of the size in the header or throws IoError.
 #include "vitrail/core/error.h"
 #include "vitrail/data/image/codec.h"
 
@@ -22,7 +22,7 @@ std::optional<data::ImageSize> promised_size(std::span<const std::byte> file) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto file = std::as_bytes(std::span(data, size));
   const auto promised = promised_size(file);
-  constexpr int64_t kQuick = 1 << 18;  // larger images are as safe, but slow
+  constexpr int64_t kQuick = 1 << 18;  // larger images are just as safe, but slow
   if (promised && promised->height * promised->width > kQuick) return 0;
   try {
     const data::Image image = data::decode_image(file);

@@ -1,4 +1,5 @@
-// Any text is a recipe or a ConfigError, and what was read prints as a recipe with the same values.
+// Reads any text as a recipe. The parser throws ConfigError or accepts it; an accepted recipe prints as a recipe with
+// the same values.
 #include "vitrail/core/error.h"
 #include "vitrail/recipes/config/config.h"
 

@@ -1,4 +1,4 @@
-// Any bytes as a safetensors file: the header is accepted or refused with an IoError, nothing else happens.
+// Reads any bytes as a safetensors file. The reader accepts the header or throws IoError.
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/safetensors.h"
 

@@ -1,4 +1,5 @@
-// Any bytes as a tar archive: members inside the archive with harmless names, or an IoError.
+// Reads any bytes as a tar archive. Members lie inside the archive and have harmless names, or the reader throws
+// IoError.
 #include "vitrail/core/error.h"
 #include "vitrail/data/io/tar.h"
 
@@ -26,7 +27,7 @@ void read(std::span<const uint8_t> archive) {
   }
 }
 
-/// Gives every block that is not empty the checksum of a header, which mutations seldom find.
+/// Writes a valid header checksum into every nonempty block, because mutations seldom find one.
 void repair_checksums(std::vector<uint8_t>& archive) {
   for (size_t at = 0; at + kBlock <= archive.size(); at += kBlock) {
     const std::span<uint8_t> block(archive.data() + at, kBlock);

@@ -1,5 +1,5 @@
-// Any bytes as a vocabulary, up to the first 0, and any bytes behind it as a text: the vocabulary is accepted or
-// refused with an IoError, and every text is encoded, with ids that the vocabulary has.
+// Reads the bytes before the first 0 as a vocabulary and the rest as a text. The reader accepts the vocabulary or
+// throws IoError. The tokenizer encodes every text, with ids of the vocabulary.
 #include "vitrail/core/error.h"
 #include "vitrail/data/text/clean_text.h"
 #include "vitrail/data/text/tokenizer.h"
@@ -16,7 +16,7 @@ void encode(const data::Tokenizer& tokenizer, std::string_view text) {
   const std::vector<int64_t> ids = tokenizer.encode(text);
   for (int64_t id : ids)
     if (id < 0 || id >= tokenizer.vocabulary().size()) std::abort();
-  // What is cleaned is UTF-8, and so is what is decoded.
+  // Cleaned text and decoded text are valid UTF-8.
   for (const std::string& clean : {data::clean_text(text), tokenizer.decode(ids)})
     if (data::encode_utf8(data::decode_utf8(clean)) != clean) std::abort();
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The build as a guest: inside a parent project it builds the libraries alone and changes no variable of the parent; as
-# shared libraries it exports namespace vitrail and nothing else.
+# Checks the build inside a parent project: it builds only the libraries and changes no variable of the parent. Built as
+# shared libraries, it exports only namespace vitrail.
 # usage: guest.sh SOURCE_DIR
 set -e
 source=$1

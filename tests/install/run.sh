@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs a build to a temporary prefix, builds examples/ and the README's program against it as a stranger would, and
-# runs them.
+# Installs a build to a temporary prefix, builds examples/ and the README's program against it as a user would, and runs
+# them.
 # usage: run.sh SOURCE_DIR BUILD_DIR
 set -e
 source=$1 build=$2
@@ -9,7 +9,7 @@ trap 'rm -rf "$work"' EXIT
 cmake --install "$build" --prefix "$work/prefix" >/dev/null
 cp -r "$source/examples" "$work/examples"
 
-# The installed headers: no private one, none that shows a library used inside, and each compiles alone.
+# Checks the installed headers: none is private, none includes a third-party library, and each compiles alone.
 include=$work/prefix/include
 for room in core/kernels core/dnnl core/reference core/io/hdf5; do
   [ ! -e "$include/vitrail/$room" ] || { echo "the private $room is installed" && exit 1; }
@@ -34,7 +34,7 @@ snippet=$(sed -n '/^```cpp$/,/^```$/p' "$source/README.md" | sed '/^```/d')
   echo '}'
 } >"$work/examples/readme.cpp"
 
-# The tutorial's programs, and their output as it is printed there.
+# Runs the tutorial's programs and compares their output with the tutorial.
 mkdir "$work/tutorial"
 awk -v out="$work/tutorial" -f "$source/tests/install/snippets.awk" "$source/docs/tutorial.md"
 cp "$work/tutorial"/*.cpp "$work/examples"
@@ -56,7 +56,7 @@ done
 build/rotations tutorial/rotations.yaml data.root="$source/recipes/assets/digits8" out=turned --plain >rotations.txt
 grep -qE 'epoch 6/6 top1 0\.[6-9]' rotations.txt || { cat rotations.txt && exit 1; }
 
-# A method of one's own: a run that was stopped after one epoch and resumed ends with the checkpoint of a whole run.
+# A user's method: a run that stops after one epoch and resumes ends with the same checkpoint as a whole run.
 mae() { build/custom_recipe "$@" --plain >mae.txt 2>&1 || { cat mae.txt && exit 1; }; }
 mae examples/mae.yaml data.root="$source/recipes/assets/digits8" schedule.name=constant schedule.warmup_epochs=0 \
   train.epochs=2 out=whole
@@ -66,14 +66,14 @@ cmp -s whole/checkpoints/last.h5 parts/checkpoints/last.h5 && echo 'an epoch les
 mae --resume parts train.epochs=2
 cmp whole/checkpoints/last.h5 parts/checkpoints/last.h5
 
-# The examples that want a published model get one of random weights, and must find what the commands find.
+# The examples that need a published model get one with random weights. Their results must equal those of the commands.
 vitrail=$work/prefix/bin/vitrail assets=$source/recipes/assets/emoji_captions
 tar -xzf "$assets/val.tar.gz" # drawings, twemoji/*.png
 set -- $(find twemoji -name '*.png' | sort | head -n 3)
 "$vitrail" tokenizer "$assets/captions.val.tsv" --size 600 -o vocab >/dev/null
 "$vitrail" init --arch ViT-S-32-alt --vocab vocab -o clip >/dev/null
 "$vitrail" init --arch dino_vit_s16 -o dino.safetensors --layout dino >/dev/null
-same() { # pattern, two outputs: the same figures, in whatever order, and not none
+same() { # PATTERN FILE FILE: both files have the same figures, in any order, and at least one
   figures=$(grep -oE "$1" "$2" | sort)
   [ -n "$figures" ] && [ "$figures" = "$(grep -oE "$1" "$3" | sort)" ] && return
   echo "examples and vitrail differ:" && cat "$2" "$3" && exit 1

@@ -1,5 +1,5 @@
 #!/bin/sh
-# tools/check_layers.sh passes on the tree, and fails on one planted fault of each kind, naming it.
+# tools/check_layers.sh must pass on the tree. It must fail on each planted fault, one of each kind, and name it.
 # usage: run.sh SOURCE_DIR
 set -e
 source=$1
@@ -10,7 +10,7 @@ trap 'rm -rf "$work"' EXIT
 (cd "$source" && find core autograd nn optim data recipes tools bench tests -name '*.h' -o -name '*.cpp' -o -name '*.yaml' |
   tar -cf - -T -) | tar -xf - -C "$work"
 
-planted() { # file, line for it, what the complaint must say
+planted() { # FILE LINE PATTERN: adds the line to the file; the complaint must match the pattern
   mkdir -p "$work/$(dirname "$1")"
   [ ! -e "$work/$1" ] || cp "$work/$1" "$work/before"
   echo "$2" >>"$work/$1"

@@ -1,4 +1,4 @@
-// Layers of one's own in a transformer: an attention variant, a norm and a feed-forward.
+// User-defined layers in a transformer: an attention variant, a norm and a feed-forward layer.
 #include "tests/support/close.h"
 #include "vitrail/autograd/gradcheck.h"
 #include "vitrail/nn/models/vision_transformer.h"

@@ -57,7 +57,7 @@ TEST_CASE("LoRA starts as the base, trains its own parameters alone, and merges"
     CHECK(merge_lora(model) == 4);
     CHECK(test::max_difference(model(images(dtype)).value(), adapted) < (dtype == DType::f64 ? 1e-12 : 1e-5));
     VisionTransformer plain(Scope(1, dtype), tiny());
-    CHECK_NOTHROW(copy_state(plain, model));  // no names of the adapters are left
+    CHECK_NOTHROW(copy_state(plain, model));  // the adapters' names are gone
   }
 }
 
@@ -66,7 +66,7 @@ TEST_CASE("LoRA names the layers that it could adapt") {
   CHECK_THROWS_WITH_AS(add_lora(model, {"attn.q_proj"}),
                        doctest::Contains("no Linear is called 'attn.q_proj'; the model has blocks.0.attn.qkv"),
                        ConfigError);
-  CHECK(model.parameter("head.weight").requires_grad());  // nothing has changed
+  CHECK(model.parameter("head.weight").requires_grad());  // the model is unchanged
   CHECK_THROWS_WITH_AS(add_lora(model, {"head"}, {.rank = 0}), doctest::Contains("rank is 0"), ConfigError);
   add_lora(model, {"head"});
   CHECK_THROWS_WITH_AS(add_lora(model, {"head"}), doctest::Contains("'head' has an adapter already"), ConfigError);

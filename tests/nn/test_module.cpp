@@ -44,7 +44,7 @@ TEST_CASE("parameters carry their full names, own ones first") {
 
 TEST_CASE("a scope builds one thing, and a parameter needs a module") {
   struct Slip final : Module<Slip> {
-    explicit Slip(const Scope& scope) : Module(scope), first(scope, 3, 3) {}  // scope in place of sub("first")
+    explicit Slip(const Scope& scope) : Module(scope), first(scope, 3, 3) {}  // a mistake: should be sub("first")
     Linear first;
   };
   CHECK_THROWS_WITH_AS(Slip{Scope(0)}, doctest::Contains("has already built something; give each part its own scope"),
@@ -57,7 +57,7 @@ TEST_CASE("a scope builds one thing, and a parameter needs a module") {
   CHECK_THROWS_WITH_AS((Param{Scope(0), {3}, init::ones()}), doctest::Contains("sub(\"name\")"), ConfigError);
   const Scope scope(0);
   const Linear model(scope, 3, 3);
-  CHECK_NOTHROW(Linear(scope.without_values(), 3, 3));  // another model at the same place
+  CHECK_NOTHROW(Linear(scope.without_values(), 3, 3));  // another model in the same scope
 }
 
 TEST_CASE("modules are found by type") {

@@ -42,7 +42,7 @@ TEST_CASE("an update is zeroed gradients, a sweep and a step") {
   tape.backward(expected);
   by_hand.optimizer.step(0.1, 0);
 
-  for (ag::Parameter* p : model.parameters()) p->grad() = ones(p->shape(), DType::f64);  // of a step before
+  for (ag::Parameter* p : model.parameters()) p->grad() = ones(p->shape(), DType::f64);  // left by an earlier step
   optim::Update update(model.parameters(), model.optimizer, at());
   const double loss = update.backward([&] { return model.loss(kRows); });
   CHECK(loss == expected.value().item());
@@ -104,7 +104,7 @@ TEST_CASE("hooks see the gradients of cached_backward once, whole") {
     seen[p.name()] = p.grad().to_vector();
   });
   optim::Update update(model.parameters(), model.optimizer, at());
-  // A frozen second tower, as its features count as constants.
+  // The second tower acts as frozen, because its features are constants.
   const auto constant = [&](int64_t i) { return kRows.slice(0, 2 * i, 2 * i + 2).slice(1, 0, 1); };
   update.backward_with([&] { return nn::cached_backward({tower, constant}, 2, loss).item(); });
   CHECK(calls == 2);

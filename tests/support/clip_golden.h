@@ -1,4 +1,4 @@
-// clip_tiny_golden.json: a tiny CLIP whose weights and inputs are hashes of their places, and what it gives.
+// clip_tiny_golden.json: a tiny CLIP and its outputs. Its weights and inputs are hashes of their positions.
 #pragma once
 
 #include "vitrail/core/tensor_map.h"
@@ -10,7 +10,7 @@
 namespace vitrail::test {
 
 struct ClipGolden {
-  nlohmann::json file;  // "config", and what is expected: "results"
+  nlohmann::json file;  // "config", and the expected "results"
   TensorMap weights;    // under OpenAI's names, f64
   Tensor images, ids;   // f64, i64
 };

@@ -26,7 +26,7 @@ REGISTER_LISTENER("count", 0, Count);
 
 }  // namespace
 
-/// A filter that selects nothing is an error: a test that did not run has not passed.
+/// Fails if the filter selects no test: a test that did not run has not passed.
 int main(int argc, char** argv) {
   doctest::Context context(argc, argv);
   const int failed = context.run();

@@ -33,7 +33,7 @@ inline Outcome run(recipes::Recipe& recipe, const recipes::RunFolder& folder, co
   return outcome;
 }
 
-/// Asks to stop after that many steps.
+/// Wraps a recipe and asks to stop after `steps` steps.
 class StopAfter final : public recipes::Recipe {
  public:
   StopAfter(recipes::Recipe& inner, int64_t steps) : inner_(inner), steps_(steps) {}

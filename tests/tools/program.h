@@ -21,7 +21,7 @@ struct Output {
   std::string out, err;
 };
 
-/// "vitrail", "summary vit_tiny": arguments as a shell takes them. The program works in folder.
+/// Runs a program in the folder. The shell splits the arguments: run(folder, "vitrail", "summary vit_tiny").
 inline Output run(const TemporaryFolder& folder, const std::string& program, const std::string& arguments) {
   const auto file = [&](const char* name) { return (folder.path() / name).string(); };
   const std::string command = "cd " + folder.path().string() + " && " VITRAIL_PROGRAMS "/" + program + " " + arguments +
@@ -34,7 +34,7 @@ inline Output vitrail_program(const TemporaryFolder& folder, const std::string& 
   return run(folder, "vitrail", arguments);
 }
 
-/// The program ended with that code and said text, wherever.
+/// Checks the exit code, and that stdout or stderr contains the text.
 inline void check_says(const Output& output, int code, const std::string& text) {
   CAPTURE(output.out);
   CAPTURE(output.err);

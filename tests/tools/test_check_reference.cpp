@@ -24,7 +24,8 @@ std::vector<nlohmann::json> lines_of(const std::string& text) {
   return lines;
 }
 
-/// A case that expects these pixels of the mirror image of two, and one that nothing can compute.
+/// Writes two cases: the mirror image of two pixels, with these expected pixels, and an operation that nobody
+/// implements.
 void write_flip(const std::filesystem::path& path, const std::vector<uint8_t>& expected) {
   hdf5::Writer file(path);
   file.write("images/two", tensor<uint8_t>({1, 2, 3, 4, 5, 6}, {1, 2, 3}));

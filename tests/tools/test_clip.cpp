@@ -20,7 +20,7 @@ TEST_CASE("a pair of towers is trained, evaluated and asked by one command each"
     return output;
   };
   const std::string assets = kRecipes + "assets/emoji_captions";
-  // The drawings that are for evaluation, few enough to train on in a test.
+  // The evaluation images are few enough to train on in a test.
   const std::string small =
       " data.train_split=val vision.embed_dim=24 vision.depth=2 vision.num_heads=2 data.img_size=16 "
       "text.vocab_size=600 "

@@ -40,7 +40,8 @@ TEST_CASE("vitrail init and convert: from one layout to the next and back again"
   CHECK(test::read_text(folder.path() / "back/config.json").find("\"layer_norm_eps\": 1e-06") != std::string::npos);
 
   check_says(vitrail_program(folder, "convert vit --layout dino -o dino.safetensors"), 2, "no place for head.bias");
-  check_says(vitrail_program(folder, "convert vit --layout open_clip -o x"), 2, "open_clip is a layout of the family CLIP");
+  check_says(vitrail_program(folder, "convert vit --layout open_clip -o x"), 2,
+             "open_clip is a layout of the family CLIP");
   check_says(vitrail_program(folder, "convert vit --layout timm -o x"), 2, "must end in .safetensors");
   check_says(vitrail_program(folder, "convert nothing -o x"), 2, "nothing: no such file or folder");
   check_says(vitrail_program(folder, "init --arch vit_smal --out x"), 2, "did you mean 'vit_small'?");
@@ -65,7 +66,7 @@ TEST_CASE("vitrail convert: a run becomes a folder of Hugging Face, with its pre
   REQUIRE(exported.size() == through.size());
   for (const auto& item : exported) CHECK(test::max_difference(item.second, through.at(item.first)) == 0);
 
-  // What takes a run takes the folder too, and sees the same model.
+  // Commands that take a run take the folder too, and load the same model.
   const auto evaluated = [&](const std::string& model) {
     const Output output = vitrail_program(folder, "eval " + model + " --confusion '' --json");
     CAPTURE(output.err);

@@ -38,7 +38,7 @@ TEST_CASE("features of a published model go into HDF5, NPY and CSV, and say how 
   const std::string npy = test::read_text(folder.path() / "f.npy");
   CHECK(npy.substr(1, 5) == "NUMPY");
   CHECK(npy.find("'shape': (2, 192)") != std::string::npos);
-  CHECK(npy.size() % 64 == 0);  // numbers begin at such a place, and are 24 times 64 bytes
+  CHECK(npy.size() % 64 == 0);  // the numbers begin at a multiple of 64 bytes and take 24 * 64 bytes
 
   test::write_text(folder.path() / "list.txt", "images/b.png\nimages/a.png\n");
   const auto cosines = nlohmann::json::parse(vitrail("similarity -m vit --list list.txt --json").out);

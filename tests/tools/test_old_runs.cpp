@@ -1,4 +1,4 @@
-// Runs that an older version began (tests/runs) go on as if that version had finished them.
+// Resumes runs that an older version began (tests/runs). They end as if that version had finished them.
 #include "tests/tools/program.h"
 
 #include <nlohmann/json.hpp>

@@ -53,7 +53,7 @@ echo "${COMPREPLY[@]}"
   CHECK(completed("sim") == "similarity\n");
   CHECK(completed("s") == "summary similarity search\n");
   CHECK(completed("zero-shot --lab") == "--labels\n");
-  CHECK(completed("pack some/fi") == "\n");  // the shell's own: names of files
+  CHECK(completed("pack some/fi") == "\n");  // the shell itself completes file names
   check_says(vitrail_program(folder, "completion fish"), 0,
              "complete -c vitrail -n '__fish_seen_subcommand_from init' -l arch");
   check_says(vitrail_program(folder, "completion zsh"), 0, "bashcompinit");
@@ -125,7 +125,7 @@ TEST_CASE("vitrail tokenizer learns the same vocabulary from the same captions")
   const data::Vocabulary vocabulary = data::Vocabulary::read(folder.path() / "a");
   CHECK(vocabulary.size() == 520);
   const data::Tokenizer tokenizer(vocabulary);
-  CHECK(tokenizer.encode("tower").size() == 1);  // learned whole: the path's "png" is no text
+  CHECK(tokenizer.encode("tower").size() == 1);  // a learned word; the paths in the table are no text
   CHECK(tokenizer.decode(tokenizer.encode("lower towers")) == "lower towers ");
 
   check_says(vitrail_program(folder, "tokenizer captions.tsv --size 100000 -o c"), 0,
@@ -189,7 +189,7 @@ TEST_CASE("vitrail eval and export take the averaged weights of a run") {
   const safetensors::Reader weights(folder.path() / "weights.safetensors");
   CHECK(weights.shape("blocks.0.attn.qkv.weight") == Shape{48, 16});
 
-  // What changes when a run goes on is what the run is from then on; what it cannot change leaves it alone.
+  // A change at a resume becomes part of the run. A refused change leaves the run as it was.
   check_says(test::run(folder, "train", "--resume run train.batch_size=50"), 2, "steps an epoch");
   CHECK(test::run(folder, "train", "--resume run train.epochs=2").code == 0);
   CHECK(test::read_text(folder.path() / "run/resolved.yaml").find("epochs: 2") != std::string::npos);

@@ -11,20 +11,20 @@
 namespace vitrail::hdf5::detail {
 namespace {
 
-/// An open file; HDF5 knows it by its first member.
+/// An open file. HDF5 sees only the first member.
 struct File {
   H5FD_t known_to_hdf5{};
   int fd = -1;
   int* error = nullptr;
-  haddr_t end = 0;        // of the addresses HDF5 gave out
-  haddr_t file_size = 0;  // as HDF5 shall believe it, whatever fails
+  haddr_t end = 0;        // of the addresses that HDF5 allocated
+  haddr_t file_size = 0;  // the size reported to HDF5, even after a failed write
 
   void note(bool ok) {
     if (!ok && *error == 0) *error = errno;
   }
 };
 
-/// The access list's note of where errors go.
+/// Stored in the access list: where the driver records errno.
 struct Target {
   int* error;
 };
@@ -49,7 +49,7 @@ herr_t close_file(H5FD_t* handle) {
 herr_t read_file(H5FD_t* handle, H5FD_mem_t, hid_t, haddr_t address, size_t size, void* out) {
   File& file = file_of(handle);
   auto* bytes = static_cast<char*>(out);
-  std::memset(bytes, 0, size);  // also what lies past the end
+  std::memset(bytes, 0, size);  // bytes past the end read as 0
   while (size > 0) {
     const ssize_t n = ::pread(file.fd, bytes, size, off_t(address));
     if (n < 0 && errno == EINTR) continue;

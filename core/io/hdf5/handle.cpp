@@ -10,13 +10,13 @@ std::mutex& library_mutex() {
   return m;
 }
 
-/// What holds for the whole process: no filters loaded from files, no links into other files, and a forked child finds
-/// the library as it was between two calls.
+/// Settings for the whole process. HDF5 loads no filters from files and follows no links into other files. A forked
+/// child finds the library in its state between two calls.
 void set_up_library() {
   H5PLset_loading_state(0);
   H5Lunregister(H5L_TYPE_EXTERNAL);
-  // A fork locks in the reverse order of these registrations, calls lock the library and then the pool: so the pool's
-  // must come first, and is made by asking it something.
+  // fork() takes the locks in reverse order of registration, and library calls lock the library before the pool. So the
+  // pool must register first; live_bytes() creates it.
   memory::live_bytes();
   pthread_atfork([] { library_mutex().lock(); }, [] { library_mutex().unlock(); }, [] { library_mutex().unlock(); });
 }

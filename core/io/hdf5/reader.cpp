@@ -35,7 +35,7 @@ std::string listed(const std::vector<std::string>& names) {
   return names.empty() ? "nothing" : text;
 }
 
-/// The group or dataset; a missing one is reported with what is there instead.
+/// Opens the group or dataset. The error for a missing one lists the names that exist.
 Handle open_object(hid_t file, const Place& at) {
   const hid_t id = H5Oopen(file, at.object.c_str(), H5P_DEFAULT);
   if (id >= 0) return {id, H5Oclose};
@@ -93,7 +93,7 @@ Shape shape_of_space(hid_t space, const Place& at) {
   return Shape(sizes);
 }
 
-/// Refuses numbers that do not fit, which HDF5 would clip.
+/// Refuses numbers that do not fit; HDF5 would clip them.
 H5T_conv_ret_t refuse_overflow(H5T_conv_except_t what, hid_t, hid_t, void*, void*, void*) {
   return what == H5T_CONV_EXCEPT_RANGE_HI || what == H5T_CONV_EXCEPT_RANGE_LOW ? H5T_CONV_ABORT : H5T_CONV_UNHANDLED;
 }

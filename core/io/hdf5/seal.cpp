@@ -1,4 +1,4 @@
-// The block before the HDF5 part of our own files: what it is, how long it is, and a hash of it all.
+// The block before the HDF5 part of our own files. It holds a magic number, a version, the size and a hash.
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
 #include "vitrail/core/io/hdf5.h"
@@ -14,11 +14,11 @@
 namespace vitrail::hdf5 {
 namespace {
 
-constexpr int64_t kBlock = 512;  // the smallest block HDF5 leaves to others
+constexpr int64_t kBlock = 512;  // the smallest user block of HDF5
 constexpr std::array<char, 8> kMagic = {'v', 'i', 't', 'r', 'a', 'i', 'l', '\n'};
 constexpr uint64_t kVersion = 1;
 
-/// The block is this, little-endian, followed by zeros.
+/// The content of the block, little-endian. Zeros follow.
 struct Seal {
   std::array<char, 8> magic = kMagic;
   uint64_t version = kVersion;

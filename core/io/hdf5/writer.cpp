@@ -34,7 +34,7 @@ Handle create_file(const Place& at, hsize_t user_block, int& error) {
   return at.opened(file.release(), H5Fclose, "create the file");
 }
 
-/// Creates the groups of path that do not exist, all of it.
+/// Creates every group along the path that does not exist.
 void make_groups(hid_t file, const std::string& path, const Place& at) {
   for (size_t end = path.find('/', 1); !path.empty(); end = path.find('/', end + 1)) {
     const std::string group = path.substr(0, end);
@@ -82,7 +82,7 @@ void write_attribute(hid_t object, const std::string& name, const std::string& v
 
 struct Writer::File {
   std::string name;
-  std::unique_ptr<int> error;  // errno of the first failed write, told to us by the driver
+  std::unique_ptr<int> error;  // errno of the first failed write; the driver sets it
   Handle id;
 
   Place at(std::string_view path) const { return {name, absolute(path)}; }

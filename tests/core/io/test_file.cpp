@@ -146,7 +146,7 @@ TEST_CASE("read_file and MappedFile") {
   MappedFile a(path);
   REQUIRE(a.bytes().size() == 3);
   const MappedFile b = std::move(a);
-  CHECK(a.bytes().empty());  // NOLINT(bugprone-use-after-move): what is left behind holds nothing
+  CHECK(a.bytes().empty());  // NOLINT(bugprone-use-after-move): a file moved from is empty
   CHECK(b.bytes()[2] == std::byte('b'));
   durable_write(path, "");
   CHECK(MappedFile(path).bytes().empty());

@@ -198,7 +198,7 @@ TEST_CASE("hdf5: a full disk is an error and leaves the old file") {
       } catch (const IoError&) {
         code = 7;
       }
-      std::exit(code);  // HDF5's own end of program must survive the failed file too
+      std::exit(code);  // HDF5's exit handler must survive the failed file too
     }
     int status = 0;
     REQUIRE(::waitpid(child, &status, 0) == child);

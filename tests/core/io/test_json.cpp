@@ -12,7 +12,7 @@ using vitrail::JsonError;
 
 namespace {
 
-/// The kind of the error that parsing the text ends with.
+/// The kind of error that parsing the text throws.
 JsonError::Kind fault_of(const std::string& text, int deepest = 32) {
   try {
     Json::parse(text, deepest);

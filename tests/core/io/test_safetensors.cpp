@@ -16,7 +16,7 @@ std::string with_length(uint64_t length, const std::string& rest) {
   return std::string(reinterpret_cast<const char*>(&length), sizeof(length)) + rest;
 }
 
-/// A file of this header and data.
+/// A file with this header and data.
 std::string file_of(const std::string& header, const std::string& data = "") {
   return with_length(header.size(), header + data);
 }
@@ -177,7 +177,7 @@ TEST_CASE("safetensors: tensors lie in the mapped file, which nobody writes to, 
   CHECK(read_file(path, 1 << 20) == content);
   CHECK(safetensors::Reader(path).read("a").to_vector() == std::vector<double>{0, 1, 2, 3});
 
-  // Where a processor wants numbers at multiples of their size, others are copied.
+  // On processors that cannot read misaligned numbers, they are copied.
   std::string header = "{" + tensor("w", "F32", "[1]", 0, 4) + "}";
   while (header.size() % 4 != 1) header += ' ';
   const float value = 2.5;

@@ -19,7 +19,7 @@ using Tensors = std::vector<Tensor>;
 inline const std::vector<Shape> kShapes = {
     {}, {0}, {1}, {3, 0}, {5}, {2, 3}, {7, 1}, {3, 17}, {2, 1, 4, 5}, {2, 3, 1, 2, 2, 3}, {10007}, {33, 129}};
 
-/// The same values, every second element of a larger tensor with its first and last axes swapped.
+/// A strided view with the same values: every second element of a larger tensor whose first and last axes are swapped.
 inline Tensor strided(const Tensor& x) {
   if (x.rank() == 0) return x;
   const Tensor turned = x.transpose(0, -1);
@@ -56,7 +56,7 @@ struct KernelCase {
   std::function<Tensors(const Tensors&)> run;
   double tolerance = 2e-6;       // relative_error of f32
   double bf16_tolerance = 6e-3;  // of bf16: one rounding is 2^-9
-  /// The same results from core/reference/. Without it, f64 is what f32 and bf16 are compared with.
+  /// Computes the same results with core/reference/. Without it, f32 and bf16 are compared with f64.
   std::function<Tensors(const Tensors&)> definition = {};
 };
 

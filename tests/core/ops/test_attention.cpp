@@ -80,7 +80,7 @@ Tensor repeated(const Tensor& t, int64_t group) {
   const Tensor wide = t.unsqueeze(2).expand({t.size(0), t.size(1), group, t.size(2), t.size(3)});
   return wide.contiguous().reshape({t.size(0), t.size(1) * group, t.size(2), t.size(3)});
 }
-/// The gradient of that.
+/// The gradient of repeated().
 Tensor summed(const Tensor& t, int64_t group) {
   return sum(t.reshape({t.size(0), t.size(1) / group, group, t.size(2), t.size(3)}), {2});
 }

@@ -15,7 +15,7 @@ namespace {
 using core::add, core::affine, core::div, core::mul, core::sub, core::where;
 using test::KernelCase, test::Tensors;
 
-/// What fn(a copy of a) leaves in it.
+/// Applies fn to a copy of a and returns the copy.
 template <class F>
 Tensors changed(const Tensor& a, F&& fn) {
   Tensor copy = a.clone();

@@ -10,7 +10,7 @@ namespace {
 using core::max, core::mean, core::softmax, core::sum;
 using test::KernelCase, test::Tensors;
 
-/// A number for each group of elements.
+/// An operation that reduces each group of elements to one number.
 struct Statistic {
   std::string name;
   std::function<Tensor(const Tensor&, const Axes&, bool)> kernel;

@@ -14,7 +14,7 @@ Image noise(int64_t height, int64_t width) {
   return image;
 }
 
-/// Without chance: no jitter, no grey, no blur, no mirror, no solarizing.
+/// Nothing random: no jitter, no grey, no blur, no mirror, no solarizing.
 MultiCrop::Config quiet() {
   MultiCrop::Config c;
   c.global_size = 24;
@@ -63,7 +63,7 @@ TEST_CASE("MultiCrop makes two global and some local views, normalised in place"
 }
 
 TEST_CASE("MultiCrop augments each branch as often as DINO does") {
-  // Each chance alone, on an image that shows it; the crop is the whole image.
+  // Applies one random operation at a time, on an image that shows it. The crop is the whole image.
   Image image(16, 16);
   for (int64_t y = 0; y < 16; ++y)
     for (int64_t x = 0; x < 16; ++x) std::fill_n(image.at(y, x), 3, x < 8 ? uint8_t(200) : uint8_t(90));

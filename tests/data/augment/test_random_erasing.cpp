@@ -44,7 +44,7 @@ TEST_CASE("RandomErasing draws what its definition says") {
   }
   CHECK(std::abs(area.count / kDraws - 0.25) < 0.008);
 
-  // Area uniform in [0.02, 1/3], log aspect in [ln 0.3, -ln 0.3], of those that fit.
+  // Area uniform in [0.02, 1/3], log aspect in [ln 0.3, -ln 0.3], among the boxes that fit.
   Moments expected_area, expected_log_aspect, uniform;
   constexpr int kGrid = 1000;
   for (int i = 0; i < kGrid; ++i) {
@@ -61,7 +61,7 @@ TEST_CASE("RandomErasing draws what its definition says") {
   check_close(log_aspect, expected_log_aspect);
   CHECK(std::abs(top.mean() - 0.5) < 0.02);
   CHECK(std::abs(left.mean() - 0.5) < 0.02);
-  CHECK(std::abs(top.deviation() - uniform.deviation()) < 0.03);  // few places are left where a box is high
+  CHECK(std::abs(top.deviation() - uniform.deviation()) < 0.03);  // a tall box has few positions
 }
 
 TEST_CASE("RandomErasing fills with zeros, a colour or noise, and leaves the rest") {

@@ -11,7 +11,8 @@ namespace vitrail::data {
 TEST_CASE("a matrix of counts is the darker the larger the share of the row") {
   const std::vector<std::string> names{"cat", "dog"};
   const Image image = matrix_plot({}, std::vector<int64_t>{9, 1, 0, 0}, names);
-  // Below the letters of the four cells: the last 128 columns and rows but the margins hold them.
+  // Reads a pixel of each of the four cells, away from its text. The cells fill the last 128 rows and columns before
+  // the margins.
   const auto red = [&](int64_t i, int64_t j) {
     const int64_t left = image.width() - 16 - 128, top = image.height() - 16 - 22 - 128;
     return int{image.at(top + 64 * i + 4, left + 64 * j + 4)[0]};

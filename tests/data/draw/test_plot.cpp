@@ -46,7 +46,7 @@ TEST_CASE("a point that is not finite interrupts the line") {
 }
 
 TEST_CASE("the legend keeps out of the way of the lines") {
-  // The dash of the legend is as blue as the line: the half that the line does not enter has it.
+  // The dash of the legend is as blue as the line. It is in the half that the line does not enter.
   const auto blue_rows = [](std::vector<double> y) {
     const Image image = plot({.width = 400, .height = 300}, std::vector<Series>{{"a", {0, 1, 2, 3, 4}, std::move(y)}});
     int64_t upper = 0, lower = 0;

@@ -58,7 +58,7 @@ TEST_CASE("what is no orientation is upright") {
   CHECK(orientation(changed(kLittle, 18, 0)) == 1);      // not 1 to 8
   CHECK(orientation(changed(kLittle, 18, 9)) == 1);      //
   for (size_t length = 0; length < 20; ++length) CHECK(orientation(kLittle.substr(0, length)) == 1);
-  // A directory of 65535 entries, of which none is there.
+  // The directory claims 65535 entries, but the file ends before the first.
   CHECK(orientation(changed(changed(kLittle.substr(0, 10), 8, '\xff'), 9, '\xff')) == 1);
 }
 

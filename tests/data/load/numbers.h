@@ -1,4 +1,4 @@
-// A dataset whose images are their own numbers, for tests of the loader.
+// A dataset whose images show their own numbers, for tests of the loader.
 #pragma once
 
 #include "vitrail/core/error.h"

@@ -49,7 +49,7 @@ TEST_CASE("a caption travels with its image, on any number of workers and after 
       for (int64_t i = 0; i < batch->size(); ++i) {
         const int64_t image = batch->indices[size_t(i)], caption = (*batch)["caption"].data<int64_t>()[i];
         CHECK((*batch)["images"].data<float>()[i] == float(image));
-        // The key of the draw: runs made before the captions came with the loader go on bit for bit.
+        // This key of the draw must not change, so that older runs resume bit for bit.
         const uint64_t place = Rng::combine(uint64_t(batch->epoch), uint64_t(batch->position + i));
         CHECK(caption == Rng(kSeed, "caption", place).below(image % 3 + 1));
         const std::string& expected = pairs.captions[size_t(image)][size_t(caption)];
@@ -63,7 +63,7 @@ TEST_CASE("a caption travels with its image, on any number of workers and after 
   };
   LoaderOptions options{.batch_size = 4, .seed = kSeed, .shuffle = true, .epochs = 6};
   const auto expected = run(options);
-  CHECK(std::set(expected.begin(), expected.end()).size() == 19);  // every caption has come
+  CHECK(std::set(expected.begin(), expected.end()).size() == 19);  // every caption was drawn
   LoaderOptions threads = options, later = options;
   threads.workers = 4;
   CHECK(run(threads) == expected);

@@ -129,7 +129,7 @@ TEST_CASE("a loader started in the middle goes on exactly") {
 
 TEST_CASE("repeats of an image have random numbers of their own, also after resuming between them") {
   const Numbers numbers(250);
-  LoaderOptions options = options_for(4);  // no multiple of the repeats
+  LoaderOptions options = options_for(4);  // not a multiple of the repeats
   options.repeats = 3;
   options.drop_last = true;
   const Taken all = take_all(numbers, options);
@@ -150,7 +150,7 @@ TEST_CASE("views of a shape are one tensor, crop-major, the same with any worker
   const Numbers numbers(10);
   LoaderOptions options = options_for(4);
   const std::vector<Views> views = {{{3, 1, 1}, 2, "large"}, {{1}, 3, "small"}};
-  /// Everywhere 10 times the image's number plus the view's, but for noise in the last value of each.
+  /// Fills each view with 10 * image + view, and adds noise to its last value.
   const auto views_and_noise = [](const Image& image, Rng& rng, std::span<const std::span<float>> out) {
     REQUIRE(out.size() == 5);
     for (size_t v = 0; v < out.size(); ++v) {
@@ -238,7 +238,7 @@ TEST_CASE("broken images are counted set by set, in one list") {
   BadFiles bad(OnError::skip, 0.01);
   for (const Dataset* set : {static_cast<const Dataset*>(&large), static_cast<const Dataset*>(&small)}) {
     Loader loader(pixels(*set, bad), options_for(10));
-    CHECK(take_all(loader).indices.size() == size_t(set->size()));  // one in a hundred of either
+    CHECK(take_all(loader).indices.size() == size_t(set->size()));  // one broken image in a hundred in each set
   }
   CHECK(bad.list().size() == 3);
 }

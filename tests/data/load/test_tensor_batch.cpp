@@ -11,7 +11,7 @@ namespace vitrail::data {
 
 TEST_CASE("tensors in memory come as shuffled batches, rows kept together") {
   const Tensor x = Rng(1, "x").normal({50, 2, 3}, 0, 1), y = arange(50);
-  // The use that the header shows.
+  // The example in the header.
   Loader loader(TensorBatch({{"x", x}, {"y", y}}), {.batch_size = 8, .shuffle = true, .epochs = 2});
   std::vector<int64_t> seen;
   while (const auto batch = loader.next()) {

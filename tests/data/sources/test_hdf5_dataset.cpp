@@ -17,7 +17,7 @@ namespace {
 
 std::string text_of(const Bytes& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
-/// A file of somebody else's: no seal.
+/// A file that another program wrote, so it has no seal.
 void write_foreign(const std::filesystem::path& path, const std::function<void(hdf5::Writer&)>& fill) {
   hdf5::Writer writer(path);
   fill(writer);
@@ -55,8 +55,8 @@ TEST_CASE("a child hands over messages, and how it ended is told") {
   CHECK_THROWS_WITH_AS(run(spin, {.cpu_seconds = 1}), doctest::Contains("crashed: SIG"), ChildFailure);
 }
 
-// The allocator of clang 14's address sanitizer does not hold its locks over a fork: once in some hundred times the
-// child waits for one that nobody gives back.
+// The allocator of clang 14's address sanitizer does not hold its locks over a fork. About once in a hundred runs the
+// child waits forever for a lock.
 #ifndef __has_feature
 #define __has_feature(name) 0
 #endif

@@ -100,7 +100,7 @@ TEST_CASE("the index of a large folder is kept, used while nothing changed, and 
   }
   const FolderIndex fresh = index_folder(root, false);
   CHECK(fresh.files.size() == 2'000);
-  CHECK_FALSE(fs::exists(file));  // changed a moment ago: it may change again within one tick of the clock
+  CHECK_FALSE(fs::exists(file));  // no cache: a folder may change again within the same tick of the clock
 
   const auto earlier = fs::file_time_type::clock::now() - std::chrono::hours(1);
   const auto age = [&] {
@@ -110,7 +110,7 @@ TEST_CASE("the index of a large folder is kept, used while nothing changed, and 
   CHECK(index_folder(root, false).files == fresh.files);
   REQUIRE(fs::exists(file));
   fs::rename(fs::path(root) / "1/1999.jpg", fs::path(root) / "1/new.jpg");
-  age();  // unnoticed: shows that the cache is what was read
+  age();  // hides the change, which shows that the cache was read
   CHECK(index_folder(root, false).files == fresh.files);
   fs::last_write_time(fs::path(root) / "1", earlier + std::chrono::seconds(1));
   CHECK(index_folder(root, false).files.back() == "1/new.jpg");
@@ -146,7 +146,7 @@ TEST_CASE("thirty broken images of a thousand, in ten ways, are skipped by name 
       std::string("\x89PNG\r\n\x1a\n"),    // a PNG's
       std::string(1000, '\0'),             // zeros
       "P6 1 1 65535 abcdef",               // PNM, which is not read
-      "GIF89a\x01\x01",                    // GIF, neither
+      "GIF89a\x01\x01",                    // GIF, which is not read
       "<svg></svg>",                       // a drawing
   };
   std::vector<std::string> broken;

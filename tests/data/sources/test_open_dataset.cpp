@@ -109,7 +109,7 @@ TEST_CASE("a registered source opens its paths, before the built-in formats") {
   register_source(blanks);
   CHECK(open_dataset("blank:3", "train")->size() == 3);
   CHECK(open_dataset("blank:3", "val")->size() == 1);
-  CHECK(open_dataset("blank:3", "test")->size() == 1);  // "val" serves
+  CHECK(open_dataset("blank:3", "test")->size() == 1);  // falls back to "val"
   CHECK(dataset_splits("blank:3") == std::vector<std::string>{"train", "val"});
   CHECK_THROWS_WITH_AS(open_dataset("blank:3", "extra"),
                        "[dataset] blank:3 has no part 'extra'; the source 'blanks' has: train, val", DataError);

@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// An image whose blue says its number.
+/// An image whose blue value is its number.
 std::string image(int number) { return test::numbered_bmp(0, number); }
 
 /// "1=a cat|a black cat;2=a dog;": each image's number with its captions.

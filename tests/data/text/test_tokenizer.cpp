@@ -30,7 +30,7 @@ std::optional<std::filesystem::path> clip_merges() {
   return std::filesystem::path(folder) / "clip/bpe_simple_vocab_16e6.txt.gz";
 }
 
-/// The text that a field of the vectors stands for: \t, \n, \r, \\, \uXXXX and \UXXXXXXXX are escapes.
+/// Decodes a field of the test vectors, in which \t, \n, \r, \\, \uXXXX and \UXXXXXXXX are escapes.
 std::string unescaped(const std::string& field) {
   std::string text;
   for (size_t i = 0; i < field.size(); ++i) {
@@ -68,7 +68,7 @@ TEST_CASE("ids are CLIP's") {
   const Tokenizer tokenizer(Vocabulary::read(*merges));
   CHECK(tokenizer.vocabulary().size() == 49408);
 
-  // What needs the repair of text that was decoded wrongly, and the two oddities of the pattern that the list names.
+  // Left out: texts that need ftfy's repair of wrongly decoded text, and the two quirks of the pattern.
   const std::vector<std::string> left_out{"schÃ¶n", "donâ€™t"};
   std::map<std::string, int> agreed;
   std::istringstream lines(test::read_text(*vectors));

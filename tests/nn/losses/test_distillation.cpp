@@ -8,7 +8,7 @@
 
 namespace vitrail::nn {
 
-// The numbers of DeiT's DistillationLoss on these logits.
+// The results of DeiT's DistillationLoss for these logits.
 TEST_CASE("distillation gives the published code's numbers") {
   const Tensor student = tensor<double>({0.1, 1, -0.2, 0.4, 0.6, 0, -0.5, 0.3}, {2, 4});
   const Tensor logits = tensor<double>({0.5, 1.5, -0.5, 0.25, 0.2, -0.3, 0.8, 0.1}, {2, 4});

@@ -35,7 +35,7 @@ TEST_CASE("its hidden layers are normalised over the batch in training, by runni
   for (BatchNorm2d& norm : head.norms) norm.eps = 0;
   Rng rng(1, "batch");
   const Tensor x = rng.normal({7, 3}, 0, 1, DType::f64);
-  const auto change = [&] {  // of scale and place, which a normalisation takes away again
+  const auto change = [&] {  // the output's change after a change of scale and offset
     const Tensor before = head(x).value();
     Linear& layer = head.mlp.front();
     layer.weight.update([](Tensor& w) { w = core::affine(w, 3); });

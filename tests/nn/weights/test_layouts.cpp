@@ -22,19 +22,18 @@ using ag::Var;
 
 namespace {
 
-// ---- other layouts as their documentation has them, written without the tables that are tested
-// -------------------------
+// ---- other layouts, written from their documentation without the tables under test ----------------------------------
 
 using Replacements = std::vector<std::pair<std::string, std::string>>;
 
-/// name with the first place of each left side replaced, in order.
+/// Replaces the first occurrence of each left side in the name, in order.
 std::string replaced(std::string name, const Replacements& replacements) {
   for (const auto& [from, to] : replacements)
     if (const size_t at = name.find(from); at != std::string::npos) name.replace(at, from.size(), to);
   return name;
 }
 
-/// Weights under other names. One whose name holds "<qkv>" is three, called as qkv says, of a third of its rows each.
+/// Renames weights. A weight whose new name holds "<qkv>" is split into thirds of its rows, with the names in qkv.
 TensorMap renamed(const TensorMap& weights, const Replacements& replacements,
                   const std::vector<std::string>& qkv = {}) {
   TensorMap result;
@@ -75,7 +74,7 @@ const Replacements kHfVit = {{"cls_token", "embeddings.cls_token"},
                              {"mlp.fc2", "output.dense"}};
 const std::vector<std::string> kHfQkv = {"query", "key", "value"};
 
-/// The norm behind the blocks is called norm, as those inside are.
+/// Renames the final norm alone: the replacements cannot tell its name from the norms inside the blocks.
 TensorMap with_final_norm(const TensorMap& weights, const std::string& name) {
   TensorMap result;
   for (const auto& [key, t] : weights) result[key.starts_with("norm.") ? name + key.substr(4) : key] = t;
@@ -162,7 +161,7 @@ TensorMap hf_clip(const TensorMap& openai) {
   return theirs;
 }
 
-/// A CLIP whose text tower is a module of its own.
+/// A CLIP whose text tower is a separate module.
 TensorMap custom_text(const TensorMap& openai) {
   TensorMap theirs;
   for (const auto& [name, t] : openai)
@@ -171,8 +170,7 @@ TensorMap custom_text(const TensorMap& openai) {
   return theirs;
 }
 
-// ---- through a file, as users do
-// --------------------------------------------------------------------------------------
+// ---- through a file, as users do ------------------------------------------------------------------------------------
 
 struct Loaded {
   const nn::Layout* layout;
@@ -195,7 +193,7 @@ std::unique_ptr<nn::VisionTransformer> vit_of(const Loaded& loaded, nn::Unwritte
   return model;
 }
 
-/// What is written in a layout is read back as it was, bit for bit.
+/// Weights written in a layout are read back unchanged, bit for bit.
 void check_round_trip(const nn::Layout& layout, const TensorMap& ours) {
   const std::string name(layout.name);
   CAPTURE(name);
@@ -211,7 +209,7 @@ void check_round_trip(const nn::Layout& layout, const TensorMap& ours) {
   }
 }
 
-/// The file has the names and shapes that the other side's model has.
+/// The file has the names and shapes of the other library's model.
 void check_same_names(const TensorMap& written, const TensorMap& expected) {
   for (const auto& item : expected) {
     if (item.first.ends_with("position_ids")) continue;
@@ -230,7 +228,7 @@ struct Case {
   TensorMap weights, inputs, outputs;
 };
 
-/// A case of a file of weights and outputs of the official models; nothing if there is no such file.
+/// A case with weights and outputs of an official model. Returns nothing if its file is missing.
 std::optional<Case> reference_case(const char* file_name, const std::string& path) {
   const auto found = test::reference_path(file_name);
   if (!found) return std::nullopt;

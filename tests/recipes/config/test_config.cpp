@@ -165,7 +165,7 @@ TEST_CASE("config: strings take the environment and the recipe's folder") {
         "[config] r.yaml:1:6: out: the environment variable VITRAIL_TEST_VALUE is not set; set it, or give out=...");
   CHECK(error_of_set("out='${env:VITRAIL_TEST_VALUE}'") ==
         "[config] command line: out: the environment variable VITRAIL_TEST_VALUE is not set");
-  config.read(folder.path() / "r.yaml", {"out=elsewhere"});  // what is replaced need not be there
+  config.read(folder.path() / "r.yaml", {"out=elsewhere"});  // a replaced value is never expanded
   CHECK(s.out == "elsewhere");
   CHECK_THROWS_AS(config.read(folder.path() / "r.yaml", {"data.root=elsewhere"}), ConfigError);
   CHECK(error_of("out: ${HOME}") ==

@@ -16,7 +16,7 @@ TEST_CASE("a label's place among the largest logits") {
   const Tensor labels = tensor<int64_t>({2, 1, 0}, {3});
   CHECK(label_places(logits, labels, 1) == std::vector<int64_t>{1, 1, 1});
   CHECK(label_places(logits, labels, 2) == std::vector<int64_t>{1, 1, 2});
-  CHECK(label_places(logits, labels, 5) == std::vector<int64_t>{1, 1, 2});  // of equal ones the first class comes first
+  CHECK(label_places(logits, labels, 5) == std::vector<int64_t>{1, 1, 2});  // on ties the first class comes first
 }
 
 TEST_CASE("scores are shares of all images") {
@@ -58,8 +58,7 @@ TEST_CASE("a preview has the images of the first steps, at most all") {
 
 TEST_CASE("what is no trained model is refused") {
   const test::TemporaryFolder folder;
-  CHECK_THROWS_WITH_AS(open_model(folder.path()), doctest::Contains("no checkpoints/best.h5 or last.h5"),
-                       ConfigError);
+  CHECK_THROWS_WITH_AS(open_model(folder.path()), doctest::Contains("no checkpoints/best.h5 or last.h5"), ConfigError);
   test::write_text(folder.path() / "text.h5", "not a checkpoint");
   CHECK_THROWS_AS(open_model(folder.path() / "text.h5"), IoError);
 }

@@ -39,7 +39,7 @@ TEST_CASE("votes of the nearest neighbours, by hand") {
   CHECK(test::relative_error(two, tensor<double>({e2, e12, 0, 0, e2 + e16, 0}, {2, 3})) < 1e-6);
   CHECK(knn_votes(train, labels, test, 3, {.k = 99, .temperature = 0.5}).shape() == Shape{2, 3});  // all of them
   CHECK(knn_top1(train, labels, test, tensor<int64_t>({0, 0}, {2}), 3, {.k = 1}) == 0.5);
-  const Tensor cold = knn_votes(train, labels, test, 3, {.k = 3, .temperature = 0.001});  // e^1000 is no number
+  const Tensor cold = knn_votes(train, labels, test, 3, {.k = 3, .temperature = 0.001});  // e^1000 overflows
   CHECK(cold.to_vector()[0] > cold.to_vector()[1]);
   CHECK(cold.to_vector()[4] > cold.to_vector()[3]);
   CHECK(std::isfinite(cold.to_vector()[4]));
@@ -57,12 +57,12 @@ TEST_CASE("the probe separates what is separable, whatever the features' number"
   CHECK(best_of(results).top1 == 1);
   CHECK(results[1].top5 == 1);
   const auto alone = linear_probe({train}, test, 3, {.lr = {1}, .epochs = 20, .batch_size = 32}, kNoTick);
-  CHECK(alone[0].top1 == 1);  // a rate does not depend on those beside it
+  CHECK(alone[0].top1 == 1);  // a probe does not depend on the other learning rates
   CHECK_THROWS_AS(linear_probe({}, test, 3, {}, kNoTick), ShapeError);
 }
 
 TEST_CASE("mean average precision, by hand") {
-  // On a line: 0 asks and ranks 1, 2, 3.
+  // Points on a line. The query 0 ranks 1, 2, 3.
   const Tensor features = core::l2_normalize(tensor<float>({1, 0, 1, 0.1F, 1, 0.2F, 1, 0.4F}, {4, 2})).y;
   const FeatureSet set{features, tensor<int64_t>({0, 1, 0, 1}, {4})};
   // At 0, 5.7, 11.3 and 21.8 degrees: 0 ranks 1, 2, 3: 1/2; 1 ranks 2, 0, 3: 1/3; 2 ranks 1, 3, 0: 1/3; 3 ranks 2, 1,

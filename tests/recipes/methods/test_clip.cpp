@@ -141,7 +141,7 @@ TEST_CASE("clip learns the names of colours and tells unseen shades by them") {
   CHECK(weights.shape() == Shape{3, 16});
   CHECK(core::norm(weights.select(0, 1)) == doctest::Approx(1));
 
-  // The image tower alone serves where any backbone does.
+  // The image tower alone serves as a backbone.
   CHECK(trained.backbone->features(zeros({1, 3, 16, 16})).shape() == Shape{1, 24});
   CHECK(equal(trained.backbone->logits(zeros({1, 3, 16, 16})).value(), trained.image_features(zeros({1, 3, 16, 16}))));
   CHECK(trained.classify == nullptr);
@@ -162,7 +162,7 @@ TEST_CASE("the loss of a batch and what is learned from it do not depend on its 
   for (const auto& weight : one) {
     const auto& name = weight.first;
     const Tensor& tensor = weight.second;
-    if (name.ends_with("qkv.bias")) continue;  // that of the keys has no effect: Adam makes a step of its noise
+    if (name.ends_with("qkv.bias")) continue;  // the key bias has no effect: Adam turns its rounding noise into steps
     CHECK_MESSAGE(core::norm(core::sub(tensor, six.at(name))) < 1e-3 * (1 + core::norm(tensor)), name);
   }
 }

@@ -48,7 +48,8 @@ void write_images(const fs::path& folder) {
   }
 }
 
-/// Trains in one go, in whole, and in two; the same must come of both. Returns it.
+/// Trains without a stop in `whole`, and with a stop and a resume in `other`. Both must end the same. Returns the
+/// outcome.
 Outcome check_resumes(const RunFolder& whole, const fs::path& other, const std::vector<std::string>& changes) {
   SmallDino reference(changes), first(changes), second(changes);
   Outcome expected = run(*reference.recipe, whole, reference.config.yaml(false));
@@ -105,7 +106,7 @@ TEST_CASE("dino trains on a folder of images without labels and says that k-NN i
   CHECK(outcome.log.find("train.batch_size 2 is small for DINO") != std::string::npos);
   CHECK(outcome.result["metrics"].contains("feat_rank"));
   CHECK_FALSE(outcome.result["metrics"].contains("knn_top1"));
-  CHECK_FALSE(fs::exists(folder.best()));  // nothing says which one is
+  CHECK_FALSE(fs::exists(folder.best()));  // without an evaluation no checkpoint is the best
   CHECK(open_model(folder.path()).source == folder.last());
 }
 

@@ -49,7 +49,7 @@ std::unique_ptr<Recipe> small_digits(const std::vector<std::string>& changes = {
   return settings.build();
 }
 
-/// Trains in one go and in two; both must end with the same bytes. Returns the outcome.
+/// Trains without a stop, and with a stop and a resume. Both must end with the same bytes. Returns the outcome.
 Outcome check_resumes(const std::vector<std::string>& changes, const fs::path& folder, int64_t stop = 17) {
   Outcome reference = run(*small_digits(changes), RunFolder::create(folder / "whole", "digits"));
   CHECK(reference.code == 0);
@@ -64,7 +64,7 @@ Outcome check_resumes(const std::vector<std::string>& changes, const fs::path& f
   return reference;
 }
 
-/// A short run of the small digits, to be a teacher or a start. Returns its folder.
+/// Trains briefly on the small digits, to get a teacher or initial weights. Returns the run's folder.
 fs::path trained_digits(const fs::path& folder, const std::vector<std::string>& changes = {}) {
   SupervisedConfig settings;
   Config config(settings);
@@ -92,7 +92,7 @@ TEST_CASE("after two steps nothing is asked of the system and no primitive is bu
   for (const std::string precision : {"f32", "bf16"}) {
     const ag::Autocast compute(parse_dtype(precision));
     const auto recipe = small_digits({"precision=" + precision, "train.ema_decay=0.9", "optim.clip_grad=1"});
-    std::vector<data::Batch> batches;  // all at once: how far ahead the loader is differs from run to run
+    std::vector<data::Batch> batches;  // loaded first: how far ahead the loader is differs from run to run
     for (const auto loader = recipe->load({}); batches.size() < 8;) batches.push_back(*loader->next());
     const auto step = [&](int64_t number) { recipe->step(batches[size_t(number)], {.step = number, .lr = 1e-3}); };
     step(0);

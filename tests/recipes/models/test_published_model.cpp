@@ -179,7 +179,7 @@ TEST_CASE("published model: a folder of CLIP, with its activation and its tokeni
   save(folder.path(), ours, "hf_clip", config);
   check_features(read_published_model(folder.path()), "gelu");
 
-  // open_clip's own folder, through what we write
+  // Writes open_clip's folder layout and reads it back.
   const TemporaryFolder other;
   for (const char* activation : {"gelu", "quick_gelu"}) {
     PublishedModel changed = read_published_model(folder.path());
@@ -196,7 +196,7 @@ TEST_CASE("published model: a folder of CLIP, with its activation and its tokeni
     check_features(read, activation);
   }
 
-  // Alone, the file leaves the activation open; it is said what was assumed.
+  // The file alone does not tell the activation. A note names the assumed one.
   const TemporaryFolder alone;
   safetensors::save(alone.path() / "ViT.safetensors", golden->weights);
   PublishedOptions options;
@@ -505,7 +505,7 @@ TEST_CASE("random models: the same for a seed, by every name, and written as fol
   CHECK_THROWS_WITH_AS(random_model("clip_vit_b32", {.seed = 0, .num_classes = 2, .vocabulary = {}}),
                        doctest::Contains("has no classifier"), ConfigError);
 
-  // ViT-B/32 of CLIP would take seconds; a small one of open_clip with a vocabulary of one merge takes the same way.
+  // CLIP's ViT-B/32 would take seconds. A small open_clip model with a vocabulary of one merge takes the same path.
   write_text(folder.path() / "merges.txt", "#version: 0.2\na b\n");
   const PublishedModel clip =
       random_model("ViT-S-32-alt", {.seed = 1, .num_classes = 0, .vocabulary = folder.path() / "merges.txt"});

@@ -35,7 +35,7 @@ Checkpoint make_checkpoint(double value, int64_t width = 8) {
   return c;
 }
 
-/// Runs fn in a process of its own, without the threads that do not survive a fork.
+/// Runs fn in a child process on one thread, because threads do not survive a fork.
 template <class F>
 pid_t fork_child(F&& fn) {
   std::cout.flush();

@@ -18,7 +18,7 @@ using namespace vitrail::recipes;
 
 namespace {
 
-/// Follows the mean of what it is shown, with one weight: 3 epochs of 4 steps.
+/// Fits one weight to the mean of the data: 3 epochs of 4 steps.
 class Follow final : public Recipe {
  public:
   Follow() {
@@ -85,7 +85,7 @@ struct Run {
   int operator()(Recipe& recipe) {
     return run_training(recipe, folder, {.command = command, .config = "recipe: follow\n", .out = log});
   }
-  std::string metrics() const {  // without what the clock and the machine say
+  std::string metrics() const {  // without times and memory use
     const std::regex clock(", \"(time|images_per_s|data_wait|memory_mb)\": [^,}]+");
     return std::regex_replace(test::read_text(folder / "metrics.jsonl"), clock, "");
   }

@@ -83,7 +83,7 @@ TEST_CASE("a method that a program registers is one like the library's") {
                        ConfigError);
   CHECK_THROWS_WITH_AS(register_method("dino", {}), doctest::Contains("'dino'"), ConfigError);
   CHECK_THROWS_WITH_AS(method_config("cuont"), doctest::Contains("did you mean 'count'?"), ConfigError);
-  // It need not offer a network to other commands.
+  // A method need not offer its network to other commands.
   CHECK_THROWS_WITH_AS(method_config("count")->preview(1), doctest::Contains("'count' does not offer a preview"),
                        ConfigError);
   CHECK_THROWS_AS(method_config("count")->sections(), ConfigError);
