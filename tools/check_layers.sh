@@ -52,8 +52,6 @@ private='core/kernels core/dnnl core/reference'
 exceptions='
 core/ops.h core/ops the header of all families
 autograd/ops.h autograd/ops the header of all families
-core/ops/conv.cpp core/reference/conv.h f64 goes through the plain loops
-core/kernels/multiply.cpp core/reference/matmul.h f64 goes through the plain loops
 '
 
 status=0
