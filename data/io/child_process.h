@@ -31,6 +31,7 @@ class ChildFailure final : public Error {
   using Error::Error;
 };
 
+/// Work that runs in a forked child, so that a crash or an endless loop in it cannot end this process.
 class ChildProcess final {
  public:
   /// Starts work(send) in a child. Throws IoError if the system cannot fork.
