@@ -151,8 +151,8 @@ std::string to_string(const GradReport& r) {
   return who + where + ": tape " + detail::to_text(r.analytic) + ", difference " + detail::to_text(r.numeric);
 }
 
-GradReport gradcheck(const std::function<Var(const Vars&)>& fn, const std::vector<Tensor>& inputs,
-                     const GradcheckOptions& options, std::span<Parameter* const> parameters) {
+GradReport gradcheck(const CheckedFunction& fn, const std::vector<Tensor>& inputs, const GradcheckOptions& options,
+                     std::span<Parameter* const> parameters) {
   // Works on copies, because it moves their entries one by one.
   std::vector<Tensor> copies;
   for (const Tensor& x : inputs) {
@@ -162,8 +162,8 @@ GradReport gradcheck(const std::function<Var(const Vars&)>& fn, const std::vecto
   return Checker(fn, copies, parameters, options).run();
 }
 
-GradReport gradcheck(const std::function<Var(const Vars&)>& fn, const std::vector<Shape>& shapes,
-                     const GradcheckOptions& options, std::span<Parameter* const> parameters) {
+GradReport gradcheck(const CheckedFunction& fn, const std::vector<Shape>& shapes, const GradcheckOptions& options,
+                     std::span<Parameter* const> parameters) {
   Rng rng(options.seed, "gradcheck inputs");
   std::vector<Tensor> dense, strided;
   for (const Shape& shape : shapes) {

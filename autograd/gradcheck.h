@@ -12,6 +12,13 @@ namespace vitrail::ag {
 
 using Vars = std::vector<Var>;
 
+/// A function of tensors to check. A module is none: it has an overload of its own.
+class CheckedFunction : public std::function<Var(const Vars&)> {
+ public:
+  template <class F>
+  requires(!requires(F & f) { f.parameters(); }) CheckedFunction(F fn) : function(std::move(fn)) {}
+};
+
 struct GradcheckOptions {
   double eps = 1e-6;           // of the difference, times max(1, |x|)
   double absolute = 1e-7;      // passes if |analytic - numeric| <= absolute + relative * max(|analytic|, |numeric|)
@@ -37,11 +44,11 @@ std::string to_string(const GradReport& report);
 /// requires a gradient; their values and gradients are left as they were. Inputs are f64 tensors of any strides. fn
 /// must be a pure function of inputs and parameters: random ops need a RandomScope inside fn. Throws ShapeError if an
 /// input or a parameter is not f64.
-GradReport gradcheck(const std::function<Var(const Vars&)>& fn, const std::vector<Tensor>& inputs,
-                     const GradcheckOptions& options = {}, std::span<Parameter* const> parameters = {});
+GradReport gradcheck(const CheckedFunction& fn, const std::vector<Tensor>& inputs, const GradcheckOptions& options = {},
+                     std::span<Parameter* const> parameters = {});
 /// Normal random inputs of these shapes, once dense and once strided; the worse of both reports.
-GradReport gradcheck(const std::function<Var(const Vars&)>& fn, const std::vector<Shape>& shapes,
-                     const GradcheckOptions& options = {}, std::span<Parameter* const> parameters = {});
+GradReport gradcheck(const CheckedFunction& fn, const std::vector<Shape>& shapes, const GradcheckOptions& options = {},
+                     std::span<Parameter* const> parameters = {});
 
 /// A module of one input: that input and all of its parameters. Build it under Scope(seed, DType::f64). A module of
 /// several inputs: gradcheck([&](const ag::Vars& v) { return m(v[0], v[1]); }, shapes, {}, m.parameters()).

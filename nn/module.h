@@ -186,13 +186,11 @@ class Module : public Base {
 
   /// Runs forward with the same arguments. Errors, tapes and summaries name the module.
   template <class... Args>
-  requires requires(Self& self, Args&&... args) { self.forward(std::forward<Args>(args)...); }
   auto operator()(Args&&... args) {
     return this->call([&] { return static_cast<Self*>(this)->forward(std::forward<Args>(args)...); });
   }
   /// A call through a const module does not compile.
   template <class... Args>
-  requires requires(Self& self, Args&&... args) { self.forward(std::forward<Args>(args)...); }
   void operator()(Args&&...) const {
     static_assert(sizeof...(Args) == size_t(-1),
                   "a module is called through a non-const object: forward may update it");

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -131,6 +132,8 @@ class Json {
 };
 
 struct Json::Member {
+  Member(std::string member_name, Json member_value) : name(std::move(member_name)), value(std::move(member_value)) {}
+
   std::string name;
   Json value;
 };

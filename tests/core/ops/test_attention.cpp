@@ -9,7 +9,7 @@
 
 #include <cstring>
 
-namespace vitrail::core {
+namespace vitrail::inline core {
 namespace {
 
 using test::max_difference;

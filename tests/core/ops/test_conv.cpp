@@ -8,7 +8,7 @@
 
 #include <cstring>
 
-namespace vitrail::core {
+namespace vitrail::inline core {
 namespace {
 
 using doctest::Contains;

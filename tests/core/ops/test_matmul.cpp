@@ -10,7 +10,7 @@
 
 #include <cstring>
 
-namespace vitrail::core {
+namespace vitrail::inline core {
 namespace {
 
 using test::max_difference;
