@@ -71,6 +71,7 @@ Var concat(const std::vector<Var>& parts, int axis) {
 
 Var stack(const std::vector<Var>& parts, int axis) {
   std::vector<Tensor> values;
+  values.reserve(parts.size());
   for (const Var& part : parts) values.push_back(part.value());
   return record("stack", core::stack(values, axis), parts, [axis, n = parts.size()](const Tensor& dy, Sink& dx) {
     for (size_t i = 0; i < n; ++i) dx.add(int(i), dy.select(axis, int64_t(i)));
@@ -103,6 +104,7 @@ Var flip(const Var& x, const Axes& axes) {
 Var roll(const Var& x, int64_t shift, int axis) { return roll(x, std::vector{shift}, {axis}); }
 Var roll(const Var& x, const std::vector<int64_t>& shifts, const std::vector<int>& axes) {
   std::vector<int64_t> back;
+  back.reserve(shifts.size());
   for (int64_t shift : shifts) back.push_back(-shift);
   return record("roll", core::roll(x.value(), shifts, axes), {x},
                 [back, axes](const Tensor& dy, Sink& dx) { dx.add(0, core::roll(dy, back, axes)); });

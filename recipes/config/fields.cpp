@@ -86,7 +86,7 @@ std::string yaml_of(const EnumSlot& slot, const Limits& limits) {
 }  // namespace
 
 void Fields::add(std::string_view key, Slot slot, std::string_view help, Limits limits) {
-  Field field{prefix_ + std::string(key), slot, std::string(help), std::move(limits), {}};
+  Field field{prefix_ + std::string(key), std::move(slot), std::string(help), std::move(limits), {}};
   check<Error>(!find(field.key), "config", "key '{}' is described twice", field.key);
   field.default_yaml = to_yaml(field);
   // Behind the last key of its section: a section may be described in several places.

@@ -113,7 +113,7 @@ void expect_texts(const OpenModel& model, std::string_view command) {
       model.source.string());
 }
 
-void set_backbone(OpenModel& opened, std::shared_ptr<nn::Backbone> backbone) {
+void set_backbone(OpenModel& opened, const std::shared_ptr<nn::Backbone>& backbone) {
   opened.network = opened.backbone = backbone;
   if (const nn::VisionTransformer* const vit = nn::find_vit(*backbone))
     opened.architecture = vit_architecture(vit->config);

@@ -80,7 +80,7 @@ void expect_texts(const OpenModel& model, std::string_view command);
 // For families and methods, which open models.
 
 /// Gives an image network and its capabilities to opened.
-void set_backbone(OpenModel& opened, std::shared_ptr<nn::Backbone> backbone);
+void set_backbone(OpenModel& opened, const std::shared_ptr<nn::Backbone>& backbone);
 
 /// A prefix of names in Recipe::state() that holds a network for images.
 struct KeptNetwork {
