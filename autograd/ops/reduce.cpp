@@ -15,7 +15,7 @@ Var reduced(const char* op, const Var& x, const Axes& axes, Tensor y, double fac
 }
 
 /// max or min along an axis, whose gradient goes to the chosen position.
-MaxVar chosen(const char* op, const Var& x, int axis, bool keepdim, core::MaxOut out) {
+MaxVar chosen(const char* op, const Var& x, int axis, bool keepdim, const core::MaxOut& out) {
   Var values = record(op, keepdim ? out.values : out.values.squeeze(axis), {x},
                       [axis, indices = out.indices, kept = out.values.shape()](const Tensor& dy, Sink& dx) {
                         core::scatter_add_(dx.buffer(0), axis, indices, dy.contiguous().reshape(kept));
