@@ -15,6 +15,7 @@ using Vars = std::vector<Var>;
 /// A function of tensors to check. A module is none: it has an overload of its own.
 class CheckedFunction : public std::function<Var(const Vars&)> {
  public:
+  /// Any callable that takes Vars and returns a Var, but no module.
   template <class F>
   requires(!requires(F & f) { f.parameters(); }) CheckedFunction(F fn) : function(std::move(fn)) {}
 };

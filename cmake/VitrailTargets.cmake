@@ -18,7 +18,9 @@ function(vitrail_compile_options target)
                                              POSITION_INDEPENDENT_CODE ON)
   target_compile_options(${target} PRIVATE ${VITRAIL_WARNINGS} $<$<BOOL:${VITRAIL_WERROR}>:-Werror>
                                            -fno-math-errno -fno-trapping-math
-                                           $<$<CXX_COMPILER_ID:Clang>:-Wno-pass-failed>)
+                                           $<$<CXX_COMPILER_ID:Clang>:-Wno-pass-failed>
+                                           # core is declared inline once, in core/dtype.h
+                                           $<$<CXX_COMPILER_ID:Clang>:-Wno-inline-namespace-reopened-noninline>)
   # A debug or sanitizer build must also run on any x86-64-v3 processor.
   target_compile_options(${target} PRIVATE -march=x86-64-v3)
   if(VITRAIL_SANITIZE)

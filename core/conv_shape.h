@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 
 struct ConvShape {
   int64_t batch, in_chans, height, width;  // x
@@ -15,4 +15,4 @@ struct ConvShape {
   int64_t out_width() const { return (width + 2 * padding - kernel_w) / stride + 1; }
 };
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 
 template <class T>
 struct Matrix {
@@ -19,4 +19,4 @@ struct Matrix {
   operator Matrix<const T>() const requires(!std::is_const_v<T>) { return {data, rows, cols, row_stride, col_stride}; }
 };
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

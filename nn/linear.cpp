@@ -10,13 +10,13 @@ Linear::Linear(const Scope& scope, int64_t in, int64_t out, const LinearConfig& 
 }
 
 Var Linear::forward(const Var& x, std::optional<DType> out_dtype) {
-  const Var y = linear(x, weight, bias ? Var(*bias) : Var(), out_dtype);
+  Var y = linear(x, weight, bias ? Var(*bias) : Var(), out_dtype);
   if (!lora_a) return y;
   return y + linear(linear(x, *lora_a, {}), *lora_b, {}, out_dtype) * lora_scale;
 }
 
 Var Linear::outputs(const Var& x, int64_t begin, int64_t end) {
-  const Var y = linear(x, slice(weight, 0, begin, end), bias ? slice(*bias, 0, begin, end) : Var());
+  Var y = linear(x, slice(weight, 0, begin, end), bias ? slice(*bias, 0, begin, end) : Var());
   if (!lora_a) return y;
   return y + linear(linear(x, *lora_a, {}), slice(*lora_b, 0, begin, end), {}) * lora_scale;
 }

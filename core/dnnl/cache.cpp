@@ -11,7 +11,7 @@
 #include <mutex>
 #include <unordered_map>
 
-namespace vitrail::inline core::dnnl {
+namespace vitrail::core::dnnl {
 namespace {
 
 constexpr size_t kCapacity = 2048;
@@ -136,4 +136,4 @@ int64_t primitives_built() { return Cache::instance().built(); }
 
 std::vector<Implementation> implementations() { return Cache::instance().implementations(); }
 
-}  // namespace vitrail::inline core::dnnl
+}  // namespace vitrail::core::dnnl

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace vitrail::inline core::dnnl {
+namespace vitrail::core::dnnl {
 
 const ::dnnl::engine& engine();
 
@@ -53,4 +53,4 @@ void run(const Primitive& primitive, std::initializer_list<Argument> arguments);
 /// Of every primitive: the scratchpad is given at each run.
 ::dnnl::primitive_attr attributes();
 
-}  // namespace vitrail::inline core::dnnl
+}  // namespace vitrail::core::dnnl

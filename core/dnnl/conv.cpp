@@ -3,7 +3,7 @@
 #include "vitrail/core/dnnl/cache.h"
 #include "vitrail/core/memory.h"
 
-namespace vitrail::inline core::dnnl {
+namespace vitrail::core::dnnl {
 namespace {
 
 using ::dnnl::memory;
@@ -139,4 +139,4 @@ void conv_backward_weight(const ConvShape& shape, const float* dy, const float* 
   out.bring_out();
 }
 
-}  // namespace vitrail::inline core::dnnl
+}  // namespace vitrail::core::dnnl

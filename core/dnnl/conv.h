@@ -3,7 +3,7 @@
 
 #include "vitrail/core/conv_shape.h"
 
-namespace vitrail::inline core::dnnl {
+namespace vitrail::core::dnnl {
 
 // Nothing may be empty. Thread: any number at once.
 
@@ -12,4 +12,4 @@ void conv_forward(const ConvShape& shape, const float* x, const float* weight, c
 void conv_backward_input(const ConvShape& shape, const float* dy, const float* weight, float* dx);
 void conv_backward_weight(const ConvShape& shape, const float* dy, const float* x, float* dweight);
 
-}  // namespace vitrail::inline core::dnnl
+}  // namespace vitrail::core::dnnl

@@ -3,7 +3,7 @@
 #include "vitrail/core/dnnl/cache.h"
 #include "vitrail/core/dtype.h"
 
-namespace vitrail::inline core::dnnl {
+namespace vitrail::core::dnnl {
 namespace {
 
 using ::dnnl::memory;
@@ -55,4 +55,4 @@ template void matmul(const Matrix<const float>&, const Matrix<const float>&, con
 template void matmul(const Matrix<const bf16>&, const Matrix<const bf16>&, const Matrix<bf16>&, const float*);
 template void matmul(const Matrix<const bf16>&, const Matrix<const bf16>&, const Matrix<float>&, const float*);
 
-}  // namespace vitrail::inline core::dnnl
+}  // namespace vitrail::core::dnnl

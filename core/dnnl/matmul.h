@@ -3,7 +3,7 @@
 
 #include "vitrail/core/matrix.h"
 
-namespace vitrail::inline core::dnnl {
+namespace vitrail::core::dnnl {
 
 /// oneDNN reads the matrix in place: its elements are dense along rows or along columns.
 template <class T>
@@ -18,4 +18,4 @@ bool readable(const Matrix<T>& m) {
 template <class In, class Out>
 void matmul(const Matrix<const In>& a, const Matrix<const In>& b, const Matrix<Out>& c, const float* bias = nullptr);
 
-}  // namespace vitrail::inline core::dnnl
+}  // namespace vitrail::core::dnnl

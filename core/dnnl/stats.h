@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace vitrail::inline core::dnnl {
+namespace vitrail::core::dnnl {
 
 /// oneDNN has fast bf16 products on this processor, and fast ones on its matrix unit (AMX). Without the first it
 /// emulates bf16, several times slower than f32.
@@ -24,4 +24,4 @@ struct Implementation {
 /// Of every primitive in the cache.
 std::vector<Implementation> implementations();
 
-}  // namespace vitrail::inline core::dnnl
+}  // namespace vitrail::core::dnnl

@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <limits>
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 namespace {
 
 // Rows of a that stay in the first- and second-level cache while the panels of b pass by.
@@ -161,4 +161,4 @@ template void multiply(const Matrix<const bf16>&, const Matrix<const bf16>&, con
 
 bool native_bf16() { return kernels::gemm<bf16>() != nullptr || dnnl::native_bf16(); }
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

@@ -5,7 +5,7 @@
 #include "vitrail/core/dtype.h"
 #include "vitrail/core/matrix.h"
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 
 /// multiply() reads the matrix in place: its elements are dense along rows or along columns.
 template <class T>
@@ -25,4 +25,4 @@ void multiply(const Matrix<const In>& a, const Matrix<const In>& b, const Matrix
 /// than emulation.
 bool native_bf16();
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

@@ -13,7 +13,7 @@
 #include <memory>
 #include <type_traits>
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 
 /// fn(C{}) for the compute type of a floating dtype.
 template <class F>
@@ -173,4 +173,4 @@ void for_each_run(const std::array<Tensor, I>& inputs, const std::array<Tensor, 
   });
 }
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

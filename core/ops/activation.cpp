@@ -2,7 +2,7 @@
 
 #include "vitrail/core/kernels/rows.h"
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 namespace {
 
 void check_gradient(const char* op, const Tensor& dy, const Shape& expected) {
@@ -210,4 +210,4 @@ Tensor swiglu_backward(const Tensor& dy, const Tensor& x) {
   return dx;
 }
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

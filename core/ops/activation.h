@@ -3,7 +3,7 @@
 
 #include "vitrail/core/tensor.h"
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 
 enum class Gelu { erf, tanh, quick };  // exact; the tanh approximation; x * sigmoid(1.702 x)
 
@@ -58,4 +58,4 @@ Tensor gelu_backward(const Tensor& dy, const Tensor& x, Gelu kind = Gelu::erf);
 Tensor swiglu(const Tensor& x);
 Tensor swiglu_backward(const Tensor& dy, const Tensor& x);
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

@@ -4,7 +4,7 @@
 #include "vitrail/core/ops/attention_heads.h"
 #include "vitrail/core/ops/reduce.h"
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 namespace {
 
 /// Scores of a head that live at once, about 1 MiB: they stay in the second-level cache between the products.
@@ -363,4 +363,4 @@ Tensor attention_backward(const Tensor& dy, const Tensor& q, const Tensor& k, co
   return dbias.defined() ? sum_to(dbias, bias.shape()) : dbias;
 }
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

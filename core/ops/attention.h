@@ -3,7 +3,7 @@
 
 #include "vitrail/core/tensor.h"
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 
 /// Which keys a query sees, and the scale of the scores. M queries, N keys.
 struct AttentionOptions {
@@ -33,4 +33,4 @@ Tensor attention_backward(const Tensor& dy, const Tensor& q, const Tensor& k, co
 /// The weights softmax(scale q k' + bias): [B, H, M, N].
 Tensor attention_weights(const Tensor& q, const Tensor& k, const AttentionOptions& options, const Tensor& bias = {});
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

@@ -6,7 +6,7 @@
 #include "vitrail/core/matrix.h"
 #include "vitrail/core/ops/matmul.h"
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 
 inline int64_t padded(int64_t columns) {
   return (columns + kernels::kGemmColumns - 1) / kernels::kGemmColumns * kernels::kGemmColumns;
@@ -179,4 +179,4 @@ class Scratch {
   std::byte* next_;
 };
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

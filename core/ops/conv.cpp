@@ -5,7 +5,7 @@
 #include "vitrail/core/kernels/rows.h"
 #include "vitrail/core/ops/image.h"
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 namespace {
 
 ConvShape check_shape(const Shape& x, const Shape& weight, const ConvOptions& o, std::string_view op) {
@@ -89,4 +89,4 @@ Tensor conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Shape& we
   return dweight;
 }
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

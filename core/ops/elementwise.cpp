@@ -4,7 +4,7 @@
 
 #include <functional>
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 namespace {
 
 void check_types(const char* op, const Tensor& a, const Tensor& b) {
@@ -213,4 +213,4 @@ void lerp_(Tensor& a, const Tensor& b, double t) {
   });
 }
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

@@ -3,7 +3,7 @@
 
 #include "vitrail/core/tensor.h"
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 
 // Both tensors have one type. A scalar stays a double until the kernel has the elements in f32 (f64 for f64).
 Tensor add(const Tensor& a, const Tensor& b);
@@ -88,4 +88,4 @@ inline Tensor operator<=(double a, const Tensor& b) { return ge(b, a); }
 inline Tensor operator>(double a, const Tensor& b) { return lt(b, a); }
 inline Tensor operator>=(double a, const Tensor& b) { return le(b, a); }
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

@@ -4,7 +4,7 @@
 #include "vitrail/core/ops/reduce.h"
 #include "vitrail/core/tensor.h"
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 
 struct ConvOptions {
   int64_t stride = 1;
@@ -50,4 +50,4 @@ Tensor resample_positions(const Tensor& table, Grid from, Grid to, PosInterp mod
 /// The transpose of resample_positions: gradient of the table from the gradient of its result.
 Tensor resample_positions_backward(const Tensor& dy, Grid from, Grid to, PosInterp mode);
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

@@ -3,7 +3,7 @@
 #include "vitrail/core/kernels/rows.h"
 #include "vitrail/core/ops/elementwise.h"
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 namespace {
 
 std::vector<int64_t> read_indices(const char* op, const char* name, const Tensor& t, int64_t limit) {
@@ -171,4 +171,4 @@ void scatter_add_(Tensor& y, int axis, const Tensor& index, const Tensor& src) {
   });
 }
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

@@ -3,7 +3,7 @@
 
 #include "vitrail/core/tensor.h"
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 
 /// Rows of table [V, ...] at ids (any shape) -> [ids..., ...].
 Tensor embedding(const Tensor& table, const Tensor& ids);
@@ -25,4 +25,4 @@ Tensor gather(const Tensor& x, int axis, const Tensor& index);
 /// all other axes. Positions that repeat are added in order.
 void scatter_add_(Tensor& y, int axis, const Tensor& index, const Tensor& src);
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

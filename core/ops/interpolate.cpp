@@ -2,7 +2,7 @@
 #include "vitrail/core/ops/image.h"
 #include "vitrail/core/ops/resample.h"
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 namespace {
 
 AxisWeights axis_weights(int64_t from, int64_t to, Interpolation mode) {
@@ -53,4 +53,4 @@ Tensor interpolate_backward(const Tensor& dy, Grid x_size, Interpolation mode) {
   return resize("interpolate_backward", dy, x_size, mode, Trans::yes);
 }
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

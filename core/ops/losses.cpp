@@ -4,7 +4,7 @@
 
 #include <numeric>
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 namespace {
 
 /// The labels, each checked to be a class or ignored. counted: the number that are not ignored.
@@ -140,4 +140,4 @@ Tensor bce_with_logits_backward(const Tensor& dloss, const Tensor& logits, const
   return dx;
 }
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

@@ -3,7 +3,7 @@
 
 #include "vitrail/core/tensor.h"
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 
 /// Mean over rows of -sum(target * log_softmax(logits)); logits and target [N, K] -> scalar. cross_entropy takes labels
 /// i64 [N] and spreads `smoothing` over all classes. Rows labelled ignore_index do not count.
@@ -23,4 +23,4 @@ Tensor soft_cross_entropy_backward(const Tensor& dloss, const Tensor& log_probs,
 Tensor bce_with_logits(const Tensor& logits, const Tensor& target);
 Tensor bce_with_logits_backward(const Tensor& dloss, const Tensor& logits, const Tensor& target);
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

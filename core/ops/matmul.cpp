@@ -4,7 +4,7 @@
 #include "vitrail/core/kernels/multiply.h"
 #include "vitrail/core/parallel.h"
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 namespace {
 
 /// The matrix at index of the leading axes of t, counted in row-major order.
@@ -148,4 +148,4 @@ Tensor linear_backward_weight(const Tensor& dy, const Tensor& x) {
   return product(as_rows(dy).transpose(0, 1), as_rows(x), {}, out, "linear_backward_weight");
 }
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

@@ -5,7 +5,7 @@
 
 #include <optional>
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 
 enum class Trans { no, yes };
 
@@ -20,4 +20,4 @@ Tensor linear_backward_input(const Tensor& dy, const Tensor& weight, std::option
 /// dy [..., out], x [..., in] -> dweight [out, in]; f32 for bf16 inputs.
 Tensor linear_backward_weight(const Tensor& dy, const Tensor& x);
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 namespace {
 
 /// A weight or bias as one dense run of the compute type.
@@ -309,4 +309,4 @@ Tensor l2_normalize_backward(const Tensor& dy, const Tensor& y, const Tensor& no
   return dx;
 }
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

@@ -5,7 +5,7 @@
 
 #include <optional>
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 
 /// Normalises the last axis: y = (x - mean) * rstd * weight + bias.
 /// Shape:  x [..., C], weight [C], bias [C] -> y [..., C]; mean, rstd [...] (f32 for bf16 x).
@@ -48,4 +48,4 @@ Tensor l2_norm(const Tensor& x);
 /// Source: Salimans and Kingma 2016 (arXiv:1602.07868), eq. 3.
 Tensor weight_norm_backward_(Tensor& dw, const Tensor& v, const Tensor& g, const Tensor& norm);
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 namespace {
 
 /// Keys 1981: the cubic convolution kernel with parameter a.
@@ -130,4 +130,4 @@ Tensor resample_positions_backward(const Tensor& dy, Grid from, Grid to, PosInte
   return resample("resample_positions_backward", dy, to, from, mode, Trans::yes);
 }
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

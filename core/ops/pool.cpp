@@ -2,7 +2,7 @@
 #include "vitrail/core/kernels/rows.h"
 #include "vitrail/core/ops/image.h"
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 namespace {
 
 struct Pooling {
@@ -132,4 +132,4 @@ Tensor avg_pool2d_backward(const Tensor& dy, const Shape& x_shape, int64_t size,
   return dx.to(dy.dtype());
 }
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

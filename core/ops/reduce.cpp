@@ -8,7 +8,7 @@
 #include <cmath>
 #include <numeric>
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 namespace {
 
 constexpr int64_t kPiece = 4096;  // elements that make one partial sum
@@ -373,4 +373,4 @@ bool all_finite(const Tensor& x) {
   });
 }
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 
 /// Sums run in fixed chunks, so the result does not depend on the thread count.
 Tensor sum(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
@@ -61,4 +61,4 @@ Shape reduced_shape(const Shape& shape, const Axes& axes, bool keepdim);
 /// Spreads y, a reduction of something of this shape over axes, back over it: a view with strides 0.
 Tensor spread(const Tensor& y, const Shape& shape, const Axes& axes);
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 
 /// A term of one result: the weight of one source element.
 struct Tap {
@@ -36,4 +36,4 @@ void resample_axis(const AxisWeights& weights, Trans trans, int64_t outer, int64
       }
 }
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

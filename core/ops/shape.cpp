@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <numeric>
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 namespace {
 
 /// Copies the elements [from, from + n) of x along axis to [to, to + n) of y.
@@ -142,4 +142,4 @@ Tensor unpad(const Tensor& y, const std::vector<int64_t>& pads) {
   return inside;
 }
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

@@ -6,7 +6,7 @@
 
 #include <vector>
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 
 /// Joins tensors along an axis that they have. The other axes agree.
 Tensor concat(const std::vector<Tensor>& parts, int axis);
@@ -37,4 +37,4 @@ std::vector<int64_t> split_sizes(int64_t n, int64_t size);
 std::vector<int64_t> chunk_sizes(int64_t n, int64_t count);
 Shape flat_shape(const Shape& shape, int first, int last);
 
-}  // namespace vitrail::inline core
+}  // namespace vitrail::core

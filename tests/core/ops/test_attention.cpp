@@ -9,7 +9,7 @@
 
 #include <cstring>
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 namespace {
 
 using test::max_difference;

@@ -8,7 +8,7 @@
 
 #include <cstring>
 
-namespace vitrail::inline core {
+namespace vitrail::core {
 namespace {
 
 using doctest::Contains;
