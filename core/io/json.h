@@ -107,7 +107,7 @@ class Json {
   const Json* find(std::string_view name) const;
   /// The member of an object, added as null if it has none of that name. Null becomes an object first.
   Json& operator[](std::string_view name);
-  /// Adds the object's members to this object, over those of the same name.
+  /// Adds the members of `object` to this object. A member replaces one of the same name.
   void update(const Json& object);
   /// Appends to an array and returns the new element. Null becomes an array first.
   Json& push_back(Json value);
