@@ -4,6 +4,8 @@
 #include "vitrail/core/ops/attention_heads.h"
 #include "vitrail/core/ops/reduce.h"
 
+#include <limits>
+
 namespace vitrail::core {
 namespace {
 
@@ -162,8 +164,9 @@ void weigh(const Scores<F>& scores, int64_t n, const Problem& p, int64_t head, i
   const C scale = add_terms(scores, n, p, head, begin);
   const auto row = [&](int64_t i) { return scores.computed + i * scores.width; };
   for (int64_t i = 0; i < n; ++i) lse[i] = table.scaled_max(row(i), scale, p.visible(begin + i));
-  if (p.options.mask.defined())  // in a row without a visible key, all weights are e^-inf = 0
-    for (int64_t i = 0; i < n; ++i) lse[i] = lse[i] == -C(__builtin_inf()) ? C(0) : lse[i];
+  // Without a visible key, all weights of a row are 0. A max reduction may start from lowest() instead of -inf.
+  if (p.options.mask.defined())
+    for (int64_t i = 0; i < n; ++i) lse[i] = lse[i] <= std::numeric_limits<C>::lowest() ? C(0) : lse[i];
   for (int64_t i = 0; i < n; ++i) totals[i] = table.scaled_exp(row(i), scale, lse[i], p.visible(begin + i));
   if (p.options.mask.defined())
     for (int64_t i = 0; i < n; ++i) totals[i] = totals[i] == 0 ? C(1) : totals[i];
