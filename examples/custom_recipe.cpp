@@ -46,11 +46,10 @@ struct Autoencoder final : nn::Module<Autoencoder> {
         pos_embed(sub("decoder_pos_embed"), {1, encoder.pos_embed.shape()[1], c.decoder_dim}, nn::init::normal(0.02)),
         block(sub("decoder_block"),
               {.attn = {.dim = c.decoder_dim, .num_heads = encoder.config.num_heads}, .ffn_hidden = 4 * c.decoder_dim}),
-        norm(sub("decoder_norm"), c.decoder_dim),
-        mask_ratio(c.mask_ratio) {}
+        norm(sub("decoder_norm"), c.decoder_dim) {}
 
   /// images [B, 3, H, W] -> the mean squared error on masked patches, each normalised to mean 0 and variance 1.
-  nn::Var forward(const Tensor& images, Rng rng) {
+  nn::Var forward(const Tensor& images, double mask_ratio, Rng rng) {
     nn::Var x = encoder.patch_embed(images) + encoder.pos_embed;  // [B, N, C]
     const int64_t batch = x.size(0), n = x.size(1), seen = std::max<int64_t>(1, int64_t(double(n) * (1 - mask_ratio)));
     const Tensor order = core::topk(rng.uniform({batch, n}, 0, 1), n).indices;  // of each image, seen patches first
@@ -70,7 +69,6 @@ struct Autoencoder final : nn::Module<Autoencoder> {
   nn::Param mask_token, pos_embed;
   nn::TransformerBlock block;
   nn::LayerNorm norm;
-  double mask_ratio;
 };
 
 struct Mae final : Recipe {
@@ -85,7 +83,7 @@ struct Mae final : Recipe {
   Stats step(const data::Batch& batch, const At& at) override {
     model.train();
     optim::Update update(model.parameters(), *optimizer, at, {.max_norm = config.optim.clip_grad});
-    const double loss = update.backward([&] { return model(batch["images"], ag::RandomScope::next()); });
+    double loss = update.backward([&] { return model(batch["images"], config.mask_ratio, ag::RandomScope::next()); });
     const double grad_norm = update.clip().total;
     update.step();
     return {{"loss", loss}, {"grad_norm", grad_norm}};
@@ -96,7 +94,7 @@ struct Mae final : Recipe {
     const auto loader = images.val_loader(plan_.batch_size);
     while (const auto batch = loader->next()) {
       const Rng masks(plan_.seed, "masks", uint64_t(batch->position));  // the same at each evaluation
-      loss += model((*batch)["images"], masks).value().item() * double(batch->size());
+      loss += model((*batch)["images"], config.mask_ratio, masks).value().item() * double(batch->size());
       count += double(batch->size());
     }
     return {{{"loss", loss / count}}, -loss / count};
