@@ -1,4 +1,4 @@
-// Backbone: the interface of image models that recipes use, and TokenBackbone, that of models made of patch tokens.
+// Backbone: the interface of image models that recipes use. TokenBackbone: a Backbone made of patch tokens.
 #pragma once
 
 #include "vitrail/nn/module.h"
@@ -49,7 +49,7 @@ class TokenBackbone : public Backbone {
  public:
   using Backbone::Backbone;
 
-  /// masks u8 [B, N] (or undefined): 1 puts the mask token in the place of the patch.
+  /// masks u8 [B, N] (or undefined): 1 replaces the patch by the mask token.
   /// Throws ConfigError for masks if the model has no mask token.
   virtual Tokens tokens(const Var& images, const Tensor& masks = {}) = 0;
   /// The outputs of the last n blocks, oldest first, each after the final norm unless normed is false.

@@ -1,5 +1,5 @@
 // Module: a part of a model, with named parameters, buffers and children. A child is built with its parent's scope and
-// its own name, so none is left unregistered; names are those of timm's checkpoints.
+// its own name, so none is left unregistered. The names are timm's.
 #pragma once
 
 #include "vitrail/autograd/ops.h"

@@ -9,10 +9,10 @@
 
 namespace vitrail::optim {
 
-/// Which parameters are decayed. Those of ag::Decay::weight always are, those of ag::Decay::never never.
+/// Which parameters are decayed: always those with ag::Decay::weight, never those with ag::Decay::never.
 struct DecayRule {
   bool tables = false;              // ag::Decay::table: learned tokens and tables of positions
-  std::vector<std::string> except;  // tables for which it is the other way round, by the last part of their names
+  std::vector<std::string> except;  // tables with the opposite rule, by the last part of their names
 
   /// Whether weight decay applies to p.
   bool decays(const ag::Parameter& p) const;

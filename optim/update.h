@@ -44,7 +44,7 @@ class Update final {
   /// Drops all gradients. optimizer outlives the update and holds some or all of the parameters.
   Update(std::vector<ag::Parameter*> parameters, Optimizer& optimizer, const At& at, const UpdateOptions& options = {});
 
-  /// Computes a scalar loss on a tape of its own, and adds `share` times its gradients to those of the parameters.
+  /// Computes a scalar loss on a tape of its own, and adds `share` times its gradients to the parameters' own.
   /// Micro-batches are several calls whose shares add up to 1. Returns the loss.
   /// Throws NumericError if the loss is not finite.
   double backward(const std::function<ag::Var()>& loss, double share = 1);

@@ -31,8 +31,8 @@ class DinoCenter final {
 
 /// The cross-entropy between a view of the teacher and another view of the student at temperature temp, averaged over
 /// the batch and over all such pairs of views.
-/// Shape:  student [V B, K] scores, targets [T B, K] probabilities -> scalar; both view by view, 2 <= T <= V; the
-///         first T views of the student are those of the teacher.
+/// Shape:  student [V B, K] scores, targets [T B, K] probabilities -> scalar; both view by view, 2 <= T <= V. The
+///         teacher sees the first T views of the student.
 /// Throws: ShapeError if sizes do not fit.
 /// Source: Caron et al. 2021 (arXiv:2104.14294), eq. 3.
 ag::Var dino_loss(const ag::Var& student, const Tensor& targets, int64_t views, int64_t teacher_views, double temp);

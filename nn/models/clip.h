@@ -27,7 +27,7 @@ std::vector<std::string> clip_variants();
 /// Features of images and of texts, learned together. Weights start as in OpenAI's code. An image tower without
 /// VitConfig::pre_norm starts with its own values instead, except for the projection.
 /// Source: Radford et al. 2021 (arXiv:2103.00020). Parameters are named as in VisionTransformer (timm's names);
-///         weights/layout.h has those of OpenAI and open_clip.
+///         weights/layout.h has the names of OpenAI and open_clip.
 struct Clip final : Module<Clip> {
   Clip(const Scope& scope, const ClipConfig& config);
 

@@ -54,7 +54,7 @@ struct VitConfig {
   int64_t grid_side() const { return img_size / patch_size; }
   /// Tokens that heads read: class and distillation token.
   int64_t read_tokens() const { return (class_token ? 1 : 0) + (distilled ? 1 : 0); }
-  /// Rows of the table of positions before those of the patches.
+  /// Rows of the position table that come before the rows of the patches.
   int64_t prefix_positions() const;
 };
 

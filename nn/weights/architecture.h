@@ -18,8 +18,8 @@ struct PositionTable {
 /// read: the number of class and distillation tokens. Nothing if the other rows are not a square number.
 std::optional<PositionTable> position_table(const Tensor& table, int64_t read, int64_t registers);
 
-/// Settings that no weight tells. A field without a value takes the layout's; heads take those of the published models:
-/// embed_dim / 64, except 16 in image towers of widths 1280, 1408 and 1664 (ViT-H, g, G).
+/// Settings that no weight tells. A field without a value takes the layout's. The number of heads is then that of the
+/// published models: embed_dim / 64, except 16 in image towers of widths 1280, 1408 and 1664 (ViT-H, g, G).
 struct Unwritten {
   std::optional<int64_t> num_heads = {}, text_num_heads = {};
   std::optional<double> ln_eps = {};

@@ -14,8 +14,8 @@
 namespace vitrail::loops {
 inline namespace VITRAIL_ISA {
 
-// A tile of R rows by V vectors keeps R V sums, V parts of a row of b and one of a in registers, of which there are 32
-// of 64 bytes or 16 of 32 bytes.
+// A tile of R rows by V vectors keeps in registers: R V sums, V vectors of a row of b, and one element of a. There are
+// 32 registers of 64 bytes, or 16 of 32 bytes.
 #ifdef __AVX512F__
 inline constexpr int kVectorBytes = 64, kAccumulators = 24;
 #else
@@ -64,7 +64,7 @@ void store(const Vector<Sum>& sums, Out* to) {
 #endif
 }
 
-/// R rows by V vectors of c; bias and b are those of its columns.
+/// Computes R rows by V vectors of c. bias and b begin at the first column of c.
 template <class In, class Out, int R, int V>
 void gemm_tile(const kernels::GemmTask<In, Out>& t, const In* a, const In* b, const compute_t<In>* bias, Out* c,
                int64_t c_row) {

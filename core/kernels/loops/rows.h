@@ -72,8 +72,8 @@ void log_softmax(const C* x, C* y, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - top) - log_total;
 }
-/// The softmax of attention in steps, so that those of many rows overlap: the largest scale x; x = e^(scale x - top),
-/// and the sum of that.
+/// The softmax of attention in two steps, so that the work of many rows overlaps. Returns the largest scale x. Then x =
+/// e^(scale x - top), and returns the sum.
 template <class C>
 C scaled_max(const C* x, C scale, int64_t n) {
   C top = -C(__builtin_inf());
