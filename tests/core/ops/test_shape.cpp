@@ -26,6 +26,7 @@ TEST_CASE("stack makes a new axis, split and chunk cut one") {
   const Tensor ten = arange(10);
   const auto sizes = [](const std::vector<Tensor>& parts) {
     std::vector<int64_t> all;
+    all.reserve(parts.size());
     for (const Tensor& part : parts) all.push_back(part.size(0));
     return all;
   };
