@@ -123,13 +123,8 @@ void run(const Primitive& primitive, std::initializer_list<Argument> arguments) 
 }
 
 bool native_bf16() {
-  static const bool native =
-      ::dnnl::get_effective_cpu_isa() == ::dnnl::cpu_isa::avx512_core_bf16 || native_bf16_tiles();
-  return native;
-}
-bool native_bf16_tiles() {
-  static const bool native = ::dnnl::get_effective_cpu_isa() == ::dnnl::cpu_isa::avx512_core_amx;
-  return native;
+  static const auto isa = ::dnnl::get_effective_cpu_isa();
+  return isa == ::dnnl::cpu_isa::avx512_core_bf16 || isa == ::dnnl::cpu_isa::avx512_core_amx;
 }
 
 int64_t primitives_built() { return Cache::instance().built(); }

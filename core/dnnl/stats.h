@@ -9,10 +9,8 @@
 
 namespace vitrail::core::dnnl {
 
-/// oneDNN has fast bf16 products on this processor, and fast ones on its matrix unit (AMX). Without the first it
-/// emulates bf16, several times slower than f32.
+/// oneDNN has fast bf16 products on this processor. Elsewhere it emulates bf16, several times slower than f32.
 bool native_bf16();
-bool native_bf16_tiles();
 
 /// The number of primitives ever built; it stays constant in the steady state.
 int64_t primitives_built();

@@ -1,6 +1,6 @@
 // Matrix products for linear layers and attention. The second factor is packed, the first one is read in place or
-// packed, and the sums of a tile of the result stay in registers. The loops are in core/kernels/loops/gemm.h and are
-// compiled for each instruction set.
+// packed, and the sums of a tile of the result stay in registers. The loops are in core/kernels/loops/gemm.h, compiled
+// for each instruction set, and in core/kernels/loops/tiles.h for processors with a matrix unit.
 #pragma once
 
 #include "vitrail/core/dtype.h"
@@ -11,7 +11,7 @@
 namespace vitrail::kernels {
 
 /// Columns of b are padded to a multiple of kGemmColumns and lie in panels; every multiple of kGemmStrip begins one.
-inline constexpr int64_t kGemmColumns = 16, kGemmStrip = 48;
+inline constexpr int64_t kGemmColumns = 16, kGemmStrip = 96;
 
 /// Rows of b that are multiplied at once: bf16 instructions take pairs.
 template <class In>
@@ -39,8 +39,13 @@ struct PackTask {
   int64_t x_stride;
   In* y;              // packed; zeros fill the rest
   int64_t steps;      // ceil(k / kGemmStep)
-  int64_t width = 0;  // 0: as b. Else in panels of that width, element (k, column) of a panel at
-                      // [k / kGemmStep][column][k % kGemmStep]; each is an `a` for that many rows of c
+  int64_t width = 0;  // 0: as b. Else in panels of that width, each an `a` for that many rows of c; element
+                      // (k, column) of a panel lies where Gemm::packed says
+};
+
+/// Elements from one row of a first factor to the next, and from one step to the next.
+struct Strides {
+  int64_t row, step;
 };
 
 /// The kernels of one instruction set for factors of one type; sums are in compute_t<In>.
@@ -50,6 +55,14 @@ struct Gemm {
   void (*multiply_narrow)(const GemmTask<In, In>& task);  // bf16 results of bf16 factors
   void (*pack_rows)(const PackTask<In>& task);
   void (*pack_columns)(const PackTask<In>& task);
+  bool rows_together;  // packed first factors: all steps of a row lie together; else all rows of a step
+  int64_t block_rows;  // rows of a that stay in the caches while the panels of b pass by
+
+  /// Strides of a first factor that was packed in a panel of `width` rows.
+  Strides packed(int64_t width, int64_t steps) const {
+    return rows_together ? Strides{steps * kGemmStep<In>, kGemmStep<In>}
+                         : Strides{kGemmStep<In>, width * kGemmStep<In>};
+  }
 };
 
 /// In is float, bf16 or double. Null for bf16 if the processor has no bf16 instructions.

@@ -5,6 +5,10 @@
 #include "vitrail/core/kernels/table.h"
 #include "vitrail/core/text.h"
 
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <string>
 #include <string_view>
@@ -21,6 +25,9 @@ VITRAIL_DECLARE(x86_64_v3)
 VITRAIL_DECLARE(x86_64_v4)
 VITRAIL_DECLARE(x86_64_v4_bf16)
 #undef VITRAIL_DECLARE
+namespace x86_64_v4_amx {
+const Gemm<bf16>* gemm_bf16();
+}
 
 namespace {
 
@@ -30,6 +37,14 @@ bool has_v4() {
 }
 bool has_v3() { return true; }  // the rest of the library is compiled for it
 bool has_v4_bf16() { return has_v4() && __builtin_cpu_supports("avx512bf16"); }
+/// Asks the kernel for permission to use the tiles: it grows the state that it saves for each thread.
+bool has_v4_amx() {
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  constexpr unsigned kBf16 = 1u << 22, kTiles = 1u << 24;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return has_v4_bf16() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & kBf16) && (d & kTiles) &&
+         syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
 
 /// The kernels compiled for one instruction set.
 struct Isa {
@@ -41,6 +56,7 @@ struct Isa {
 };
 constexpr Isa kIsas[] = {
     // best first
+    {"x86-64-v4-amx", has_v4_amx, x86_64_v4_bf16::table, x86_64_v4_bf16::gemm_f32, x86_64_v4_amx::gemm_bf16},
     {"x86-64-v4-bf16", has_v4_bf16, x86_64_v4_bf16::table, x86_64_v4_bf16::gemm_f32, x86_64_v4_bf16::gemm_bf16},
     {"x86-64-v4", has_v4, x86_64_v4::table, x86_64_v4::gemm_f32, x86_64_v4::gemm_bf16},
     {"x86-64-v3", has_v3, x86_64_v3::table, x86_64_v3::gemm_f32, x86_64_v3::gemm_bf16},

@@ -13,8 +13,7 @@
 namespace vitrail::core {
 namespace {
 
-// Rows of a that stay in the first- and second-level cache while the panels of b pass by.
-constexpr int64_t kBlockRows = 64, kTasksPerThread = 8;
+constexpr int64_t kTasksPerThread = 8;
 // Steps for which the packed parts of both factors, and the part of c, stay in the second-level cache.
 constexpr int64_t kBlockSteps = 192;
 
@@ -44,6 +43,7 @@ Matrix<T> part(const Matrix<T>& m, int64_t row, int64_t rows, int64_t col, int64
 template <class In, class Out>
 void multiply_rows(const Matrix<const In>& a, const Matrix<const In>& b, const Matrix<Out>& c, const float* bias) {
   constexpr int64_t kStep = kernels::kGemmStep<In>, kStrip = kernels::kGemmStrip;
+  const int64_t block_rows = kernels::gemm<In>()->block_rows;
   const int64_t steps = a.cols / kStep, columns = padded_to(c.cols, kernels::kGemmColumns),
                 strips = parts(c.cols, kStrip);
   Tensor packed = Tensor::empty({columns * a.cols}, dtype_of<In>()), padded_bias;
@@ -56,12 +56,12 @@ void multiply_rows(const Matrix<const In>& a, const Matrix<const In>& b, const M
     std::copy_n(bias, c.cols, padded_bias.data<float>());
     bias = padded_bias.data<float>();
   }
-  const int64_t row_blocks = parts(c.rows, kBlockRows);
+  const int64_t row_blocks = parts(c.rows, block_rows);
   const int64_t splits = std::clamp<int64_t>(kTasksPerThread * num_threads() / row_blocks, 1, strips);
   const int64_t wide = parts(strips, splits) * kStrip, per_row = parts(c.cols, wide);
   parallel_for(row_blocks * per_row, 1, [&](int64_t task, int64_t) {
-    const int64_t row = task / per_row * kBlockRows, col = task % per_row * wide;
-    const auto target = part(c, row, kBlockRows, col, wide);
+    const int64_t row = task / per_row * block_rows, col = task % per_row * wide;
+    const auto target = part(c, row, block_rows, col, wide);
     const kernels::GemmTask<In, Out> product{.m = target.rows,
                                              .n = target.cols,
                                              .steps = steps,
@@ -86,14 +86,16 @@ void multiply_rows(const Matrix<const In>& a, const Matrix<const In>& b, const M
 template <class In>
 void multiply_blocks(const Matrix<const In>& a, const Matrix<const In>& b, const Matrix<float>& c) {
   constexpr int64_t kStep = kernels::kGemmStep<In>, kDepth = kBlockSteps * kStep;
-  const int64_t row_blocks = parts(c.rows, kBlockRows), strips = parts(c.cols, kernels::kGemmStrip);
+  const kernels::Gemm<In>& kernel = *kernels::gemm<In>();
+  const int64_t block_rows = kernel.block_rows;
+  const int64_t row_blocks = parts(c.rows, block_rows), strips = parts(c.cols, kernels::kGemmStrip);
   // Chooses the grid of rectangles that packs the least twice: rows of the grid pack b, columns pack a.
   int64_t best = std::numeric_limits<int64_t>::max(), high = c.rows, wide = c.cols;
   for (int64_t rows = 1; rows <= num_threads(); ++rows) {
     const int64_t cols = parts(num_threads(), rows), packed = rows * c.cols + cols * c.rows;
     if (packed >= best) continue;
     best = packed;
-    high = parts(row_blocks, rows) * kBlockRows;
+    high = parts(row_blocks, rows) * block_rows;
     wide = parts(strips, cols) * kernels::kGemmStrip;
   }
   const int64_t per_row = parts(c.cols, wide), tasks = parts(c.rows, high) * per_row;
@@ -106,29 +108,29 @@ void multiply_blocks(const Matrix<const In>& a, const Matrix<const In>& b, const
     for (int64_t k = 0; k < a.cols; k += kDepth) {
       const auto a_part = part(a, row, high, k, kDepth), b_part = part(b, k, kDepth, col, wide);
       const int64_t steps = parts(a_part.cols, kStep);
-      pack(a_part.transposed(), steps, kBlockRows, left);
+      pack(a_part.transposed(), steps, block_rows, left);
       pack(b_part, steps, 0, right);
-      for (int64_t i = 0; i < target.rows; i += kBlockRows)
-        kernels::gemm<In>()->multiply({.m = std::min(kBlockRows, target.rows - i),
-                                       .n = target.cols,
-                                       .steps = steps,
-                                       .a = left + i * steps * kStep,
-                                       .a_row = kStep,
-                                       .a_step = kBlockRows * kStep,
-                                       .b = right,
-                                       .c = &target(i, 0),
-                                       .c_row = target.row_stride,
-                                       .bias = nullptr,
-                                       .add = k > 0});
+      const kernels::Strides strides = kernel.packed(block_rows, steps);
+      for (int64_t i = 0; i < target.rows; i += block_rows)
+        kernel.multiply({.m = std::min(block_rows, target.rows - i),
+                         .n = target.cols,
+                         .steps = steps,
+                         .a = left + i * steps * kStep,
+                         .a_row = strides.row,
+                         .a_step = strides.step,
+                         .b = right,
+                         .c = &target(i, 0),
+                         .c_row = target.row_stride,
+                         .bias = nullptr,
+                         .add = k > 0});
     }
   });
 }
 
-/// bf16 by our own kernel, which moves less data than oneDNN's for the sizes of transformers. On processors with a
-/// matrix unit (AMX) oneDNN does the work.
+/// bf16 by our own kernels, which move less data than oneDNN's for the sizes of transformers.
 template <class Out>
 bool multiply_own(const Matrix<const bf16>& a, const Matrix<const bf16>& b, const Matrix<Out>& c, const float* bias) {
-  if (!kernels::gemm<bf16>() || dnnl::native_bf16_tiles()) return false;
+  if (!kernels::gemm<bf16>()) return false;
   const bool rows_in_place = a.col_stride == 1 && a.cols % kernels::kGemmStep<bf16> == 0;
   if (rows_in_place) {
     multiply_rows(a, b, c, bias);

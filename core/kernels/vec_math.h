@@ -93,14 +93,25 @@ VITRAIL_INLINE float erf(float x) {
   return t < 0.95f ? near : __builtin_copysignf(far, x);
 }
 VITRAIL_INLINE double erf(double x) { return std::erf(x); }
-/// Off by at most 8e-6, at a third of the time: for results that are rounded to bf16 (steps of 4e-3) at once.
+/// Off by at most 5e-6, at a third of the time: for results that are rounded to bf16 (steps of 4e-3) at once. Odd
+/// polynomials of the argument, in z = 2 (x / end)^2 - 1. There is no division: it would take as long as the rest.
 VITRAIL_INLINE float erf_coarse(float x) {
-  constexpr float kEnd = 3.6f;
-  const float u = x < -kEnd ? -kEnd : (x > kEnd ? kEnd : x), s = u * u;
-  const float p = detail::polynomial(s, 1.12837054e+00f, 1.59090662e-01f, 4.22451680e-02f, 6.93321704e-04f);
-  const float q = detail::polynomial(s, 1.0f, 4.74237391e-01f, 9.56571613e-02f, 8.84273382e-03f);
-  const float y = u * p / q;
+  constexpr float kEnd = 3.4f;
+  const float u = x < -kEnd ? -kEnd : (x > kEnd ? kEnd : x), z = u * u * (2 / (kEnd * kEnd)) - 1.0f;
+  const float y = u * detail::polynomial(z, 4.156654477e-01f, -2.061070800e-01f, 1.495020390e-01f, -1.145262644e-01f,
+                                         8.671311289e-02f, -6.395824254e-02f, 4.071716219e-02f, -1.957800426e-02f,
+                                         1.343587507e-02f, -1.294727717e-02f, 5.201548804e-03f);
   return abs(x) > kEnd ? __builtin_copysignf(1.0f, x) : y;
+}
+/// The slope of GELU by erf in the same way, off by at most 8e-6.
+VITRAIL_INLINE float gelu_slope_coarse(float x) {
+  constexpr float kEnd = 5.0f;
+  const float u = x < -kEnd ? -kEnd : (x > kEnd ? kEnd : x), z = u * u * (2 / (kEnd * kEnd)) - 1.0f;
+  const float y =
+      u * detail::polynomial(z, 1.421336532e-01f, -7.509978861e-02f, 6.658155471e-02f, -7.207906991e-02f,
+                             8.021359146e-02f, -8.191412687e-02f, 8.063627034e-02f, -7.730448246e-02f, 5.138690397e-02f,
+                             -1.787447557e-02f, 1.772764139e-02f, -2.466121875e-02f, 1.025555190e-02f);
+  return 0.5f + (abs(x) > kEnd ? __builtin_copysignf(0.5f, x) : y);
 }
 VITRAIL_INLINE double erf_coarse(double x) { return std::erf(x); }
 

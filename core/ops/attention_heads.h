@@ -65,15 +65,12 @@ const F* pack(const Matrix<const F>& x, Trans trans, F* to) {
 template <class F>
 Left<F> left_transposed(const Matrix<const F>& x, F* buffer) {
   if (kernels::kGemmStep<F> == 1) return {x.data, 1, x.row_stride};
-  const int64_t width = padded(x.cols);
-  kernels::gemm<F>()->pack_rows({.k = x.rows,
-                                 .n = x.cols,
-                                 .x = x.data,
-                                 .x_stride = x.row_stride,
-                                 .y = buffer,
-                                 .steps = steps<F>(x.rows),
-                                 .width = width});
-  return {buffer, kernels::kGemmStep<F>, width * kernels::kGemmStep<F>};
+  const kernels::Gemm<F>& kernel = *kernels::gemm<F>();
+  const int64_t width = padded(x.cols), count = steps<F>(x.rows);
+  kernel.pack_rows(
+      {.k = x.rows, .n = x.cols, .x = x.data, .x_stride = x.row_stride, .y = buffer, .steps = count, .width = width});
+  const kernels::Strides strides = kernel.packed(width, count);
+  return {buffer, strides.row, strides.step};
 }
 
 /// The matrices of a tensor [B, H, rows, D] as factors of type F: in place where they lie so, else through a buffer of

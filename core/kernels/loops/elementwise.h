@@ -3,6 +3,8 @@
 
 #include "vitrail/core/kernels/vec_math.h"
 
+#include <type_traits>
+
 namespace vitrail::loops {
 inline namespace VITRAIL_ISA {
 
@@ -124,8 +126,10 @@ VITRAIL_INLINE C gelu_erf_coarse(C x) {
 }
 template <class C>
 VITRAIL_INLINE C gelu_erf_coarse_slope(C x) {
-  const C cdf = C(0.5) * (1 + vec::erf_coarse(x * C(kRootHalf)));
-  return cdf + x * C(kDensityAtZero) * vec::exp(C(-0.5) * x * x);
+  if constexpr (std::is_same_v<C, float>)
+    return vec::gelu_slope_coarse(x);
+  else
+    return gelu_erf_slope(x);
 }
 
 inline constexpr double kGeluTanh = 0.79788456080286535588;  // sqrt(2 / pi)

@@ -27,6 +27,9 @@ template <class T>
 using Vector [[gnu::vector_size(kVectorBytes)]] = T;
 template <class Sum>
 inline constexpr int kLanes = kVectorBytes / int(sizeof(Sum));
+/// Columns of a panel of b.
+template <class Sum>
+inline constexpr int64_t kPanel = kPanelVectors* kLanes<Sum>;
 
 /// How a vector of one step of b is multiplied by one of a and added to the sums.
 template <class In>
@@ -119,12 +122,11 @@ inline int64_t padded(int64_t columns) {
 
 template <class In, class Out>
 void gemm(const kernels::GemmTask<In, Out>& t) {
-  constexpr int kWidth = kLanes<compute_t<In>>;
-  constexpr int64_t kPanel = kPanelVectors * kWidth;
-  static_assert(kernels::kGemmStrip % kPanel == 0 && kernels::kGemmColumns % kWidth == 0);
-  for (int64_t col = 0; col < t.n; col += kPanel) {
-    const int64_t columns = std::min(kPanel, t.n - col);
-    switch (std::min(kPanel, padded(t.n) - col) / kWidth) {
+  constexpr int64_t kWidth = kLanes<compute_t<In>>, kWide = kPanel<compute_t<In>>;
+  static_assert(kernels::kGemmStrip % kWide == 0 && kernels::kGemmColumns % kWidth == 0);
+  for (int64_t col = 0; col < t.n; col += kWide) {
+    const int64_t columns = std::min(kWide, t.n - col);
+    switch (std::min(kWide, padded(t.n) - col) / kWidth) {
       case 1:
         gemm_panel<In, Out, 1, kTallest>(t, 0, col, columns);
         break;
@@ -137,10 +139,11 @@ void gemm(const kernels::GemmTask<In, Out>& t) {
   }
 }
 
-/// fn(first column, columns that x has, width) for each panel of n columns: of the given width, or as gemm reads b.
-template <class Sum, class F>
+/// fn(first column, columns that x has, width) for each panel of n columns: of the given width, or, if it is 0, of
+/// kPanel columns, as gemm reads b.
+template <int64_t kPanel, class F>
 void for_each_panel(int64_t n, int64_t width, F&& fn) {
-  const int64_t panel = width > 0 ? width : kPanelVectors * kLanes<Sum>, end = width > 0 ? n : padded(n);
+  const int64_t panel = width > 0 ? width : kPanel, end = width > 0 ? n : padded(n);
   for (int64_t col = 0; col < end; col += panel)
     fn(col, std::clamp<int64_t>(n - col, 0, panel), width > 0 ? width : std::min(panel, end - col));
 }
@@ -165,12 +168,12 @@ inline void pack_step(const bf16* row, const bf16* next, int64_t columns, int64_
   std::fill(y + 2 * columns, y + 2 * width, bf16());
 }
 
-template <class In>
+template <class In, int64_t kWide = kPanel<compute_t<In>>>
 void pack_rows(const kernels::PackTask<In>& t) {
   constexpr int64_t kStep = kernels::kGemmStep<In>,
                     kChunk = 16 * kStep;  // rows that are read together, panel after panel
   for (int64_t begin = 0; begin < t.k; begin += kChunk)
-    for_each_panel<compute_t<In>>(t.n, t.width, [&](int64_t col, int64_t columns, int64_t width) {
+    for_each_panel<kWide>(t.n, t.width, [&](int64_t col, int64_t columns, int64_t width) {
       const In* row = t.x + begin * t.x_stride + col;
       In* to = t.y + (col * t.steps + begin / kStep * width) * kStep;
       const int64_t end = std::min(begin + kChunk, t.k);
@@ -210,12 +213,12 @@ void transpose_rows(const T* x, int64_t x_row, int64_t words, T* y, int64_t y_ro
   }
 }
 
-template <class In>
+template <class In, int64_t kWide = kPanel<compute_t<In>>>
 void pack_columns(const kernels::PackTask<In>& t) {
   constexpr int64_t kStep = kernels::kGemmStep<In>, kSquare = 8;
   using Word = std::conditional_t<std::is_same_v<In, double>, double, float>;  // a step of a column, moved as a whole
   const int64_t end = (t.k + kStep - 1) / kStep * kStep, whole_squares = t.k / (kSquare * kStep) * kSquare;
-  for_each_panel<compute_t<In>>(t.n, t.width, [&](int64_t col, int64_t columns, int64_t width) {
+  for_each_panel<kWide>(t.n, t.width, [&](int64_t col, int64_t columns, int64_t width) {
     for (int64_t j = 0; j < width; j += kSquare) {
       const In* const from = t.x + (col + j) * t.x_stride;
       In* const to = t.y + (col * t.steps + j) * kStep;
@@ -231,10 +234,12 @@ void pack_columns(const kernels::PackTask<In>& t) {
 
 template <class In>
 constexpr kernels::Gemm<In> make_gemm() {
-  if constexpr (std::is_same_v<In, compute_t<In>>)
-    return {gemm<In, In>, gemm<In, In>, pack_rows<In>, pack_columns<In>};
-  else
-    return {gemm<In, compute_t<In>>, gemm<In, In>, pack_rows<In>, pack_columns<In>};
+  return {.multiply = gemm<In, compute_t<In>>,
+          .multiply_narrow = gemm<In, In>,
+          .pack_rows = pack_rows<In>,
+          .pack_columns = pack_columns<In>,
+          .rows_together = false,
+          .block_rows = 64};
 }
 
 }  // namespace VITRAIL_ISA

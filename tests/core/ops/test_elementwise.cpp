@@ -205,7 +205,7 @@ TEST_CASE("arithmetic says what does not fit") {
 TEST_CASE("the instruction set can be asked for") {
   const std::string isa = vitrail::isa();
   const char* asked = std::getenv("VITRAIL_ISA");
-  CHECK((isa == "x86-64-v3" || isa == "x86-64-v4" || isa == "x86-64-v4-bf16"));
+  CHECK((isa == "x86-64-v3" || isa == "x86-64-v4" || isa == "x86-64-v4-bf16" || isa == "x86-64-v4-amx"));
   if (asked) CHECK(isa == asked);
 }
 
