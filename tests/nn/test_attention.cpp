@@ -25,7 +25,8 @@ struct RelativeAttention final : SelfAttention {
     const int64_t tokens = side * side + 1;
     const Var bias = permute(embedding(table, offsets()), {2, 0, 1});  // [H, N, N]
     CHECK(x.size(1) == tokens);
-    const double scale = 1 / std::sqrt(double(x.size(2) / heads));
+    const int64_t head_dim = x.size(2) / heads;
+    const double scale = 1 / std::sqrt(double(head_dim));
     return proj(attention(qkv(x), heads, {.scale = scale}, bias), DType::f32);
   }
   Tensor offsets() const {
