@@ -68,13 +68,13 @@ class Checker final {
     return good;
   }
 
-  std::vector<BadFile> broken() {
+  std::vector<BrokenImage> broken() {
     std::sort(broken_.begin(), broken_.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
     return std::move(broken_);
   }
 
  private:
-  void add_broken(BadFile file) {
+  void add_broken(BrokenImage file) {
     const std::scoped_lock lock(mutex_);
     broken_.push_back(std::move(file));
   }
@@ -87,11 +87,11 @@ class Checker final {
   const PackOptions& options_;
   int64_t all_, done_ = 0;
   std::mutex mutex_;
-  std::vector<BadFile> broken_;
+  std::vector<BrokenImage> broken_;
 };
 
 /// "a.jpg: the file is empty; b.jpg: ...; and 3 more".
-std::string listed(const std::vector<BadFile>& broken) {
+std::string listed(const std::vector<BrokenImage>& broken) {
   constexpr size_t kShown = 20;
   std::string text;
   for (size_t i = 0; i < std::min(broken.size(), kShown); ++i)
@@ -188,7 +188,7 @@ Packed pack(const std::filesystem::path& path, const std::vector<PackPart>& part
   good.reserve(parts.size());
   for (const PackPart& part : parts) good.push_back(checker.check(*part.dataset));
   Packed packed{{}, checker.broken()};
-  check<DataError>(packed.broken.empty() || options.on_error == OnError::skip, "pack",
+  check<DataError>(packed.broken.empty() || options.skip_broken, "pack",
                    "{} of {} images are broken, so {} was not written; mend or remove them, or leave them out with "
                    "--on-error skip:{}",
                    packed.broken.size(), images, path.string(), listed(packed.broken));

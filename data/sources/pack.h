@@ -1,7 +1,6 @@
 // Packs any dataset into one HDF5 file, which opens at once and reads fast.
 #pragma once
 
-#include "vitrail/data/load/bad_files.h"
 #include "vitrail/data/sources/dataset.h"
 #include "vitrail/data/sources/pairs.h"
 
@@ -19,22 +18,27 @@ struct PackPart {
   const Pairs* pairs = nullptr;  // the captions, if there are any; dataset is then pairs->images
 };
 
+struct BrokenImage {
+  std::string name, reason;
+};
+
 struct PackOptions {
-  OnError on_error = OnError::fail;                          // broken images: none is packed, or they are left out
+  bool skip_broken = false;                                  // broken images are left out; else none is packed
   std::function<void(int64_t done, int64_t all)> tick = {};  // called as images are checked, from one thread at a time
 };
 
 struct Packed {
   std::vector<std::vector<int64_t>> images;  // of each part, the indices of those packed
-  std::vector<BadFile> broken;               // sorted by name
+  std::vector<BrokenImage> broken;           // sorted by name
 
   int64_t size() const;  // images packed
 };
 
 /// Writes the parts and their captions durably into a sealed file (see hdf5_dataset.h). Image files are written as they
 /// are, after each has been decoded once. Sources of plain pixels are written as pixels, which must all have one size.
-/// Throws IoError as durable_write, or if a file changes meanwhile; DataError naming broken images under OnError::fail,
-/// if a part has no other images, if class names differ between labelled parts, or if plain pixels and files are mixed.
+/// Throws IoError as durable_write, or if a file changes meanwhile; DataError naming broken images unless they are
+/// skipped, if a part has no other images, if class names differ between labelled parts, or if plain pixels and files
+/// are mixed.
 Packed pack(const std::filesystem::path& path, const std::vector<PackPart>& parts, const PackOptions& options = {});
 
 }  // namespace vitrail::data

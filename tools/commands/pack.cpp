@@ -89,12 +89,11 @@ void note(const std::string& text) { fmt::print(stderr, "note: {}\n", text); }
 
 data::Packed write(const Options& o, const std::vector<data::PackPart>& parts) {
   TerminalProgress progress;
-  const auto policy = o.on_error == "skip" ? data::OnError::skip : data::OnError::fail;
-  return data::pack(o.out, parts, {.on_error = policy, .tick = progress.tick("images checked")});
+  return data::pack(o.out, parts, {.skip_broken = o.on_error == "skip", .tick = progress.tick("images checked")});
 }
 
 void report(const Options& o, const std::string& table, const data::Packed& packed) {
-  for (const data::BadFile& file : packed.broken) fmt::print(stderr, "left out {}: {}\n", file.name, file.reason);
+  for (const data::BrokenImage& file : packed.broken) fmt::print(stderr, "left out {}: {}\n", file.name, file.reason);
   fmt::print("{}{}: {} images", table, o.out, packed.size());
   if (!packed.broken.empty()) fmt::print(", {} broken ones left out", packed.broken.size());
   fmt::print("\n");

@@ -78,7 +78,7 @@ TEST_CASE("only images that decode are packed; broken ones are listed, or left o
   int64_t told = 0;
   const Packed result =
       pack(packed, {{"train", set.get()}},
-           {.on_error = OnError::skip, .tick = [&](int64_t done, int64_t all) { told = 100 * all + done; }});
+           {.skip_broken = true, .tick = [&](int64_t done, int64_t all) { told = 100 * all + done; }});
   CHECK(told == 505);
   CHECK(result.images == std::vector<std::vector<int64_t>>{{0, 4}});
   REQUIRE(result.broken.size() == 3);
@@ -91,7 +91,7 @@ TEST_CASE("only images that decode are packed; broken ones are listed, or left o
   std::filesystem::remove(root / "a/1.bmp");
   std::filesystem::remove(root / "b/5.bmp");
   const auto none = open_image_folder(root.string());
-  CHECK_THROWS_WITH_AS(pack(packed, {{"train", none.get()}}, {.on_error = OnError::skip}),
+  CHECK_THROWS_WITH_AS(pack(packed, {{"train", none.get()}}, {.skip_broken = true}),
                        doctest::Contains("part 'train' has no image that can be read"), DataError);
 }
 

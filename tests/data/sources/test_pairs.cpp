@@ -349,7 +349,7 @@ TEST_CASE("captions of broken images are left out with them") {
                     {"2.bmp", "broken"},
                     {"3.bmp", image(3)}};
   const Pairs pairs = open_pairs(files.path(), "train");
-  pack(files.path("x.h5"), {{"train", pairs.images.get(), &pairs}}, {.on_error = OnError::skip});
+  pack(files.path("x.h5"), {{"train", pairs.images.get(), &pairs}}, {.skip_broken = true});
   const Pairs packed = open_pairs(files.path("x.h5"), "train");
   CHECK(text_of(packed) == "1=a;3=c;");
   CHECK(kinds_of(packed) == "name,;short,;");
