@@ -22,27 +22,24 @@ bool ends_with_any(std::string_view name, std::initializer_list<std::string_view
 bool is_hdf5_name(std::string_view name) { return ends_with_any(name, {".h5", ".hdf5"}); }
 bool is_tar_name(std::string_view name) { return ends_with_any(name, {".tar", ".tar.gz", ".tgz"}); }
 
-bool is_letter(char c) { return c >= 'a' && c <= 'z'; }
+bool is_capital(char c) { return c >= 'A' && c <= 'Z'; }
+bool is_letter(char c) { return is_capital(c) || (c >= 'a' && c <= 'z'); }
 
 /// The part that a word in lower case stands for; "" if for none.
 std::string_view part_of_word(std::string_view word) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 15> kWords = {{
-      {"train", "train"},
-      {"training", "train"},
-      {"trainset", "train"},
-      {"val", "val"},
-      {"valid", "val"},
-      {"validation", "val"},
-      {"dev", "val"},
-      {"valset", "val"},
-      {"devset", "val"},
-      {"test", "test"},
-      {"testing", "test"},
-      {"eval", "test"},
-      {"evaluation", "test"},
-      {"testset", "test"},
-      {"t10k", "test"},
-  }};
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kWords = {{{"train", "train"},
+                                                                                     {"training", "train"},
+                                                                                     {"val", "val"},
+                                                                                     {"valid", "val"},
+                                                                                     {"validation", "val"},
+                                                                                     {"dev", "val"},
+                                                                                     {"test", "test"},
+                                                                                     {"testing", "test"},
+                                                                                     {"eval", "test"},
+                                                                                     {"evaluation", "test"},
+                                                                                     {"t10k", "test"}}};
+  for (const std::string_view ending : {"set", "data", "images"})
+    if (word.ends_with(ending)) word.remove_suffix(ending.size());
   for (const auto& [known, split] : kWords)
     if (word == known) return split;
   return {};
@@ -57,16 +54,20 @@ struct PartWord {
   bool has_letters() const { return std::any_of(rest.begin(), rest.end(), is_letter); }
 };
 
-/// The first word for a part in the name. Words are runs of letters; "t10k" is one too.
-std::optional<PartWord> part_word(std::string_view any_case) {
+/// The first word for a part in the name. Words are runs of letters, which end before a capital that follows a small
+/// letter; "t10k" is one too.
+std::optional<PartWord> part_word(std::string_view name) {
   constexpr std::string_view kMnist = "t10k";
-  const std::string name = lower(any_case);
+  const std::string small = lower(name);
   for (size_t begin = 0, end = 0; begin < name.size(); begin = end + (end == begin)) {
     end = begin;
-    if (name.compare(begin, kMnist.size(), kMnist) == 0) end += kMnist.size();
-    while (end < name.size() && is_letter(name[end])) ++end;
-    const std::string_view split = part_of_word(std::string_view(name).substr(begin, end - begin));
-    if (!split.empty()) return PartWord{std::string(split), begin, name.substr(0, begin) + name.substr(end)};
+    if (small.compare(begin, kMnist.size(), kMnist) == 0) end += kMnist.size();
+    const auto goes_on = [&] {
+      return is_letter(name[end]) && (!is_capital(name[end]) || end == begin || is_capital(name[end - 1]));
+    };
+    while (end < name.size() && goes_on()) ++end;
+    const std::string_view split = part_of_word(std::string_view(small).substr(begin, end - begin));
+    if (!split.empty()) return PartWord{std::string(split), begin, small.substr(0, begin) + small.substr(end)};
   }
   return std::nullopt;
 }

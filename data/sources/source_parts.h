@@ -20,8 +20,8 @@ struct SourcePart {
 };
 
 /// "train", "val" or "test" if name begins with a word for it ("train-00001", "Validation", "t10k-images"); else "".
-/// Case does not matter. The words: train, training, trainset; val, valid, validation, dev, valset, devset; test,
-/// testing, eval, evaluation, testset, t10k.
+/// The words, in any case, with "set", "data" or "images" behind them or not: train, training; val, valid, validation,
+/// dev; test, testing, eval, evaluation, t10k.
 std::string split_of(std::string_view name);
 
 /// The same for archives, whose names often begin with that of the dataset: the first such word anywhere in the name

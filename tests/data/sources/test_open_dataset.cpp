@@ -33,7 +33,8 @@ TEST_CASE("a split is known by how a name begins") {
   CHECK(split_of("t10k-images") == "test");
   CHECK(split_of("trains") == "");
   CHECK(split_of("values") == "");
-  for (const char* name : {"Training", "TRAIN", "train2017", "Train_00", "trainset", "training-0.tar"})
+  for (const char* name :
+       {"Training", "TRAIN", "train2017", "Train_00", "trainset", "training-0.tar", "TrainData", "trainImages"})
     CHECK(split_of(name) == "train");
   for (const char* name : {"Validation", "VALID", "dev", "val2017"}) CHECK(split_of(name) == "val");
   for (const char* name : {"Testing", "Test", "eval", "Evaluation", "T10K-images"}) CHECK(split_of(name) == "test");
@@ -42,6 +43,7 @@ TEST_CASE("a split is known by how a name begins") {
   CHECK(split_within("imagenet1k-train-0001.tar") == "train");
   CHECK(split_within("images.val.tar") == "val");
   CHECK(split_within("constraint.tar") == "");
+  CHECK(split_within("myTrainingSet") == "train");
   CHECK(is_part_name("Testing"));
   CHECK_FALSE(is_part_name("test_tube"));
   CHECK(serving_split({"train", "test"}, "val") == "test");
