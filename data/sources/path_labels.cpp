@@ -71,7 +71,9 @@ void check_are_classes(const std::set<std::string_view>& classes, const Paths& p
       inside[name].insert(below);
   }
   size_t with_parts = 0;
-  for (const auto& [name, below] : inside) {
+  for (const auto& item : inside) {
+    const std::string_view name = item.first;
+    const std::set<std::string_view>& below = item.second;
     with_parts += below.size() > 1 && std::all_of(below.begin(), below.end(), is_part_name);
     const auto again = [&](std::string_view folder) { return folder != name && classes.contains(folder); };
     check<DataError>(std::count_if(below.begin(), below.end(), again) < 2, "dataset",

@@ -12,9 +12,9 @@
 namespace vitrail::data {
 namespace {
 
-constexpr int64_t kMostClasses = 1 << 20;
+constexpr int64_t kMostLabels = 1 << 20;
 
-std::string_view without_ending(std::string_view name) { return name.substr(0, name.size() - ending_of(name).size()); }
+std::string_view stem_of(std::string_view name) { return name.substr(0, name.size() - ending_of(name).size()); }
 
 /// The label in a .json file as text; empty if there is none.
 std::string label_in_json(std::string_view text, const std::string& name) {
@@ -42,7 +42,7 @@ std::optional<int64_t> as_number(std::string_view text) {
 PathLabels by_number(const std::vector<int64_t>& numbers, const std::vector<std::string>& classes,
                      const std::string& source) {
   const auto [least, largest] = std::minmax_element(numbers.begin(), numbers.end());
-  const int64_t limit = classes.empty() ? kMostClasses : int64_t(classes.size());
+  const int64_t limit = classes.empty() ? kMostLabels : int64_t(classes.size());
   check<DataError>(*least >= 0 && *largest < limit, "dataset", "{}: labels run from {} to {}; they must be 0 to {}",
                    source, *least, *largest, limit - 1);
   PathLabels out{classes, numbers};
@@ -92,13 +92,13 @@ Sidecars::Sidecars(const std::vector<TarShards::Member>& members, std::string_vi
     ++(image ? sample.images : sample.files);
     if (image) continue;
     sample.file = &member;
-    by_name_.emplace(Place{member.shard, without_ending(name)}, &member);
+    by_name_.emplace(Place{member.shard, stem_of(name)}, &member);
   }
 }
 
 const TarShards::Member* Sidecars::of(const TarShards::Member& image) const {
   const std::string_view name = image.file.name;
-  const auto same = by_name_.find({image.shard, without_ending(name)});
+  const auto same = by_name_.find({image.shard, stem_of(name)});
   if (same != by_name_.end()) return same->second;
   const auto sample = by_key_.find({image.shard, key_of(name)});
   const bool alone = sample != by_key_.end() && sample->second.images == 1 && sample->second.files == 1;

@@ -68,9 +68,9 @@ TEST_CASE("only images that decode are packed; broken ones are listed, or left o
   test::write_file(root / "b/4.png", "");
   test::write_file(root / "b/5.bmp", test::bmp({5, 5, 5}));
   const auto set = open_image_folder(root.string());
-  CHECK_THROWS_WITH_AS(pack(packed, {{"train", set.get()}}),
-                       doctest::Contains("3 of 5 images are broken, so " + packed.string() + " was not written"),
-                       DataError);
+  CHECK_THROWS_WITH_AS(
+      pack(packed, {{"train", set.get()}}),
+      doctest::Contains(("3 of 5 images are broken, so " + packed.string() + " was not written").c_str()), DataError);
   CHECK_THROWS_WITH_AS(pack(packed, {{"train", set.get()}}),
                        doctest::Contains("b/4.png: [decode_image] the file is empty"), DataError);
   CHECK_FALSE(std::filesystem::exists(packed));
