@@ -30,6 +30,8 @@ class Reader {
   std::vector<std::string> names(std::string_view group) const;
   /// The shape of a dataset. Throws IoError for a missing path.
   Shape shape(std::string_view path) const;
+  /// Rows of the first axis that are stored together, and inflated together if compressed; 1 if there are no chunks.
+  int64_t chunk_rows(std::string_view path) const;
   /// The type read() gives: f32, bf16, f64, i64 and u8 as stored, other floats as f32 (f64 if wider than 8 bytes),
   /// other integers as i64.
   DType dtype(std::string_view path) const;

@@ -1,10 +1,11 @@
 #include "vitrail/data/io/tar.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/data/io/gzip.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
-#include <limits>
 #include <numeric>
 #include <optional>
 #include <string_view>
@@ -55,15 +56,97 @@ bool checksum_holds(std::string_view block) {
   return octal(block.substr(kBegin, kWidth)) == sum;
 }
 
+/// The bytes of an archive, in their order.
+class Source {
+ public:
+  virtual ~Source() = default;
+  /// The number of bytes left, as far as it is known: at most.
+  virtual uint64_t left() const = 0;
+  /// The next count bytes, or all if fewer are left. Valid until the next call.
+  virtual std::string_view take(size_t count) = 0;
+  /// Passes over the content of a member. Returns its offset, or nothing if it ends too early.
+  virtual std::optional<uint64_t> pass(std::string_view name, uint64_t size) = 0;
+};
+
+class MappedSource final : public Source {
+ public:
+  explicit MappedSource(std::string_view archive) : archive_(archive) {}
+
+  uint64_t left() const override { return archive_.size() - at_; }
+  std::string_view take(size_t count) override {
+    const std::string_view out = archive_.substr(at_, count);
+    at_ += out.size();
+    return out;
+  }
+  std::optional<uint64_t> pass(std::string_view, uint64_t size) override {
+    if (size > left()) return std::nullopt;
+    at_ += size;
+    return at_ - size;
+  }
+
+ private:
+  std::string_view archive_;
+  size_t at_ = 0;
+};
+
+class GzipSource final : public Source {
+ public:
+  using Keep = std::function<bool(std::string_view name, uint64_t size)>;
+  GzipSource(std::span<const std::byte> gzipped, const std::string& path, const Keep& keep)
+      : gzip_(gzipped, path), path_(path), most_(std::max(kAlways, kRatio * gzipped.size())), keep_(keep) {}
+
+  uint64_t left() const override { return std::numeric_limits<uint64_t>::max(); }
+  std::string_view take(size_t count) override {
+    buffer_.resize(count);
+    return {reinterpret_cast<const char*>(buffer_.data()), gzip_.read(buffer_)};
+  }
+  std::optional<uint64_t> pass(std::string_view name, uint64_t size) override {
+    if (!keep_(name, size)) return skip(size) ? std::optional(InflatedTar::kNotKept) : std::nullopt;
+    kept_ += size;
+    check<IoError>(kept_ <= most_, "tar", "{}: its files inflate to more than {} bytes; unpack the archive", path_,
+                   most_);
+    Bytes& content = contents_.emplace_back(size_t(size));
+    return gzip_.read(content) == size ? std::optional(contents_.size() - 1) : std::nullopt;
+  }
+  /// Inflates the rest to verify its checksum.
+  void finish() {
+    check<IoError>(!skip(kMostBehind) || take(1).empty(), "tar", "{}: more than {} bytes follow the end mark", path_,
+                   kMostBehind);
+  }
+  std::vector<Bytes> contents() { return std::move(contents_); }
+
+ private:
+  static constexpr uint64_t kAlways = uint64_t{256} << 20, kRatio = 100, kMostBehind = uint64_t{64} << 20;
+
+  /// False if fewer bytes are left.
+  bool skip(uint64_t size) {
+    std::array<std::byte, 1 << 14> scratch;
+    while (size > 0) {
+      const size_t step = size_t(std::min<uint64_t>(size, scratch.size()));
+      if (gzip_.read(std::span(scratch).first(step)) < step) return false;
+      size -= step;
+    }
+    return true;
+  }
+
+  GzipReader gzip_;
+  const std::string& path_;
+  uint64_t most_, kept_ = 0;
+  const Keep& keep_;
+  Bytes buffer_;
+  std::vector<Bytes> contents_;
+};
+
 /// Reads the headers in order, and applies pax and GNU headers to the member that follows them.
 class Reader final {
  public:
-  Reader(std::string_view archive, const std::string& path) : archive_(archive), path_(path) {}
+  Reader(Source& source, const std::string& path) : source_(source), path_(path) {}
 
-  std::vector<TarMember> read() {
-    while (!at_end_mark()) read_member();
+  TarIndex read() {
+    while (read_member()) {
+    }
     check_names();
-    return std::move(members_);
+    return std::move(index_);
   }
 
  private:
@@ -73,39 +156,46 @@ class Reader final {
       fail<IoError>("tar", "{} at byte {}: " + std::string(format), path_, at_, args...);
   }
 
-  bool at_end_mark() const {
-    require(archive_.size() - at_ >= kTarBlock, "the archive is truncated: it ends without its end mark");
-    return archive_.substr(at_, kTarBlock).find_first_not_of('\0') == std::string_view::npos;
-  }
-
-  void read_member() {
-    const std::string_view block = archive_.substr(at_, kTarBlock);
+  /// False at the end.
+  bool read_member() {
+    const std::string block(source_.take(kTarBlock));
+    if (block.empty()) {
+      require(at_ > 0, "the archive is empty");
+      index_.ended = false;
+      return false;
+    }
+    require(block.size() == kTarBlock, "the archive is truncated inside a header");
+    if (block.find_first_not_of('\0') == std::string::npos) return false;  // the end mark
     require(checksum_holds(block), "not a tar header, or a damaged one: its checksum is wrong");
     const char type = block[156];
-    std::optional<uint64_t> size = number(block.substr(124, 12));
+    std::optional<uint64_t> size = number(std::string_view(block).substr(124, 12));
     require(size.has_value(), "the member's size is negative or not a number");
     const bool describes_next = type == 'x' || type == 'g' || type == 'L' || type == 'K';
     if (!describes_next && pax_size_) size = pax_size_;
-    const uint64_t begin = at_ + kTarBlock;
-    require(*size <= archive_.size() - begin, "the member's size is {}, but only {} bytes are left", *size,
-            archive_.size() - begin);
-    const std::string_view content = archive_.substr(begin, *size);
+    require(*size <= source_.left(), "the member's size is {}, but only {} bytes are left", *size, source_.left());
 
-    if (type == 'x') {
-      read_pax(content);
-    } else if (type == 'L') {
-      require(*size <= kLongestName, "a name of {} bytes; at most {} are read", *size, kLongestName);
-      next_name_ = content.substr(0, content.find('\0'));
-    } else if (!describes_next) {
-      add_member(block, type, begin, *size);
+    if (type == 'x' || type == 'L') {
+      require(*size <= (type == 'x' ? kLargestPax : kLongestName), "a {} of {} bytes; at most {} are read",
+              type == 'x' ? "pax header" : "name", *size, type == 'x' ? kLargestPax : kLongestName);
+      const std::string_view content = source_.take(size_t(*size));
+      require(content.size() == *size, "the archive is truncated inside a member");
+      if (type == 'x')
+        read_pax(content);
+      else
+        next_name_ = content.substr(0, content.find('\0'));
+    } else if (describes_next) {
+      require(source_.pass("", *size).has_value(), "the archive is truncated inside a member");
+    } else {
+      add_member(block, type, *size);
     }
-    const uint64_t padded = (*size + kTarBlock - 1) / kTarBlock * kTarBlock;
-    require(padded <= archive_.size() - begin, "the archive is truncated inside a member");
-    at_ = begin + padded;
+    const uint64_t padding = (kTarBlock - *size % kTarBlock) % kTarBlock;
+    require(source_.take(size_t(padding)).size() == padding, "the archive is truncated inside a member");
+    at_ += kTarBlock + *size + padding;
+    return true;
   }
 
-  void add_member(std::string_view block, char type, uint64_t begin, uint64_t size) {
-    std::string name = next_name_ ? std::string(*next_name_) : header_name(block);
+  void add_member(std::string_view block, char type, uint64_t size) {
+    const std::string name = next_name_ ? *next_name_ : header_name(block);
     next_name_.reset();
     pax_size_.reset();
     require(type != '1' && type != '2', "member '{}' is a link; an archive may hold files and folders only", name);
@@ -114,9 +204,10 @@ class Reader final {
     require(folder || type == '0' || type == '\0' || type == '7', "member '{}' is of type '{}'; only files are read",
             name, std::string(1, type));
     const std::string clean = clean_name(name);
-    if (folder) return;
-    require(!clean.empty(), "a member without a name");
-    members_.push_back({clean, begin, size});
+    require(folder || !clean.empty(), "a member without a name");
+    const std::optional<uint64_t> offset = source_.pass(folder ? "" : clean, size);
+    require(offset.has_value(), "the archive is truncated inside a member");
+    if (!folder) index_.members.push_back({clean, *offset, size});
   }
 
   static std::string header_name(std::string_view block) {
@@ -145,8 +236,6 @@ class Reader final {
 
   /// Records "length key=value\n", where length counts the whole record.
   void read_pax(std::string_view records) {
-    require(records.size() <= kLargestPax, "a pax header of {} bytes; at most {} are read", records.size(),
-            kLargestPax);
     while (!records.empty()) {
       size_t length = 0;
       const auto [stop, error] = std::from_chars(records.data(), records.data() + records.size(), length);
@@ -176,27 +265,37 @@ class Reader final {
   }
 
   void check_names() const {
-    std::vector<size_t> order(members_.size());
+    std::vector<size_t> order(index_.members.size());
     std::iota(order.begin(), order.end(), size_t{0});
-    std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return members_[a].name < members_[b].name; });
+    std::sort(order.begin(), order.end(),
+              [&](size_t a, size_t b) { return index_.members[a].name < index_.members[b].name; });
     for (size_t i = 1; i < order.size(); ++i) {
-      const std::string& name = members_[order[i]].name;
-      check<IoError>(name != members_[order[i - 1]].name, "tar", "{}: member '{}' is there twice", path_, name);
+      const std::string& name = index_.members[order[i]].name;
+      check<IoError>(name != index_.members[order[i - 1]].name, "tar", "{}: member '{}' is there twice", path_, name);
     }
   }
 
-  std::string_view archive_;
+  Source& source_;
   const std::string& path_;
-  uint64_t at_ = 0;
-  std::optional<std::string_view> next_name_;  // from a pax or GNU header
+  uint64_t at_ = 0;                       // of the header that is read
+  std::optional<std::string> next_name_;  // from a pax or GNU header
   std::optional<uint64_t> pax_size_;
-  std::vector<TarMember> members_;
+  TarIndex index_;
 };
 
 }  // namespace
 
-std::vector<TarMember> read_tar_index(std::span<const std::byte> archive, const std::string& path) {
-  return Reader({reinterpret_cast<const char*>(archive.data()), archive.size()}, path).read();
+TarIndex read_tar_index(std::span<const std::byte> archive, const std::string& path) {
+  MappedSource source({reinterpret_cast<const char*>(archive.data()), archive.size()});
+  return Reader(source, path).read();
+}
+
+InflatedTar inflate_tar(std::span<const std::byte> gzipped, const std::string& path,
+                        const std::function<bool(std::string_view name, uint64_t size)>& keep) {
+  GzipSource source(gzipped, path, keep);
+  TarIndex index = Reader(source, path).read();
+  source.finish();
+  return {std::move(index), source.contents()};
 }
 
 }  // namespace vitrail::data

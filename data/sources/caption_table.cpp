@@ -28,8 +28,8 @@ class Rows {
     while (!rest_.empty()) {
       line_ = next_line_;
       fields_.clear();
-      if (comma_)
-        read_commas();
+      if (comma_ || rest_.substr(0, rest_.find('\n')).find('"') != rest_.npos)
+        read_quoted(comma_ ? ',' : '\t');
       else
         split_tabs(take_line());
       if (fields_.size() != 1 || !fields_[0].empty()) return true;
@@ -65,8 +65,19 @@ class Rows {
     }
   }
 
-  /// One row of RFC 4180: a field in quotes may hold commas, line breaks and doubled quotes.
-  void read_commas() {
+  /// Whether the quote at the begin of a field has its partner at the field's end.
+  bool encloses(size_t begin, char separator) const {
+    for (size_t end = begin + 1; (end = rest_.find('"', end)) != rest_.npos; end += 2) {
+      const std::string_view behind = rest_.substr(end + 1, 2);
+      if (behind.starts_with('"')) continue;
+      return behind.empty() || behind[0] == separator || behind[0] == '\n' || behind == "\r\n" || behind == "\r";
+    }
+    return false;
+  }
+
+  /// One row of RFC 4180: a field in quotes may hold separators, line breaks and doubled quotes. Tables with tabs are
+  /// often written without quoting, so there a quote counts only if it encloses the field.
+  void read_quoted(char separator) {
     size_t count = 0;
     const auto begin_field = [&] {
       if (count == unquoted_.size()) unquoted_.emplace_back();
@@ -81,9 +92,9 @@ class Rows {
       if (c == '\n') ++next_line_;
       if (quoted && c == '"' && i + 1 < rest_.size() && rest_[i + 1] == '"') {
         field->push_back(rest_[++i]);
-      } else if (c == '"' && (quoted || field->empty())) {
+      } else if (c == '"' && (quoted || (field->empty() && (separator == ',' || encloses(i, separator))))) {
         quoted = !quoted;
-      } else if (c == ',' && !quoted) {
+      } else if (c == separator && !quoted) {
         field = begin_field();
       } else if (c == '\n' && !quoted) {
         break;

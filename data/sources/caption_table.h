@@ -15,8 +15,9 @@ struct Caption {
   int64_t line = 0;       // of the table; the first is 1
 };
 
-/// Calls back for each row of a table whose first line names the columns. Fields are separated by tabs, without
-/// quoting, or by commas, with double quotes where needed. The image's column is named path, filepath, image, file or
+/// Calls back for each row of a table whose first line names the columns. Fields are separated by tabs or by commas. A
+/// field in double quotes may hold separators, line breaks and doubled quotes; between tabs, quotes that do not enclose
+/// the whole field are text. The image's column is named path, filepath, image, file or
 /// filename; the text's column caption, title, text or sentence; an optional column kind gives the kind of text. Other
 /// columns, and rows with a blank text, are skipped. The views in a Caption are valid only during the call. Throws
 /// DataError naming the file, the line and the columns.

@@ -39,12 +39,14 @@ class Dataset {
   virtual std::string name(int64_t index) const = 0;
   /// The bytes of the image's file (JPEG, PNG or BMP); empty if the source stores plain pixels.
   virtual Bytes encoded(int64_t) const { return {}; }
+  /// For the user: what was passed over when the dataset was opened, and the like. Each names its place.
+  virtual std::vector<std::string> notes() const { return {}; }
 };
 
 /// Options of every source.
 struct SourceOptions {
   bool labelled = true;                // false: folders are not classes, and labels are not read
-  bool follow_symlinks = false;        // in image folders
+  bool follow_symlinks = false;        // in image folders, and from tables to images
   std::vector<std::string> classes{};  // label order; empty: the order of the source, or sorted by the names' bytes
 };
 

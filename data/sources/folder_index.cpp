@@ -2,7 +2,6 @@
 
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
-#include "vitrail/data/sources/path_labels.h"
 
 #include <dirent.h>
 #include <sys/stat.h>
@@ -25,7 +24,7 @@ namespace fs = std::filesystem;
 
 constexpr size_t kWorthCaching = 2'000;      // files; fewer are listed at once
 constexpr int64_t kSettled = 2'000'000'000;  // ns: a folder changed more recently may change again unnoticed
-constexpr std::string_view kMagic = "vitrail folder index 1\n";
+constexpr std::string_view kMagic = "vitrail folder index 2\n";
 
 int64_t change_time(const struct stat& info) {
   return int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + int64_t{info.st_mtim.tv_nsec};
@@ -65,7 +64,7 @@ class Scan final {
     out_.folders.emplace_back(folder, change_time(info));
     errno = 0;
     while (const dirent* entry = readdir(dir.get())) {
-      if (entry->d_name[0] != '.') add(join(folder, entry->d_name), entry->d_type);
+      if (!is_passed_over(entry->d_name)) add(join(folder, entry->d_name), entry->d_type);
       errno = 0;
     }
     if (errno != 0) cannot_list(path);
@@ -81,6 +80,8 @@ class Scan final {
       pending_.push_back(std::move(name));
     else if (type == DT_REG && is_image_name(name))
       out_.files.push_back(std::move(name));
+    else if (type == DT_REG)
+      count_unread(out_.unread, name);
   }
 
   /// The type of a link's target, or of an entry whose type the file system does not tell. A dangling link is listed as
@@ -90,11 +91,13 @@ class Scan final {
     struct stat info {};
     if (type == DT_UNKNOWN && lstat(path.c_str(), &info) == 0 && !S_ISLNK(info.st_mode))
       return S_ISDIR(info.st_mode) ? DT_DIR : S_ISREG(info.st_mode) ? DT_REG : DT_UNKNOWN;
+    const bool there = stat(path.c_str(), &info) == 0;
     if (!follow_) {
-      ++out_.links_skipped;
+      const bool folder = there && S_ISDIR(info.st_mode) && name.find('/') == std::string::npos;  // a class
+      ++out_.unread[folder ? name : std::string(first_folder(name))].links;
       return DT_UNKNOWN;
     }
-    if (stat(path.c_str(), &info) != 0) return DT_REG;
+    if (!there) return DT_REG;
     return S_ISDIR(info.st_mode) ? DT_DIR : S_ISREG(info.st_mode) ? DT_REG : DT_UNKNOWN;
   }
 
@@ -143,7 +146,16 @@ std::string hash_of(std::string_view bytes) {
 void save(const FolderIndex& index, const std::string& root, const std::string& cache) {
   std::string out(kMagic);
   put(out, root);
-  put(out, index.links_skipped);
+  put(out, int64_t(index.unread.size()));
+  for (const auto& [folder, unread] : index.unread) {
+    put(out, folder);
+    put(out, unread.links);
+    put(out, int64_t(unread.endings.size()));
+    for (const auto& [ending, count] : unread.endings) {
+      put(out, ending);
+      put(out, count);
+    }
+  }
   put(out, int64_t(index.folders.size()));
   for (const auto& [folder, time] : index.folders) {
     put(out, folder);
@@ -170,7 +182,14 @@ bool load(FolderIndex& index, const std::string& root, const std::string& cache)
   if (hash_of(content) != all.substr(content.size())) return false;
   CacheReader reader(content.substr(kMagic.size()));
   if (reader.text() != root) return false;
-  index.links_skipped = reader.number();
+  for (int64_t left = reader.number(); left > 0; --left) {
+    Unread& unread = index.unread[reader.text()];
+    unread.links = reader.number();
+    for (int64_t endings = reader.number(); endings > 0; --endings) {
+      int64_t& count = unread.endings[reader.text()];
+      count = reader.number();
+    }
+  }
   for (int64_t left = reader.number(); left > 0; --left) {
     std::string folder = reader.text();
     index.folders.emplace_back(std::move(folder), reader.number());

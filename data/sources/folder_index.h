@@ -1,6 +1,8 @@
 // The list of image files below a folder, and its cache on disk.
 #pragma once
 
+#include "vitrail/data/sources/unread_files.h"
+
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -11,7 +13,7 @@ namespace vitrail::data {
 struct FolderIndex {
   std::vector<std::string> files;                        // relative to the root, sorted by bytes
   std::vector<std::pair<std::string, int64_t>> folders;  // every folder walked, relative, and its change time in ns
-  int64_t links_skipped = 0;                             // symbolic links that were not followed
+  UnreadFiles unread;                                    // files of other kinds, and links that were not followed
 };
 
 /// Walks the folders. Throws IoError if one cannot be read.

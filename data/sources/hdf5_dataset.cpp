@@ -59,10 +59,14 @@ void send_pixels(const hdf5::Reader& file, const std::string& group, int64_t fil
   send(std::as_bytes(std::span(names)));
   if (!labels.empty()) send(std::as_bytes(std::span(labels)));
   if (shape.numel() == 0) return;
-  const int64_t step = std::max<int64_t>(1, kSlab / shape.without(0).numel());
+  // Whole chunks at a time, because each read inflates the chunks that it touches from their beginning.
+  const int64_t chunk = std::min(file.chunk_rows(path), shape[0]);
+  const int64_t step = std::max<int64_t>(1, kSlab / shape.without(0).numel() / chunk) * chunk;
   for (int64_t begin = 0; begin < shape[0]; begin += step) {
     const Tensor rows = file.read_rows(path, begin, std::min(begin + step, shape[0]));
-    send(std::as_bytes(rows.span<uint8_t>()));
+    std::span<const std::byte> bytes = std::as_bytes(rows.span<uint8_t>());
+    for (; !bytes.empty(); bytes = bytes.subspan(std::min(bytes.size(), size_t(kSlab))))
+      send(bytes.first(std::min(bytes.size(), size_t(kSlab))));
   }
 }
 
@@ -125,23 +129,34 @@ class Assembler final {
   int64_t filled_ = 0;
 };
 
-PixelArray read_foreign(const std::string& path, std::string_view split, const ChildLimits& limits) {
-  const auto file_size = int64_t(std::filesystem::file_size(path));
-  const auto work = [&](const Send& send) {
+/// Runs work(file, send) in a child process, accept(message) here, and returns finish(). Throws DataError naming path.
+template <class Work, class Accept, class Finish>
+auto read_in_child(const std::string& path, const ChildLimits& limits, const Work& work, const Accept& accept,
+                   const Finish& finish) {
+  const auto run = [&](const Send& send) {
     set_num_threads(1);  // the compute threads were not forked
-    const hdf5::Reader file(path);
-    send_pixels(file, group_of(file, path, split), file_size, send);
+    work(hdf5::Reader(path), send);
   };
   try {
-    ChildProcess child(work, limits);
-    Assembler assembler;
-    while (const std::optional<Bytes> message = child.receive()) assembler.accept(*message);
-    return assembler.finish(path);
+    ChildProcess child(run, limits);
+    while (const std::optional<Bytes> message = child.receive()) accept(*message);
+    return finish();
   } catch (const ChildFailure& failure) {
     fail<DataError>("dataset", "dataset file {} rejected (libhdf5 {})", path, std::string(failure.what()));
   } catch (const IoError& error) {
     fail<DataError>("dataset", "dataset file {} rejected ({})", path, std::string(error.what()));
   }
+}
+
+PixelArray read_foreign(const std::string& path, std::string_view split, const ChildLimits& limits) {
+  const auto file_size = int64_t(std::filesystem::file_size(path));
+  Assembler assembler;
+  return read_in_child(
+      path, limits,
+      [&](const hdf5::Reader& file, const Send& send) {
+        send_pixels(file, group_of(file, path, split), file_size, send);
+      },
+      [&](const Bytes& message) { assembler.accept(message); }, [&] { return assembler.finish(path); });
 }
 
 // ---- packed image files -------------------------------------------------------------------------------------------
@@ -195,6 +210,25 @@ std::unique_ptr<Dataset> open_packed(const std::string& path, hdf5::Reader file,
   const Send send = [&](std::span<const std::byte> message) { assembler.accept(message); };
   send_pixels(file, group, int64_t(std::filesystem::file_size(path)), send);
   return make_array_dataset(assembler.finish(path), options);
+}
+
+std::vector<std::string> hdf5_splits(const std::string& path, const ChildLimits& limits) {
+  check<IoError>(std::filesystem::is_regular_file(path), "dataset", "{} is not a file", path);
+  std::vector<std::string> splits;
+  const auto add = [&](const std::string& group) { splits.push_back(group.empty() ? "train" : group); };
+  if (hdf5::is_sealed(path)) {
+    for (const std::string& group : groups_of(hdf5::open_sealed(path))) add(group);
+    return splits;
+  }
+  return read_in_child(
+      path, limits,
+      [](const hdf5::Reader& file, const Send& send) {
+        for (const std::string& group : groups_of(file)) send(std::as_bytes(std::span(group)));
+      },
+      [&](const Bytes& message) {
+        add({reinterpret_cast<const char*>(message.data()), message.size()});
+      },
+      [&] { return splits; });
 }
 
 std::unique_ptr<Dataset> open_hdf5(const std::string& path, std::string_view split, const SourceOptions& options,

@@ -21,17 +21,24 @@
 #include "vitrail/data/io/child_process.h"
 #include "vitrail/data/sources/dataset.h"
 
+#include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace vitrail::data {
 
-/// Opens the part of the file named split. open_dataset.h says which part serves if it does not exist.
+/// Opens the part of the file named split. open_dataset.h says which part serves if it does not exist. "" is the root,
+/// or the only part.
 ///
 /// A file sealed by pack is verified, then read in place. Any other file is read into memory once by a child process,
 /// because damaged files crash libhdf5. Links and values in other files, and filters of its own, are not followed.
 /// Throws DataError: "dataset file X rejected (crashed: SIGSEGV)", or naming the missing entry.
 std::unique_ptr<Dataset> open_hdf5(const std::string& path, std::string_view split, const SourceOptions& options = {},
                                    const ChildLimits& limits = {});
+
+/// The parts that a file has, of train, val and test; images in its root are "train". Reads the file as open_hdf5 does.
+std::vector<std::string> hdf5_splits(const std::string& path, const ChildLimits& limits = {});
 
 /// Opens a group of a file that pack made; the file is open already.
 std::unique_ptr<Dataset> open_packed(const std::string& path, hdf5::Reader file, const std::string& group,

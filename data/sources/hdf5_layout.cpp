@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <utility>
 
 namespace vitrail::data {
 
@@ -13,16 +12,21 @@ std::string inside(const std::string& group, const std::string& name) {
   return group.empty() ? name : group + "/" + name;
 }
 
-std::string group_of(const hdf5::Reader& file, const std::string& path, std::string_view split) {
+std::vector<std::string> groups_of(const hdf5::Reader& file) {
   std::vector<std::string> there;
   for (const std::string group : {"", "train", "val", "test"})
     if (file.contains(inside(group, "image")) || file.contains(inside(group, "file"))) there.push_back(group);
-  const std::optional<std::string> serving = serving_split(there, split);
-  if (serving) return *serving;
+  return there;
+}
+
+std::string group_of(const hdf5::Reader& file, const std::string& path, std::string_view split) {
+  const std::vector<std::string> there = groups_of(file);
+  if (const std::optional<std::string> serving = serving_split(there, split)) return *serving;
+  if (split.empty() && there.size() == 1) return there[0];
   std::string names;
   for (const std::string& name : file.names("")) names += " " + name;
-  fail<IoError>("dataset", "{}: no part '{}' with images (image, or file and offset); the file holds:{}", path, split,
-                names);
+  fail<DataError>("dataset", "{}: no part '{}' with images (image, or file and offset); the file holds:{}{}", path,
+                  split, names, way_forward(there, split));
 }
 
 std::vector<std::string> texts(const hdf5::Reader& file, const std::string& group, const std::string& name) {

@@ -12,8 +12,11 @@ namespace vitrail::data {
 /// "group/name", or "name" in the root ("").
 std::string inside(const std::string& group, const std::string& name);
 
-/// The group that serves split: "train", "val", "test", or "" for the root.
-/// Throws IoError naming path and the groups of the file.
+/// The groups with images: of "" for the root, "train", "val" and "test".
+std::vector<std::string> groups_of(const hdf5::Reader& file);
+
+/// The group that serves split: "train", "val" or "test". For the split "" the root, or else the only group.
+/// Throws DataError naming path and the groups of the file.
 std::string group_of(const hdf5::Reader& file, const std::string& path, std::string_view split);
 
 /// An attribute of the group, or else of the root: its strings, or the lines of its only string. Empty if missing.

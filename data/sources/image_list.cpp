@@ -3,6 +3,7 @@
 #include "vitrail/core/error.h"
 #include "vitrail/data/sources/image_folder.h"
 #include "vitrail/data/sources/tar_shards.h"
+#include "vitrail/data/sources/unread_files.h"
 
 #include <algorithm>
 #include <deque>
@@ -22,7 +23,7 @@ std::string place(const std::string& source, std::string_view nearest) {
 
 class ArchivedImages final : public ImageList {
  public:
-  explicit ArchivedImages(const std::vector<std::string>& paths) : shards_(paths), members_(shards_.read_index()) {
+  explicit ArchivedImages(const std::vector<std::string>& paths) : shards_(paths), members_(shards_.take_index()) {
     entries_.reserve(members_.size());
     for (size_t i = 0; i < members_.size(); ++i) {
       const auto [entry, fresh] = entries_.try_emplace(members_[i].file.name, Entry{i});
@@ -78,21 +79,57 @@ class ArchivedImages final : public ImageList {
   std::vector<size_t> chosen_;                           // members, by number
 };
 
+/// A folder that names must not leave.
+class Enclosure final {
+ public:
+  Enclosure(const std::string& folder, bool follow_symlinks) : follow_(follow_symlinks) {
+    std::error_code error;
+    plain_ = (fs::absolute(folder, error) / "").lexically_normal();
+    real_ = fs::weakly_canonical(folder, error) / "";
+  }
+
+  /// Whether the file lies in the folder, all links resolved; or, if links are followed, without regard to them.
+  bool holds(const fs::path& file) const {
+    std::error_code error;
+    const fs::path resolved = fs::weakly_canonical(file, error);
+    if (!error && is_in(real_, resolved)) return true;
+    return follow_ && holds_by_name(file);
+  }
+  /// The same by the name alone.
+  bool holds_by_name(const fs::path& file) const {
+    std::error_code error;
+    return is_in(plain_, fs::absolute(file, error).lexically_normal());
+  }
+
+ private:
+  static bool is_in(const fs::path& folder, const fs::path& file) {  // folder ends with a slash
+    return file.native().starts_with(folder.native());
+  }
+
+  bool follow_;
+  fs::path plain_, real_;
+};
+
 class ListedFiles final : public ImageList {
  public:
-  explicit ListedFiles(const std::string& folder) : folder_(folder) {}
+  ListedFiles(const std::string& folder, bool follow_symlinks) : folder_(folder), table_(folder, follow_symlinks) {}
 
   std::optional<int64_t> find(std::string_view name) override {
     const auto found = numbers_.find(name);
     if (found != numbers_.end()) return found->second;
     if (names_.empty()) choose_folder(name);
-    if (!is_file(folder_, name)) return std::nullopt;
+    if (!table_.holds(fs::path(folder_) / name) || !is_file(folder_, name)) return std::nullopt;
     names_.emplace_back(name);
     numbers_.emplace(names_.back(), int64_t(names_.size()) - 1);
     return int64_t(names_.size()) - 1;
   }
 
   std::string instead_of(std::string_view name) const override {
+    if (!table_.holds(fs::path(folder_) / name))
+      return folder_ + (table_.holds_by_name(fs::path(folder_) / name)
+                            ? ": a symbolic link leads out of it; " + std::string(kFollowLinks)
+                            : ": the name leads out of it, and a table may name files of its own folder only; copy the "
+                              "images there, or move the table to a folder that holds them");
     fs::path there = folder_;
     std::string next;  // the part of the name that does not exist
     for (const fs::path& part : fs::path(name)) {
@@ -128,6 +165,7 @@ class ListedFiles final : public ImageList {
   }
 
   std::string folder_;
+  Enclosure table_;
   std::deque<std::string> names_;                          // a deque never moves its elements
   std::unordered_map<std::string_view, int64_t> numbers_;  // by the names in names_
 };
@@ -138,7 +176,9 @@ std::unique_ptr<ImageList> list_of_archives(const std::vector<std::string>& path
   return std::make_unique<ArchivedImages>(paths);
 }
 
-std::unique_ptr<ImageList> list_of_files(const std::string& folder) { return std::make_unique<ListedFiles>(folder); }
+std::unique_ptr<ImageList> list_of_files(const std::string& folder, bool follow_symlinks) {
+  return std::make_unique<ListedFiles>(folder, follow_symlinks);
+}
 
 std::string_view most_like(std::string_view wanted, const std::vector<std::string_view>& names) {
   std::string_view best;

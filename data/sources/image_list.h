@@ -24,9 +24,10 @@ class ImageList {
 /// Finds members of archives. Throws IoError as TarShards; find throws DataError for a name that is in two archives.
 std::unique_ptr<ImageList> list_of_archives(const std::vector<std::string>& paths);
 
-/// Finds files. Names are absolute, or relative to folder, folder/images or folder/Images, whichever has the first
-/// name.
-std::unique_ptr<ImageList> list_of_files(const std::string& folder);
+/// Finds files. Names are relative to folder, folder/images or folder/Images, whichever has the first name, or
+/// absolute. A file outside of folder is not found, so that a table from elsewhere cannot reach the user's other files.
+/// Links out of folder count as outside unless follow_symlinks.
+std::unique_ptr<ImageList> list_of_files(const std::string& folder, bool follow_symlinks = false);
 
 /// The name that shares the most letters with `wanted` at its beginning and end. Ties go to the nearest length, then to
 /// the first. Empty if names is empty.

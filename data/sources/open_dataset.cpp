@@ -56,8 +56,8 @@ std::unique_ptr<Dataset> open_part(const SourcePart& part, std::string_view spli
 std::unique_ptr<Dataset> open_registered(const DatasetSource& source, const std::string& path, std::string_view split,
                                          const SourceOptions& options) {
   const std::optional<std::string> serving = serving_split(source.splits, split);
-  check<DataError>(serving.has_value(), "dataset", "{} has no part '{}'; the source '{}' has: {}", path, split,
-                   source.name, fmt::join(source.splits, ", "));
+  check<DataError>(serving.has_value(), "dataset", "{} has no part '{}'; the source '{}' has: {}{}", path, split,
+                   source.name, fmt::join(source.splits, ", "), way_forward(source.splits, split));
   return source.open(path, *serving, options);
 }
 
@@ -78,7 +78,9 @@ std::unique_ptr<Dataset> open_dataset(const std::string& path, std::string_view 
 
 std::vector<std::string> dataset_splits(const std::string& path) {
   const DatasetSource* source = find_source(path);
-  return source ? source->splits : splits_of(find_parts(path));
+  if (source != nullptr) return source->splits;
+  const std::vector<SourcePart> parts = find_parts(path);
+  return has_parts_inside(parts[0]) ? hdf5_splits(parts[0].paths[0]) : splits_of(parts);
 }
 
 }  // namespace vitrail::data

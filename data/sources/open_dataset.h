@@ -20,9 +20,8 @@ namespace vitrail::data {
 std::unique_ptr<Dataset> open_dataset(const std::string& path, std::string_view split,
                                       const SourceOptions& options = {});
 
-/// The parts of the data at path; undivided data is "train". Empty for an HDF5 file that is not named after a part,
-/// because its parts are known only after opening it.
-/// Throws DataError as open_dataset.
+/// The parts of the data at path; undivided data is "train". An HDF5 file that may hold all parts is opened for them.
+/// Throws DataError or IoError as open_dataset.
 std::vector<std::string> dataset_splits(const std::string& path);
 
 }  // namespace vitrail::data

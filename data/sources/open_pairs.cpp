@@ -7,30 +7,24 @@
 #include "vitrail/data/sources/image_list.h"
 #include "vitrail/data/sources/packed_captions.h"
 #include "vitrail/data/sources/pair_collector.h"
+#include "vitrail/data/sources/sample_labels.h"
 #include "vitrail/data/sources/source_parts.h"
 #include "vitrail/data/sources/subset.h"
 #include "vitrail/data/sources/tar_shards.h"
+#include "vitrail/data/sources/unread_files.h"
 
 #include <filesystem>
-#include <unordered_map>
 #include <utility>
 
 namespace vitrail::data {
 namespace {
 
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r\n";
-  const size_t begin = text.find_first_not_of(kBlank);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(kBlank) + 1 - begin);
-}
-
 Pairs open_table(const SourcePart& part, const PairOptions& options) {
   const std::string& table = part.paths[0];
   const std::filesystem::path folder = std::filesystem::path(table).parent_path();
-  const std::unique_ptr<ImageList> images = part.paths.size() > 1
-                                                ? list_of_archives({part.paths.begin() + 1, part.paths.end()})
-                                                : list_of_files(folder.empty() ? "." : folder.string());
+  const std::unique_ptr<ImageList> images =
+      part.paths.size() > 1 ? list_of_archives({part.paths.begin() + 1, part.paths.end()})
+                            : list_of_files(folder.empty() ? "." : folder.string(), options.follow_symlinks);
   PairCollector pairs(options);
   for_each_caption(table, [&](const Caption& row) {
     if (!pairs.wants(row.kind)) return;
@@ -43,43 +37,40 @@ Pairs open_table(const SourcePart& part, const PairOptions& options) {
   return pairs.finish(images->take(), table);
 }
 
-/// "x/1" of "x/1.jpg": the key that an image and its text share.
-std::string_view key_of(std::string_view name) { return name.substr(0, name.rfind('.')); }
-
 Pairs open_tar(const SourcePart& part, const PairOptions& options) {
   check<DataError>(options.kinds.empty(), "pairs", "{}: captions in archives have no kinds; '{}' was asked for",
                    part.paths[0], options.kinds.empty() ? std::string() : options.kinds[0]);
   TarShards shards(part.paths);
-  std::vector<TarShards::Member> members = shards.read_index(), images;
+  const std::vector<TarShards::Member> members = shards.take_index();
+  const Sidecars texts(members, ".txt");
+  std::vector<TarShards::Member> images;
   PairCollector pairs(options);
   int64_t left_out = 0;
-  std::unordered_map<std::string_view, const TarShards::Member*> texts;  // of one archive, by key
-  for (size_t begin = 0, end = 0; begin < members.size(); begin = end) {
-    texts.clear();
-    for (; end < members.size() && members[end].shard == members[begin].shard; ++end)
-      if (members[end].file.name.ends_with(".txt")) texts.emplace(key_of(members[end].file.name), &members[end]);
-    for (size_t i = begin; i < end; ++i) {
-      if (!is_image_name(members[i].file.name)) continue;
-      const auto found = texts.find(key_of(members[i].file.name));
-      std::string_view text;
-      if (found != texts.end()) {
-        const auto bytes = shards.content(*found->second);
-        text = trimmed({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-      }
-      if (text.empty()) {
-        ++left_out;
-      } else {
-        pairs.add(int64_t(images.size()), text, "");
-        images.push_back(std::move(members[i]));
-      }
+  UnreadFiles unread;
+  for (const TarShards::Member& member : members) {
+    if (!is_image_name(member.file.name)) {
+      count_unread(unread, member.file.name);
+      continue;
     }
+    const TarShards::Member* text = texts.of(member);
+    const std::string_view caption = text == nullptr ? std::string_view() : trimmed_text(shards.content(*text));
+    if (caption.empty()) {
+      ++left_out;
+      continue;
+    }
+    pairs.add(int64_t(images.size()), caption, "");
+    images.push_back(member);
   }
-  check<DataError>(left_out > 0 || !images.empty(), "pairs", "{} holds no .jpg, .png or .bmp files", shards.names());
-  check<DataError>(!images.empty(), "pairs",
-                   "{}: none of the {} images has a text (for x/1.jpg a file x/1.txt in the same archive)",
-                   shards.names(), left_out);
   const std::string source = shards.names();
-  Pairs out = pairs.finish(make_tar_dataset(std::move(shards), std::move(images), {}), source);
+  std::vector<std::string> notes = unread_notes(unread, source);
+  check<DataError>(left_out > 0 || !images.empty(), "pairs", "{} holds no .jpg, .png or .bmp files{}", source,
+                   as_ending(notes));
+  check<DataError>(
+      !images.empty(), "pairs",
+      "{}: none of the {} images has a text: for x/1.jpg a file x/1.txt in the same archive, or one of the "
+      "same key, which is the name up to its first dot (x/1.image.jpg, x/1.text.txt)",
+      source, left_out);
+  Pairs out = pairs.finish(make_tar_dataset(std::move(shards), std::move(images), {}, std::move(notes)), source);
   out.left_out = left_out;
   return out;
 }
@@ -91,7 +82,7 @@ Pairs open_hdf5_pairs(const SourcePart& part, std::string_view split, const Pair
                    "vitrail pack --captions made of them",
                    path);
   hdf5::Reader file = hdf5::open_sealed(path);
-  const std::string group = group_of(file, path, has_parts_inside(part) ? split : std::string_view(part.split));
+  const std::string group = group_of(file, path, has_parts_inside(part) ? split : "");
   PairCollector pairs(options);
   std::vector<int64_t> chosen;
   const auto collect = [&](int64_t image, std::string_view text, std::string_view kind) {
@@ -111,6 +102,20 @@ Pairs open_hdf5_pairs(const SourcePart& part, std::string_view split, const Pair
 
 }  // namespace
 
+Pairs subset(Pairs whole, std::vector<int64_t> indices) {
+  Pairs out;
+  for (const int64_t i : indices) {
+    check<ShapeError>(i >= 0 && i < whole.images->size(), "subset", "index {} is outside [0, {})", i,
+                      whole.images->size());
+    out.captions.push_back(whole.captions[size_t(i)]);
+    if (!whole.kind_of.empty()) out.kind_of.push_back(whole.kind_of[size_t(i)]);
+  }
+  out.images = subset(std::move(whole.images), std::move(indices));
+  out.kinds = std::move(whole.kinds);
+  out.left_out = whole.left_out;
+  return out;
+}
+
 Pairs open_pairs(const std::string& path, std::string_view split, const PairOptions& options) {
   const std::vector<SourcePart> parts = find_pair_parts(path);
   const SourcePart& part = pick_part(parts, split, path);
@@ -124,6 +129,9 @@ Pairs open_pairs(const std::string& path, std::string_view split, const PairOpti
   }
 }
 
-std::vector<std::string> pair_splits(const std::string& path) { return splits_of(find_pair_parts(path)); }
+std::vector<std::string> pair_splits(const std::string& path) {
+  const std::vector<SourcePart> parts = find_pair_parts(path);
+  return has_parts_inside(parts[0]) ? hdf5_splits(parts[0].paths[0]) : splits_of(parts);
+}
 
 }  // namespace vitrail::data

@@ -4,7 +4,9 @@
 #include "vitrail/data/sources/dataset.h"
 #include "vitrail/data/sources/pairs.h"
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -16,9 +18,27 @@ struct PackPart {
   const Pairs* pairs = nullptr;  // the captions, if there are any; dataset is then pairs->images
 };
 
+struct BrokenImage {
+  std::string name, reason;
+};
+
+struct PackOptions {
+  bool skip_broken = false;                                  // broken images are left out; else none is packed
+  std::function<void(int64_t done, int64_t all)> tick = {};  // called as images are checked, from one thread at a time
+};
+
+struct Packed {
+  std::vector<std::vector<int64_t>> images;  // of each part, the indices of those packed
+  std::vector<BrokenImage> broken;           // sorted by name
+
+  int64_t size() const;  // images packed
+};
+
 /// Writes the parts and their captions durably into a sealed file (see hdf5_dataset.h). Image files are written as they
-/// are. Sources of plain pixels are written as pixels, which must all have one size. Returns the number of images.
-/// Throws IoError as the sources and durable_write; DataError if class names differ between labelled parts.
-int64_t pack(const std::filesystem::path& path, const std::vector<PackPart>& parts);
+/// are, after each has been decoded once. Sources of plain pixels are written as pixels, which must all have one size.
+/// Throws IoError as durable_write, or if a file changes meanwhile; DataError naming broken images unless they are
+/// skipped, if a part has no other images, if class names differ between labelled parts, or if plain pixels and files
+/// are mixed.
+Packed pack(const std::filesystem::path& path, const std::vector<PackPart>& parts, const PackOptions& options = {});
 
 }  // namespace vitrail::data

@@ -68,10 +68,12 @@ std::vector<int64_t> read_kinds(const hdf5::Reader& file, const std::string& pat
 
 }  // namespace
 
-void write_captions(hdf5::Writer& writer, const std::string& group, const Pairs& pairs) {
+void write_captions(hdf5::Writer& writer, const std::string& group, const Pairs& pairs,
+                    const std::vector<int64_t>& images) {
   std::vector<int64_t> first{0}, offsets{0}, kind_of;
-  first.reserve(pairs.captions.size() + 1);
-  for (const auto& captions : pairs.captions) {
+  first.reserve(images.size() + 1);
+  for (const int64_t image : images) {
+    const std::vector<std::string>& captions = pairs.captions.at(size_t(image));
     first.push_back(first.back() + int64_t(captions.size()));
     for (const std::string& text : captions) offsets.push_back(offsets.back() + int64_t(text.size()));
   }
@@ -79,15 +81,18 @@ void write_captions(hdf5::Writer& writer, const std::string& group, const Pairs&
   writer.write(group + "/caption_offset", to_tensor(offsets));
   writer.create(group + "/caption", {offsets.back()}, DType::u8);
   TextWriter out(writer, group + "/caption");
-  for (const auto& captions : pairs.captions)
-    for (const std::string& text : captions) out.add(text);
+  for (const int64_t image : images)
+    for (const std::string& text : pairs.captions[size_t(image)]) out.add(text);
   out.flush();
 
   if (pairs.kinds.empty()) return;
   for (const std::string& kind : pairs.kinds)
     check<DataError>(kind.find('\n') == std::string::npos, "pack", "the kind of captions '{}' holds a line break",
                      kind);
-  for (const auto& kinds : pairs.kind_of) kind_of.insert(kind_of.end(), kinds.begin(), kinds.end());
+  for (const int64_t image : images) {
+    const std::vector<int64_t>& kinds = pairs.kind_of[size_t(image)];
+    kind_of.insert(kind_of.end(), kinds.begin(), kinds.end());
+  }
   writer.write(group + "/caption_kind", to_tensor(kind_of));
   writer.attribute(group, "caption_kinds", joined_lines(pairs.kinds));
 }

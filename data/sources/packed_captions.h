@@ -4,12 +4,15 @@
 #include "vitrail/core/io/hdf5.h"
 #include "vitrail/data/sources/pairs.h"
 
+#include <cstdint>
 #include <functional>
+#include <vector>
 
 namespace vitrail::data {
 
-/// Throws DataError if a kind's name holds a line break.
-void write_captions(hdf5::Writer& writer, const std::string& group, const Pairs& pairs);
+/// Writes the captions of the images at the indices. Throws DataError if a kind's name holds a line break.
+void write_captions(hdf5::Writer& writer, const std::string& group, const Pairs& pairs,
+                    const std::vector<int64_t>& images);
 
 /// Calls visit for each caption of the group, in order, with its image and its kind ("" for none). The views are valid
 /// only during the call. Returns the number of images.

@@ -20,6 +20,10 @@ struct Pairs {
 
 struct PairOptions {
   std::vector<std::string> kinds{};  // the kinds of captions to read (a table's column `kind`); empty: all
+  bool follow_symlinks = false;      // from tables to images outside of their folder
 };
+
+/// The images at the indices with their captions, in that order. Throws ShapeError if there is no image at one of them.
+Pairs subset(Pairs whole, std::vector<int64_t> indices);
 
 }  // namespace vitrail::data

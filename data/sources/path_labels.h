@@ -17,11 +17,10 @@ struct PathLabels {
   std::vector<int64_t> labels;  // one for each path; empty if unlabelled
 };
 
-/// Whether the name ends in .jpg, .jpeg, .png or .bmp, in either case.
-bool is_image_name(std::string_view name);
-
 /// The classes and labels of relative paths. There are none if options say so, or if no path has a folder.
-/// Throws DataError naming source if only some paths have one, or if a folder is not among options.classes.
+/// Throws DataError naming source if only some paths have one, if a folder is not among options.classes, or if the
+/// first folders are no classes: all images lie in one of them, which holds the class folders; they are parts (train,
+/// val); or they hold parts.
 PathLabels labels_from_paths(const std::vector<std::string_view>& paths, const SourceOptions& options,
                              const std::string& source);
 

@@ -9,7 +9,9 @@
 #include "vitrail/data/augment/random_resized_crop.h"
 #include "vitrail/data/load/sampler.h"
 #include "vitrail/data/sources/open_dataset.h"
+#include "vitrail/data/sources/open_pairs.h"
 #include "vitrail/data/sources/subset.h"
+#include "vitrail/data/sources/unread_files.h"
 
 #include <algorithm>
 #include <cmath>
@@ -30,6 +32,37 @@ data::Normalize normalize(const DataConfig& c) {
 }
 
 Shape image_shape(const DataConfig& config) { return {3, config.img_size, config.img_size}; }
+
+/// Whether the part is a share of the training part. parts: the names of the parts at config.root.
+template <class Parts>
+bool is_cut(const DataConfig& config, const std::string& split, const Parts& parts) {
+  if (config.val_fraction == 0 || (split != config.train_split && split != config.val_split)) return false;
+  check<ConfigError>(config.train_split != config.val_split, "data.val_fraction",
+                     "cuts the part '{}' in two; data.val_split must have another name", config.train_split);
+  const std::vector<std::string> names = parts(config.root);
+  check<ConfigError>(std::find(names.begin(), names.end(), config.val_split) == names.end(), "data.val_fraction",
+                     "{} has a part '{}' already; leave data.val_fraction out to evaluate on that", config.root,
+                     config.val_split);
+  return true;
+}
+
+/// Which images of the training part belong to `split`.
+std::vector<int64_t> cut(const DataConfig& config, const std::string& split, const data::Dataset& whole) {
+  data::Halves halves = data::hold_out(whole, config.root, config.val_fraction, uint64_t(config.val_seed));
+  return split == config.val_split ? std::move(halves.held_out) : std::move(halves.kept);
+}
+
+/// The notes of both, each once.
+std::vector<std::string> notes_of(const data::Dataset& train, const data::Dataset& val) {
+  std::vector<std::string> notes = train.notes();
+  for (std::string& note : val.notes())
+    if (std::find(notes.begin(), notes.end(), note) == notes.end()) notes.push_back(std::move(note));
+  return notes;
+}
+
+void check_root(const DataConfig& config) {
+  check<ConfigError>(!config.root.empty(), "data.root", "is empty; set data.root=FOLDER");
+}
 
 data::LoaderOptions loader_options(const DataConfig& config, int64_t seed, int64_t batch_size) {
   data::LoaderOptions options;
@@ -68,8 +101,17 @@ void DataConfig::describe_source(Fields& f) {
   f("root", root, "where the images are: class folders, tar shards, CIFAR, IDX, HDF5");
   f("train_split", train_split, "the part to train on");
   f("val_split", val_split, "the part to evaluate on");
+  describe_division(f);
   f("subset", subset, "share of the training images of each class to use", positive().up_to(1));
   f("subset_seed", subset_seed, "chooses the subset; independent of the training seed", at_least(0));
+}
+
+void DataConfig::describe_division(Fields& f) {
+  f("val_fraction", val_fraction,
+    "for data without a validation part: share of each class of the training part to hold back for it",
+    between(0, 0.9));
+  f("val_seed", val_seed, "chooses the images held back; independent of the training seed", at_least(0));
+  f("follow_symlinks", follow_symlinks, "follow symbolic links in folders of images, and from tables to images");
 }
 
 void DataConfig::describe_augmentation(Fields& f) {
@@ -133,11 +175,28 @@ Preprocessing eval_preprocessing(const DataConfig& c) {
   return p;
 }
 
+std::unique_ptr<data::Dataset> open_images(const DataConfig& config, const std::string& split, bool labelled) {
+  check_root(config);
+  const data::SourceOptions options{.labelled = labelled, .follow_symlinks = config.follow_symlinks};
+  if (!is_cut(config, split, data::dataset_splits)) return data::open_dataset(config.root, split, options);
+  auto whole = data::open_dataset(config.root, config.train_split, options);
+  std::vector<int64_t> chosen = cut(config, split, *whole);
+  return data::subset(std::move(whole), std::move(chosen));
+}
+
 std::unique_ptr<data::Dataset> open_labelled(const DataConfig& config, const std::string& split) {
-  check<ConfigError>(!config.root.empty(), "data.root", "is empty; set data.root=FOLDER");
-  auto part = data::open_dataset(config.root, split);
+  auto part = open_images(config, split, /*labelled=*/true);
   check<DataError>(!part->classes().empty(), "data", "{} has no labels in its part '{}'", config.root, split);
   return part;
+}
+
+data::Pairs open_captioned(const DataConfig& config, const std::string& split, const std::vector<std::string>& kinds) {
+  check_root(config);
+  const data::PairOptions options{.kinds = kinds, .follow_symlinks = config.follow_symlinks};
+  if (!is_cut(config, split, data::pair_splits)) return data::open_pairs(config.root, split, options);
+  data::Pairs whole = data::open_pairs(config.root, config.train_split, options);
+  std::vector<int64_t> chosen = cut(config, split, *whole.images);
+  return data::subset(std::move(whole), std::move(chosen));
 }
 
 std::unique_ptr<data::Dataset> open_training(const DataConfig& config) {
@@ -146,10 +205,14 @@ std::unique_ptr<data::Dataset> open_training(const DataConfig& config) {
 }
 
 LabelledParts open_parts(const DataConfig& config) {
-  LabelledParts parts{open_training(config), open_labelled(config, config.val_split)};
+  LabelledParts parts{open_training(config), open_labelled(config, config.val_split), {}};
+  parts.notes = notes_of(*parts.train, *parts.val);
   check<DataError>(parts.train->classes() == parts.val->classes(), "data",
                    "the parts '{}' and '{}' of {} have different classes: {} and {}", config.train_split,
                    config.val_split, config.root, parts.train->classes().size(), parts.val->classes().size());
+  check<DataError>(parts.train->classes().size() > 1, "data",
+                   "{} has the one class '{}'; a classifier needs two or more, in a folder each{}", config.root,
+                   parts.train->classes()[0], data::as_ending(parts.notes));
   return parts;
 }
 

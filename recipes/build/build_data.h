@@ -4,6 +4,7 @@
 #include "vitrail/data/augment/image_transform.h"
 #include "vitrail/data/load/image_batch.h"
 #include "vitrail/data/load/loader.h"
+#include "vitrail/data/sources/pairs.h"
 #include "vitrail/recipes/build/preprocessing.h"
 #include "vitrail/recipes/config/fields.h"
 #include "vitrail/recipes/run/recipe.h"
@@ -24,6 +25,9 @@ enum class TrainCrop {
 struct DataConfig {
   std::string root;
   std::string train_split = "train", val_split = "val";
+  double val_fraction = 0;
+  int64_t val_seed = 0;
+  bool follow_symlinks = false;
   double subset = 1;
   int64_t subset_seed = 0;
   int64_t img_size = 224;
@@ -46,8 +50,10 @@ struct DataConfig {
   double max_bad = 0.01;
 
   void describe(Fields& f);
-  /// The same in parts: where the images are, augmentation, pixels to numbers, and reading.
+  /// The same in parts: where the images are and (in this) what is held back, augmentation, pixels to numbers, and
+  /// reading.
   void describe_source(Fields& f);
+  void describe_division(Fields& f);
   void describe_augmentation(Fields& f);
   void describe_pixels(Fields& f);
   void describe_reading(Fields& f);
@@ -57,13 +63,20 @@ struct DataConfig {
 data::ImageTransform train_transform(const DataConfig& config);
 Preprocessing eval_preprocessing(const DataConfig& config);
 
-/// The part `split` of the dataset at config.root.
-/// Throws ConfigError if root is empty; DataError or IoError as data::open_dataset; DataError if it has no labels.
+/// The part `split` of the dataset at config.root. With config.val_fraction the validation part is that share of the
+/// training part (data::hold_out), and the training part is the rest.
+/// Throws ConfigError if root is empty, or if val_fraction is given and there is a validation part; DataError or
+/// IoError as data::open_dataset.
+std::unique_ptr<data::Dataset> open_images(const DataConfig& config, const std::string& split, bool labelled);
+/// The same with labels. Throws DataError if it has none.
 std::unique_ptr<data::Dataset> open_labelled(const DataConfig& config, const std::string& split);
+/// The same for images with captions of the kinds, all if empty. Throws as data::open_pairs.
+data::Pairs open_captioned(const DataConfig& config, const std::string& split, const std::vector<std::string>& kinds);
 /// The training part (open_training) and the validation part. Throws as open_labelled; DataError if their classes
-/// differ.
+/// differ, or if there is only one class.
 struct LabelledParts {
   std::unique_ptr<data::Dataset> train, val;
+  std::vector<std::string> notes;  // what was passed over
 };
 LabelledParts open_parts(const DataConfig& config);
 /// The training part, or the stratified share of it that config.subset gives. Throws as open_labelled.
@@ -105,6 +118,8 @@ class ImageData {
   /// Of the training part: the number of classes, and of images.
   int64_t classes() const { return int64_t(parts_.train->classes().size()); }
   int64_t train_size() const { return parts_.train->size(); }
+  /// What was passed over when the parts were opened.
+  const std::vector<std::string>& notes() const { return parts_.notes; }
   /// Images in an epoch of training: train_size(), or slightly less with repeated_aug.
   int64_t epoch_size() const;
   /// See training_images and shuffled.

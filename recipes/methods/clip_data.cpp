@@ -4,7 +4,6 @@
 #include "vitrail/data/io/lines.h"
 #include "vitrail/data/load/caption_batch.h"
 #include "vitrail/data/sources/open_dataset.h"
-#include "vitrail/data/sources/open_pairs.h"
 #include "vitrail/data/text/train_vocabulary.h"
 
 #include <algorithm>
@@ -81,7 +80,8 @@ EvalPairs::EvalPairs(data::Pairs pairs) : images(std::move(pairs.images)) {
 
 ClipTrainData::ClipTrainData(const ClipConfig& config, data::BadFiles& bad_files)
     : config_(config), bad_files_(bad_files) {
-  data::Pairs pairs = data::open_pairs(config.data.root, config.data.train_split, {.kinds = config.captions});
+  data::Pairs pairs = open_captioned(config.data, config.data.train_split, config.captions);
+  notes_ = pairs.images->notes();
   tokenizer_.emplace(vocabulary(config.towers.text, pairs));
   ids_.emplace(*tokenizer_, pairs.captions, config.towers.text.context_length);
   images_ = std::move(pairs.images);
@@ -115,7 +115,7 @@ ClipEvalData::ClipEvalData(const ClipConfig& config, data::BadFiles& bad_files)
 
 void ClipEvalData::open_pairs() {
   try {
-    pairs_.emplace(data::open_pairs(config_.data.root, config_.data.val_split, {.kinds = config_.eval.captions}));
+    pairs_.emplace(open_captioned(config_.data, config_.data.val_split, config_.eval.captions));
   } catch (const DataError& error) {
     notes_.push_back("no retrieval evaluation: " + std::string(error.what()));
   }

@@ -41,6 +41,8 @@ class ClipTrainData final {
   int64_t size() const { return images_->size(); }
   /// Images in an epoch.
   int64_t epoch_size() const;
+  /// What was passed over when the images were opened.
+  const std::vector<std::string>& notes() const { return notes_; }
   /// The tokenizer of the vocabulary in use.
   const data::Tokenizer& tokenizer() const { return *tokenizer_; }
   /// Augmented images in random order, with a caption each: see data::CaptionBatch.
@@ -52,6 +54,7 @@ class ClipTrainData final {
   std::unique_ptr<data::Dataset> images_;
   std::optional<data::Tokenizer> tokenizer_;
   std::optional<data::CaptionIds> ids_;
+  std::vector<std::string> notes_;
 };
 
 /// The vocabulary as a checkpoint keeps it, and back. name: the checkpoint, for messages.

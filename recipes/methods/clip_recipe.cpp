@@ -35,6 +35,7 @@ struct ClipRecipe final : Recipe {
     keep("model", *model);
     keep("optimizer", *optimizer);
     keep("baselines", baselines);
+    for (const std::string& note : train.notes()) say(note);
     for (const std::string& note : eval.notes()) say(note);
   }
 

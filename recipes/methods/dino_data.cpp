@@ -1,7 +1,6 @@
 #include "vitrail/recipes/methods/dino_data.h"
 
 #include "vitrail/core/error.h"
-#include "vitrail/data/sources/open_dataset.h"
 
 #include <algorithm>
 
@@ -45,15 +44,17 @@ std::vector<Tensor> crops_of(const data::Batch& batch) {
 DinoData::DinoData(const DinoConfig& config) : config_(config), bad_files_(bad_files_policy(config.data)) {
   multi_crop(config);  // refuses bad values now, before a run has a folder
   try {
-    auto [train, val] = open_parts(config.data);
-    train_ = std::move(train);
-    val_ = std::move(val);
+    LabelledParts parts = open_parts(config.data);
+    notes_ = std::move(parts.notes);
+    train_ = std::move(parts.train);
+    val_ = std::move(parts.val);
   } catch (const DataError& error) {
     why_unlabelled_ = error.what();
     check<ConfigError>(config.data.subset == 1, "data.subset",
                        "{} of each class needs a training and a validation part with labels: {}", config.data.subset,
                        why_unlabelled_);
-    train_ = data::open_dataset(config.data.root, config.data.train_split, {.labelled = false});
+    train_ = open_images(config.data, config.data.train_split, /*labelled=*/false);
+    notes_ = train_->notes();
   }
 }
 

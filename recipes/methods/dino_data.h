@@ -26,6 +26,8 @@ class DinoData final {
   bool labelled() const { return val_ != nullptr; }
   /// The reason if not labelled().
   const std::string& why_unlabelled() const { return why_unlabelled_; }
+  /// What was passed over when the parts were opened.
+  const std::vector<std::string>& notes() const { return notes_; }
   /// The number of classes; 0 without labels.
   int64_t classes() const { return int64_t(train_->classes().size()); }
 
@@ -40,6 +42,7 @@ class DinoData final {
   data::BadFiles bad_files_;
   std::unique_ptr<data::Dataset> train_, val_;
   std::string why_unlabelled_;
+  std::vector<std::string> notes_;
 };
 
 }  // namespace vitrail::recipes

@@ -64,6 +64,7 @@ struct Dino final : Recipe {
                     .warmup = {double(c.teacher.warmup_epochs), c.teacher.warmup_temp, optim::Ends::both}};
     keep("baselines", baselines);
     if (!images.labelled()) say("no k-NN evaluation: " + images.why_unlabelled());
+    for (const std::string& note : images.notes()) say(note);
     if (c.train.batch_size < kLeastBatch)
       say(
           fmt::format("train.batch_size {} is small for DINO: below {} the centre is noisy; raise it, or set "

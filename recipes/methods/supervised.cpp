@@ -51,6 +51,7 @@ struct Supervised final : Recipe {
       if (!settings.norm) settings.norm = deit() ? ag::KlNorm::elements : ag::KlNorm::batch;
       distillation.emplace(settings, c.data, images.classes());
     }
+    for (const std::string& note : images.notes()) say(note);
     check<ConfigError>(!c.model.distilled || distillation, "model.distilled",
                        "needs distillation.kind soft or hard: nothing else trains the distillation token's head");
   }

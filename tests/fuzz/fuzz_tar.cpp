@@ -17,7 +17,7 @@ constexpr size_t kBlock = 512, kChecksum = 148, kChecksumWidth = 8;
 
 void read(std::span<const uint8_t> archive) {
   try {
-    for (const data::TarMember& member : data::read_tar_index(std::as_bytes(archive), "fuzz")) {
+    for (const data::TarMember& member : data::read_tar_index(std::as_bytes(archive), "fuzz").members) {
       if (member.offset > archive.size() || member.size > archive.size() - member.offset) std::abort();
       if (member.name.empty() || member.name.front() == '/' ||
           ("/" + member.name + "/").find("/../") != std::string::npos)

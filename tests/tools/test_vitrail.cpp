@@ -86,9 +86,37 @@ TEST_CASE("vitrail pack makes a dataset that opens as its source") {
     CHECK(copy->get(i).label == source->get(i).label);
     CHECK(copy->get(i).image == source->get(i).image);
   }
-  check_says(vitrail_program(folder, "pack digits.h5 -o again.h5"), 2, "--split train val");
   check_says(vitrail_program(folder, "pack digits.h5 -o again.h5 --split test"), 0, "again.h5: 360 images");
+  check_says(vitrail_program(folder, "pack digits.h5 -o again.h5"), 2, "again.h5 exists already");
+  check_says(vitrail_program(folder, "pack digits.h5 -o again.h5 --force"), 0, "again.h5: 1797 images");
   check_says(vitrail_program(folder, "pack nowhere -o never.h5"), 3, "nowhere");
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "never.h5"));
+}
+
+TEST_CASE("vitrail pack seals only what it has decoded, and says what it passes over") {
+  const test::TemporaryFolder folder;
+  data::Image image(2, 2);
+  for (const std::string name : {"a/1", "a/2", "b/1"}) {
+    std::filesystem::create_directories((folder.path() / "set" / name).parent_path());
+    data::write_png(folder.path() / "set" / (name + ".png"), image);
+  }
+  test::write_text(folder.path() / "set/a/3.png", "no image");
+  test::write_text(folder.path() / "set/a/4.webp", "RIFF");
+  std::filesystem::create_symlink("1.png", folder.path() / "set/b/2.png");
+  const Output refused = vitrail_program(folder, "pack set -o set.h5");
+  check_says(refused, 3, "1 of 4 images are broken");
+  check_says(refused, 3, "set/a/3.png: ");
+  check_says(refused, 3, "note: set: 1 file is of a kind that is not read (.webp)");
+  check_says(refused, 3, "note: set: 1 symbolic link was not followed; data.follow_symlinks=true");
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "set.h5"));
+  const Output packed = vitrail_program(folder, "pack set -o set.h5 --on-error skip --follow-symlinks");
+  check_says(packed, 0, "set.h5: 4 images, 1 broken ones left out");
+  check_says(packed, 0, "left out set/a/3.png: ");
+
+  test::write_text(folder.path() / "captions.tsv", "path\tcaption\n/etc/passwd\tx\n");
+  check_says(vitrail_program(folder, "pack captions.tsv --captions -o never.h5"), 3, "the name leads out of it");
+  test::write_text(folder.path() / "captions.tsv", "path\tcaption\nset/a/3.png\tx\n");
+  check_says(vitrail_program(folder, "pack captions.tsv --captions -o never.h5"), 3, "1 of 1 images are broken");
   CHECK_FALSE(std::filesystem::exists(folder.path() / "never.h5"));
 }
 

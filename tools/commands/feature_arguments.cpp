@@ -28,14 +28,15 @@ std::vector<std::string> lines_of_input() {
   return lines;
 }
 
-void add(std::vector<std::string>& names, const std::string& path) {
+void add(std::vector<std::string>& names, const std::string& path, bool follow_symlinks) {
   check<DataError>(fs::exists(path), "images", "{}: no such file or folder", path);
   if (!fs::is_directory(path)) {
     names.push_back(path);
     return;
   }
-  for (const std::string& file : data::index_folder(path, false).files)
-    names.push_back((fs::path(path) / file).string());
+  const data::FolderIndex index = data::index_folder(path, follow_symlinks);
+  for (const std::string& note : data::unread_notes(index.unread, path)) fmt::print(stderr, "note: {}\n", note);
+  for (const std::string& file : index.files) names.push_back((fs::path(path) / file).string());
 }
 
 }  // namespace
@@ -51,6 +52,7 @@ void FeatureArguments::add_to(const Command& command) {
 void FeatureArguments::add_images_to(const Command& command) {
   command.option("images", images, "images and folders of images; -: read their names from standard input");
   command.option("--list", list, "file with one image name per line").existing_file();
+  command.flag("--follow-symlinks", follow_symlinks, "follow symbolic links in folders");
   command.option("--precision", precision, "of matrix products").choices({"f32", "bf16"});
   command.option("--batch", batch, "images at a time").range(1, 4096);
 }
@@ -65,12 +67,12 @@ NamedImages FeatureArguments::named_images() const {
   NamedImages result;
   for (const std::string& path : images) {
     if (path == "-")
-      for (const std::string& line : lines_of_input()) add(result.names, line);
+      for (const std::string& line : lines_of_input()) add(result.names, line, follow_symlinks);
     else
-      add(result.names, path);
+      add(result.names, path, follow_symlinks);
   }
   if (!list.empty())
-    for (const std::string& line : data::read_lines(list)) add(result.names, line);
+    for (const std::string& line : data::read_lines(list)) add(result.names, line, follow_symlinks);
   check<DataError>(!result.names.empty(), "images",
                    "no images given or found: name files or folders, or use - or --list");
   result.dataset = data::make_file_dataset(".", result.names, {});

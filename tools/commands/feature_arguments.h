@@ -23,6 +23,7 @@ struct FeatureArguments {
   std::string list;
   std::string precision = "f32";
   int64_t batch = 16;
+  bool follow_symlinks = false;
 
   void add_to(const Command& command);
   /// All but the model.

@@ -217,6 +217,17 @@ Shape Reader::shape(std::string_view path) const {
   return shape_of_space(at.opened(H5Dget_space(dataset), H5Sclose, "read its shape"), at);
 }
 
+int64_t Reader::chunk_rows(std::string_view path) const {
+  const Session session;
+  const Place at = file_->at(path);
+  const Handle dataset = open_dataset(file_->id, at);
+  const Handle list = at.opened(H5Dget_create_plist(dataset), H5Pclose, "read how it is stored");
+  if (H5Pget_layout(list) != H5D_CHUNKED) return 1;
+  hsize_t dims[kMaxRank] = {};
+  if (H5Pget_chunk(list, kMaxRank, dims) < 1) at.fail_here("has chunks without a size");
+  return int64_t(std::clamp<hsize_t>(dims[0], 1, hsize_t{1} << 62));
+}
+
 DType Reader::dtype(std::string_view path) const {
   const Session session;
   const Place at = file_->at(path);

@@ -12,7 +12,9 @@ namespace {
 
 using test::TarItem;
 
-std::vector<TarMember> index_of(const std::string& archive) { return read_tar_index(test::bytes_of(archive), "x.tar"); }
+std::vector<TarMember> index_of(const std::string& archive) {
+  return read_tar_index(test::bytes_of(archive), "x.tar").members;
+}
 
 std::string pax_record(const std::string& text) {  // text is "key=value"
   size_t length = text.size() + 3;
@@ -83,9 +85,10 @@ TEST_CASE("what could escape or deceive is refused by name") {
 
 TEST_CASE("a damaged or shortened archive is refused wherever it was cut") {
   const std::string archive = test::tar({{"a.jpg", std::string(700, 'a')}, {"b.jpg", "b"}});
+  constexpr size_t kSecond = 3 * 512;  // where the second member begins
   for (size_t cut = 0; cut + 1024 < archive.size(); cut += 64) {
     CAPTURE(cut);
-    CHECK_THROWS_AS(index_of(archive.substr(0, cut)), IoError);
+    if (cut != kSecond) CHECK_THROWS_AS(index_of(archive.substr(0, cut)), IoError);
   }
   CHECK(index_of(archive.substr(0, archive.size() - 512)).size() == 2);  // one block of the end mark is enough
   for (size_t at = 0; at < 512; at += 7) {
@@ -94,6 +97,53 @@ TEST_CASE("a damaged or shortened archive is refused wherever it was cut") {
     CAPTURE(at);
     CHECK_THROWS_WITH_AS(index_of(damaged), doctest::Contains("checksum"), IoError);
   }
+}
+
+TEST_CASE("an archive that ends between two members is read, and says so") {
+  const std::string archive = test::tar({{"a.jpg", "a"}, {"b.jpg", "b"}});
+  const auto read = [&](size_t size) { return read_tar_index(test::bytes_of(archive.substr(0, size)), "x.tar"); };
+  CHECK(read(archive.size()).ended);
+  for (const size_t members : {1, 2}) {
+    const TarIndex index = read(members * 1024);
+    CHECK_FALSE(index.ended);
+    CHECK(index.members.size() == members);
+  }
+  CHECK_THROWS_WITH_AS(read(0), doctest::Contains("is empty"), IoError);
+
+  const test::TemporaryFolder folder;
+  const std::string path = (folder.path() / "x.tar").string();
+  for (const bool zipped : {false, true}) {
+    const std::string cut = test::tar_item({"cat/1.bmp", test::bmp({1, 2, 3})});
+    test::write_text(path, zipped ? test::gzip(cut) : cut);
+    const auto notes = open_tar_shards({path})->notes();
+    REQUIRE(notes.size() == 1);
+    CHECK(notes[0].starts_with(path + ": ends without its end mark"));
+  }
+}
+
+TEST_CASE("a gzipped archive is inflated as a stream: what is no image is passed over, and bombs are refused") {
+  const auto inflated = [](const std::string& archive) {
+    return inflate_tar(test::bytes_of(test::gzip(archive)), "x.tar.gz",
+                       [](std::string_view name, uint64_t size) { return name.ends_with(".bmp") && size < 1 << 20; });
+  };
+  const std::string large(2 << 20, '\0');
+  const InflatedTar read =
+      inflated(test::tar({{"1.bmp", "one"}, {"2.bmp", large}, {"3.txt", "no"}, {"4.bmp", "four"}}));
+  REQUIRE(read.index.members.size() == 4);
+  REQUIRE(read.contents.size() == 2);
+  CHECK(read.index.members[0].offset == 0);
+  CHECK(read.index.members[1].offset == InflatedTar::kNotKept);
+  CHECK(read.index.members[1].size == large.size());
+  CHECK(read.index.members[2].offset == InflatedTar::kNotKept);
+  CHECK(read.contents[read.index.members[3].offset].size() == 4);
+  CHECK_THROWS_WITH_AS(inflated(test::tar_item({"1.bmp", "one"}).substr(0, 600)), doctest::Contains("truncated"),
+                       IoError);
+  CHECK(inflated(std::string(1 << 20, '\0')).index.members.empty());  // nothing but end marks
+
+  // 300 images of 900 kB that deflate makes of almost nothing
+  std::vector<TarItem> bomb;
+  for (int i = 0; i < 300; ++i) bomb.push_back({std::to_string(i) + ".bmp", std::string(900 << 10, '\0')});
+  CHECK_THROWS_WITH_AS(inflated(test::tar(bomb)), doctest::Contains("inflate to more than 268435456 bytes"), IoError);
 }
 
 TEST_CASE("gzip is inflated whole, and refused if it is damaged, truncated or too large") {
@@ -137,6 +187,36 @@ TEST_CASE("shards are one set, plain or gzipped, with the first folder as the cl
   CHECK(open_tar_shards({a.string()}, {.labelled = false})->label(0) == kNoLabel);
   CHECK_THROWS_WITH_AS(open_tar_shards({a.string()}, {.classes = {"cat"}}),
                        doctest::Contains("'dog/1.bmp' is not one of the 1 known classes"), DataError);
+}
+
+TEST_CASE("hidden files and what systems leave behind are passed over in archives") {
+  const test::TemporaryFolder folder;
+  const std::string path = (folder.path() / "x.tar").string();
+  test::write_text(path, test::tar({{"a/0.bmp", test::bmp({1, 2, 3})},
+                                    {"a/._0.bmp", "\0\5\x16\7"},
+                                    {"a/Thumbs.db", "x"},
+                                    {"__MACOSX/a/._0.bmp", "x"},
+                                    {"__MACOSX/b/0.bmp", "x"},
+                                    {".ipynb_checkpoints/0.bmp", "x"},
+                                    {".DS_Store", "x"}}));
+  const auto set = open_tar_shards({path});
+  CHECK(set->size() == 1);
+  CHECK(set->classes() == std::vector<std::string>{"a"});
+  CHECK(set->notes().empty());
+}
+
+TEST_CASE("a class of an archive that has files and no image ends its reading") {
+  const test::TemporaryFolder folder;
+  const std::string path = (folder.path() / "x.tar").string();
+  test::write_text(path, test::tar({{"a/0.bmp", test::bmp({1, 2, 3})}, {"c/0.webp", "x"}, {"c/1.webp", "x"}}));
+  CHECK_THROWS_WITH_AS(open_tar_shards({path}),
+                       doctest::Contains("2 files are of kinds that are not read (.webp), all 2 "
+                                         "images of class 'c' among them"),
+                       DataError);
+  const auto set = open_tar_shards({path}, {.labelled = false});
+  CHECK(set->size() == 1);
+  CHECK(set->notes() == std::vector<std::string>{
+                            path + ": 2 files are of kinds that are not read (.webp); JPEG, PNG and BMP are read"});
 }
 
 TEST_CASE("opening and reading an archive writes nothing") {

@@ -69,4 +69,23 @@ TEST_CASE("a damaged IDX file is refused with what is wrong") {
   }
 }
 
+TEST_CASE("a gzipped IDX file is inflated to the size that its header announces, which its own size bounds") {
+  const test::TemporaryFolder folder;
+  const std::string path = (folder.path() / "x").string();
+  test::write_text(path, test::gzip(idx({2, 2}, "abcd")));
+  CHECK(read_idx(path).span<uint8_t>()[3] == 'd');
+  const auto refused = [&](const std::string& content, const char* message) {
+    test::write_text(path, test::gzip(content));
+    CHECK_THROWS_WITH_AS(read_idx(path), doctest::Contains(message), IoError);
+  };
+  refused(idx({1 << 16, 1 << 15}, "abcd"), "the sizes in the header need more than");
+  refused(idx({2, 3}, "abcd"), "announces 6 bytes, 4 follow");
+  refused(idx({2, 2}, "abcde"), "announces 4 bytes, 5 follow");
+  refused(idx({2, 2}, "abcd" + std::string(1 << 20, '\0')), "announces 4 bytes, 260 or more follow");
+  std::string cut = test::gzip(idx({2, 2}, "abcd"));
+  cut.resize(cut.size() - 4);
+  test::write_text(path, cut);
+  CHECK_THROWS_WITH_AS(read_idx(path), doctest::Contains("truncated"), IoError);
+}
+
 }  // namespace vitrail::data

@@ -83,6 +83,59 @@ TEST_CASE("symbolic links are followed only when asked, circles end") {
   CHECK(test::first_pixel(set->get(1).image) == std::array<int, 3>{9, 9, 9});
 }
 
+TEST_CASE("files of kinds that are not read are counted; a class of them alone ends the reading") {
+  const test::TemporaryFolder folder;
+  const std::string root = folder.path().string();
+  for (const char* name : {"a/1.bmp", "b/1.BMP", "b/2.jfif"}) test::write_file(folder.path() / name, "x");
+  for (const char* name : {"a/1.txt", "a/.DS_Store", "a/._1.bmp", "b/Thumbs.db", "b/.ipynb_checkpoints/1.bmp",
+                           "__MACOSX/a/._1.bmp", "@eaDir/1.bmp", "classes.txt"})
+    test::write_file(folder.path() / name, "x");
+  CHECK(open_image_folder(root)->size() == 3);
+  CHECK(open_image_folder(root)->notes().empty());
+  fs::create_directories(folder.path() / "empty");
+  CHECK(open_image_folder(root)->notes() ==
+        std::vector<std::string>{root + ": the folder 'empty' is empty, so it is no class"});
+  fs::remove(folder.path() / "empty");
+
+  for (const char* name : {"a/2.webp", "a/3.GIF", "b/noending"}) test::write_file(folder.path() / name, "x");
+  CHECK(open_image_folder(root)->notes() ==
+        std::vector<std::string>{root + ": 3 files are of kinds that are not read (without ending 1, .gif 1, .webp 1); "
+                                        "JPEG, PNG and BMP are read"});
+  for (int i = 0; i < 12; ++i) test::write_file(folder.path() / "c/deep" / (std::to_string(i) + ".heic"), "x");
+  CHECK_THROWS_WITH_AS(open_image_folder(root),
+                       doctest::Contains("all 12 images of class 'c' among them; convert them"), DataError);
+  CHECK(open_image_folder(root, {.labelled = false})->size() == 3);
+  CHECK(open_image_folder(root, {.classes = {"a", "b"}})->size() == 3);  // c is no class
+  CHECK_THROWS_AS(open_image_folder(root, {.classes = {"a", "b", "c"}}), DataError);
+  CHECK_THROWS_WITH_AS(open_image_folder((folder.path() / "c").string()),
+                       doctest::Contains("holds no .jpg, .png or .bmp files; "), DataError);
+}
+
+TEST_CASE("links that are not followed are counted; a class of them alone ends the reading") {
+  const test::TemporaryFolder folder, elsewhere;
+  const std::string root = folder.path().string();
+  for (const char* name : {"a/1.bmp", "b/1.bmp"}) test::write_file(folder.path() / name, test::bmp({1, 2, 3}));
+  for (const char* name : {"1.bmp", "2.bmp"}) test::write_file(elsewhere.path() / name, test::bmp({1, 2, 3}));
+  for (const char* name : {"2.bmp", "3.bmp"})
+    fs::create_symlink(elsewhere.path() / "1.bmp", folder.path() / "a" / name);
+  CHECK(open_image_folder(root)->size() == 2);
+  CHECK(open_image_folder(root)->notes() ==
+        std::vector<std::string>{root + ": 2 symbolic links were not followed; " + std::string(kFollowLinks)});
+  CHECK(open_image_folder(root, {.follow_symlinks = true})->size() == 4);
+  CHECK(open_image_folder(root, {.follow_symlinks = true})->notes().empty());
+
+  fs::create_directory_symlink(elsewhere.path(), folder.path() / "c");  // a class that is a link
+  CHECK_THROWS_WITH_AS(open_image_folder(root),
+                       doctest::Contains("3 symbolic links were not followed, all 1 images of class "
+                                         "'c' among them; data.follow_symlinks=true"),
+                       DataError);
+  CHECK(open_image_folder(root, {.follow_symlinks = true})->classes() == std::vector<std::string>{"a", "b", "c"});
+  fs::remove(folder.path() / "c");
+  fs::create_directories(folder.path() / "d");  // a class of links
+  fs::create_symlink(elsewhere.path() / "2.bmp", folder.path() / "d/1.bmp");
+  CHECK_THROWS_WITH_AS(open_image_folder(root), doctest::Contains("all 1 images of class 'd'"), DataError);
+}
+
 TEST_CASE("a folder without images, or none, is refused by name") {
   const test::TemporaryFolder folder;
   CHECK_THROWS_WITH_AS(open_image_folder(folder.path().string()), doctest::Contains("holds no .jpg"), DataError);
@@ -98,7 +151,10 @@ TEST_CASE("the index of a large folder is kept, used while nothing changed, and 
     if (i % 1000 == 0) fs::create_directories(folder.path() / "root" / std::to_string(i / 1000));
     test::write_text(folder.path() / "root" / std::to_string(i / 1000) / (std::to_string(i) + ".jpg"), "");
   }
+  test::write_text(folder.path() / "root/1/1.webp", "");
+  fs::create_symlink("1.webp", folder.path() / "root/1/link.jpg");
   const FolderIndex fresh = index_folder(root, false);
+  CHECK(fresh.unread.at("1") == Unread{{{".webp", 1}}, 1});
   CHECK(fresh.files.size() == 2'000);
   CHECK_FALSE(fs::exists(file));  // no cache: a folder may change again within the same tick of the clock
 
@@ -109,6 +165,7 @@ TEST_CASE("the index of a large folder is kept, used while nothing changed, and 
   age();
   CHECK(index_folder(root, false).files == fresh.files);
   REQUIRE(fs::exists(file));
+  CHECK(index_folder(root, false).unread == fresh.unread);
   fs::rename(fs::path(root) / "1/1999.jpg", fs::path(root) / "1/new.jpg");
   age();  // hides the change, which shows that the cache was read
   CHECK(index_folder(root, false).files == fresh.files);

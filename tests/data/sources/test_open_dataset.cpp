@@ -33,6 +33,19 @@ TEST_CASE("a split is known by how a name begins") {
   CHECK(split_of("t10k-images") == "test");
   CHECK(split_of("trains") == "");
   CHECK(split_of("values") == "");
+  for (const char* name :
+       {"Training", "TRAIN", "train2017", "Train_00", "trainset", "training-0.tar", "TrainData", "trainImages"})
+    CHECK(split_of(name) == "train");
+  for (const char* name : {"Validation", "VALID", "dev", "val2017"}) CHECK(split_of(name) == "val");
+  for (const char* name : {"Testing", "Test", "eval", "Evaluation", "T10K-images"}) CHECK(split_of(name) == "test");
+  CHECK(split_of("seg_train") == "");
+  CHECK(split_within("seg_train") == "train");
+  CHECK(split_within("imagenet1k-train-0001.tar") == "train");
+  CHECK(split_within("images.val.tar") == "val");
+  CHECK(split_within("constraint.tar") == "");
+  CHECK(split_within("myTrainingSet") == "train");
+  CHECK(is_part_name("Testing"));
+  CHECK_FALSE(is_part_name("test_tube"));
   CHECK(serving_split({"train", "test"}, "val") == "test");
   CHECK(serving_split({"train", "val", "test"}, "test") == "test");
   CHECK(serving_split({""}, "train") == "");
@@ -60,6 +73,11 @@ TEST_CASE("the kind and parts of what lies at a path are found") {
   CHECK(kinds(make("classes", {"cat/1.jpg", "dog/2.jpg"})) == "-: images 1");
   CHECK(kinds(make("flat", {"1.jpg", "2.jpg"})) == "-: images 1");
   CHECK(kinds(make("h5", {"all.h5"})) == "-: HDF5 1");
+  CHECK(kinds(make("named", {"in1k-train-0.tar", "in1k-train-1.tar", "in1k-validation-0.tar"})) ==
+        "train: tar archives 2, val: tar archives 1");
+  CHECK(kinds(make("loose", {"x-images-idx3-ubyte", "x-labels-idx1-ubyte"})) == "-: IDX 2");
+  CHECK(kinds((folder.path() / "loose/x-images-idx3-ubyte").string()) == "-: IDX 2");
+  CHECK(kinds((folder.path() / "loose/x").string()) == "-: IDX 2");
   CHECK(kinds(make("h5s", {"train.h5", "val.h5"})) == "train: HDF5 1, val: HDF5 1");
   CHECK(kinds((folder.path() / "numbered/000.tar").string()) == "-: tar archives 1");
 
@@ -75,6 +93,76 @@ TEST_CASE("the kind and parts of what lies at a path are found") {
                        DataError);
   fs::create_directories(folder.path() / "empty");
   CHECK_THROWS_WITH_AS(find_parts((folder.path() / "empty").string()), doctest::Contains("it is empty"), DataError);
+}
+
+TEST_CASE("folders are parts in any spelling and case; what is unclear is refused") {
+  const test::TemporaryFolder folder;
+  const auto make = [&](const std::string& root, std::initializer_list<const char*> folders) {
+    for (const char* name : folders) test::write_file(folder.path() / root / name / "a/1.jpg", "x");
+    return (folder.path() / root).string();
+  };
+  const std::string both = "test: images 1, train: images 1";
+  const auto found = [&](const std::string& path) {
+    std::string text = kinds(path);  // in the order of the folders' names
+    return text == "train: images 1, test: images 1" ? both : text;
+  };
+  CHECK(found(make("kaggle", {"Training", "Testing"})) == both);
+  CHECK(found(make("shout", {"TRAIN", "TEST"})) == both);
+  CHECK(found(make("intel", {"seg_train", "seg_test", "seg_pred"})) == both);
+  CHECK(found(make("mixed", {"train_images", "test_data"})) == both);
+  CHECK(found(make("coco", {"train2017", "val2017", "annotations"})) == "train: images 1, val: images 1");
+  CHECK(found(make("beside", {"train", "test_images", "masks"})) == both);
+  CHECK(found(make("junk", {"train", "test", "__MACOSX", ".git"})) == both);
+  CHECK(found(make("vehicles", {"bullet_train", "car", "bus"})) == "-: images 1");
+
+  const std::string lab = make("lab", {"test_tube", "train_station", "beaker"});
+  CHECK_THROWS_WITH_AS(find_parts(lab), doctest::Contains("test_tube, train_station look like parts"), DataError);
+  test::write_text(folder.path() / "lab/classes.txt", "beaker\ntest_tube\ntrain_station\n");
+  CHECK(kinds(lab) == "-: images 1");
+  CHECK_THROWS_WITH_AS(open_dataset(make("twice", {"train", "valid", "dev"}), "val"),
+                       doctest::Contains("twice/valid are taken for the part 'val'"), DataError);
+  CHECK(open_dataset((folder.path() / "twice").string(), "train")->size() == 1);
+
+  const auto flat = [&](const char* name) { test::write_file(folder.path() / "cifar" / name / "1.jpg", "x"); };
+  for (const char* name : {"train", "bus", "car"}) flat(name);
+  CHECK_THROWS_WITH_AS(find_parts((folder.path() / "cifar").string()),
+                       doctest::Contains("'train' may be a part or a class"), DataError);
+  test::write_text(folder.path() / "cifar/classes.txt", "bus\ncar\ntrain\n");
+  CHECK(open_dataset((folder.path() / "cifar").string(), "train")->classes().size() == 3);
+}
+
+TEST_CASE("a folder too many above the classes, or parts in their place, is refused with what was found") {
+  const test::TemporaryFolder folder;
+  const auto refused = [&](const std::string& root, std::initializer_list<const char*> folders, const char* message) {
+    CAPTURE(root);
+    for (const char* name : folders) test::write_file(folder.path() / root / name / "1.bmp", test::bmp({1, 2, 3}));
+    CHECK_THROWS_WITH_AS(open_dataset((folder.path() / root).string(), "train"), doctest::Contains(message), DataError);
+    CHECK(open_dataset((folder.path() / root).string(), "train", {.labelled = false})->size() > 0);
+  };
+  refused("twice", {"train/train/a", "train/train/b", "train/train/c", "val/train/a"},
+          "twice/train: all 3 images lie in the one folder 'train', which has 3 folders (a, b, c)");
+  refused("above", {"images/cat", "images/dog"}, "the one folder 'images', which has 2 folders (cat, dog)");
+  refused("deep", {"x/y/cat", "x/y/dog"}, "the one folder 'x/y', which has 2 folders (cat, dog)");
+  refused("wrapped", {"mine/train/a", "mine/val/a"}, "the one folder 'mine', which has 2 folders (train, val)");
+  refused("again", {"a", "b", "cells/a", "cells/b"}, "the folder 'cells' has folders with the names of classes");
+  refused("inside", {"cat/train", "cat/val", "dog/train", "dog/val"}, "each class folder holds parts (train, val)");
+  test::write_file(folder.path() / "parts.tar", test::tar({{"train/a/1.bmp", "x"}, {"val/a/2.bmp", "x"}}));
+  CHECK_THROWS_WITH_AS(open_dataset((folder.path() / "parts.tar").string(), "train"),
+                       doctest::Contains("its folders (train, val) are parts, not classes"), DataError);
+}
+
+TEST_CASE("the message about a part that is not there says what to do") {
+  const test::TemporaryFolder folder;
+  for (const char* file : {"a/1.bmp", "b/1.bmp"}) test::write_file(folder.path() / file, test::bmp({1, 2, 3}));
+  CHECK_THROWS_WITH_AS(
+      open_dataset(folder.path().string(), "val"),
+      doctest::Contains("no part 'val'; there is: undivided data (images); data.val_fraction=0.1 holds "
+                        "back a tenth of it to evaluate on, data.val_split=train"),
+      DataError);
+  std::filesystem::create_directory(folder.path() / "eval");
+  std::filesystem::rename(folder.path() / "a", folder.path() / "eval/a");
+  CHECK_THROWS_WITH_AS(open_dataset(folder.path().string(), "train"),
+                       doctest::Contains("no part 'train'; there is: test (images); data.train_split=test"), DataError);
 }
 
 TEST_CASE("parts share their labels: from classes.txt, or from the folders of train") {

@@ -32,7 +32,7 @@ TEST_CASE("packed image files come back as they were, part by part") {
         test::bmp({uint8_t(i), 7, 8}, uint32_t(i + 1), 2));
   const std::string root = (folder.path() / "root").string(), packed = (folder.path() / "set.h5").string();
   const auto train = open_dataset(root, "train"), val = open_dataset(root, "val");
-  CHECK(pack(packed, {{"train", train.get()}, {"val", val.get()}}) == 6);
+  CHECK(pack(packed, {{"train", train.get()}, {"val", val.get()}}).size() == 6);
   CHECK(hdf5::is_sealed(packed));
   check_equal(*open_dataset(packed, "train"), *train);
   check_equal(*open_dataset(packed, "test"), *val);
@@ -55,8 +55,62 @@ TEST_CASE("sets of plain pixels are packed as pixels") {
   array.images = arange(2 * 3 * 4 * 3, DType::i64).to(DType::u8).reshape({2, 3, 4, 3});
   array.labels = {1, 0};
   const auto set = make_array_dataset(std::move(array));
-  CHECK(pack(packed, {{"train", set.get()}}) == 2);
+  CHECK(pack(packed, {{"train", set.get()}}).size() == 2);
   check_equal(*open_dataset(packed, "train"), *set);
+}
+
+TEST_CASE("only images that decode are packed; broken ones are listed, or left out") {
+  const test::TemporaryFolder folder;
+  const auto root = folder.path() / "set", packed = folder.path() / "set.h5";
+  test::write_file(root / "a/1.bmp", test::bmp({1, 1, 1}));
+  test::write_file(root / "a/2.bmp", test::bmp({2, 2, 2}).substr(0, 60));
+  test::write_file(root / "b/3.jpg", "a text");
+  test::write_file(root / "b/4.png", "");
+  test::write_file(root / "b/5.bmp", test::bmp({5, 5, 5}));
+  const auto set = open_image_folder(root.string());
+  CHECK_THROWS_WITH_AS(
+      pack(packed, {{"train", set.get()}}),
+      doctest::Contains(("3 of 5 images are broken, so " + packed.string() + " was not written").c_str()), DataError);
+  CHECK_THROWS_WITH_AS(pack(packed, {{"train", set.get()}}),
+                       doctest::Contains("b/4.png: [decode_image] the file is empty"), DataError);
+  CHECK_FALSE(std::filesystem::exists(packed));
+
+  int64_t told = 0;
+  const Packed result =
+      pack(packed, {{"train", set.get()}},
+           {.skip_broken = true, .tick = [&](int64_t done, int64_t all) { told = 100 * all + done; }});
+  CHECK(told == 505);
+  CHECK(result.images == std::vector<std::vector<int64_t>>{{0, 4}});
+  REQUIRE(result.broken.size() == 3);
+  CHECK(result.broken[0].name == (root / "a/2.bmp").string());
+  const auto copy = open_dataset(packed.string(), "train");
+  REQUIRE(copy->size() == 2);
+  CHECK(test::first_pixel(copy->get(1).image)[0] == 5);
+  CHECK(copy->label(1) == 1);
+
+  std::filesystem::remove(root / "a/1.bmp");
+  std::filesystem::remove(root / "b/5.bmp");
+  const auto none = open_image_folder(root.string());
+  CHECK_THROWS_WITH_AS(pack(packed, {{"train", none.get()}}, {.skip_broken = true}),
+                       doctest::Contains("part 'train' has no image that can be read"), DataError);
+}
+
+TEST_CASE("the parts of a packed file are known, and a file named after its part opens") {
+  const test::TemporaryFolder folder;
+  test::write_file(folder.path() / "set/a/1.bmp", test::bmp({1, 1, 1}));
+  test::write_file(folder.path() / "set/b/2.bmp", test::bmp({2, 2, 2}));
+  const auto set = open_image_folder((folder.path() / "set").string());
+  const std::string two = (folder.path() / "two.h5").string(), plain = (folder.path() / "plain.h5").string();
+  pack(two, {{"train", set.get()}, {"test", set.get()}});
+  CHECK(dataset_splits(two) == std::vector<std::string>{"train", "test"});
+  hdf5::Writer writer(plain);  // of another program, undivided
+  writer.write("image", zeros({2, 1, 1, 3}, DType::u8));
+  writer.close();
+  CHECK(dataset_splits(plain) == std::vector<std::string>{"train"});
+  std::filesystem::create_directory(folder.path() / "parts");
+  pack(folder.path() / "parts/train.h5", {{"train", set.get()}});
+  pack(folder.path() / "parts/val.h5", {{"val", set.get()}});
+  CHECK(open_dataset((folder.path() / "parts").string(), "val")->size() == 2);
 }
 
 TEST_CASE("what cannot be packed leaves the old file") {

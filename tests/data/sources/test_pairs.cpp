@@ -134,9 +134,72 @@ TEST_CASE("comma-separated tables, open_clip's columns, and files beside the tab
   CHECK(text_of(open_pairs(files.path(), "train")) == "1=A \"cat\", asleep|again;2=two\nlines;");
   CHECK(text_of(open_pairs(files.path("train.csv"), "train")) == "1=A \"cat\", asleep|again;2=two\nlines;");
 
-  const test::TemporaryFolder elsewhere;
-  test::write_text(elsewhere.path() / "mine.tsv", "path\tcaption\n" + files.path("deep/2.bmp") + "\tabsolute\n");
-  CHECK(text_of(open_pairs((elsewhere.path() / "mine.tsv").string(), "train")) == "2=absolute;");
+  test::write_text(files.path("mine.tsv"), "path\tcaption\n" + files.path("deep/2.bmp") + "\tabsolute\n");
+  CHECK(text_of(open_pairs(files.path("mine.tsv"), "train")) == "2=absolute;");
+}
+
+TEST_CASE("a table names files of its own folder only") {
+  const Files outside{{"secret.bmp", image(9)}};
+  Files files{{"mine/captions.tsv", ""}, {"mine/1.bmp", image(1)}, {"above.bmp", image(8)}};
+  const auto open = [&](const std::string& name, bool follow_symlinks = false) {
+    test::write_text(files.path("mine/captions.tsv"), "path\tcaption\n1.bmp\tx\n" + name + "\ty\n");
+    return open_pairs(files.path("mine"), "train", {.kinds = {}, .follow_symlinks = follow_symlinks});
+  };
+  for (const std::string& name :
+       {outside.path("secret.bmp"), std::string("../above.bmp"), std::string("../../above.bmp"),
+        std::string("deep/../../above.bmp"), std::string("/etc/passwd"), std::string("../nowhere.bmp")}) {
+    CAPTURE(name);
+    for (const bool follow : {false, true})
+      CHECK_THROWS_WITH_AS(open(name, follow),
+                           doctest::Contains(("captions.tsv:3: there is no image '" + name + "' in " +
+                                              files.path("mine") + ": the name leads out of it")
+                                                 .c_str()),
+                           DataError);
+  }
+  CHECK(text_of(open("../mine/1.bmp")) == "1=x;1=y;");
+  fs::create_symlink(outside.path("secret.bmp"), files.path("mine/link.bmp"));
+  fs::create_directory_symlink(outside.path(), files.path("mine/folder"));
+  fs::create_symlink("1.bmp", files.path("mine/inside.bmp"));
+  CHECK(open("inside.bmp").images->size() == 2);
+  for (const char* name : {"link.bmp", "folder/secret.bmp"}) {
+    CHECK_THROWS_WITH_AS(open(name), doctest::Contains("a symbolic link leads out of it; data.follow_symlinks=true"),
+                         DataError);
+    CHECK(text_of(open(name, true)) == "1=x;9=y;");
+  }
+}
+
+TEST_CASE("quoted fields are the same between tabs as between commas") {
+  const std::vector<std::string> captions{
+      "plain",      "he said \"hi\", twice", "two\nlines", "null", "NA", "None", "caf\u00e9",
+      "\"quoted\"", "tab\there, and"};
+  const auto table = [&](char separator) {  // as Python's csv.writer does
+    std::string text = std::string("path") + separator + "caption\r\n";
+    for (const std::string& caption : captions) {
+      std::string field = caption;
+      if (caption.find_first_of(std::string("\"\n") + separator) != std::string::npos) {
+        field = "\"";
+        for (const char c : caption) field += c == '"' ? "\"\"" : std::string(1, c);
+        field += '"';
+      }
+      text += std::string("1.bmp") + separator + field + "\r\n";
+    }
+    return text;
+  };
+  const Files files{{"a.tsv", table('\t')}, {"a.csv", table(',')}, {"1.bmp", image(1)}};
+  for (const char* name : {"a.tsv", "a.csv"}) {
+    const Pairs pairs = open_pairs(files.path(name), "train");
+    REQUIRE(pairs.captions.size() == 1);
+    CHECK(pairs.captions[0] == captions);
+  }
+}
+
+TEST_CASE("between tabs, quotes that do not enclose a field are text") {
+  const Files files{{"a.tsv",
+                     "path\tcaption\tnote\n1.bmp\tsay \"hi\"\tx\n1.bmp\t\"hi\" she said\tx\n1.bmp\t5\" tall\tx\n"
+                     "1.bmp\t\"open\tx\n1.bmp\t\"\"\tx\n1.bmp\t\"\"\"a\"\"\"\tx\n"},
+                    {"1.bmp", image(1)}};
+  CHECK(open_pairs(files.path("a.tsv"), "train").captions[0] ==
+        std::vector<std::string>{"say \"hi\"", "\"hi\" she said", "5\" tall", "\"open", "\"a\""});
 }
 
 TEST_CASE("Flickr8k's layout: captions.txt and a folder Images") {
@@ -262,13 +325,44 @@ TEST_CASE("archives hold each image's text beside it") {
                        DataError);
 }
 
+TEST_CASE("WebDataset: an image and its text share the name up to the last dot, or else up to the first") {
+  const auto open = [](const std::vector<test::TarItem>& items) {
+    const Files files{{"a.tar", test::tar(items)}};
+    const Pairs pairs = open_pairs(files.path("a.tar"), "train");
+    return text_of(pairs) + std::to_string(pairs.left_out);
+  };
+  CHECK(open({{"s0.input.bmp", image(1)}, {"s0.outputs.txt", "a"}}) == "1=a;0");
+  CHECK(open({{"s1.v2.bmp", image(1)}, {"s1.v2.txt", "a"}, {"s1.v3.bmp", image(2)}, {"s1.v3.txt", "b"}}) ==
+        "1=a;2=b;0");
+  CHECK(open({{"x.BMP", image(1)}, {"x.TXT", "a"}}) == "1=a;0");
+  CHECK(open({{"d.1/x.bmp", image(1)}, {"d.1/x.txt", "a"}, {"d.2/x.bmp", image(2)}, {"d.2/x.txt", "b"}}) ==
+        "1=a;2=b;0");
+  CHECK(open({{"0.bmp", image(1)}, {"0.seg.bmp", image(2)}, {"0.txt", "a"}}) == "1=a;1");  // a mask has no text
+  CHECK(open({{"0.bmp", image(1)}, {"0.txt", "a"}, {"._0.txt", "\5"}, {"._0.bmp", "\5"}}) == "1=a;0");
+  CHECK_THROWS_WITH_AS(open({{"s0.bmp", image(1)}, {"s1.txt", "a"}}),
+                       doctest::Contains("same key, which is the name up to its first dot"), DataError);
+}
+
+TEST_CASE("captions of broken images are left out with them") {
+  const Files files{{"captions.tsv", "path\tcaption\tkind\n1.bmp\ta\tname\n2.bmp\tb\tname\n3.bmp\tc\tshort\n"},
+                    {"1.bmp", image(1)},
+                    {"2.bmp", "broken"},
+                    {"3.bmp", image(3)}};
+  const Pairs pairs = open_pairs(files.path(), "train");
+  pack(files.path("x.h5"), {{"train", pairs.images.get(), &pairs}}, {.skip_broken = true});
+  const Pairs packed = open_pairs(files.path("x.h5"), "train");
+  CHECK(text_of(packed) == "1=a;3=c;");
+  CHECK(kinds_of(packed) == "name,;short,;");
+  CHECK(pair_splits(files.path("x.h5")) == std::vector<std::string>{"train"});
+}
+
 TEST_CASE("packed pairs come back as they were") {
   const Files files{{"captions.train.tsv", kTable},
                     {"captions.val.tsv", "path\tcaption\nc/4.bmp\tGrüße\n"},
                     {"images.tar", archive()}};
   const Pairs train = open_pairs(files.path(), "train"), val = open_pairs(files.path(), "val");
   const std::string packed = files.path("pairs.h5");
-  CHECK(pack(packed, {{"train", train.images.get(), &train}, {"val", val.images.get(), &val}}) == 4);
+  CHECK(pack(packed, {{"train", train.images.get(), &train}, {"val", val.images.get(), &val}}).size() == 4);
   check_equal(open_pairs(packed, "train"), train);
   check_equal(open_pairs(packed, "test"), val);
   CHECK(open_pairs(packed, "train").left_out == 0);

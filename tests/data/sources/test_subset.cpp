@@ -1,10 +1,14 @@
+#include "tests/data/samples.h"
+#include "tests/support/temporary_folder.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/sources/array_dataset.h"
+#include "vitrail/data/sources/image_folder.h"
 #include "vitrail/data/sources/subset.h"
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -46,6 +50,54 @@ TEST_CASE("a stratified subset keeps the mix of classes and the order") {
   CHECK(counts == std::map<int64_t, int>{{0, 10}, {1, 4}, {2, 1}});
   const std::vector<int> chosen = numbers(*half);
   CHECK(std::is_sorted(chosen.begin(), chosen.end()));
+}
+
+TEST_CASE("a share of each class is held out by a hash of the names, so that other images stay where they are") {
+  const test::TemporaryFolder folder;
+  const std::string root = folder.path().string();
+  const auto add = [&](const std::string& name, int first, int count) {
+    for (int i = first; i < first + count; ++i)
+      test::write_file(folder.path() / name / (std::to_string(i) + ".bmp"), "");
+  };
+  const auto held_out = [&](const std::string& place, double share, uint64_t seed, bool labelled = true) {
+    const auto set = open_image_folder(place, {.labelled = labelled});
+    const Halves halves = hold_out(*set, place, share, seed);
+    CHECK(halves.kept.size() + halves.held_out.size() == size_t(set->size()));
+    std::set<std::string> names;
+    for (const int64_t i : halves.held_out) names.insert(set->name(i).substr(place.size()));
+    for (const int64_t i : halves.kept) CHECK_FALSE(names.contains(set->name(i).substr(place.size())));
+    return names;
+  };
+  const auto of_class = [](const std::set<std::string>& names, const std::string& name) {
+    return std::count_if(names.begin(), names.end(), [&](const auto& n) { return n.starts_with("/" + name); });
+  };
+  add("many", 0, 40);
+  add("some", 0, 8);
+  add("two", 0, 2);
+  add("one", 0, 1);
+  const auto first = held_out(root, 0.25, 0);
+  CHECK(of_class(first, "many") == 10);
+  CHECK(of_class(first, "some") == 2);
+  CHECK(of_class(first, "two") == 1);  // rounded to 1 of 2
+  CHECK(of_class(first, "one") == 0);
+  CHECK(held_out(root, 0.01, 0).size() == 3);  // at least one of each class that has two
+  CHECK(held_out(root, 0.99, 0).size() == 39 + 7 + 1);
+  CHECK(held_out(root, 0.25, 0) == first);
+  CHECK(held_out(root, 0.25, 1) != first);
+  CHECK(held_out(root, 0.25, 0, /*labelled=*/false).size() == 13);  // 12.75 of 51
+  const test::TemporaryFolder elsewhere;
+  std::filesystem::copy(root, elsewhere.path() / "moved", std::filesystem::copy_options::recursive);
+  CHECK(held_out((elsewhere.path() / "moved").string(), 0.25, 0) == first);
+
+  add("many", 40, 4);
+  const auto second = held_out(root, 0.25, 0);
+  CHECK(of_class(second, "many") == 11);
+  CHECK(of_class(second, "some") == 2);
+  std::vector<std::string> stayed;
+  std::set_intersection(first.begin(), first.end(), second.begin(), second.end(), std::back_inserter(stayed));
+  CHECK(stayed.size() >= first.size() - 1);
+  const auto set = open_image_folder(root);
+  CHECK_THROWS_WITH_AS(hold_out(*set, root, 1, 0), doctest::Contains("the share is 1"), ConfigError);
 }
 
 TEST_CASE("a stratified subset depends on its seed alone") {

@@ -1,4 +1,6 @@
+#include "tests/data/samples.h"
 #include "tests/support/close.h"
+#include "tests/support/temporary_folder.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/augment/color.h"
 #include "vitrail/data/augment/rand_augment.h"
@@ -96,6 +98,79 @@ TEST_CASE("the training transform takes colour jitter, or RandAugment in its pla
   recipes::train_transform(erasing)(photo, other, out.span<float>());
   const auto values = out.span<float>();
   CHECK(std::count(values.begin(), values.end(), 0.0f) >= 3 * 20);
+}
+
+TEST_CASE("data.val_fraction holds back a share of each class of data without a validation part") {
+  const test::TemporaryFolder folder;
+  const auto add = [&](const std::string& name, int count) {
+    for (int i = 0; i < count; ++i)
+      test::write_file(folder.path() / name / (std::to_string(i) + ".bmp"), test::bmp({1, 2, 3}));
+  };
+  add("mine/cat", 12);
+  add("mine/dog", 4);
+  DataConfig config;
+  config.root = (folder.path() / "mine").string();
+  CHECK_THROWS_WITH_AS(recipes::open_parts(config), doctest::Contains("data.val_fraction=0.1"), DataError);
+  config.val_fraction = 0.25;
+  const auto parts = recipes::open_parts(config);
+  const auto count = [](const data::Dataset& part, int64_t label) {
+    int64_t images = 0;
+    for (int64_t i = 0; i < part.size(); ++i) images += part.label(i) == label;
+    return images;
+  };
+  CHECK(count(*parts.train, 0) == 9);
+  CHECK(count(*parts.val, 0) == 3);
+  CHECK(count(*parts.train, 1) == 3);
+  CHECK(count(*parts.val, 1) == 1);
+  CHECK(recipes::open_labelled(config, "val")->name(0) == parts.val->name(0));
+  config.val_seed = 1;
+  const auto other = recipes::open_parts(config);
+  bool differs = false;
+  for (int64_t i = 0; i < other.val->size(); ++i) differs |= other.val->name(i) != parts.val->name(i);
+  CHECK(differs);
+  config.val_split = "train";
+  CHECK_THROWS_WITH_AS(recipes::open_parts(config), doctest::Contains("data.val_split must have another name"),
+                       ConfigError);
+
+  add("parted/train/cat", 8);
+  add("parted/train/dog", 8);
+  add("parted/test/cat", 1);
+  DataConfig parted;
+  parted.root = (folder.path() / "parted").string();
+  parted.val_fraction = 0.25;
+  CHECK(recipes::open_parts(parted).val->size() == 4);  // of train; the part test stays aside
+  add("parted/val/cat", 1);
+  CHECK_THROWS_WITH_AS(recipes::open_parts(parted), doctest::Contains("has a part 'val' already"), ConfigError);
+}
+
+TEST_CASE("data.val_fraction divides images with captions too") {
+  const test::TemporaryFolder folder;
+  std::string table = "path\tcaption\n";
+  for (int i = 0; i < 8; ++i) {
+    test::write_file(folder.path() / (std::to_string(i) + ".bmp"), test::bmp({1, 2, 3}));
+    for (const char* text : {"\ta\n", "\tb\n"}) table += std::to_string(i) + ".bmp" + text;
+  }
+  test::write_text(folder.path() / "captions.tsv", table);
+  DataConfig config;
+  config.root = folder.path().string();
+  config.val_fraction = 0.25;
+  const data::Pairs train = recipes::open_captioned(config, "train", {}),
+                    val = recipes::open_captioned(config, "val", {});
+  CHECK(train.images->size() == 6);
+  CHECK(val.images->size() == 2);
+  CHECK(val.captions == std::vector<std::vector<std::string>>{{"a", "b"}, {"a", "b"}});
+}
+
+TEST_CASE("a classifier of one class is refused") {
+  const test::TemporaryFolder folder;
+  for (const char* file : {"train/cat/1.bmp", "val/cat/1.bmp"})
+    test::write_file(folder.path() / file, test::bmp({1, 2, 3}));
+  test::write_file(folder.path() / "train/cat/1.webp", "x");
+  DataConfig config;
+  config.root = folder.path().string();
+  CHECK_THROWS_WITH_AS(recipes::open_parts(config), doctest::Contains("has the one class 'cat'"), DataError);
+  CHECK_THROWS_WITH_AS(recipes::open_parts(config), doctest::Contains("1 file is of a kind that is not read (.webp)"),
+                       DataError);
 }
 
 TEST_CASE("data.root names data of a source that the program registered") {
