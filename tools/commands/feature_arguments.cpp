@@ -53,10 +53,11 @@ void FeatureArguments::add_images_to(const Command& command) {
   command.option("--list", list, "file with one image name per line").existing_file();
   command.option("--precision", precision, "of matrix products").choices({"f32", "bf16"});
   command.option("--batch", batch, "images at a time").range(1, 4096);
+  background.add_to(command);
 }
 
 recipes::OpenModel FeatureArguments::open() const {
-  recipes::OpenModel opened = recipes::open_model(model);
+  recipes::OpenModel opened = recipes::open_model(model, background.changes());
   for (const std::string& note : opened.notes) fmt::print(stderr, "{}: {}\n", model, note);
   return opened;
 }

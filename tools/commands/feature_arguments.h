@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tools/command_line.h"
+#include "tools/commands/background_option.h"
 #include "tools/commands/terminal_progress.h"
 #include "vitrail/data/sources/dataset.h"
 #include "vitrail/recipes/models/open_model.h"
@@ -23,6 +24,7 @@ struct FeatureArguments {
   std::string list;
   std::string precision = "f32";
   int64_t batch = 16;
+  BackgroundOption background;
 
   void add_to(const Command& command);
   /// All but the model.
