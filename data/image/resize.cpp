@@ -340,7 +340,7 @@ Image resize_and_crop(const Image& image, ImageSize size, const Box& box, Filter
   Image inside;
   if (kept.height > 0 && kept.width > 0)
     inside = resize(View{image.data(), image.width() * 3, image.size()}, size, kept, filter);
-  if (kept == box) return inside;
+  if (!inside.empty() && kept == box) return inside;
   return padded_crop(inside, {box.top - kept.top, box.left - kept.left, box.height, box.width});
 }
 
