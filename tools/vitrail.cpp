@@ -2,12 +2,14 @@
 #include "tools/commands/commands.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/parallel.h"
+#include "vitrail/data/image/background.h"
 #include "vitrail/recipes/config/suggest.h"
 #include "vitrail/recipes/run/exit_code.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -40,7 +42,9 @@ int vitrail_program(int argc, char** argv) {
     return kBadRecipe;
   }
   if (argv[1][0] != '-') check_command(program, argv[1]);
-  return program.parse(argc, argv).value_or(kDone);
+  const int code = program.parse(argc, argv).value_or(kDone);
+  if (const auto note = data::take_transparency_note()) fmt::print(stderr, "{}\n", *note);
+  return code;
 }
 
 }  // namespace

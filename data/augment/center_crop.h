@@ -1,4 +1,4 @@
-// CenterCrop, ResizeExact, ResizeShorter and ResizeCenterCrop: bring an image to the size that a model takes. Nothing
+// CenterCrop, ResizeExact and ResizeCenterCrop: bring an image to the size that a model takes. Nothing
 // is random.
 #pragma once
 
@@ -20,11 +20,13 @@ class CenterCrop final {
 
   explicit CenterCrop(int64_t size, CropOffset offset = CropOffset::half_even) : size_(size), offset_(offset) {}
 
-  Params sample(Rng&, ImageSize) const { return {}; }
-  Image apply(const Image& image, const Params&) const {
-    if (offset_ == CropOffset::half_even) return center_crop(image, size_);
-    return padded_crop(image, {floor_half(image.height() - size_), floor_half(image.width() - size_), size_, size_});
+  /// The square in an image of that size; it may leave the image.
+  Box box(ImageSize image) const {
+    if (offset_ == CropOffset::half_even) return center_box(image, size_);
+    return {floor_half(image.height - size_), floor_half(image.width - size_), size_, size_};
   }
+  Params sample(Rng&, ImageSize) const { return {}; }
+  Image apply(const Image& image, const Params&) const { return padded_crop(image, box(image.size())); }
 
  private:
   static int64_t floor_half(int64_t n) { return n >= 0 ? n / 2 : (n - 1) / 2; }
@@ -48,37 +50,26 @@ class ResizeExact final {
   Filter filter_;
 };
 
-/// The whole image resized so that its shorter side is `shorter`.
-class ResizeShorter final {
+/// The whole image resized so that its shorter side is `shorter`, then the central square of side `crop`, black where
+/// the image is smaller. Only the square is computed, so a long image takes no more memory than a square one.
+class ResizeCenterCrop final {
  public:
   struct Params {};
 
-  ResizeShorter(int64_t shorter, Filter filter) : shorter_(shorter), filter_(filter) {}
+  ResizeCenterCrop(int64_t shorter, int64_t crop, Filter filter = Filter::bicubic,
+                   CropOffset offset = CropOffset::half_even)
+      : shorter_(shorter), filter_(filter), crop_(crop, offset) {}
 
   Params sample(Rng&, ImageSize) const { return {}; }
   Image apply(const Image& image, const Params&) const {
-    return resize(image, resize_shorter(image.size(), shorter_), filter_);
+    const ImageSize size = resize_shorter(image.size(), shorter_);
+    return resize_and_crop(image, size, crop_.box(size), filter_);
   }
 
  private:
   int64_t shorter_;
   Filter filter_;
-};
-
-/// ResizeShorter to `shorter`, then the central square of side `crop`, black where the image is smaller.
-class ResizeCenterCrop final {
- public:
-  struct Params {};
-
-  ResizeCenterCrop(int64_t shorter, int64_t crop, Filter filter = Filter::bicubic)
-      : resize_(shorter, filter), crop_(crop) {}
-
-  Params sample(Rng&, ImageSize) const { return {}; }
-  Image apply(const Image& image, const Params&) const { return center_crop(resize_.apply(image, {}), crop_); }
-
- private:
-  ResizeShorter resize_;
-  int64_t crop_;
+  CenterCrop crop_;
 };
 
 }  // namespace vitrail::data

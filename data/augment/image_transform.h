@@ -1,4 +1,5 @@
-// From a decoded image to a model's input: augmentations, normalisation, random erasing.
+// From a decoded image to a model's input: the background of transparent pixels, augmentations, normalisation, random
+// erasing.
 //
 // The result is normalised for one model. Whoever needs the pixels again (a distillation teacher with another mean, a
 // preview) has to undo the normalisation.
@@ -7,6 +8,7 @@
 #include "vitrail/data/augment/augmentation.h"
 #include "vitrail/data/augment/normalize.h"
 #include "vitrail/data/augment/random_erasing.h"
+#include "vitrail/data/image/background.h"
 
 #include <optional>
 #include <span>
@@ -14,14 +16,17 @@
 
 namespace vitrail::data {
 
-/// Augmentations, then Normalize, then perhaps RandomErasing; an ImageBatch calls it for each image.
+/// Background, augmentations, then Normalize, then perhaps RandomErasing; an ImageBatch calls it for each image.
 class ImageTransform final {
  public:
-  ImageTransform(Pipeline augmentations, const Normalize& normalize, const std::optional<RandomErasing>& erasing = {})
-      : augmentations_(std::move(augmentations)), normalize_(normalize), erasing_(erasing) {}
+  ImageTransform(Pipeline augmentations, const Normalize& normalize, const std::optional<RandomErasing>& erasing = {},
+                 const Background& background = {})
+      : augmentations_(std::move(augmentations)), normalize_(normalize), erasing_(erasing), background_(background) {}
 
   /// The image as the model will see it, before normalisation.
-  Image augmented(const Image& image, Rng& rng) const { return augmentations_(image, rng); }
+  Image augmented(const Image& image, Rng& rng) const {
+    return image.opacity().empty() ? augmentations_(image, rng) : augmentations_(background_.under(image), rng);
+  }
   /// Shape: out is [3, img_size, img_size].
   void operator()(const Image& image, Rng& rng, std::span<float> out) const {
     const Image result = augmented(image, rng);
@@ -33,6 +38,7 @@ class ImageTransform final {
   Pipeline augmentations_;
   Normalize normalize_;
   std::optional<RandomErasing> erasing_;
+  Background background_;
 };
 
 }  // namespace vitrail::data

@@ -38,6 +38,7 @@ std::vector<Views> MultiCrop::views() const {
 }
 
 std::vector<Image> MultiCrop::augmented(const Image& image, Rng& rng) const {
+  if (!image.opacity().empty()) return augmented(config_.background.under(image), rng);
   std::vector<Image> images;
   for (size_t view = 0; view < count(); ++view) images.push_back(pipeline_of(view)(image, rng));
   return images;
@@ -46,6 +47,7 @@ std::vector<Image> MultiCrop::augmented(const Image& image, Rng& rng) const {
 void MultiCrop::operator()(const Image& image, Rng& rng, std::span<const std::span<float>> out) const {
   check<ShapeError>(out.size() == count(), "multi_crop", "out has room for {} views; there are {}", out.size(),
                     count());
+  if (!image.opacity().empty()) return (*this)(config_.background.under(image), rng, out);
   for (size_t view = 0; view < count(); ++view) normalize_(pipeline_of(view)(image, rng), out[view]);
 }
 

@@ -4,6 +4,7 @@
 #include "vitrail/data/augment/augmentation.h"
 #include "vitrail/data/augment/color.h"
 #include "vitrail/data/augment/normalize.h"
+#include "vitrail/data/image/background.h"
 #include "vitrail/data/image/resize.h"
 #include "vitrail/data/load/views.h"
 
@@ -32,6 +33,7 @@ class MultiCrop final {
     std::array<double, 2> blur_sigma{0.1, 2};
     double solarize = 0.2;  // probability, of the second global view
     Normalize::Channels mean = kImageNetMean, std = kImageNetStd;
+    Background background{};
   };
 
   /// Throws ConfigError for numbers that the single augmentations refuse, or a negative local_count.

@@ -4,11 +4,18 @@
 #include "vitrail/core/io/file.h"
 #include "vitrail/data/image/exif.h"
 #include "vitrail/data/image/image_checks.h"
+#include "vitrail/data/image/jpeg_check.h"
 #include "vitrail/data/image/jpeg_segments.h"
+#include "vitrail/data/image/png.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 namespace {
 
@@ -36,20 +43,11 @@ void* budget_malloc(size_t size) {
   return block + kBlockHeader;
 }
 
-void* budget_realloc(void* old, size_t old_size, size_t new_size) {
-  void* p = budget_malloc(new_size);
-  if (!p) return nullptr;
-  if (old) std::memcpy(p, old, old_size < new_size ? old_size : new_size);
-  budget_free(old);
-  return p;
-}
-
 }  // namespace
 
 #define STB_IMAGE_IMPLEMENTATION
 #define STB_IMAGE_STATIC
 #define STBI_ONLY_JPEG
-#define STBI_ONLY_PNG
 #define STBI_ONLY_BMP
 #define STBI_NO_STDIO
 #define STBI_NO_LINEAR
@@ -57,50 +55,104 @@ void* budget_realloc(void* old, size_t old_size, size_t new_size) {
 #define STBI_MAX_DIMENSIONS 16384
 #define STBI_ASSERT(condition) static_cast<void>(0)  // odd Huffman tables fail one, harmlessly
 #define STBI_MALLOC budget_malloc
-#define STBI_REALLOC_SIZED budget_realloc
+#define STBI_REALLOC_SIZED(p, old_size, new_size) nullptr  // for PNG, which png.cpp reads
 #define STBI_FREE budget_free
 #define STB_IMAGE_WRITE_IMPLEMENTATION
 #define STB_IMAGE_WRITE_STATIC
 #define STBI_WRITE_NO_STDIO
-#ifdef __clang__  // for a PNG that begins with an empty part it copies 0 bytes to null: harmless, but a sanitizer stops
-#pragma clang attribute push(__attribute__((no_sanitize("nonnull-attribute"))), apply_to = function)
-#endif
 #include <stb/stb_image.h>
 #include <stb/stb_image_write.h>
-#ifdef __clang__
-#pragma clang attribute pop
-#endif
 
 namespace vitrail::data {
 namespace {
 
 constexpr int64_t kMaxFileBytes = int64_t{64} << 20;
 constexpr int64_t kMaxPixels = int64_t{1} << 26;
-
-bool has_known_start(std::span<const std::byte> file) {
-  using namespace std::string_view_literals;
-  const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
-  return text.starts_with("\xff\xd8"sv) || text.starts_with("\x89PNG"sv) || text.starts_with("BM"sv);
-}
+constexpr int64_t kMaxSide = STBI_MAX_DIMENSIONS;
 
 const stbi_uc* stb_bytes(std::span<const std::byte> file) { return reinterpret_cast<const stbi_uc*>(file.data()); }
+
+[[noreturn]] void fail_unknown(std::span<const std::byte> file) {
+  const std::string_view kind = foreign_kind(file);
+  if (kind.empty()) fail<IoError>("decode_image", "the file is not a JPEG, PNG or BMP");
+  const bool packed = kind.starts_with("gzip");
+  fail<IoError>("decode_image", "the file is {}, not a JPEG, PNG or BMP; {}", kind,
+                packed ? "unpack it with gunzip" : "convert it to one of them");
+}
+
+ImageSize bmp_size(std::span<const std::byte> file) {
+  budget = int64_t{1} << 20;
+  int width = 0, height = 0, channels = 0;
+  check<IoError>(stbi_info_from_memory(stb_bytes(file), int(file.size()), &width, &height, &channels), "decode_image",
+                 "the file is a BMP with a damaged header, or of a kind that is not read: compressed (RLE), or with a "
+                 "side over {}",
+                 kMaxSide);
+  return {height, width};
+}
 
 // The size as stored, before orientation.
 ImageSize stored_size(std::span<const std::byte> file) {
   check<IoError>(!file.empty(), "decode_image", "the file is empty");
   check<IoError>(int64_t(file.size()) <= kMaxFileBytes, "decode_image", "the file has {} bytes, more than {}",
                  file.size(), kMaxFileBytes);
-  budget = int64_t{1} << 20;
-  int width = 0, height = 0, channels = 0;
-  check<IoError>(has_known_start(file), "decode_image", "the file is not a JPEG, PNG or BMP");
-  check<IoError>(!jpeg_outline(file).bad_table, "decode_image", "the file is damaged: its Huffman tables are invalid");
-  check<IoError>(stbi_info_from_memory(stb_bytes(file), int(file.size()), &width, &height, &channels), "decode_image",
-                 "the header is damaged or declares a side over {}", STBI_MAX_DIMENSIONS);
-  const ImageSize size{height, width};
-  check<IoError>(width > 0 && height > 0, "decode_image", "the image is {}", size);
+  ImageSize size;
+  if (is_png(file))
+    size = png_size(file);
+  else if (is_jpeg(file))
+    size = jpeg_size(file);
+  else if (is_bmp(file))
+    size = bmp_size(file);
+  else
+    fail_unknown(file);
+  check<IoError>(size.width > 0 && size.height > 0, "decode_image", "the image is {}", size);
+  check<IoError>(size.width <= kMaxSide && size.height <= kMaxSide, "decode_image",
+                 "the header declares a side over {}: {}", kMaxSide, size);
   check<IoError>(size.height * size.width <= kMaxPixels, "decode_image", "the image is {}, more than {} pixels", size,
                  kMaxPixels);
   return size;
+}
+
+// channels: 3, or 4 with opacity.
+Image decode_by_stb(std::span<const std::byte> file, ImageSize size, int channels) {
+  // Enough for all stages of any kind.
+  budget = (int64_t{16} << 20) + 4 * int64_t(file.size()) + 32 * size.height * size.width;
+  int width = 0, height = 0, unused = 0;
+  const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
+      stbi_load_from_memory(stb_bytes(file), int(file.size()), &width, &height, &unused, channels), budget_free);
+  check<IoError>(pixels != nullptr, "decode_image",
+                 "the file is damaged: its pixels cannot be decoded, though its parts look whole");
+  check<IoError>(width == size.width && height == size.height, "decode_image",
+                 "the header says {}, the image is {} x {}", size, height, width);
+  Image image(size);
+  if (channels == 3) {
+    std::memcpy(image.data(), pixels.get(), image.pixels().size());
+    return image;
+  }
+  std::vector<uint8_t> opacity(size_t(size.height * size.width));
+  const stbi_uc* from = pixels.get();
+  uint8_t* to = image.data();
+  for (uint8_t& o : opacity) {
+    to = std::copy_n(from, 3, to);
+    o = from[3];
+    from += 4;
+  }
+  if (std::any_of(opacity.begin(), opacity.end(), [](uint8_t o) { return o < 255; }))
+    image.set_opacity(std::move(opacity));
+  return image;
+}
+
+Image decode_jpeg(std::span<const std::byte> file, ImageSize size) {
+  const bool has_end = check_jpeg(file);
+  if (has_end) return decode_by_stb(file, size, 3);
+  // The image is complete, and stb_image wants to see its end.
+  std::vector<std::byte> ended(file.begin(), file.end());
+  ended.insert(ended.end(), {std::byte{0xff}, std::byte{jpeg_marker::kEnd}});
+  return decode_by_stb(ended, size, 3);
+}
+
+Image decode_bmp(std::span<const std::byte> file, ImageSize size) {
+  check<IoError>(!is_truncated_bmp(file, size), "decode_image", "the file is truncated: its pixels end too early");
+  return decode_by_stb(file, size, has_alpha_bmp(file) ? 4 : 3);
 }
 
 }  // namespace
@@ -112,20 +164,9 @@ ImageSize image_size(std::span<const std::byte> file) {
 
 Image decode_image(std::span<const std::byte> file) {
   const ImageSize size = stored_size(file);
-  check<IoError>(!is_truncated(file, size), "decode_image", "the file is truncated: its end is missing");
-
-  // Enough for 16-bit RGBA in all its stages. The budget does not grow with the size that a compressed stream claims.
-  budget = (int64_t{16} << 20) + 4 * int64_t(file.size()) + 32 * size.height * size.width;
-  int width = 0, height = 0, channels = 0;
-  const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
-      stbi_load_from_memory(stb_bytes(file), int(file.size()), &width, &height, &channels, STBI_rgb), budget_free);
-  check<IoError>(pixels != nullptr, "decode_image", "the file is damaged: {}", stbi_failure_reason());
-  check<IoError>(width == size.width && height == size.height, "decode_image",
-                 "the header says {}, the image is {} x {}", size, height, width);
-
-  Image image(size);
-  std::memcpy(image.data(), pixels.get(), image.pixels().size());
-  return upright(std::move(image), exif_orientation(file));
+  if (is_png(file)) return decode_png(file);
+  if (is_bmp(file)) return decode_bmp(file, size);
+  return upright(decode_jpeg(file, size), exif_orientation(file));
 }
 
 Image read_image(const std::filesystem::path& path) {

@@ -13,9 +13,10 @@ namespace vitrail::data {
 
 /// Decodes a JPEG, PNG or BMP, turned upright by its EXIF orientation.
 ///
-/// Grey and palettes become RGB, alpha is dropped, 16 bits keep the upper 8, CMYK is converted.
+/// Grey and palettes become RGB, 16 bits keep the upper 8, CMYK is converted. Transparency is kept beside the colours:
+/// see Image::opacity.
 /// Throws IoError for other formats, files over 64 MiB, sides over 16384, more than 2^26 pixels, and files that are
-/// damaged or truncated, even if a part of the image could be shown.
+/// damaged or truncated, even if a part of the image could be shown. docs/data.md lists what is noticed.
 Image decode_image(std::span<const std::byte> file);
 /// decode_image of a file; the error names the path.
 Image read_image(const std::filesystem::path& path);

@@ -33,7 +33,7 @@ int tiff_orientation(std::span<const std::byte> tiff) {
   return 1;
 }
 
-int exif_orientation(std::span<const std::byte> file) { return tiff_orientation(jpeg_outline(file).exif); }
+int exif_orientation(std::span<const std::byte> file) { return tiff_orientation(jpeg_exif(file)); }
 
 Image upright(Image stored, int orientation) {
   if (orientation <= 1 || orientation > 8) return stored;

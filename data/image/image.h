@@ -1,4 +1,4 @@
-// Image: 8-bit RGB pixels in memory. codec.h reads and writes image files.
+// Image: 8-bit RGB pixels in memory, perhaps with transparency. codec.h reads and writes image files.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,9 @@ struct ImageSize {
 std::string to_string(ImageSize size);
 
 /// [height, width, 3] bytes, row by row, red green blue. A value: copies copy the pixels.
+///
+/// An image that was decoded with transparent pixels keeps their opacity beside the colours, until background.h puts a
+/// colour behind it. Everything else works on the colours alone, so its results are opaque.
 class Image {
  public:
   Image() = default;
@@ -39,11 +42,17 @@ class Image {
   uint8_t* at(int64_t y, int64_t x) { return data() + (y * width() + x) * 3; }
   const uint8_t* at(int64_t y, int64_t x) const { return data() + (y * width() + x) * 3; }
 
+  /// height * width bytes, 255: opaque. Empty if all pixels are opaque.
+  std::span<const uint8_t> opacity() const { return opacity_; }
+  /// Throws ShapeError unless there is one byte for each pixel, or none.
+  void set_opacity(std::vector<uint8_t> opacity);
+
   bool operator==(const Image&) const = default;
 
  private:
   ImageSize size_;
   std::vector<uint8_t> pixels_;
+  std::vector<uint8_t> opacity_;
 };
 
 }  // namespace vitrail::data

@@ -54,21 +54,34 @@ constexpr std::array<Kernel, 6> kKernels = {{{Filter::nearest, "nearest", 0, nul
 
 const Kernel& kernel_of(Filter filter) { return kKernels[size_t(filter)]; }
 
-// For each output position, its run of input positions and their weights.
+// Output positions first, first + 1, ..., of which only these are computed.
+struct Run {
+  int64_t first, count;
+  int64_t end() const { return first + count; }
+};
+
+// One direction of a resize: from in_size to out_size positions, of which `kept` are computed.
+struct Axis {
+  int64_t in_size, out_size;
+  Run kept;
+  bool keeps_size() const { return in_size == out_size; }
+};
+
+// For each kept output position, its run of input positions and their weights.
 struct Taps {
-  struct Run {
-    int64_t first, count;
-  };
   std::vector<Run> runs;
   std::vector<int32_t> weights;  // stride a run
   int64_t stride = 0;
 
   const int32_t* weights_of(int64_t out) const { return weights.data() + out * stride; }
+  // The input positions that some run reads. Runs move to the right.
+  Run input() const { return {runs.front().first, runs.back().end() - runs.front().first}; }
 };
 
-Taps make_taps(int64_t in_size, int64_t out_size, Filter filter) {
+Taps make_taps(const Axis& axis, Filter filter) {
   const Kernel& kernel = kernel_of(filter);
-  const double scale = double(in_size) / double(out_size);
+  const int64_t in_size = axis.in_size, out_size = axis.kept.count;
+  const double scale = double(in_size) / double(axis.out_size);
   const double widening = std::max(scale, 1.0);
   const double support = kernel.support * widening;
 
@@ -78,7 +91,7 @@ Taps make_taps(int64_t in_size, int64_t out_size, Filter filter) {
   taps.weights.resize(size_t(out_size * taps.stride));
   std::vector<double> exact(size_t(taps.stride));
   for (int64_t out = 0; out < out_size; ++out) {
-    const double center = (double(out) + 0.5) * scale;
+    const double center = (double(axis.kept.first + out) + 0.5) * scale;
     const int64_t first = std::max(int64_t(center - support + 0.5), int64_t{0});
     const int64_t count = std::min(int64_t(center + support + 0.5), in_size) - first;
     double sum = 0;
@@ -170,22 +183,23 @@ class Panel {
 
 // One output has too few taps to fill a vector, and their number varies. Sixteen rows share their taps, so they are
 // computed together.
-Image resize_rows(const View& in, int64_t width, Filter filter) {
+Image resize_rows(const View& in, const Taps& taps) {
   constexpr int64_t kPixel = 3 * Panel::kRows;
-  const Taps taps = make_taps(in.size.width, width, filter);
+  const Run read = taps.input();
+  const int64_t width = int64_t(taps.runs.size());
   Image out(in.size.height, width);
-  Panel wide(in.size.width * 3), narrow(width * 3);
+  Panel wide(read.count * 3), narrow(width * 3);
   for (int64_t top = 0; top < in.size.height; top += Panel::kRows) {
     const int64_t count = std::min(Panel::kRows, in.size.height - top);
     std::array<const uint8_t*, Panel::kRows> from;
     Panel::Rows to{};
-    for (int64_t r = 0; r < Panel::kRows; ++r) from[size_t(r)] = in.row(top + std::min(r, count - 1));
+    for (int64_t r = 0; r < Panel::kRows; ++r) from[size_t(r)] = in.row(top + std::min(r, count - 1)) + read.first * 3;
     for (int64_t r = 0; r < count; ++r) to[size_t(r)] = out.at(top + r, 0);
     wide.read(from);
     for (int64_t x = 0; x < width; ++x) {
       const auto [first, tap_count] = taps.runs[size_t(x)];
       const int32_t* weight = taps.weights_of(x);
-      const uint8_t* pixel = wide.at(first * 3);
+      const uint8_t* pixel = wide.at((first - read.first) * 3);
       std::array<int32_t, kPixel> sum;
       sum.fill(kHalf);
       for (int64_t i = 0; i < tap_count; ++i, pixel += kPixel)
@@ -198,20 +212,20 @@ Image resize_rows(const View& in, int64_t width, Filter filter) {
   return out;
 }
 
-// Each output row is a weighted sum of input rows; a block of bytes at a time keeps the sums in registers.
-Image resize_columns(const View& in, int64_t height, Filter filter) {
+// Each output row is a weighted sum of input rows; a block of bytes at a time keeps the sums in registers. Row 0 of
+// `in` is the input row first_row.
+Image resize_columns(const View& in, const Taps& taps, int64_t first_row) {
   constexpr int64_t kBlock = 32;
-  const Taps taps = make_taps(in.size.height, height, filter);
-  const int64_t bytes = in.size.width * 3;
+  const int64_t bytes = in.size.width * 3, height = int64_t(taps.runs.size());
   Image out(height, in.size.width);
   for (int64_t y = 0; y < height; ++y) {
     const auto [first, count] = taps.runs[size_t(y)];
     const int32_t* weight = taps.weights_of(y);
-    const auto sum_block = [&, first_row = first, rows = count](int64_t begin, int64_t length) {
+    const auto sum_block = [&, top = first - first_row, rows = count](int64_t begin, int64_t length) {
       std::array<int32_t, kBlock> sum;
       sum.fill(kHalf);
       for (int64_t i = 0; i < rows; ++i) {
-        const uint8_t* from = in.row(first_row + i) + begin;
+        const uint8_t* from = in.row(top + i) + begin;
         for (int64_t b = 0; b < length; ++b) sum[size_t(b)] += weight[i] * from[b];
       }
       for (int64_t b = 0; b < length; ++b) out.at(y, 0)[begin + b] = to_byte(sum[size_t(b)]);
@@ -223,21 +237,24 @@ Image resize_columns(const View& in, int64_t height, Filter filter) {
   return out;
 }
 
-// Positions are added up like in Pillow, not multiplied, because the rounding of the sum decides ties.
-std::vector<int64_t> nearest_positions(int64_t in_size, int64_t out_size) {
-  const double step = double(in_size) / double(out_size);
+// Positions are added up like in Pillow, not multiplied, because the rounding of the sum decides ties. So the kept
+// positions are reached from the first one.
+std::vector<int64_t> nearest_positions(const Axis& axis) {
+  const double step = double(axis.in_size) / double(axis.out_size);
+  double at = step * 0.5;
+  for (int64_t i = 0; i < axis.kept.first; ++i) at += step;
   std::vector<int64_t> positions;
-  for (double at = step * 0.5; int64_t(positions.size()) < out_size; at += step)
-    positions.push_back(std::min(int64_t(at), in_size - 1));
+  for (; int64_t(positions.size()) < axis.kept.count; at += step)
+    positions.push_back(std::min(int64_t(at), axis.in_size - 1));
   return positions;
 }
 
-Image resize_nearest(const View& in, ImageSize size) {
-  const auto rows = nearest_positions(in.size.height, size.height);
-  const auto columns = nearest_positions(in.size.width, size.width);
-  Image out(size);
-  for (int64_t y = 0; y < size.height; ++y)
-    for (int64_t x = 0; x < size.width; ++x)
+Image resize_nearest(const View& in, const Axis& vertical, const Axis& horizontal) {
+  const auto rows = nearest_positions(vertical);
+  const auto columns = nearest_positions(horizontal);
+  Image out(vertical.kept.count, horizontal.kept.count);
+  for (int64_t y = 0; y < out.height(); ++y)
+    for (int64_t x = 0; x < out.width(); ++x)
       std::copy_n(in.row(rows[size_t(y)]) + columns[size_t(x)] * 3, 3, out.at(y, x));
   return out;
 }
@@ -248,15 +265,37 @@ Image copy(const View& view) {
   return out;
 }
 
-Image resize(const View& in, ImageSize size, Filter filter) {
-  check<ShapeError>(in.size.height > 0 && in.size.width > 0 && size.height > 0 && size.width > 0, "resize",
-                    "from {} to {}", in.size, size);
-  if (in.size == size) return copy(in);
-  if (filter == Filter::nearest) return resize_nearest(in, size);
-  if (in.size.width == size.width) return resize_columns(in, size.height, filter);
-  Image rows = resize_rows(in, size.width, filter);
-  if (in.size.height == size.height) return rows;
-  return resize_columns({rows.data(), size.width * 3, rows.size()}, size.height, filter);
+View part(const View& in, const Run& rows, const Run& columns) {
+  return {in.row(rows.first) + columns.first * 3, in.row_bytes, {rows.count, columns.count}};
+}
+
+void expect_pixels(ImageSize in, ImageSize out) {
+  check<ShapeError>(in.height > 0 && in.width > 0 && out.height > 0 && out.width > 0, "resize", "from {} to {}", in,
+                    out);
+}
+
+// The box `kept` of the resized image. Nothing else is computed, and the input is read only where it counts.
+Image resize(const View& in, ImageSize size, const Box& kept, Filter filter) {
+  expect_pixels(in.size, size);
+  const Axis vertical{in.size.height, size.height, {kept.top, kept.height}},
+      horizontal{in.size.width, size.width, {kept.left, kept.width}};
+  if (vertical.keeps_size() && horizontal.keeps_size()) return copy(part(in, vertical.kept, horizontal.kept));
+  if (filter == Filter::nearest) return resize_nearest(in, vertical, horizontal);
+  if (vertical.keeps_size())
+    return resize_rows(part(in, vertical.kept, {0, in.size.width}), make_taps(horizontal, filter));
+  const Taps taps = make_taps(vertical, filter);
+  const Run rows = taps.input();
+  if (horizontal.keeps_size()) return resize_columns(part(in, rows, horizontal.kept), taps, rows.first);
+  const Image narrow = resize_rows(part(in, rows, {0, in.size.width}), make_taps(horizontal, filter));
+  return resize_columns({narrow.data(), narrow.width() * 3, narrow.size()}, taps, rows.first);
+}
+
+Box whole(ImageSize size) { return {0, 0, size.height, size.width}; }
+
+Box intersection(const Box& a, const Box& b) {
+  const int64_t top = std::max(a.top, b.top), left = std::max(a.left, b.left);
+  return {top, left, std::max(std::min(a.top + a.height, b.top + b.height) - top, int64_t{0}),
+          std::max(std::min(a.left + a.width, b.left + b.width) - left, int64_t{0})};
 }
 
 View view_of(const Image& image, const Box& box, std::string_view op) {
@@ -292,13 +331,23 @@ std::string to_string(const Box& box) {
 }
 
 Image resize(const Image& image, ImageSize size, Filter filter) {
-  return resize(View{image.data(), image.width() * 3, image.size()}, size, filter);
+  return resize(View{image.data(), image.width() * 3, image.size()}, size, whole(size), filter);
+}
+
+Image resize_and_crop(const Image& image, ImageSize size, const Box& box, Filter filter) {
+  expect_pixels(image.size(), size);
+  const Box kept = intersection(box, whole(size));
+  Image inside;
+  if (kept.height > 0 && kept.width > 0)
+    inside = resize(View{image.data(), image.width() * 3, image.size()}, size, kept, filter);
+  if (!inside.empty() && kept == box) return inside;
+  return padded_crop(inside, {box.top - kept.top, box.left - kept.left, box.height, box.width});
 }
 
 Image crop(const Image& image, const Box& box) { return copy(view_of(image, box, "crop")); }
 
 Image resized_crop(const Image& image, const Box& box, ImageSize size, Filter filter) {
-  return resize(view_of(image, box, "resized_crop"), size, filter);
+  return resize(view_of(image, box, "resized_crop"), size, whole(size), filter);
 }
 
 ImageSize resize_shorter(ImageSize size, int64_t shorter) {

@@ -26,6 +26,9 @@ std::string to_string(const Box& box);
 /// Resizes the whole image: rows first, then columns, each rounded to 8 bits; weights have 22 fraction bits. A
 /// direction that keeps its size is skipped. Throws: ShapeError for an empty image or size.
 Image resize(const Image& image, ImageSize size, Filter filter);
+/// padded_crop of resize(image, size, filter), computing only the pixels inside box. Time and memory follow the box and
+/// the image, whatever `size` is. Throws as resize.
+Image resize_and_crop(const Image& image, ImageSize size, const Box& box, Filter filter);
 /// The pixels of box. Throws ShapeError if it is not inside the image.
 Image crop(const Image& image, const Box& box);
 /// crop, then resize; the filter reads no pixel outside of the box. Throws as crop and resize.

@@ -29,6 +29,7 @@ class ArrayDataset final : public Dataset {
       for (int64_t x = 0; x < pixels.size(1); ++x)
         for (int64_t c = 0; c < 3; ++c)
           *to++ = from[y * pixels.stride(0) + x * pixels.stride(1) + (channels == 1 ? 0 : c) * pixels.stride(2)];
+    if (channels == 4) set_opacity(image, pixels);
     return {std::move(image), label(index)};
   }
 
@@ -41,6 +42,16 @@ class ArrayDataset final : public Dataset {
   }
 
  private:
+  /// From the fourth channel.
+  static void set_opacity(Image& image, const Tensor& pixels) {
+    std::vector<uint8_t> opacity;
+    for (int64_t y = 0; y < pixels.size(0); ++y)
+      for (int64_t x = 0; x < pixels.size(1); ++x)
+        opacity.push_back(pixels.data<uint8_t>()[y * pixels.stride(0) + x * pixels.stride(1) + 3 * pixels.stride(2)]);
+    if (std::any_of(opacity.begin(), opacity.end(), [](uint8_t o) { return o < 255; }))
+      image.set_opacity(std::move(opacity));
+  }
+
   PixelArray array_;
 };
 

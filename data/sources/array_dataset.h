@@ -12,7 +12,7 @@ struct PixelArray {
     int64_t images;
   };
 
-  Tensor images;                     // u8 [N, H, W, C], any strides; C is 1 (grey), 3, or 4 (alpha is dropped)
+  Tensor images;                     // u8 [N, H, W, C], any strides; C is 1 (grey), 3, or 4 (with opacity)
   std::vector<int64_t> labels;       // N; none if unlabelled
   std::vector<std::string> classes;  // names by label; none: the numbers from 0 to the largest label
   std::vector<Source> sources;       // the files, in the order of the images

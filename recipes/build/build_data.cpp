@@ -139,10 +139,15 @@ void DataConfig::describe_pixels(Fields& f) {
 }
 
 void DataConfig::describe_reading(Fields& f) {
+  f("background", background, "behind transparent pixels: a colour such as white or '#ff8800'; drop: ignore alpha");
   f("workers", workers, "threads that prepare images; results do not depend on their number", at_least(1));
   f("prefetch", prefetch, "batches prepared ahead", at_least(1));
   f("on_error", on_error, "broken images: fail ends the run; skip lists them in bad_files.tsv", kOnError);
   f("max_bad", max_bad, "skip: the largest share of broken images; more end the run", between(0, 1));
+}
+
+data::Background background_of(const DataConfig& config) {
+  return config.background ? data::Background::parse(*config.background) : data::Background();
 }
 
 data::ImageTransform train_transform(const DataConfig& c) {
@@ -161,7 +166,7 @@ data::ImageTransform train_transform(const DataConfig& c) {
     steps.add(*std::move(augment));
   else if (*std::max_element(c.color_jitter.begin(), c.color_jitter.end()) > 0)
     steps.add(data::ColorJitter({c.color_jitter[0], c.color_jitter[1], c.color_jitter[2], c.color_jitter[3]}));
-  return {std::move(steps), normalize(c), random_erasing(c)};
+  return {std::move(steps), normalize(c), random_erasing(c), background_of(c)};
 }
 
 Preprocessing eval_preprocessing(const DataConfig& c) {
@@ -172,6 +177,7 @@ Preprocessing eval_preprocessing(const DataConfig& c) {
   p.filter = c.interpolation;
   std::copy_n(c.mean.begin(), 3, p.mean.begin());
   std::copy_n(c.std.begin(), 3, p.std.begin());
+  p.background = background_of(c);
   return p;
 }
 

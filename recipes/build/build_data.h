@@ -44,6 +44,7 @@ struct DataConfig {
   double eval_crop = 0.875;
   data::Filter interpolation = data::Filter::bicubic;
   std::vector<double> mean{0.485, 0.456, 0.406}, std{0.229, 0.224, 0.225};
+  std::optional<std::string> background;
   int64_t workers = 2;
   int64_t prefetch = 4;
   data::OnError on_error = data::OnError::fail;
@@ -59,6 +60,8 @@ struct DataConfig {
   void describe_reading(Fields& f);
 };
 
+/// What is behind transparent pixels. Throws ConfigError for a text that is no colour.
+data::Background background_of(const DataConfig& config);
 /// The transform of training images, and the preprocessing of validation images.
 data::ImageTransform train_transform(const DataConfig& config);
 Preprocessing eval_preprocessing(const DataConfig& config);

@@ -1,5 +1,6 @@
 #include "vitrail/recipes/build/preprocessing.h"
 
+#include "vitrail/core/error.h"
 #include "vitrail/core/rng.h"
 #include "vitrail/data/augment/center_crop.h"
 #include "vitrail/recipes/config/json_object.h"
@@ -43,11 +44,16 @@ int64_t square_side(const JsonObject& c, const char* key) {
 }  // namespace
 
 data::ImageTransform Preprocessing::transform() const {
+  check<ConfigError>(resize != Resize::shorter || crop > 0, "preprocessing",
+                     "images keep their proportions and are not cropped; models take squares: set crop");
   data::Pipeline steps;
-  if (resize == Resize::shorter) steps.add(data::ResizeShorter(size, filter));
-  if (resize == Resize::exact) steps.add(data::ResizeExact({size, size}, filter));
-  if (crop > 0) steps.add(data::CenterCrop(crop, crop_offset));
-  return {std::move(steps), data::Normalize(mean, std)};
+  if (resize == Resize::shorter) {
+    steps.add(data::ResizeCenterCrop(size, crop, filter, crop_offset));
+  } else {
+    if (resize == Resize::exact) steps.add(data::ResizeExact({size, size}, filter));
+    if (crop > 0) steps.add(data::CenterCrop(crop, crop_offset));
+  }
+  return {std::move(steps), data::Normalize(mean, std), {}, background};
 }
 
 Tensor Preprocessing::batch(std::span<const data::Image> images) const {
@@ -61,8 +67,9 @@ Tensor Preprocessing::batch(std::span<const data::Image> images) const {
 
 std::string Preprocessing::text() const {
   std::string steps;
-  if (resize == Resize::shorter) steps = fmt::format("shorter side to {} ({}), ", size, data::to_string(filter));
-  if (resize == Resize::exact) steps = fmt::format("to {}x{} ({}), ", size, size, data::to_string(filter));
+  if (background.named()) steps = fmt::format("transparent pixels: {}, ", background.text());
+  if (resize == Resize::shorter) steps += fmt::format("shorter side to {} ({}), ", size, data::to_string(filter));
+  if (resize == Resize::exact) steps += fmt::format("to {}x{} ({}), ", size, size, data::to_string(filter));
   if (crop > 0) steps += fmt::format("the central {}x{}, ", crop, crop);
   return steps + fmt::format("mean {} {} {}, std {} {} {}", mean[0], mean[1], mean[2], std[0], std[1], std[2]);
 }

@@ -4,6 +4,7 @@
 #include "vitrail/core/tensor.h"
 #include "vitrail/data/augment/center_crop.h"
 #include "vitrail/data/augment/image_transform.h"
+#include "vitrail/data/image/background.h"
 #include "vitrail/nn/weights/layout.h"
 
 #include <cstdint>
@@ -22,6 +23,7 @@ struct Preprocessing {
   int64_t crop = 224;  // side of the central crop; 0: no crop
   data::CropOffset crop_offset = data::CropOffset::half_even;
   data::Normalize::Channels mean = data::kImageNetMean, std = data::kImageNetStd;
+  data::Background background{};  // behind transparent pixels
 
   /// The side of the model's input.
   int64_t img_size() const { return crop > 0 ? crop : size; }
@@ -30,7 +32,8 @@ struct Preprocessing {
   /// The model's input: f32 [B, 3, img_size(), img_size()].
   /// Throws ShapeError if an image does not come out at that size.
   Tensor batch(std::span<const data::Image> images) const;
-  /// "shorter side to 256 (bicubic), the central 224x224, mean 0.485 0.456 0.406, std ..."
+  /// "shorter side to 256 (bicubic), the central 224x224, mean 0.485 0.456 0.406, std ..."; with the background first,
+  /// if one was named.
   std::string text() const;
   bool operator==(const Preprocessing&) const = default;
 };

@@ -32,7 +32,8 @@ data::MultiCrop multi_crop(const DinoConfig& config) {
                           .blur_sigma = pair_of(c.blur_sigma),
                           .solarize = c.solarize_prob,
                           .mean = channels_of(config.data.mean),
-                          .std = channels_of(config.data.std)});
+                          .std = channels_of(config.data.std),
+                          .background = background_of(config.data)});
 }
 
 std::vector<Tensor> crops_of(const data::Batch& batch) {

@@ -68,6 +68,7 @@ OpenModel open_model(const PublishedModel& published, const std::vector<std::str
   opened.preprocessing = published.preprocessing;
   opened.classes = published.classes;
   opened.eval = settings_of_published(published.preprocessing, changes);
+  if (opened.eval.data.background) opened.preprocessing.background = background_of(opened.eval.data);
   opened.untrained = [architecture = published.architecture, seed = uint64_t(opened.eval.seed)] {
     return architecture->untrained(seed);
   };

@@ -4,6 +4,7 @@
 #include "vitrail/core/io/file.h"
 #include "vitrail/core/io/json.h"
 #include "vitrail/core/io/safetensors.h"
+#include "vitrail/data/image/background.h"
 #include "vitrail/recipes/models/model_family.h"
 #include "vitrail/recipes/models/model_metadata.h"
 
@@ -74,6 +75,9 @@ WrittenModel write_model(const PublishedModel& model, std::string_view name, con
   check_expressible(model, layout);
   nn::Converted converted = nn::to_layout(layout, model.weights);
   WrittenModel written{.files = {}, .notes = std::move(converted.notes)};
+  if (const data::Background& background = model.preprocessing.background; background.named())
+    written.notes.push_back("no layout stores the background of transparent pixels: use the model with --background '" +
+                            background.text() + "'");
   const auto metadata = to_metadata(model.architecture->unwritten());
 
   const bool file = out.extension() == ".safetensors", hf = layout.name.starts_with("hf_"),

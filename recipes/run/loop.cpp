@@ -6,6 +6,7 @@
 #include "vitrail/core/io/file.h"
 #include "vitrail/core/io/json.h"
 #include "vitrail/core/memory.h"
+#include "vitrail/data/image/background.h"
 #include "vitrail/data/load/bad_files.h"
 #include "vitrail/recipes/run/checkpoint.h"
 #include "vitrail/recipes/run/environment.h"
@@ -147,7 +148,7 @@ class Loop {
     const Stats stats = guarded_step(*batch, at);
     speed_.add(watch.seconds(), waited);
     ++position_.step;
-    for (const std::string& message : recipe_.take_messages()) progress_.message(message);
+    tell();
     report(stats, at);
     const bool epoch_done = position_.step % plan_.steps_per_epoch == 0;
     const bool asked = Signals::take_checkpoint_request();
@@ -155,6 +156,12 @@ class Loop {
                                 : plan_.checkpoint_every > 0 && position_.step % plan_.checkpoint_every == 0;
     if (asked || due) save();
     if (asked) progress_.message(fmt::format("saved {} after step {}", folder_.last().string(), position_.step));
+  }
+
+  /// Shows what the recipe and the data have to say.
+  void tell() {
+    for (const std::string& message : recipe_.take_messages()) progress_.message(message);
+    if (const auto note = data::take_transparency_note()) progress_.message(*note);
   }
 
   /// The recipe's step. If a number is not finite, runs the step again to find the first operation at fault.
@@ -234,7 +241,7 @@ class Loop {
       return;  // a resumed run does it again
     }
     evaluation_seconds_ = watch.seconds();
-    for (const std::string& message : recipe_.take_messages()) progress_.message(message);
+    tell();
     Stats row = {{"step", double(position_.step)}, {"epoch", double(last_epoch + 1)}, {"time", clock_.seconds()}};
     row.insert(row.end(), result.stats.begin(), result.stats.end());
     log("val", row);

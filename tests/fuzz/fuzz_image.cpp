@@ -1,5 +1,7 @@
-// Decodes any bytes as an image. The decoder returns pixels of the size in the header or throws IoError.
+// Decodes any bytes as an image. The decoder returns pixels of the size in the header, with an opacity for each or for
+// none, or throws IoError.
 #include "vitrail/core/error.h"
+#include "vitrail/data/image/background.h"
 #include "vitrail/data/image/codec.h"
 
 #include <cstdlib>
@@ -27,6 +29,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     const data::Image image = data::decode_image(file);
     if (image.size() != promised || int64_t(image.pixels().size()) != image.height() * image.width() * 3) std::abort();
+    const auto clear = int64_t(image.opacity().size());
+    if (clear != 0 && clear != image.height() * image.width()) std::abort();
+    if (!data::Background(1, 2, 3).under(image).opacity().empty()) std::abort();
   } catch (const IoError&) {
   }
   return 0;

@@ -25,14 +25,15 @@ struct Options : ImageArguments {
 };
 
 void attention(const Options& o) {
-  const OpenModel opened = open_model(o.checkpoint);
+  const OpenModel opened = o.open();
   nn::VisionTransformer& model = nn::as_vit(*opened.backbone, "attention", opened.source.string());
   const int64_t size = o.side(opened.preprocessing);
   const std::vector<Image> images = read_images(o.images, o.count);
   std::vector<data::Image> cells;
   std::vector<std::string> captions;
   for (const Image& source : images) {
-    const data::Image image = fit_to_patches(source.image, size, model.config.patch_size);
+    const data::Image image =
+        fit_to_patches(opened.preprocessing.background.under(source.image), size, model.config.patch_size);
     const auto maps = class_attention(model, to_input(image, opened.preprocessing));
     const data::Image shown = enlarged(image, kShown);
     // Two rows: the maps of the heads beside the image; below, the patches that hold most of each head's attention.

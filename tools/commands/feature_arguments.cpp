@@ -55,10 +55,11 @@ void FeatureArguments::add_images_to(const Command& command) {
   command.flag("--follow-symlinks", follow_symlinks, "follow symbolic links in folders");
   command.option("--precision", precision, "of matrix products").choices({"f32", "bf16"});
   command.option("--batch", batch, "images at a time").range(1, 4096);
+  background.add_to(command);
 }
 
 recipes::OpenModel FeatureArguments::open() const {
-  recipes::OpenModel opened = recipes::open_model(model);
+  recipes::OpenModel opened = recipes::open_model(model, background.changes());
   for (const std::string& note : opened.notes) fmt::print(stderr, "{}: {}\n", model, note);
   return opened;
 }

@@ -21,6 +21,7 @@ void ImageArguments::add_to(const Command& command) {
   command.option("-o,--out", out, "PNG file to write");
   command.option("--size", size, "shorter side of the model's input; 0: twice the recipe's").range(0, 4096);
   command.option("-n,--count", count, "number of images to take from a folder").range(1, 256);
+  background.add_to(command);
 }
 
 std::vector<Image> read_images(const fs::path& path, int64_t most) {
@@ -34,10 +35,14 @@ std::vector<Image> read_images(const fs::path& path, int64_t most) {
 }
 
 data::Image fit_to_patches(const data::Image& image, int64_t shorter, int64_t patch_size) {
+  constexpr int64_t kMostPixels = int64_t{1} << 26;
+  const data::ImageSize drawn = data::resize_shorter(image.size(), std::max({shorter, patch_size, kShown}));
+  check<DataError>(drawn.height <= kMostPixels / drawn.width, "images",
+                   "an image of {} would be drawn at {}; crop it, or give a smaller --size", image.size(), drawn);
   const data::ImageSize size = data::resize_shorter(image.size(), std::max(shorter, patch_size));
-  const data::Image resized = data::resize(image, size, data::Filter::bicubic);
   const int64_t height = size.height / patch_size * patch_size, width = size.width / patch_size * patch_size;
-  return data::crop(resized, {(size.height - height) / 2, (size.width - width) / 2, height, width});
+  const data::Box box{(size.height - height) / 2, (size.width - width) / 2, height, width};
+  return data::resize_and_crop(image, size, box, data::Filter::bicubic);
 }
 
 Tensor to_input(const data::Image& image, const recipes::Preprocessing& preprocessing) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tools/command_line.h"
+#include "tools/commands/background_option.h"
 #include "vitrail/data/image/image.h"
 #include "vitrail/recipes/models/open_model.h"
 
@@ -19,8 +20,11 @@ struct Image {
 struct ImageArguments {
   std::string checkpoint, images, out;
   int64_t size = 0, count = 8;
+  BackgroundOption background;
 
   void add_to(const Command& command);
+  /// Throws as recipes::open_model.
+  recipes::OpenModel open() const { return recipes::open_model(checkpoint, background.changes()); }
   /// The shorter side of the model's input, in pixels.
   int64_t side(const recipes::Preprocessing& usual) const { return size > 0 ? size : 2 * usual.img_size(); }
 };
@@ -31,7 +35,8 @@ inline constexpr int64_t kShown = 240;
 /// The image at a path, or the first `most` images of a folder, at any depth. Throws DataError or IoError.
 std::vector<Image> read_images(const std::filesystem::path& path, int64_t most);
 
-/// Resizes the shorter side to `shorter`, then crops the centre to whole patches.
+/// Resizes the shorter side to `shorter`, then crops the centre to whole patches. Throws DataError for an image so long
+/// that its drawing would not fit into memory.
 data::Image fit_to_patches(const data::Image& image, int64_t shorter, int64_t patch_size);
 
 /// The image, normalised as the model's input but of its own size: [1, 3, H, W].

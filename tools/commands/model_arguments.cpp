@@ -19,10 +19,11 @@ void ModelArguments::add_to(const Command& command, const std::string& data_help
               "of a published model, or a .safetensors file")
       .required();
   command.option("data", rest, data_help + "; key=value, overrides the recipe");
+  background.add_to(command);
 }
 
 std::vector<std::string> ModelArguments::changes() const {
-  std::vector<std::string> result;
+  std::vector<std::string> result = background.changes();
   for (const std::string& word : rest) {
     const bool is_change = word.find('=') != std::string::npos;
     result.push_back(is_change ? word : "data.root=" + quoted(word));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tools/command_line.h"
+#include "tools/commands/background_option.h"
 #include "vitrail/recipes/models/open_model.h"
 
 #include <string>
@@ -13,9 +14,10 @@ namespace vitrail::tools {
 struct ModelArguments {
   std::string checkpoint;
   std::vector<std::string> rest;
+  BackgroundOption background;
 
   void add_to(const Command& command, const std::string& data_help);
-  /// The overrides; other data becomes an override of data.root.
+  /// The overrides; other data becomes an override of data.root, --background one of data.background.
   std::vector<std::string> changes() const;
   /// Throws as recipes::open_model.
   recipes::OpenModel open() const { return recipes::open_model(checkpoint, changes()); }

@@ -37,14 +37,14 @@ std::vector<uint8_t> to_bytes(const Tensor& x) {
 }
 
 void pca(const ImageArguments& o) {
-  const OpenModel model = open_model(o.checkpoint);
+  const OpenModel model = o.open();
   expect_tokens(model, "pca");
   const int64_t size = o.side(model.preprocessing), patch = model.backbone->patch_size();
   std::vector<data::Image> images;
   std::vector<std::string> names;
   std::vector<Tensor> features;  // [patches, D]
   for (const Image& image : read_images(o.images, o.count)) {
-    images.push_back(fit_to_patches(image.image, size, patch));
+    images.push_back(fit_to_patches(model.preprocessing.background.under(image.image), size, patch));
     names.push_back(image.name);
     features.push_back(model.tokens(to_input(images.back(), model.preprocessing)).patches.value().select(0, 0));
   }

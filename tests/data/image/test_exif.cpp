@@ -1,7 +1,6 @@
 #include "tests/data/image_files.h"
 #include "vitrail/data/image/codec.h"
 #include "vitrail/data/image/exif.h"
-#include "vitrail/data/image/jpeg_segments.h"
 
 #include <doctest/doctest.h>
 
@@ -60,21 +59,6 @@ TEST_CASE("what is no orientation is upright") {
   for (size_t length = 0; length < 20; ++length) CHECK(orientation(kLittle.substr(0, length)) == 1);
   // The directory claims 65535 entries, but the file ends before the first.
   CHECK(orientation(changed(changed(kLittle.substr(0, 10), 8, '\xff'), 9, '\xff')) == 1);
-}
-
-TEST_CASE("the outline of a JPEG finds its end behind thumbnails") {
-  const auto outline = [](const std::string& file) { return jpeg_outline(bytes_of(file)); };
-  CHECK_FALSE(outline("").is_jpeg);
-  CHECK_FALSE(outline("\x89PNG").is_jpeg);
-  CHECK(outline("\xff\xd8\xff\xd9"s).has_end);
-  const std::string with_thumbnail =
-      "\xff\xd8\xff\xe1\x00\x0a"
-      "Exif\0\0\xff\xd9"s;
-  CHECK_FALSE(outline(with_thumbnail).has_end);
-  CHECK(outline(with_thumbnail + "\xff\xd9").has_end);
-  CHECK(outline(with_thumbnail).exif.size() == 2);
-  CHECK_FALSE(outline("\xff\xd8\xff\xe1\xff\xff\xff\xd9"s).has_end);  // a segment longer than the file
-  CHECK(outline("\xff\xd8\xff\xda\x00\x02scan \xff\x00 \xff\xd0 scan\xff\xd9"s).has_end);  // escapes and restarts
 }
 
 }  // namespace vitrail::data

@@ -2,11 +2,13 @@
 #include "tests/support/reference.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/hdf5.h"
+#include "vitrail/data/augment/center_crop.h"
 #include "vitrail/data/image/resize.h"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -112,6 +114,41 @@ TEST_CASE("evaluation crops equal torchvision byte for byte") {
       CHECK(center_crop(resized, file->integer(path, "crop")) == file->image(path));
     }
   }
+}
+
+TEST_CASE("a crop of a resized image equals the resized image cropped") {
+  for (const Filter filter :
+       {Filter::nearest, Filter::box, Filter::bilinear, Filter::hamming, Filter::bicubic, Filter::lanczos}) {
+    CAPTURE(to_string(filter));
+    for (const ImageSize from : {ImageSize{33, 50}, ImageSize{50, 33}, ImageSize{1, 40}, ImageSize{24, 24}}) {
+      const Image image = from.height == 1 ? Image(crop(generated("synth", 2, 40), {0, 0, 1, 40}))
+                                           : generated("synth", from.height, from.width);
+      for (const ImageSize size : {ImageSize{24, 36}, ImageSize{70, 90}, ImageSize{24, 24}, from}) {
+        const Image whole = resize(image, size, filter);
+        for (const Box& box : {Box{0, 0, size.height, size.width}, Box{5, 7, 11, 13}, Box{-3, 20, 30, 9},
+                               Box{size.height - 2, -4, 8, size.width + 9}, Box{0, 500, 4, 4}, Box{3, 3, 0, 5}}) {
+          CAPTURE(to_string(box));
+          CHECK(resize_and_crop(image, size, box, filter) == padded_crop(whole, box));
+        }
+      }
+    }
+  }
+  CHECK_THROWS_AS(resize_and_crop(Image(4, 4), {0, 4}, {0, 0, 2, 2}, Filter::box), ShapeError);
+}
+
+TEST_CASE("a long image is cropped before it is resized: memory follows what is kept") {
+  // The shorter side to 224 is 1,120,000 x 224 pixels, 753 MB; the centre shows one white pixel.
+  for (const bool tall : {false, true}) {
+    Image image = tall ? Image(5000, 1) : Image(1, 5000);
+    std::fill_n(image.data() + 3 * 2490, 3 * 20, uint8_t{255});
+    for (const Filter filter : {Filter::nearest, Filter::bilinear, Filter::bicubic}) {
+      const Image centre = ResizeCenterCrop(224, 224, filter).apply(image, {});
+      REQUIRE(centre.size() == ImageSize{224, 224});
+      CHECK(std::all_of(centre.pixels().begin(), centre.pixels().end(), [](uint8_t v) { return v == 255; }));
+    }
+  }
+  const Image ruler(1, 16384);
+  CHECK(ResizeCenterCrop(256, 224).apply(ruler, {}) == Image(224, 224));
 }
 
 TEST_CASE("crops keep the pixels and pad with black") {

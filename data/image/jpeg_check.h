@@ -1,0 +1,23 @@
+// Damage in JPEG files. stb_image shows a part that is missing as grey, and a component without tables as flat. This
+// check reads all codes of all scans, as a decoder does, but makes no pixels.
+//
+// A JPEG has no checksum: a changed byte that still reads as codes for the right number of blocks cannot be noticed.
+#pragma once
+
+#include "vitrail/data/image/image.h"
+
+#include <cstddef>
+#include <span>
+
+namespace vitrail::data {
+
+/// The size in the frame header, before orientation. Throws IoError if there is none, or for a kind of JPEG that is not
+/// read: arithmetic coding, 12 bits, lossless, hierarchical.
+ImageSize jpeg_size(std::span<const std::byte> file);
+
+/// Throws IoError that says what is damaged unless all of the image is there: each component has its quantisation and
+/// Huffman tables, its scans hold the codes of every block, and together they give every coefficient at full precision.
+/// Returns whether the end marker follows. Bytes after it are not looked at (an MPO holds a second image there).
+bool check_jpeg(std::span<const std::byte> file);
+
+}  // namespace vitrail::data
