@@ -57,13 +57,37 @@ class Descriptor {
   int fd_;
 };
 
-/// Size of an open regular file.
-int64_t size_of_file(std::string_view op, const fs::path& path, int fd) {
-  struct stat info {};
-  if (::fstat(fd, &info) != 0) fail_errno(op, path, "read its size");
-  check<IoError>(S_ISREG(info.st_mode), op, "{}: is not a file", path.string());
-  return info.st_size;
+const char* kind_of(mode_t mode) {
+  if (S_ISDIR(mode)) return "a folder";
+  if (S_ISFIFO(mode)) return "a pipe";
+  return S_ISSOCK(mode) ? "a socket" : "a device";
 }
+
+void expect_regular(std::string_view op, const fs::path& path, mode_t mode) {
+  check<IoError>(S_ISREG(mode), op, "{}: is not a file but {}", path.string(), kind_of(mode));
+}
+
+/// A regular file, open for reading.
+class Input {
+ public:
+  Input(std::string_view op, const fs::path& path) : fd_(open(op, path)) {
+    struct stat info {};
+    if (::fstat(fd_, &info) != 0) fail_errno(op, path, "read its size");
+    expect_regular(op, path, info.st_mode);  // it may have changed since open() looked
+    size_ = info.st_size;
+  }
+  operator int() const { return fd_; }
+  int64_t size() const { return size_; }
+
+ private:
+  static Descriptor open(std::string_view op, const fs::path& path) {
+    expect_file(op, path);                               // opening a device can do something
+    return Descriptor(op, path, O_RDONLY | O_NONBLOCK);  // does not wait for a pipe's writer
+  }
+
+  Descriptor fd_;
+  int64_t size_ = 0;
+};
 
 void sync(const fs::path& path, int flags) {
   const Descriptor fd("write", path, flags);
@@ -140,9 +164,14 @@ int remove_stale_temporaries(const fs::path& folder) {
   return removed;
 }
 
+void expect_file(std::string_view op, const fs::path& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) == 0) expect_regular(op, path, info.st_mode);
+}
+
 std::string read_file(const fs::path& path, int64_t max_bytes) {
-  const Descriptor fd("read", path, O_RDONLY);
-  const int64_t size = size_of_file("read", path, fd);
+  const Input fd("read", path);
+  const int64_t size = fd.size();
   check<IoError>(size <= max_bytes, "read", "{}: has {} bytes; at most {} are read", path.string(), size, max_bytes);
   std::string content(size_t(size), '\0');
   size_t done = 0;
@@ -157,8 +186,8 @@ std::string read_file(const fs::path& path, int64_t max_bytes) {
 }
 
 MappedFile::MappedFile(const fs::path& path) {
-  const Descriptor fd("read", path, O_RDONLY);
-  const auto size = size_t(size_of_file("read", path, fd));
+  const Input fd("read", path);
+  const auto size = size_t(fd.size());
   if (size == 0) return;
   void* address = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
   if (address == MAP_FAILED) fail_errno("read", path, "map");

@@ -28,11 +28,15 @@ void durable_write(const std::filesystem::path& target, std::string_view content
 /// Returns how many were removed.
 int remove_stale_temporaries(const std::filesystem::path& folder);
 
-/// The whole file. Throws IoError if it is larger than max_bytes.
+/// Throws IoError if path is a folder, a pipe, a socket or a device: reading one can wait for ever. Says nothing about
+/// a missing file.
+void expect_file(std::string_view op, const std::filesystem::path& path);
+
+/// The whole file. Throws IoError if it is larger than max_bytes, or as expect_file.
 std::string read_file(const std::filesystem::path& path, int64_t max_bytes);
 
-/// A file's bytes, read by the system when touched. A file that shrinks while mapped ends the program (SIGBUS): durable
-/// files are replaced, never shortened.
+/// A file's bytes, read by the system when touched. The constructor throws as expect_file. A file that shrinks while
+/// mapped ends the program (SIGBUS): durable files are replaced, never shortened.
 class MappedFile {
  public:
   explicit MappedFile(const std::filesystem::path& path);

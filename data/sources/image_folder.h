@@ -14,7 +14,8 @@ namespace vitrail::data {
 /// Throws IoError if a folder cannot be read; DataError if there are no images or folders make no classes.
 std::unique_ptr<Dataset> open_image_folder(const std::string& root, const SourceOptions& options = {});
 
-/// Images by file name, relative to root or absolute. A file is opened when its image is read.
+/// Images by file name, relative to root or absolute; an empty root is the current folder. A file is opened when its
+/// image is read.
 std::unique_ptr<Dataset> make_file_dataset(std::string root, std::vector<std::string> files, PathLabels labels);
 
 }  // namespace vitrail::data

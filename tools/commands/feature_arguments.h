@@ -2,11 +2,14 @@
 #pragma once
 
 #include "tools/command_line.h"
+#include "tools/commands/skip_option.h"
 #include "tools/commands/terminal_progress.h"
 #include "vitrail/data/sources/dataset.h"
 #include "vitrail/recipes/models/open_model.h"
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,26 +20,40 @@ struct NamedImages {
   std::unique_ptr<data::Dataset> dataset;
 };
 
+/// The images that could be read, with their features.
+struct ImageFeatures {
+  std::vector<std::string> names;
+  Tensor features;      // f32 [N, D], a row for each name
+  int64_t skipped = 0;  // images left out
+};
+
 struct FeatureArguments {
-  std::string model;
+  std::string model, network;
   std::vector<std::string> images;
   std::string list;
   std::string precision = "f32";
   int64_t batch = 16;
+  SkipOption skip;
+  std::vector<double> mean, std;  // empty: the model's, like image_size
+  std::optional<int64_t> image_size;
+  std::string positions;
 
   void add_to(const Command& command);
   /// All but the model.
   void add_images_to(const Command& command);
-  /// Prints what it had to assume on standard error. Throws as recipes::open_model.
+  /// As open_with_notes, with the preprocessing that the options ask for.
   recipes::OpenModel open() const;
   /// The files, the files in the folders (at any depth), and those listed in the file `list` or on standard input
-  /// ("-"). Throws DataError if there are none or one is missing.
+  /// ("-"). Throws DataError if there are none, or if one is missing and may not be skipped.
   NamedImages named_images() const;
+
+ private:
+  void add(std::vector<std::string>& names, const std::string& path) const;
 };
 
-/// Features of the images in their order, with unit norm if `normalise`: f32 [N, D].
-/// Throws IoError naming an image that cannot be read.
-Tensor features_of(const recipes::OpenModel& model, const data::Dataset& images, const FeatureArguments& arguments,
-                   bool normalise, TerminalProgress& progress);
+/// Features of the images in their order, with unit norm if `normalise`. Prints the names of images that it skipped.
+/// Throws DataError naming an image that cannot be read and may not be skipped, or if none can be read.
+ImageFeatures features_of(const recipes::OpenModel& model, const NamedImages& images, const FeatureArguments& arguments,
+                          bool normalise, TerminalProgress& progress);
 
 }  // namespace vitrail::tools
