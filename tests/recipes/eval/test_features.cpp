@@ -5,6 +5,7 @@
 #include "vitrail/core/io/hdf5.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/core/rng.h"
+#include "vitrail/data/load/image_batch.h"
 #include "vitrail/recipes/build/preprocessing.h"
 #include "vitrail/recipes/eval/attention_maps.h"
 #include "vitrail/recipes/eval/collapse.h"
