@@ -31,10 +31,14 @@ std::function<void(std::string_view)> on_write_step = [](std::string_view) {
 }  // namespace testing
 
 void fail_errno(std::string_view op, const fs::path& path, std::string_view action, int error) {
+  fail<IoError>(op, "{}: cannot {}: {}", path.string(), action, std::generic_category().message(error));
+}
+
+void fail_write(std::string_view op, const fs::path& path, std::string_view action, int error) {
   const std::string reason = std::generic_category().message(error);
   const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
   if (full) fail<DiskFull>(op, "{}: cannot {}: {}", path.string(), action, reason);
-  fail<IoError>(op, "{}: cannot {}: {}", path.string(), action, reason);
+  fail<WriteError>(op, "{}: cannot {}: {}", path.string(), action, reason);
 }
 
 namespace {
@@ -46,7 +50,7 @@ class Descriptor {
  public:
   Descriptor(std::string_view op, const fs::path& path, int flags)
       : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {
-    if (fd_ < 0) fail_errno(op, path, "open");
+    if (fd_ < 0) (flags & (O_WRONLY | O_RDWR)) != 0 ? fail_write(op, path, "open") : fail_errno(op, path, "open");
   }
   ~Descriptor() { ::close(fd_); }
   Descriptor(const Descriptor&) = delete;
@@ -91,14 +95,14 @@ class Input {
 
 void sync(const fs::path& path, int flags) {
   const Descriptor fd("write", path, flags);
-  if (::fsync(fd) != 0) fail_errno("write", path, "sync to the disk");
+  if (::fsync(fd) != 0) fail_write("write", path, "sync to the disk");
 }
 
 fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
 
 void check_free_space(const fs::path& folder, int64_t expected_bytes) {
   struct statvfs info {};
-  if (::statvfs(folder.c_str(), &info) != 0) fail_errno("write", folder, "read the free space");
+  if (::statvfs(folder.c_str(), &info) != 0) fail_write("write", folder, "read the free space");
   const double available = double(info.f_bavail) * double(info.f_frsize), needed = 1.1 * double(expected_bytes);
   check<DiskFull>(available >= needed, "write", "{}: {} MiB are free, {} MiB are needed", folder.string(),
                   int64_t(available / (1 << 20)), int64_t(needed / (1 << 20)) + 1);
@@ -109,7 +113,7 @@ void write_all(const fs::path& path, std::string_view content) {
   while (!content.empty()) {
     const ssize_t n = ::write(fd, content.data(), content.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail_errno("write", path, "write");
+    if (n < 0) fail_write("write", path, "write");
     content.remove_prefix(size_t(n));
   }
 }
@@ -137,7 +141,7 @@ void durable_write(const fs::path& target, const std::function<void(const fs::pa
     testing::on_write_step("sync");
     sync(temporary, O_RDWR);
     testing::on_write_step("rename");
-    if (::rename(temporary.c_str(), target.c_str()) != 0) fail_errno("write", target, "put the new file in place");
+    if (::rename(temporary.c_str(), target.c_str()) != 0) fail_write("write", target, "put the new file in place");
   } catch (...) {
     ::unlink(temporary.c_str());
     throw;

@@ -2,6 +2,8 @@
 // system's reason.
 #pragma once
 
+#include "vitrail/core/error.h"
+
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +14,12 @@
 #include <string_view>
 
 namespace vitrail {
+
+/// A file or a folder that cannot be written.
+class WriteError final : public IoError {
+ public:
+  using IoError::IoError;
+};
 
 /// Replaces target so that at any moment, also after a crash or power loss, it holds its old content or the new one.
 ///
@@ -55,8 +63,11 @@ class MappedFile {
   std::span<std::byte> bytes_;
 };
 
-/// Throws IoError "path: cannot <action>: <the system's reason>", or DiskFull where that is the reason.
+/// Throws IoError "path: cannot <action>: <the system's reason>".
 [[noreturn]] void fail_errno(std::string_view op, const std::filesystem::path& path, std::string_view action,
+                             int error = errno);
+/// Throws WriteError with the same text, or DiskFull where that is the reason.
+[[noreturn]] void fail_write(std::string_view op, const std::filesystem::path& path, std::string_view action,
                              int error = errno);
 
 namespace testing {

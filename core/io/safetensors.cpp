@@ -231,7 +231,7 @@ void save(const std::filesystem::path& path, const TensorMap& tensors, const Met
       }
     }
     file.close();
-    check<IoError>(bool(file), "safetensors", "{}: cannot write the file", path.string());
+    check<WriteError>(bool(file), "safetensors", "{}: cannot write the file", path.string());
   };
   durable_write(path, write, int64_t(sizeof(length) + header.size()) + bytes);
 }

@@ -111,7 +111,7 @@ WrittenModel write_model(const PublishedModel& model, std::string_view name, con
 
   std::error_code error;
   fs::create_directories(out, error);
-  check<IoError>(!error, "layout", "{}: cannot make the folder: {}", out.string(), error.message());
+  check<WriteError>(!error, "layout", "{}: cannot make the folder: {}", out.string(), error.message());
   const fs::path weights = out / (open_clip ? "open_clip_model.safetensors" : "model.safetensors");
   safetensors::save(weights, converted.weights, metadata, model.floats);
   written.files.push_back(weights);

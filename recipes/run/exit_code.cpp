@@ -1,6 +1,7 @@
 #include "vitrail/recipes/run/exit_code.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/core/io/file.h"
 
 #include <fcntl.h>
 #include <malloc.h>
@@ -17,11 +18,12 @@ namespace vitrail::recipes {
 
 ExitCode exit_code(const std::exception& error) {
   if (dynamic_cast<const ConfigError*>(&error)) return kBadRecipe;
-  if (dynamic_cast<const DataError*>(&error) || dynamic_cast<const std::filesystem::filesystem_error*>(&error))
-    return kBadData;
   const bool no_memory = dynamic_cast<const OutOfMemory*>(&error) || dynamic_cast<const std::bad_alloc*>(&error);
   if (no_memory || dynamic_cast<const DiskFull*>(&error)) return kNoSpace;
-  return kFailed;
+  if (dynamic_cast<const WriteError*>(&error)) return kFailed;
+  const bool unreadable =
+      dynamic_cast<const IoError*>(&error) || dynamic_cast<const std::filesystem::filesystem_error*>(&error);
+  return unreadable || dynamic_cast<const DataError*>(&error) ? kBadData : kFailed;
 }
 
 namespace {

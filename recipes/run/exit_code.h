@@ -8,9 +8,9 @@ namespace vitrail::recipes {
 /// A run that a signal stopped returns 128 plus the signal's number: 130 after Ctrl-C, 143 after SIGTERM.
 enum ExitCode : int {
   kDone = 0,
-  kFailed = 1,     // any other error: a loss that is not finite, a file that cannot be written
+  kFailed = 1,     // any other error: a loss that is not finite; WriteError
   kBadRecipe = 2,  // ConfigError: recipe or arguments
-  kBadData = 3,    // DataError, std::filesystem_error
+  kBadData = 3,    // DataError; IoError: a file that is missing, damaged or of another format; std::filesystem_error
   kNoSpace = 4,    // OutOfMemory, std::bad_alloc, DiskFull; standard output that cannot be written
 };
 

@@ -1,4 +1,5 @@
 #include "vitrail/core/error.h"
+#include "vitrail/core/io/file.h"
 #include "vitrail/recipes/run/exit_code.h"
 
 #include <doctest/doctest.h>
@@ -16,7 +17,8 @@ TEST_CASE("exit codes tell whose fault it is") {
   CHECK(exit_code(OutOfMemory("x")) == 4);
   CHECK(exit_code(std::bad_alloc()) == 4);
   CHECK(exit_code(DiskFull("x")) == 4);
-  CHECK(exit_code(IoError("x")) == 1);
+  CHECK(exit_code(IoError("x")) == 3);
+  CHECK(exit_code(WriteError("x")) == 1);
   CHECK(exit_code(NumericError("x")) == 1);
   CHECK(exit_code(std::runtime_error("x")) == 1);
   CHECK(exit_code(std::filesystem::filesystem_error("x", std::error_code())) == 3);
