@@ -124,12 +124,12 @@ TEST_CASE("a checkpoint of DINO converts, the teacher or the student") {
   };
   const std::string teacher = features("dino"), student = features("dino --network student");
   CHECK(teacher != student);
-  for (const auto& [network, expected] :
-       {std::pair{"", teacher}, {" --network teacher", teacher}, {" --network student", student}}) {
-    const Output converted =
-        vitrail_program(folder, std::string("convert dino -o out.safetensors --layout dino") + network);
+  const std::pair<std::string, std::string> cases[] = {
+      {"", teacher}, {" --network teacher", teacher}, {" --network student", student}};
+  for (const auto& c : cases) {
+    const Output converted = vitrail_program(folder, "convert dino -o out.safetensors --layout dino" + c.first);
     check_says(converted, 0, "left out, the head of DINO's loss");
-    CHECK(features("out.safetensors") == expected);
+    CHECK(features("out.safetensors") == c.second);
   }
   check_says(vitrail_program(folder, "features -m out.safetensors --network student a.png -o f.csv"), 2,
              "no network 'student'");
