@@ -39,6 +39,8 @@ class Option final {
   /// A number in [0, 1].
   Option fraction() const;
   Option positive() const;
+  /// Exactly so many values.
+  Option values(int count) const;
   Option existing_file() const;
   /// Given only together with the other one.
   Option needs(const Option& other) const;

@@ -31,10 +31,14 @@ std::function<void(std::string_view)> on_write_step = [](std::string_view) {
 }  // namespace testing
 
 void fail_errno(std::string_view op, const fs::path& path, std::string_view action, int error) {
+  fail<IoError>(op, "{}: cannot {}: {}", path.string(), action, std::generic_category().message(error));
+}
+
+void fail_write(std::string_view op, const fs::path& path, std::string_view action, int error) {
   const std::string reason = std::generic_category().message(error);
   const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
   if (full) fail<DiskFull>(op, "{}: cannot {}: {}", path.string(), action, reason);
-  fail<IoError>(op, "{}: cannot {}: {}", path.string(), action, reason);
+  fail<WriteError>(op, "{}: cannot {}: {}", path.string(), action, reason);
 }
 
 namespace {
@@ -46,7 +50,7 @@ class Descriptor {
  public:
   Descriptor(std::string_view op, const fs::path& path, int flags)
       : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {
-    if (fd_ < 0) fail_errno(op, path, "open");
+    if (fd_ < 0) (flags & (O_WRONLY | O_RDWR)) != 0 ? fail_write(op, path, "open") : fail_errno(op, path, "open");
   }
   ~Descriptor() { ::close(fd_); }
   Descriptor(const Descriptor&) = delete;
@@ -57,24 +61,48 @@ class Descriptor {
   int fd_;
 };
 
-/// Size of an open regular file.
-int64_t size_of_file(std::string_view op, const fs::path& path, int fd) {
-  struct stat info {};
-  if (::fstat(fd, &info) != 0) fail_errno(op, path, "read its size");
-  check<IoError>(S_ISREG(info.st_mode), op, "{}: is not a file", path.string());
-  return info.st_size;
+const char* kind_of(mode_t mode) {
+  if (S_ISDIR(mode)) return "a folder";
+  if (S_ISFIFO(mode)) return "a pipe";
+  return S_ISSOCK(mode) ? "a socket" : "a device";
 }
+
+void expect_regular(std::string_view op, const fs::path& path, mode_t mode) {
+  check<IoError>(S_ISREG(mode), op, "{}: is not a file but {}", path.string(), kind_of(mode));
+}
+
+/// A regular file, open for reading.
+class Input {
+ public:
+  Input(std::string_view op, const fs::path& path) : fd_(open(op, path)) {
+    struct stat info {};
+    if (::fstat(fd_, &info) != 0) fail_errno(op, path, "read its size");
+    expect_regular(op, path, info.st_mode);  // it may have changed since open() looked
+    size_ = info.st_size;
+  }
+  operator int() const { return fd_; }
+  int64_t size() const { return size_; }
+
+ private:
+  static Descriptor open(std::string_view op, const fs::path& path) {
+    expect_file(op, path);                               // opening a device can do something
+    return Descriptor(op, path, O_RDONLY | O_NONBLOCK);  // does not wait for a pipe's writer
+  }
+
+  Descriptor fd_;
+  int64_t size_ = 0;
+};
 
 void sync(const fs::path& path, int flags) {
   const Descriptor fd("write", path, flags);
-  if (::fsync(fd) != 0) fail_errno("write", path, "sync to the disk");
+  if (::fsync(fd) != 0) fail_write("write", path, "sync to the disk");
 }
 
 fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
 
 void check_free_space(const fs::path& folder, int64_t expected_bytes) {
   struct statvfs info {};
-  if (::statvfs(folder.c_str(), &info) != 0) fail_errno("write", folder, "read the free space");
+  if (::statvfs(folder.c_str(), &info) != 0) fail_write("write", folder, "read the free space");
   const double available = double(info.f_bavail) * double(info.f_frsize), needed = 1.1 * double(expected_bytes);
   check<DiskFull>(available >= needed, "write", "{}: {} MiB are free, {} MiB are needed", folder.string(),
                   int64_t(available / (1 << 20)), int64_t(needed / (1 << 20)) + 1);
@@ -85,7 +113,7 @@ void write_all(const fs::path& path, std::string_view content) {
   while (!content.empty()) {
     const ssize_t n = ::write(fd, content.data(), content.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail_errno("write", path, "write");
+    if (n < 0) fail_write("write", path, "write");
     content.remove_prefix(size_t(n));
   }
 }
@@ -113,7 +141,7 @@ void durable_write(const fs::path& target, const std::function<void(const fs::pa
     testing::on_write_step("sync");
     sync(temporary, O_RDWR);
     testing::on_write_step("rename");
-    if (::rename(temporary.c_str(), target.c_str()) != 0) fail_errno("write", target, "put the new file in place");
+    if (::rename(temporary.c_str(), target.c_str()) != 0) fail_write("write", target, "put the new file in place");
   } catch (...) {
     ::unlink(temporary.c_str());
     throw;
@@ -140,9 +168,14 @@ int remove_stale_temporaries(const fs::path& folder) {
   return removed;
 }
 
+void expect_file(std::string_view op, const fs::path& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) == 0) expect_regular(op, path, info.st_mode);
+}
+
 std::string read_file(const fs::path& path, int64_t max_bytes) {
-  const Descriptor fd("read", path, O_RDONLY);
-  const int64_t size = size_of_file("read", path, fd);
+  const Input fd("read", path);
+  const int64_t size = fd.size();
   check<IoError>(size <= max_bytes, "read", "{}: has {} bytes; at most {} are read", path.string(), size, max_bytes);
   std::string content(size_t(size), '\0');
   size_t done = 0;
@@ -157,8 +190,8 @@ std::string read_file(const fs::path& path, int64_t max_bytes) {
 }
 
 MappedFile::MappedFile(const fs::path& path) {
-  const Descriptor fd("read", path, O_RDONLY);
-  const auto size = size_t(size_of_file("read", path, fd));
+  const Input fd("read", path);
+  const auto size = size_t(fd.size());
   if (size == 0) return;
   void* address = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
   if (address == MAP_FAILED) fail_errno("read", path, "map");

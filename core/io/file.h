@@ -2,6 +2,8 @@
 // system's reason.
 #pragma once
 
+#include "vitrail/core/error.h"
+
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +14,12 @@
 #include <string_view>
 
 namespace vitrail {
+
+/// A file or a folder that cannot be written.
+class WriteError final : public IoError {
+ public:
+  using IoError::IoError;
+};
 
 /// Replaces target so that at any moment, also after a crash or power loss, it holds its old content or the new one.
 ///
@@ -28,11 +36,15 @@ void durable_write(const std::filesystem::path& target, std::string_view content
 /// Returns how many were removed.
 int remove_stale_temporaries(const std::filesystem::path& folder);
 
-/// The whole file. Throws IoError if it is larger than max_bytes.
+/// Throws IoError if path is a folder, a pipe, a socket or a device: reading one can wait for ever. Says nothing about
+/// a missing file.
+void expect_file(std::string_view op, const std::filesystem::path& path);
+
+/// The whole file. Throws IoError if it is larger than max_bytes, or as expect_file.
 std::string read_file(const std::filesystem::path& path, int64_t max_bytes);
 
-/// A file's bytes, read by the system when touched. A file that shrinks while mapped ends the program (SIGBUS): durable
-/// files are replaced, never shortened.
+/// A file's bytes, read by the system when touched. The constructor throws as expect_file. A file that shrinks while
+/// mapped ends the program (SIGBUS): durable files are replaced, never shortened.
 class MappedFile {
  public:
   explicit MappedFile(const std::filesystem::path& path);
@@ -51,8 +63,11 @@ class MappedFile {
   std::span<std::byte> bytes_;
 };
 
-/// Throws IoError "path: cannot <action>: <the system's reason>", or DiskFull where that is the reason.
+/// Throws IoError "path: cannot <action>: <the system's reason>".
 [[noreturn]] void fail_errno(std::string_view op, const std::filesystem::path& path, std::string_view action,
+                             int error = errno);
+/// Throws WriteError with the same text, or DiskFull where that is the reason.
+[[noreturn]] void fail_write(std::string_view op, const std::filesystem::path& path, std::string_view action,
                              int error = errno);
 
 namespace testing {

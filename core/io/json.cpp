@@ -82,7 +82,10 @@ class Json::Builder {
     return distinct;
   }
   bool parse_error(size_t, const std::string&, const nlohmann::json::exception& e) {
-    return refuse(JsonError::Kind::syntax, e.what());
+    const std::string_view text = e.what();  // "[json.exception.parse_error.101] parse error at line 1, column 8: ..."
+    const size_t number = text.find("] ");
+    return refuse(JsonError::Kind::syntax,
+                  "is not JSON: " + std::string(number == text.npos ? text : text.substr(number + 2)));
   }
 
  private:

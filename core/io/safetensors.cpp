@@ -27,6 +27,16 @@ struct F16 {
     const uint32_t widened = exponent == 31 ? 255 : exponent + 112;
     return std::bit_cast<float>(sign | widened << 23 | fraction << 13);
   }
+  /// The nearest number; infinity from 65520.
+  static F16 rounded(float value) {
+    constexpr uint32_t kSmallestNormal = 0x38800000, kTooLarge = 0x477ff000;  // 2^-14, 65520
+    const uint32_t bits = std::bit_cast<uint32_t>(value), sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7fffffffu;
+    if (magnitude >= kTooLarge) return {uint16_t(sign | 0x7c00u)};
+    if (magnitude < kSmallestNormal) return {uint16_t(sign | uint32_t(std::lrint(std::abs(value) * 0x1p24f)))};
+    const uint32_t to_even = magnitude + 0xfffu + (magnitude >> 13 & 1u);
+    return {uint16_t(sign | (to_even - 0x38000000u) >> 13)};
+  }
+  bool is_finite() const { return (bits & 0x7c00u) != 0x7c00u; }
 };
 
 /// Elements of type From, at any address, as a tensor of type To.
@@ -56,19 +66,36 @@ Tensor placed(const std::shared_ptr<MappedFile>& file, int64_t offset, const Sha
   return t;
 }
 
-/// Our dtypes, in the order in which the reference implementation writes tensors.
+/// Our dtypes as files have them, in the order in which the reference implementation writes tensors.
 struct OwnType {
   DType dtype;
   std::string_view name;
+  int64_t bytes;  // of an element
 };
-constexpr OwnType kOwnTypes[] = {
-    {DType::i64, "I64"}, {DType::f64, "F64"}, {DType::f32, "F32"}, {DType::bf16, "BF16"}, {DType::u8, "U8"}};
+constexpr OwnType kOwnTypes[] = {{DType::i64, "I64", 8},
+                                 {DType::f64, "F64", 8},
+                                 {DType::f32, "F32", 4},
+                                 {DType::bf16, "BF16", 2},
+                                 {DType::u8, "U8", 1}};
+constexpr OwnType kHalf = {DType::f32, "F16", 2};  // of save()
 
-const OwnType& own_type(DType dtype) {
+const OwnType& own_type(DType dtype, Floats floats) {
+  if (dtype == kHalf.dtype && floats == Floats::f16) return kHalf;
   return *std::find_if(std::begin(kOwnTypes), std::end(kOwnTypes), [&](auto& t) { return t.dtype == dtype; });
 }
 
-std::string header_of(const std::vector<const TensorMap::value_type*>& order, const Metadata& metadata) {
+/// The elements of a tensor as F16. Throws IoError naming the tensor for a number that does not fit.
+std::vector<F16> half_of(const std::string& name, const Tensor& tensor) {
+  std::vector<F16> halves;
+  halves.reserve(size_t(tensor.numel()));
+  for (const float value : tensor.span<float>()) {
+    halves.push_back(F16::rounded(value));
+    check<IoError>(halves.back().is_finite(), "safetensors", "\"{}\" has {}, which does not fit F16", name, value);
+  }
+  return halves;
+}
+
+std::string header_of(const std::vector<const TensorMap::value_type*>& order, const Metadata& metadata, Floats floats) {
   Json::Object header;
   if (!metadata.empty()) {
     Json& texts = header.emplace_back("__metadata__", Json::object()).value;
@@ -79,10 +106,12 @@ std::string header_of(const std::vector<const TensorMap::value_type*>& order, co
     const auto& [name, t] = *item;
     check<IoError>(name != "__metadata__", "safetensors", "a tensor cannot be called {}", name);
     check<IoError>(is_utf8(name), "safetensors", "the name of the tensor {} is not UTF-8", Json(name).text());
-    header.emplace_back(name, Json::object({{"dtype", own_type(t.dtype()).name},
+    const OwnType& type = own_type(t.dtype(), floats);
+    const int64_t end = offset + t.numel() * type.bytes;
+    header.emplace_back(name, Json::object({{"dtype", type.name},
                                             {"shape", std::vector<int64_t>(t.shape().begin(), t.shape().end())},
-                                            {"data_offsets", Json::array({offset, offset + t.nbytes()})}}));
-    offset += t.nbytes();
+                                            {"data_offsets", Json::array({offset, end})}}));
+    offset = end;
   }
   std::string text = Json::object(std::move(header)).text();
   text.resize((text.size() + 7) / 8 * 8, ' ');
@@ -100,6 +129,7 @@ Reader::Reader(const std::filesystem::path& path) : path_(path.string()) {
 
 void Reader::add_file(const std::filesystem::path& path) {
   files_.push_back(std::make_shared<MappedFile>(path));
+  file_names_.push_back(path.filename().string());
   Header header = parse_header(files_.back()->bytes(), path.string());
   if (files_.size() == 1) metadata_ = std::move(header.metadata);
   for (auto& [name, entry] : header.tensors) {
@@ -128,8 +158,11 @@ void Reader::add_shards(const std::filesystem::path& index) {
     if (std::filesystem::path(shard).filename() != shard) broken("the shard \"" + shard + "\" is not beside the index");
     add_file(index.parent_path() / shard);
   }
-  for (const auto& [name, shard] : shard_of)
+  for (const auto& [name, shard] : shard_of) {
     if (!contains(name)) broken("\"" + name + "\" is not in " + shard);
+    const std::string& there = file_names_[find(name).file];
+    if (there != shard) broken("\"" + name + "\" is in " + there + ", the index says " + shard);
+  }
   for (const auto& item : tensors_)
     if (!shard_of.contains(item.first)) broken("\"" + item.first + "\" is in a shard but not in the index");
 }
@@ -172,7 +205,7 @@ TensorMap Reader::read_all() const {
   return all;
 }
 
-void save(const std::filesystem::path& path, const TensorMap& tensors, const Metadata& metadata) {
+void save(const std::filesystem::path& path, const TensorMap& tensors, const Metadata& metadata, Floats floats) {
   std::vector<const TensorMap::value_type*> order;
   int64_t bytes = 0;
   for (const auto& item : tensors) {
@@ -180,9 +213,9 @@ void save(const std::filesystem::path& path, const TensorMap& tensors, const Met
     bytes += item.second.nbytes();
   }
   std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
-    return &own_type(a->second.dtype()) < &own_type(b->second.dtype());
+    return &own_type(a->second.dtype(), Floats::f32) < &own_type(b->second.dtype(), Floats::f32);
   });
-  const std::string header = header_of(order, metadata);
+  const std::string header = header_of(order, metadata, floats);
   const auto length = uint64_t(header.size());
   const auto write = [&](const std::filesystem::path& temporary) {
     std::ofstream file(temporary, std::ios::binary);
@@ -190,10 +223,15 @@ void save(const std::filesystem::path& path, const TensorMap& tensors, const Met
     file << header;
     for (const auto* item : order) {
       const Tensor dense = item->second.contiguous();
-      file.write(reinterpret_cast<const char*>(dense.raw()), dense.nbytes());
+      if (&own_type(dense.dtype(), floats) == &kHalf) {
+        const std::vector<F16> halves = half_of(item->first, dense);
+        file.write(reinterpret_cast<const char*>(halves.data()), std::streamsize(halves.size() * sizeof(F16)));
+      } else {
+        file.write(reinterpret_cast<const char*>(dense.raw()), dense.nbytes());
+      }
     }
     file.close();
-    check<IoError>(bool(file), "safetensors", "{}: cannot write the file", path.string());
+    check<WriteError>(bool(file), "safetensors", "{}: cannot write the file", path.string());
   };
   durable_write(path, write, int64_t(sizeof(length) + header.size()) + bytes);
 }

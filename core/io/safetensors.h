@@ -42,10 +42,13 @@ class Reader {
  public:
   explicit Reader(const std::filesystem::path& path);
 
+  const std::string& path() const { return path_; }
   std::vector<std::string> names() const;  // sorted
   /// Neither reads the data. shape() throws IoError for a missing name.
   bool contains(std::string_view name) const { return tensors_.contains(name); }
   const Shape& shape(std::string_view name) const { return find(name).entry.shape; }
+  /// The format's name of the type: "F16". Throws IoError for a missing name.
+  const std::string& dtype(std::string_view name) const { return find(name).entry.dtype; }
   /// The text pairs of the first file.
   const Metadata& metadata() const { return metadata_; }
   /// F32, BF16, F64, I64 and U8 as they are, BOOL as u8, F16 as f32, other integers as i64. What can stay as it is
@@ -66,12 +69,18 @@ class Reader {
 
   std::string path_;
   std::vector<std::shared_ptr<MappedFile>> files_;
+  std::vector<std::string> file_names_;  // of files_, without folders
   std::map<std::string, Located, std::less<>> tensors_;
   Metadata metadata_;
 };
 
+/// How save() writes f32 tensors: as F32, or rounded to F16, which changes nothing in weights that were read from F16.
+enum class Floats { f32, f16 };
+
 /// Writes the tensors durably, in the order of the reference writer: wide types first, then by name.
 /// Several loaders refuse files without the metadata that is the default here.
-void save(const std::filesystem::path& path, const TensorMap& tensors, const Metadata& metadata = {{"format", "pt"}});
+/// Throws IoError naming a tensor with a number that does not fit F16.
+void save(const std::filesystem::path& path, const TensorMap& tensors, const Metadata& metadata = {{"format", "pt"}},
+          Floats floats = Floats::f32);
 
 }  // namespace vitrail::safetensors

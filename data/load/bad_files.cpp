@@ -12,8 +12,7 @@ void BadFiles::add(const Dataset& set, int64_t index, const std::string& reason)
   reasons_.emplace(name, reason);
   auto& broken = broken_of_[&set];
   broken.insert(index);
-  check<DataError>(policy_ == OnError::skip, "data", "broken image {}: {}; data.on_error=skip replaces broken images",
-                   name, reason);
+  check<DataError>(policy_ == OnError::skip, "data", "broken image {}: {}; {}", name, reason, cure_);
   // The message has no count, because the count depends on the progress of the other workers.
   check<DataError>(double(broken.size()) <= max_share_ * double(images), "data",
                    "more of the {} images are broken than data.max_bad {} allows; the last is {}: {}", images,

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace vitrail::data {
@@ -26,8 +27,10 @@ struct BadFile {
 /// Thread: every member may be called from several threads at once.
 class BadFiles final {
  public:
-  /// max_share: the share of a dataset's images that may be broken.
-  explicit BadFiles(OnError policy = OnError::fail, double max_share = 0.01) : policy_(policy), max_share_(max_share) {}
+  /// max_share: the share of a dataset's images that may be broken. cure: the way to skip broken images, for the error.
+  explicit BadFiles(OnError policy = OnError::fail, double max_share = 0.01,
+                    std::string cure = "data.on_error=skip replaces broken images")
+      : policy_(policy), max_share_(max_share), cure_(std::move(cure)) {}
 
   /// The policy given to the constructor.
   OnError policy() const { return policy_; }
@@ -41,6 +44,7 @@ class BadFiles final {
  private:
   OnError policy_;
   double max_share_;
+  std::string cure_;
   mutable std::mutex mutex_;
   std::map<std::string, std::string> reasons_;             // by name
   std::map<const Dataset*, std::set<int64_t>> broken_of_;  // image indices of each dataset

@@ -25,7 +25,7 @@ class ImageFiles final : public Dataset {
   int64_t label(int64_t index) const override { return labels_.of(index); }
   std::string name(int64_t index) const override {
     const std::string& file = files_.at(size_t(index));
-    return file.starts_with('/') ? file : root_ + "/" + file;
+    return file.starts_with('/') || root_.empty() ? file : root_ + "/" + file;
   }
   Sample get(int64_t index) const override {
     const std::string file = read_file(name(index), kLargestFile);

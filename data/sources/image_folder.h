@@ -16,7 +16,8 @@ namespace vitrail::data {
 /// class has files and no image.
 std::unique_ptr<Dataset> open_image_folder(const std::string& root, const SourceOptions& options = {});
 
-/// Images by file name, relative to root or absolute. A file is opened when its image is read.
+/// Images by file name, relative to root or absolute; an empty root is the current folder. A file is opened when its
+/// image is read.
 std::unique_ptr<Dataset> make_file_dataset(std::string root, std::vector<std::string> files, PathLabels labels,
                                            std::vector<std::string> notes = {});
 

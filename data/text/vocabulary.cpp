@@ -178,7 +178,7 @@ std::string Vocabulary::merges_text() const {
 void Vocabulary::save(const fs::path& folder) const {
   std::error_code error;
   fs::create_directories(folder, error);
-  check<IoError>(!error, "vocabulary", "{}: cannot make the folder: {}", folder.string(), error.message());
+  check<WriteError>(!error, "vocabulary", "{}: cannot make the folder: {}", folder.string(), error.message());
   Json::Object ids;
   for (size_t id = 0; id < symbols_.size(); ++id) ids.emplace_back(symbols_[id], id);
   durable_write(folder / "merges.txt", merges_text());

@@ -62,11 +62,11 @@ VitConfig vision_config(const Shapes& w, const Unwritten& unwritten) {
   c.layerscale_init = w.has("blocks.0.ls1.gamma") ? 1 : 0;  // any value: the weights replace it
   c.ln_eps = unwritten.ln_eps.value_or(w.layout.ln_eps);
   c.gelu = unwritten.gelu.value_or(w.layout.gelu);
-  c.pos_interp = w.layout.pos_interp;
 
   c.class_token = w.has("cls_token");
   c.distilled = w.has("dist_token");
   if (w.has("reg_token")) c.num_registers = w.of("reg_token", 3)[1];
+  c.pos_interp = unwritten.pos_interp.value_or(position_rule(w.layout, c.num_registers > 0));
   c.mask_token = w.has("mask_token");
   c.pre_norm = w.has("norm_pre.weight");
   c.fc_norm = w.has("fc_norm.weight");
@@ -100,13 +100,14 @@ std::optional<PositionTable> position_table(const Tensor& table, int64_t read, i
   return std::nullopt;
 }
 
+ag::PosInterp position_rule(const Layout& layout, bool has_registers) {
+  const bool dinov2 = layout.name == "dinov2" || layout.name == "hf_dinov2";
+  return dinov2 && has_registers ? ag::PosInterp::size_antialias : layout.pos_interp;
+}
+
 VitConfig vit_config(const TensorMap& weights, const Layout& layout, const std::string& source,
                      const Unwritten& unwritten) {
-  VitConfig c = vision_config({weights, layout, source}, unwritten);
-  // DINOv2 resamples the positions of its models with registers in another way.
-  if (c.num_registers > 0 && (layout.name == "dinov2" || layout.name == "hf_dinov2"))
-    c.pos_interp = ag::PosInterp::size_antialias;
-  return c;
+  return vision_config({weights, layout, source}, unwritten);
 }
 
 ClipConfig clip_config(const TensorMap& weights, const Layout& layout, const std::string& source,

@@ -24,7 +24,11 @@ struct Unwritten {
   std::optional<int64_t> num_heads = {}, text_num_heads = {};
   std::optional<double> ln_eps = {};
   std::optional<ag::Gelu> gelu = {};
+  std::optional<ag::PosInterp> pos_interp = {};
 };
+
+/// The rule by which the layout's own program resamples positions for another image size.
+ag::PosInterp position_rule(const Layout& layout, bool has_registers);
 
 /// The architecture of weights under our names, as from_layout returns them. Throws IoError, with source first, naming
 /// a missing weight or one of an impossible shape by the layout's name, or if the number of heads cannot be guessed.

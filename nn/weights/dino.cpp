@@ -14,6 +14,8 @@ constexpr Rule kDinoRules[] = {
     {"head.last_layer.weight_g", "head.last_layer.parametrizations.weight.original0", Form::same, Use::reading},
     {"head.last_layer.weight_v", "head.last_layer.parametrizations.weight.original1", Form::same, Use::reading},
 };
+constexpr Unused kDinoHead[] = {{"head.mlp.", "the head of DINO's loss"},
+                                {"head.last_layer.", "the head of DINO's loss"}};
 constexpr std::string_view kDinoInner[] = {"backbone."};
 
 /// The backbones have timm's names and no classifier, like timm's own copies of them.
@@ -37,6 +39,7 @@ constinit const Layout kDinoLayout{.name = "dino",
                                    .recognises = is_dino,
                                    .rules = kTimmNames,
                                    .more_rules = kDinoRules,
+                                   .training_head = kDinoHead,
                                    .pos_interp = ag::PosInterp::scale_offset,
                                    .adapt = drop_mask_token,
                                    .written_prefix = dino_prefix};

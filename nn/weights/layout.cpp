@@ -24,11 +24,12 @@ constexpr Unused kOthers[] = {{"student.", "of the student"},       {"model.", "
                               {"optimizer.", "of the optimizer"},   {"dino_loss.", "of the loss"},
                               {"fp16_scaler.", "of the optimizer"}, {"args.", "settings"}};
 
-constexpr size_t kShown = 12;
+/// Lists that are errors are long; notes are short, because every command prints them.
+constexpr size_t kShown = 12, kNoted = 3;
 
-std::string shortened(const std::vector<std::string>& names) {
+std::string shortened(const std::vector<std::string>& names, size_t most = kShown) {
   return joined(
-      names, [](const std::string& name) { return name; }, kShown);
+      names, [](const std::string& name) { return name; }, most);
 }
 
 // ---- prefixes -------------------------------------------------------------------------------------------------------
@@ -54,19 +55,30 @@ std::vector<std::string> names_of(const TensorMap& weights) {
   return names;
 }
 
-/// The prefixes of the layout's anchor; nothing if the names lack it. Among several models it takes the teacher, else
-/// the one with the shortest prefix.
-std::optional<Prefixes> prefixes_of(const Layout& layout, const std::vector<std::string>& names) {
+/// Text before the layout's anchor in each name that ends with it.
+std::vector<std::string> prefixes_in(const Layout& layout, const std::vector<std::string>& names) {
+  std::vector<std::string> prefixes;
+  for (const std::string& name : names) {
+    if (!name.ends_with(layout.anchor)) continue;
+    std::string prefix = name.substr(0, name.size() - layout.anchor.size());
+    if (prefix.empty() || prefix.back() == '.') prefixes.push_back(std::move(prefix));
+  }
+  return prefixes;
+}
+
+/// The prefixes of the layout's anchor; nothing if the names lack it. Among several models it takes the network of that
+/// name, else the teacher, else the one with the shortest prefix.
+std::optional<Prefixes> prefixes_of(const Layout& layout, const std::vector<std::string>& names,
+                                    std::string_view network = "") {
   std::optional<std::string> best;
   const auto rank = [](const std::string& p) {
     return std::pair(p.find("teacher") == p.npos && p.find("ema") == p.npos, p.size());
   };
-  for (const std::string& name : names) {
-    if (!name.ends_with(layout.anchor)) continue;
-    std::string prefix = name.substr(0, name.size() - layout.anchor.size());
-    if (!prefix.empty() && prefix.back() != '.') continue;
-    if (!best || rank(prefix) < rank(*best)) best = std::move(prefix);
-  }
+  const std::vector<std::string> prefixes = prefixes_in(layout, names);
+  for (const std::string& prefix : prefixes)
+    if (prefix.find(network) != prefix.npos && (!best || rank(prefix) < rank(*best))) best = prefix;
+  check<ConfigError>(best || network.empty(), "load", "the weights are of no network '{}'; their names begin with {}",
+                     network, joined(prefixes, [](const std::string& p) { return "'" + p + "'"; }));
   if (!best) return std::nullopt;
   for (const std::string_view inner : layout.inner)
     if (best->ends_with(inner)) return Prefixes{best->substr(0, best->size() - inner.size()), std::string(inner)};
@@ -165,12 +177,14 @@ const Unused* unused_by(std::span<const Unused> list, std::string_view name) {
 /// The conversion of a file's weights to our names.
 class Reading {
  public:
-  Reading(const Layout& layout, const TensorMap& theirs)
-      : layout_(layout), prefixes_(prefixes_of(layout, names_of(theirs)).value_or(Prefixes{})) {
+  Reading(const Layout& layout, const TensorMap& theirs, const Selection& selection)
+      : layout_(layout),
+        selection_(selection),
+        prefixes_(prefixes_of(layout, names_of(theirs), selection.network).value_or(Prefixes{})) {
     for (const auto& [name, t] : theirs) take(name, t);
     for (auto& [ours, parts] : parts_) put_together(ours, parts);
     for (const auto& [what, names] : left_out_)
-      result_.notes.push_back(shortened(names) + ": left out, " + std::string(what));
+      result_.notes.push_back(shortened(names, kNoted) + ": left out, " + std::string(what));
   }
   Converted result() && { return std::move(result_); }
 
@@ -187,12 +201,15 @@ class Reading {
     }
     const auto& ends = layout_.buffers;
     if (std::any_of(ends.begin(), ends.end(), [&](std::string_view end) { return bare->ends_with(end); })) return;
-    if (const Unused* unused = unused_by(layout_.unused, *bare)) {
+    const Unused* unused = unused_by(layout_.unused, *bare);
+    if (!unused && !selection_.training_head) unused = unused_by(layout_.training_head, *bare);
+    if (unused) {
       left_out_[unused->what].push_back(name);
       return;
     }
     const auto [rule, match] = rule_of_theirs(layout_, *bare);
     if (!rule) return keep(std::string(*bare), t);
+    result_.taken.push_back(name);
     const std::string ours = fill_name(rule->ours, match);
     if (rule->form == Form::parts) {
       Parts& parts = parts_[ours];
@@ -221,6 +238,7 @@ class Reading {
   void keep(const std::string& name, const Tensor& t) { result_.weights.emplace(name, t); }
 
   const Layout& layout_;
+  const Selection selection_;
   Prefixes prefixes_;
   Converted result_;
   std::map<std::string, Parts> parts_;
@@ -292,7 +310,9 @@ const Layout& recognise(const std::vector<std::string>& names, const std::string
                 names.empty() ? "none" : shortened(names));
 }
 
-Converted from_layout(const Layout& layout, const TensorMap& theirs) { return Reading(layout, theirs).result(); }
+Converted from_layout(const Layout& layout, const TensorMap& theirs, const Selection& selection) {
+  return Reading(layout, theirs, selection).result();
+}
 
 Converted to_layout(const Layout& layout, const TensorMap& ours) {
   Converted result;

@@ -54,6 +54,7 @@ struct Layout {
 
   std::span<const Rule> rules, more_rules = {};  // the first that fits counts
   std::span<const Unused> unused = {};
+  std::span<const Unused> training_head = {};      // layers that only training uses, which rules know
   std::span<const std::string_view> buffers = {};  // ends of the names of buffers, which are no weights
 
   // Settings that the weights do not tell.
@@ -79,13 +80,20 @@ const Layout& recognise(const std::vector<std::string>& names, const std::string
 
 struct Converted {
   TensorMap weights;
-  std::vector<std::string> notes;  // a sentence about each weight that was changed or left out
+  std::vector<std::string> notes;       // a sentence about each weight that was changed or left out
+  std::vector<std::string> taken = {};  // from_layout: names in the file of the weights that rules have a place for
+};
+/// The part of a training checkpoint to read.
+struct Selection {
+  std::string_view network = "";  // "student", "teacher": a word in the prefix of its names; empty: the teacher if any
+  bool training_head = true;      // false: leave out layers that only training uses, such as DINO's head
 };
 /// A file's weights under our names and in our shapes. Prefixes ("module.", "teacher.backbone.", "vit.") are removed; a
-/// file with a student and a teacher gives the teacher. A weight that no rule fits keeps its name, for compare() to
-/// list. Only weights that are joined from parts are copied.
-/// Throws IoError if two weights of the file are the same one of ours.
-Converted from_layout(const Layout& layout, const TensorMap& theirs);
+/// file with a student and a teacher gives the selected one. A weight that no rule fits keeps its name, for compare()
+/// to list. Only weights that are joined from parts are copied. Throws: IoError if two weights of the file are the same
+/// one of ours; ConfigError listing the prefixes of the names if
+///         there is no such network.
+Converted from_layout(const Layout& layout, const TensorMap& theirs, const Selection& selection = {});
 /// Our weights in the layout, complete for strict loading. Results share their elements with ours where possible and
 /// may be strided. Throws ConfigError listing the weights that the layout does not have.
 Converted to_layout(const Layout& layout, const TensorMap& ours);

@@ -5,6 +5,9 @@
 #include "vitrail/nn/models/vision_transformer.h"
 #include "vitrail/recipes/build/tower_size.h"
 
+#include <algorithm>
+#include <iterator>
+
 namespace vitrail::recipes {
 namespace {
 
@@ -42,6 +45,12 @@ std::unique_ptr<nn::Backbone> build_resnet(const nn::Scope& scope, const ModelCo
 }
 
 }  // namespace
+
+std::span<const Named<ag::PosInterp>> position_rules() { return kPosInterps; }
+
+std::string_view name_of(ag::PosInterp rule) {
+  return std::find_if(std::begin(kPosInterps), std::end(kPosInterps), [&](auto& r) { return r.value == rule; })->name;
+}
 
 std::vector<std::string> architectures() {
   std::vector<std::string> names = nn::vit_variants();

@@ -6,7 +6,9 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace vitrail::recipes {
@@ -30,6 +32,10 @@ struct ModelConfig {
 
   void describe(Fields& f);
 };
+
+/// The rules by which positions are resampled for another image size, by name.
+std::span<const Named<ag::PosInterp>> position_rules();
+std::string_view name_of(ag::PosInterp rule);
 
 /// The names that arch may have.
 std::vector<std::string> architectures();

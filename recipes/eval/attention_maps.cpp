@@ -2,9 +2,11 @@
 
 #include "vitrail/core/error.h"
 #include "vitrail/data/draw/colormap.h"
+#include "vitrail/recipes/eval/finite.h"
 
 #include <algorithm>
 #include <numeric>
+#include <string>
 
 namespace vitrail::recipes {
 namespace {
@@ -36,6 +38,7 @@ std::vector<PatchMap> class_attention(nn::VisionTransformer& model, const Tensor
                      "the model has no class token (global_pool: avg), whose attention could be shown");
   const int64_t patch = model.config.patch_size, rows = image.size(2) / patch, columns = image.size(3) / patch;
   const Tensor weights = model.last_self_attention(image).select(0, 0).select(1, 0);  // [heads, tokens]
+  expect_finite(weights, "attention", [](int64_t head) { return "head " + std::to_string(head); });
   std::vector<PatchMap> maps;
   for (int64_t head = 0; head < weights.size(0); ++head)
     maps.push_back(

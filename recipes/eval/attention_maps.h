@@ -15,7 +15,7 @@ struct PatchMap {
 };
 
 /// The attention of the class token to the patches in the last block, one map a head. image is normalised, [1, 3, H,
-/// W]. Throws ConfigError for a model without class token.
+/// W]. Throws ConfigError for a model without class token, NumericError for attention that is not finite.
 std::vector<PatchMap> class_attention(nn::VisionTransformer& model, const Tensor& image);
 
 /// 1 for the patches that hold the largest `mass` of the values' sum, 0 for the others.

@@ -1,6 +1,7 @@
 #include "vitrail/recipes/eval/clip_features.h"
 
 #include "vitrail/core/ops.h"
+#include "vitrail/recipes/eval/finite.h"
 
 #include <algorithm>
 #include <span>
@@ -26,6 +27,7 @@ TextFeatures text_features(nn::Clip& clip, const data::Tokenizer& tokenizer) {
     for (size_t begin = 0; begin < texts.size(); begin += kTexts) {
       const auto some = texts.subspan(begin, std::min(kTexts, texts.size() - begin));
       parts.push_back(clip.encode_text(tokenizer.encode_batch(some, clip.text.config.context_length)).value());
+      expect_finite(parts.back(), "features", [&](int64_t i) { return "the text '" + some[size_t(i)] + "'"; });
     }
     return core::concat(parts, 0).to(DType::f32);
   };

@@ -2,8 +2,10 @@
 
 #include "vitrail/core/ops.h"
 #include "vitrail/nn/backbone.h"
+#include "vitrail/recipes/eval/finite.h"
 
 #include <algorithm>
+#include <string>
 
 namespace vitrail::recipes {
 
@@ -66,6 +68,7 @@ Scores evaluate(nn::Backbone& model, data::Loader& loader, const Tick& tick, Con
     const ag::Var features = model.features((*batch)["images"]);
     const std::vector<ag::Var> heads = model.heads(features);
     const Tensor logits = (heads.size() == 1 ? heads.front() : model.classify(features)).value();
+    expect_finite(logits, "eval", [&](int64_t i) { return "image " + std::to_string(batch->indices[size_t(i)]); });
     add_scores(scores, logits, (*batch)["labels"]);
     if (confusion) add_confusion(*confusion, logits, (*batch)["labels"]);
     if (heads.size() > 1) {

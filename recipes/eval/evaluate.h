@@ -38,7 +38,8 @@ struct Scores {
 using Confusion = Tensor;
 
 /// Runs the model in evaluation mode over the batches of loader, in the compute type of ag::Autocast.
-/// confusion: zeros [K, K] to count in, if wanted. Throws as the loader, and what tick throws.
+/// confusion: zeros [K, K] to count in, if wanted.
+/// Throws: NumericError for logits that are not finite; as the loader, and what tick throws.
 Scores evaluate(nn::Backbone& model, data::Loader& loader, const Tick& tick, Confusion* confusion = nullptr);
 
 }  // namespace vitrail::recipes

@@ -3,6 +3,7 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
 #include "vitrail/core/io/hdf5.h"
+#include "vitrail/recipes/eval/finite.h"
 
 #include <fmt/format.h>
 
@@ -14,9 +15,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// A name on one line. As in the lists of sha256sum, a line that begins with a backslash has "\n", "\r" and "\\" for a
+/// line break, a carriage return and a backslash in the name.
+std::string line_of(const std::string& name) {
+  if (name.find_first_of("\n\r") == std::string::npos && !name.starts_with('\\')) return name + "\n";
+  std::string line = "\\";
+  for (const char c : name) line += c == '\n' ? "\\n" : c == '\r' ? "\\r" : c == '\\' ? "\\\\" : std::string(1, c);
+  return line + "\n";
+}
+
 std::string lines_of(const std::vector<std::string>& names) {
   std::string text;
-  for (const std::string& name : names) text += name + "\n";
+  for (const std::string& name : names) text += line_of(name);
   return text;
 }
 
@@ -86,6 +96,9 @@ void check_feature_file(const fs::path& path) {
 
 void write_features(const fs::path& path, const NamedFeatures& features) {
   check_feature_file(path);
+  check<ConfigError>(int64_t(features.names.size()) == features.features.size(0), "features",
+                     "{} names for {} features", features.names.size(), features.features.size(0));
+  expect_finite(features.features, "features", [&](int64_t i) { return features.names[size_t(i)]; });
   const std::string kind = path.extension().string();
   if (kind == ".h5" || kind == ".hdf5") {
     write_hdf5(path, features);
@@ -111,6 +124,8 @@ NamedFeatures read_features(const fs::path& path) {
   result.names.reserve(begin.size() - 1);
   for (size_t i = 0; i + 1 < begin.size(); ++i)
     result.names.emplace_back(letters.begin() + begin[i], letters.begin() + begin[i + 1]);
+  expect_finite(result.features, "features",
+                [&](int64_t i) { return path.string() + ", row of " + result.names[size_t(i)]; });
   return result;
 }
 

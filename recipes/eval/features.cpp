@@ -1,8 +1,10 @@
 #include "vitrail/recipes/eval/features.h"
 
 #include "vitrail/core/ops.h"
+#include "vitrail/recipes/eval/finite.h"
 
 #include <algorithm>
+#include <string>
 
 namespace vitrail::recipes {
 
@@ -42,6 +44,8 @@ FeatureSet extract_features(const FeatureOf& feature_of, data::Loader& loader, c
     const auto batch = loader.next();
     if (!batch) break;
     features.push_back(feature_of((*batch)["images"]).to(DType::f32));
+    expect_finite(features.back(), "features",
+                  [&](int64_t i) { return "image " + std::to_string(batch->indices[size_t(i)]); });
     labels.push_back((*batch)["labels"]);
     indices.insert(indices.end(), batch->indices.begin(), batch->indices.end());
     rows += batch->size();

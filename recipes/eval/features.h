@@ -31,8 +31,8 @@ struct FeatureSet {
   Tensor labels;                      // i64 [N]
   std::vector<int64_t> indices = {};  // of the images in their dataset; where one is broken, of the one in its place
 };
-/// The images of the loader, in its order, at least `most` of them or all. Throws as the loader, and what tick
-/// throws.
+/// The images of the loader, in its order, at least `most` of them or all. Throws NumericError for features that are
+/// not finite; as the loader, and what tick throws.
 FeatureSet extract_features(const FeatureOf& feature_of, data::Loader& loader, const Tick& tick,
                             int64_t most = std::numeric_limits<int64_t>::max());
 /// Each feature scaled to length 1.

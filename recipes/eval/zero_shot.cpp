@@ -16,17 +16,21 @@ std::string fill_template(const std::string& text, const std::string& name) {
   return filled + text.substr(begin);
 }
 
-Tensor zero_shot_weights(const TextFeatures& features_of, const std::vector<std::string>& names,
-                         const std::vector<std::string>& templates) {
-  check<DataError>(!names.empty() && !templates.empty(), "zero-shot", "{} names of classes and {} templates",
-                   names.size(), templates.size());
-  const int64_t classes = int64_t(names.size()), prompts = int64_t(templates.size());
+std::vector<std::string> prompts(const std::vector<std::string>& names, const std::vector<std::string>& templates) {
   std::vector<std::string> texts;
   texts.reserve(names.size() * templates.size());
   for (const std::string& name : names)
     for (const std::string& text : templates) texts.push_back(fill_template(text, name));
-  const Tensor each = core::l2_normalize(features_of(texts)).y;
-  const Tensor mean = core::mean(each.reshape({classes, prompts, each.size(1)}), {1});
+  return texts;
+}
+
+Tensor zero_shot_weights(const TextFeatures& features_of, const std::vector<std::string>& names,
+                         const std::vector<std::string>& templates) {
+  check<DataError>(!names.empty() && !templates.empty(), "zero-shot", "{} names of classes and {} templates",
+                   names.size(), templates.size());
+  const int64_t classes = int64_t(names.size()), count = int64_t(templates.size());
+  const Tensor each = core::l2_normalize(features_of(prompts(names, templates))).y;
+  const Tensor mean = core::mean(each.reshape({classes, count, each.size(1)}), {1});
   return core::l2_normalize(mean).y;
 }
 

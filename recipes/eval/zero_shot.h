@@ -16,6 +16,9 @@ using TextFeatures = std::function<Tensor(std::span<const std::string> texts)>;
 /// Every {} of the template replaced by name. Throws DataError if there is none.
 std::string fill_template(const std::string& text, const std::string& name);
 
+/// Every template filled with every name, name by name. Throws as fill_template.
+std::vector<std::string> prompts(const std::vector<std::string>& names, const std::vector<std::string>& templates);
+
 /// A classifier made of words, one row of length 1 a class: [C, D]. The features of all templates filled with a name
 /// are each brought to length 1, averaged, and brought to length 1 again; the product with an image's feature is the
 /// class's score. Throws as fill_template.

@@ -93,10 +93,16 @@ void set_clip(OpenModel& opened, const nn::ClipConfig& config, const std::shared
   opened.image_features = [features = image_features(*clip), clip](const Tensor& images) { return features(images); };
   opened.vocabulary = std::move(vocabulary);
   if (!opened.vocabulary) return;
-  const auto tokenizer = std::make_shared<std::optional<data::Tokenizer>>();
-  opened.text_features = [clip, read = opened.vocabulary, tokenizer](std::span<const std::string> texts) {
-    if (!*tokenizer) tokenizer->emplace(read());
-    return text_features(*clip, **tokenizer)(texts);
+  const auto tokenizer =
+      [ read = opened.vocabulary, kept = std::make_shared<std::optional<data::Tokenizer>>() ]() -> auto& {
+    if (!*kept) kept->emplace(read());
+    return **kept;
+  };
+  opened.text_features = [clip, tokenizer](std::span<const std::string> texts) {
+    return text_features(*clip, tokenizer())(texts);
+  };
+  opened.symbols_cut = [tokenizer, room = clip->text.config.context_length - 2](const std::string& text) {
+    return std::max<int64_t>(int64_t(tokenizer().encode(text).size()) - room, 0);  // start and end take two
   };
 }
 

@@ -27,7 +27,10 @@ std::unique_ptr<nn::Backbone> Architecture::untrained(uint64_t seed) const {
 }
 
 nn::Unwritten Architecture::unwritten() const {
-  nn::Unwritten result{.num_heads = vision().num_heads, .ln_eps = vision().ln_eps, .gelu = vision().gelu};
+  nn::Unwritten result{.num_heads = vision().num_heads,
+                       .ln_eps = vision().ln_eps,
+                       .gelu = vision().gelu,
+                       .pos_interp = vision().pos_interp};
   if (text()) result.text_num_heads = text()->num_heads;
   return result;
 }

@@ -1,6 +1,8 @@
 #include "vitrail/recipes/models/model_metadata.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/core/text.h"
+#include "vitrail/recipes/build/build_model.h"
 
 #include <fmt/format.h>
 
@@ -12,13 +14,23 @@ namespace vitrail::recipes {
 namespace {
 
 constexpr const char *kHeads = "vitrail.num_heads", *kTextHeads = "vitrail.text_num_heads", *kEps = "vitrail.ln_eps",
-                     *kGelu = "vitrail.gelu";
+                     *kGelu = "vitrail.gelu", *kPositions = "vitrail.pos_interp";
 
 constexpr std::pair<std::string_view, ag::Gelu> kGelus[] = {
     {"erf", ag::Gelu::erf}, {"tanh", ag::Gelu::tanh}, {"quick", ag::Gelu::quick}};
 
 std::string_view name_of(ag::Gelu gelu) {
   return std::find_if(std::begin(kGelus), std::end(kGelus), [&](auto& g) { return g.second == gelu; })->first;
+}
+
+std::optional<ag::PosInterp> positions_in(const safetensors::Metadata& metadata, const std::string& source) {
+  const auto found = metadata.find(kPositions);
+  if (found == metadata.end()) return std::nullopt;
+  const auto rules = position_rules();
+  const auto rule = std::find_if(rules.begin(), rules.end(), [&](auto& r) { return r.name == found->second; });
+  check<IoError>(rule != rules.end(), "load", "{}: its metadata has '{}' {}; known are {}", source, kPositions,
+                 found->second, joined(rules, [](auto& r) { return std::string(r.name); }));
+  return rule->value;
 }
 
 template <class T>
@@ -41,6 +53,7 @@ safetensors::Metadata to_metadata(const nn::Unwritten& unwritten) {
   if (unwritten.text_num_heads) metadata[kTextHeads] = std::to_string(*unwritten.text_num_heads);
   if (unwritten.ln_eps) metadata[kEps] = fmt::format("{}", *unwritten.ln_eps);
   if (unwritten.gelu) metadata[kGelu] = std::string(name_of(*unwritten.gelu));
+  if (unwritten.pos_interp) metadata[kPositions] = std::string(name_of(*unwritten.pos_interp));
   return metadata;
 }
 
@@ -57,6 +70,7 @@ nn::Unwritten unwritten_in(const safetensors::Metadata& metadata, const std::str
                    source, kGelu, found->second);
     unwritten.gelu = gelu->second;
   }
+  unwritten.pos_interp = positions_in(metadata, source);
   return unwritten;
 }
 

@@ -28,11 +28,25 @@ EvalSettings settings_of_run(const RecipeConfig& run) {
   return {sections.data, sections.batch_size, run.seed, run.precision};
 }
 
+bool any_name_begins(const TensorMap& tensors, const std::string& beginning) {
+  const auto found = tensors.lower_bound(beginning);
+  return found != tensors.end() && found->first.starts_with(beginning);
+}
+
 /// The number of classes of the classifier: `head` in a vision transformer, `fc` in a ResNet. 0 without a classifier.
 int64_t classes_in(const TensorMap& weights) {
   for (const char* name : {"head.weight", "fc.weight"})
     if (const auto found = weights.find(name); found != weights.end()) return found->second.size(0);
   return 0;
+}
+
+/// Leaves one of the networks of a run of DINO in its state.
+void select_network(TensorMap& state, const std::string& network, const std::string& source) {
+  const std::string kept = network + "/";
+  check<ConfigError>(any_name_begins(state, "teacher/") && any_name_begins(state, kept), "checkpoint",
+                     "{} has no network '{}' to choose; a run of DINO has a teacher and a student", source, network);
+  for (const std::string other : {"teacher/", "student/"})
+    if (other != kept) std::erase_if(state, [&](const auto& item) { return item.first.starts_with(other); });
 }
 
 }  // namespace
@@ -47,9 +61,12 @@ void EvalSettings::describe(Fields& f) {
   });
 }
 
-OpenModel open_model(const std::filesystem::path& path, const std::vector<std::string>& changes) {
-  if (published_weights(path)) return open_model(read_published_model(path), changes);
+OpenModel open_model(const std::filesystem::path& path, const std::vector<std::string>& changes,
+                     const std::string& network) {
+  if (published_weights(path))
+    return open_model(read_published_model(path, {.layout = nullptr, .unwritten = {}, .network = network}), changes);
   OpenedRun run = open_run(path, changes);
+  if (!network.empty()) select_network(run.state, network, run.checkpoint.string());
   const std::shared_ptr<const RecipeConfig> settings = std::move(run.settings);
   OpenModel opened;
   opened.source = run.checkpoint;

@@ -60,13 +60,17 @@ struct OpenModel {
   TextFeatures text_features;        // [n, D], in the space of image_features
   double logit_scale = 1;            // factor of the cosines between images and texts
   std::function<data::Vocabulary()> vocabulary;  // of text_features
+  /// Symbols of a text that text_features does not read, because the text tower's context is shorter; 0: none.
+  std::function<int64_t(const std::string& text)> symbols_cut;
 };
 
 /// path: a checkpoint or the folder of a run (see open_run), or a published model (see read_published_model).
 /// changes: key=value; of the run's recipe, or of the EvalSettings of a published model.
-/// Throws as open_run and read_published_model; ConfigError for changes that do not fit, IoError if the weights do not
-/// fit the architecture.
-OpenModel open_model(const std::filesystem::path& path, const std::vector<std::string>& changes = {});
+/// network: "student" or "teacher" of a checkpoint that has both; empty: the teacher.
+/// Throws as open_run and read_published_model; ConfigError for changes that do not fit and for a network that is not
+/// there, IoError if the weights do not fit the architecture.
+OpenModel open_model(const std::filesystem::path& path, const std::vector<std::string>& changes = {},
+                     const std::string& network = "");
 OpenModel open_model(const PublishedModel& published, const std::vector<std::string>& changes = {});
 
 /// The model as write_model takes it. Throws ConfigError for a network that no layout has a place for.

@@ -15,7 +15,10 @@ fs::path checkpoint_at(const fs::path& path) {
   if (!fs::is_directory(path)) return path;
   for (const char* name : {"checkpoints/best.h5", "checkpoints/last.h5"})
     if (fs::exists(path / name)) return path / name;
-  fail<ConfigError>("checkpoint", "{} is not the folder of a run: no checkpoints/best.h5 or last.h5", path.string());
+  fail<ConfigError>("checkpoint",
+                    "{} is not the folder of a run: no checkpoints/best.h5 or last.h5; nor of a published model: no "
+                    ".safetensors file",
+                    path.string());
 }
 
 }  // namespace

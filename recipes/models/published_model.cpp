@@ -3,10 +3,12 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
 #include "vitrail/core/io/safetensors.h"
+#include "vitrail/core/text.h"
 #include "vitrail/recipes/models/clip_json.h"
 #include "vitrail/recipes/models/hub_config.h"
 #include "vitrail/recipes/models/model_family.h"
 #include "vitrail/recipes/models/model_metadata.h"
+#include "vitrail/recipes/models/weights_file.h"
 
 #include <algorithm>
 #include <array>
@@ -36,11 +38,24 @@ bool is_foreign(const fs::path& path) {
                     file.string());
 }
 
+bool has_usual_name(const fs::path& weights) {
+  return std::find(std::begin(kWeights), std::end(kWeights), weights.filename()) != std::end(kWeights);
+}
+
+/// The only .safetensors file of a folder, whatever its name. Nothing if there is none.
+std::optional<fs::path> only_weights_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.path().extension() == ".safetensors") names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  check<ConfigError>(names.size() < 2, "weights", "{}: has {} files of weights and no {}; give one of {}",
+                     folder.string(), names.size(), kWeights[0], joined(names));
+  return names.empty() ? std::nullopt : std::optional(folder / names.front());
+}
+
 /// Reads the configuration files beside the weights. Returns nothing if there are none.
 std::optional<HubConfig> config_beside(const fs::path& weights) {
   const fs::path folder = weights.parent_path();
-  if (std::find(std::begin(kWeights), std::end(kWeights), weights.filename()) == std::end(kWeights))
-    return std::nullopt;
   const auto parse = [&](const char* name, auto function) {
     return function(read_file(folder / name, kMostJson), (folder / name).string());
   };
@@ -62,6 +77,7 @@ nn::Unwritten merged(nn::Unwritten preferred, const nn::Unwritten& otherwise) {
   fill(preferred.text_num_heads, otherwise.text_num_heads);
   fill(preferred.ln_eps, otherwise.ln_eps);
   fill(preferred.gelu, otherwise.gelu);
+  fill(preferred.pos_interp, otherwise.pos_interp);
   return preferred;
 }
 
@@ -77,6 +93,17 @@ std::shared_ptr<const Architecture> find_architecture(const PublishedModel& mode
                  "{}: the configuration beside it is of the family {}, the weights are of the family {}", source,
                  family.name, model_family(model.layout->family).name);
   return config->architecture->completed(model.weights, *model.layout, source, unwritten);
+}
+
+/// Notes F16 weights beside others: they are written as F32 again. A model in F16 alone is written as it was.
+void set_floats(PublishedModel& model, const safetensors::Reader& file, const std::vector<std::string>& taken) {
+  const auto halves = std::count_if(taken.begin(), taken.end(), [&](auto& name) { return file.dtype(name) == "F16"; });
+  if (halves == int64_t(taken.size()) && halves > 0)
+    model.floats = safetensors::Floats::f16;
+  else if (halves > 0)
+    model.notes.push_back(std::to_string(halves) +
+                          " of its weights are F16 and become F32: the same numbers in twice "
+                          "the bytes");
 }
 
 /// OpenAI's and open_clip's weights have the same names but different activations. Without a configuration the
@@ -102,6 +129,7 @@ std::optional<fs::path> published_weights(const fs::path& path) {
   for (const char* file : kWeights)
     if (fs::exists(path / file)) return path / file;
   if (fs::exists(path / "checkpoints")) return std::nullopt;  // the folder of a training run
+  if (auto file = only_weights_in(path)) return file;
   for (const auto& entry : fs::directory_iterator(path))
     if (is_foreign(entry.path())) refuse_foreign(entry.path());
   check<ConfigError>(!fs::exists(path / kConfig), "weights", "{}: has a config.json, but no model.safetensors",
@@ -115,14 +143,16 @@ PublishedModel read_published_model(const fs::path& path, const PublishedOptions
                      "{}: neither safetensors, nor a folder with config.json and model.safetensors", path.string());
   PublishedModel model;
   model.source = *weights;
-  const std::optional<HubConfig> config = config_beside(model.source);
+  std::optional<HubConfig> config;
+  if (fs::is_directory(path) || has_usual_name(model.source)) config = config_beside(model.source);
   const safetensors::Reader file(model.source);
   model.layout = options.layout ? options.layout
                  : config       ? config->layout
                                 : &nn::recognise(file.names(), model.source.string());
-  nn::Converted converted = nn::from_layout(*model.layout, file.read_all());
+  nn::Converted converted = read_in_layout(file, *model.layout, {.network = options.network, .training_head = false});
   model.weights = std::move(converted.weights);
   model.notes = std::move(converted.notes);
+  set_floats(model, file, converted.taken);
   nn::Unwritten unwritten = options.unwritten;
   if (config) unwritten = merged(unwritten, config->unwritten);
   if (config && config->architecture) unwritten = merged(unwritten, config->architecture->unwritten());

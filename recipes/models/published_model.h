@@ -1,6 +1,7 @@
 // Published models: weights in the layouts of other programs, alone in a file or in a folder with their configuration.
 #pragma once
 
+#include "vitrail/core/io/safetensors.h"
 #include "vitrail/core/tensor_map.h"
 #include "vitrail/data/text/vocabulary.h"
 #include "vitrail/nn/weights/architecture.h"
@@ -23,7 +24,8 @@ struct PublishedModel {
   std::filesystem::path source;        // the file of the weights
   const nn::Layout* layout = nullptr;  // in which the file has them
   std::shared_ptr<const Architecture> architecture;
-  TensorMap weights;  // under our names
+  TensorMap weights;                                      // under our names
+  safetensors::Floats floats = safetensors::Floats::f32;  // f16: that is the type of the file's weights
   Preprocessing preprocessing;
   std::vector<std::string> classes;              // names of a classifier's outputs; empty: unknown
   std::function<data::Vocabulary()> vocabulary;  // of a CLIP, read when asked for; empty: unknown
@@ -34,18 +36,20 @@ struct PublishedModel {
 struct PublishedOptions {
   const nn::Layout* layout = nullptr;  // null: recognised from the names
   nn::Unwritten unwritten = {};
+  std::string network = "";  // of a checkpoint with a student and a teacher, see nn::Selection
 };
 
 /// path: a folder in the form of Hugging Face (config.json, preprocessor_config.json, model.safetensors or its shards,
 /// merges.txt), timm or open_clip; or a file of weights alone, or its index. A file with a name that such folders use
-/// is read with the config.json beside it.
+/// is read with the config.json beside it. A folder may give its only .safetensors file any name.
 ///
 /// Throws: ConfigError if there is no such thing, and for PyTorch's own files, saying how to convert them; IoError as
-/// safetensors::Reader, parse_config and from_layout, and if config.json and weights do not belong together.
+/// safetensors::Reader, parse_config and read_in_layout, and if config.json and weights do not belong together.
 PublishedModel read_published_model(const std::filesystem::path& path, const PublishedOptions& options = {});
 
 /// The file of the weights at path: path itself or a file in that folder. Nothing if there is none; path may be a run.
-/// Throws ConfigError for PyTorch's own files, saying how to convert them.
+/// Throws ConfigError for PyTorch's own files, saying how to convert them, and for a folder with several files of
+/// weights, listing them.
 std::optional<std::filesystem::path> published_weights(const std::filesystem::path& path);
 
 }  // namespace vitrail::recipes

@@ -5,6 +5,7 @@
 #include "vitrail/nn/state_io.h"
 #include "vitrail/recipes/models/open_model.h"
 #include "vitrail/recipes/models/published_model.h"
+#include "vitrail/recipes/models/weights_file.h"
 
 #include <utility>
 
@@ -14,8 +15,8 @@ namespace {
 StartWeights read_file_of_weights(const std::filesystem::path& file) {
   const safetensors::Reader reader(file);
   const nn::Layout* layout = nn::find_layout(reader.names());
-  if (!layout) return {reader.read_all(), nullptr, {}};
-  nn::Converted converted = nn::from_layout(*layout, reader.read_all());
+  if (!layout) return {read_own_names(reader), nullptr, {}};
+  nn::Converted converted = read_in_layout(reader, *layout, {.training_head = false});
   return {std::move(converted.weights), layout, std::move(converted.notes)};
 }
 

@@ -5,6 +5,7 @@
 #include "vitrail/core/io/json.h"
 #include "vitrail/core/io/safetensors.h"
 #include "vitrail/data/image/background.h"
+#include "vitrail/recipes/build/build_model.h"
 #include "vitrail/recipes/models/model_family.h"
 #include "vitrail/recipes/models/model_metadata.h"
 
@@ -42,14 +43,26 @@ std::string gelu_text(ag::Gelu gelu) {
   return gelu == ag::Gelu::erf ? "GELU" : gelu == ag::Gelu::quick ? "QuickGELU" : "GELU's tanh approximation";
 }
 
-/// Notes the facts that a weights file does not store. Its reader must supply them.
+/// Notes the facts that other programs do not find in a file of weights.
 void note_unwritten(const PublishedModel& model, const nn::Layout& layout, std::vector<std::string>& notes) {
   const nn::VitConfig& c = model.architecture->vision();
   std::string text = fmt::format("{} heads, eps {} in norms, {}", c.num_heads, c.ln_eps, gelu_text(c.gelu));
   if (c.ln_eps != layout.ln_eps || c.gelu != layout.gelu)
     text += fmt::format("; {} has eps {} and {} unless told otherwise", layout.title, layout.ln_eps,
                         gelu_text(layout.gelu));
-  notes.push_back("the file of weights does not say what model they are of: " + text);
+  notes.push_back("other programs must be told what Vitrail reads from the file's metadata: " + text);
+  notes.push_back("the file does not say how images are prepared: " + model.preprocessing.text());
+}
+
+/// Notes that the layout's program gives other results for images of another size.
+void note_positions(const PublishedModel& model, const nn::Layout& layout, std::vector<std::string>& notes) {
+  const nn::VitConfig& c = model.architecture->vision();
+  const ag::PosInterp rule = nn::position_rule(layout, c.num_registers > 0);
+  if (rule == c.pos_interp) return;
+  notes.push_back(
+      fmt::format("for images of another size than {} {} resamples positions by the rule '{}', this model by "
+                  "'{}': results differ there",
+                  c.img_size, layout.title, name_of(rule), name_of(c.pos_interp)));
 }
 
 /// Writes the files of Hugging Face's CLIPTokenizer.
@@ -78,12 +91,13 @@ WrittenModel write_model(const PublishedModel& model, std::string_view name, con
   if (const data::Background& background = model.preprocessing.background; background.named())
     written.notes.push_back("no layout stores the background of transparent pixels: use the model with --background '" +
                             background.text() + "'");
+  note_positions(model, layout, written.notes);
   const auto metadata = to_metadata(model.architecture->unwritten());
 
   const bool file = out.extension() == ".safetensors", hf = layout.name.starts_with("hf_"),
              open_clip = layout.name == "open_clip";
   if (file) {
-    safetensors::save(out, converted.weights, metadata);
+    safetensors::save(out, converted.weights, metadata, model.floats);
     written.files.push_back(out);
     note_unwritten(model, layout, written.notes);
     return written;
@@ -101,9 +115,9 @@ WrittenModel write_model(const PublishedModel& model, std::string_view name, con
 
   std::error_code error;
   fs::create_directories(out, error);
-  check<IoError>(!error, "layout", "{}: cannot make the folder: {}", out.string(), error.message());
+  check<WriteError>(!error, "layout", "{}: cannot make the folder: {}", out.string(), error.message());
   const fs::path weights = out / (open_clip ? "open_clip_model.safetensors" : "model.safetensors");
-  safetensors::save(weights, converted.weights, metadata);
+  safetensors::save(weights, converted.weights, metadata, model.floats);
   written.files.push_back(weights);
   for (const auto& [name_of_file, content] : texts) {
     durable_write(out / name_of_file, content);

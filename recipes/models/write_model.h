@@ -20,6 +20,8 @@ struct WrittenModel {
 /// the files of the tokenizer. In open_clip's it becomes a folder with open_clip_config.json. In every other layout,
 /// out is a file of weights and ends in .safetensors.
 ///
+/// A file of weights does not say how images are prepared; a note does.
+///
 /// Throws: ConfigError for a layout that has no place for the model, before anything is written; IoError if a file
 /// cannot be written.
 WrittenModel write_model(const PublishedModel& model, std::string_view layout, const std::filesystem::path& out);

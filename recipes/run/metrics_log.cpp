@@ -1,6 +1,7 @@
 #include "vitrail/recipes/run/metrics_log.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/core/io/file.h"
 #include "vitrail/core/io/json.h"
 
 #include <fcntl.h>
@@ -15,7 +16,7 @@ namespace vitrail::recipes {
 namespace {
 
 [[noreturn]] void fail_on(const std::filesystem::path& path) {
-  fail<IoError>("metrics", "{}: {}", path.string(), std::strerror(errno));
+  fail<WriteError>("metrics", "{}: {}", path.string(), std::strerror(errno));
 }
 
 double time_of(const std::string& line) {

@@ -1,6 +1,7 @@
 #include "vitrail/recipes/run/run_folder.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/core/io/file.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -27,7 +28,7 @@ std::string today() {
 bool make(const fs::path& folder) {
   std::error_code error;
   const bool made = fs::create_directories(folder, error);
-  check<IoError>(!error, "run folder", "cannot make {}: {}", folder.string(), error.message());
+  check<WriteError>(!error, "run folder", "cannot make {}: {}", folder.string(), error.message());
   return made;
 }
 
@@ -57,7 +58,7 @@ RunFolder RunFolder::open(const fs::path& folder) {
 
 RunFolder::RunFolder(fs::path folder) : RunFiles(std::move(folder)) {
   lock_ = ::open(path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  check<IoError>(lock_ >= 0, "run folder", "cannot open {}: {}", path().string(), std::strerror(errno));
+  check<WriteError>(lock_ >= 0, "run folder", "cannot open {}: {}", path().string(), std::strerror(errno));
   if (flock(lock_, LOCK_EX | LOCK_NB) != 0) {
     close(lock_);
     fail<ConfigError>("run folder", "{} is in use by another trainer", path().string());

@@ -1,6 +1,7 @@
 #include "vitrail/recipes/run/tensorboard.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/core/io/file.h"
 
 #include <array>
 #include <bit>
@@ -74,7 +75,7 @@ TensorBoard::TensorBoard(const std::filesystem::path& folder, int64_t first_step
   while (std::filesystem::exists(folder / (stem + std::to_string(n)))) ++n;
   const auto path = folder / (stem + std::to_string(n));
   out_.open(path, std::ios::binary);
-  check<IoError>(out_.good(), "tensorboard", "cannot write {}", path.string());
+  check<WriteError>(out_.good(), "tensorboard", "cannot write {}", path.string());
   write_event(0, bytes_field(kFileVersion, "brain.Event:2"));
   write_event(first_step, bytes_field(kSessionLog, integer_field(kStatus, kStart)));
 }

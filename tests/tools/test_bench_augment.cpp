@@ -18,7 +18,7 @@ TEST_CASE("bench_augment times decoding, each operation and the views of an imag
     CHECK(json.at("ms").at(name).get<double>() > 0);
 
   const test::Output missing = test::run(folder, "bench_augment", "nowhere.jpg");
-  CHECK(missing.code == 1);
+  CHECK(missing.code == 3);
   CHECK(missing.err.find("nowhere.jpg") != std::string::npos);
   CHECK(test::run(folder, "bench_augment", image + " --threads 0").code == 2);
 }

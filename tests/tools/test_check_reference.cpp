@@ -71,7 +71,7 @@ TEST_CASE("check_reference says what is wrong with its arguments") {
   CHECK(check_reference(folder, "x.h5 --dtype f16").code == 2);
   CHECK(check_reference(folder, "--help").code == 0);
   const Output missing = check_reference(folder, "nowhere.h5");
-  CHECK(missing.code == 1);
+  CHECK(missing.code == 3);
   CHECK(missing.err.find("nowhere.h5") != std::string::npos);
 }
 

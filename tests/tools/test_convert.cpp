@@ -28,7 +28,7 @@ TEST_CASE("vitrail init and convert: from one layout to the next and back again"
 
   const Output timm = vitrail_program(folder, "convert vit --layout timm -o timm.safetensors");
   check_says(timm, 0, "vit/model.safetensors, in the layout of Hugging Face ViT");
-  check_says(timm, 0, "does not say what model they are of: 3 heads, eps 1e-06 in norms, GELU");
+  check_says(timm, 0, "reads from the file's metadata: 3 heads, eps 1e-06 in norms, GELU");
   check_says(vitrail_program(folder, "convert timm.safetensors --layout torchvision -o tv.safetensors"), 0,
              "in the layout of timm and DeiT");
   check_says(vitrail_program(folder, "convert tv.safetensors -o back"), 0, "in the layout of torchvision");

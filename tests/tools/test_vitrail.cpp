@@ -161,7 +161,7 @@ TEST_CASE("vitrail tokenizer learns the same vocabulary from the same captions")
   check_says(vitrail_program(folder, "tokenizer captions.tsv --size 514 -o d"), 2, "514 symbols has no room");
   check_says(vitrail_program(folder, "tokenizer captions.tsv --size many -o d"), 2, "--size");
   check_says(vitrail_program(folder, "tokenizer captions.tsv"), 2, "--out is required");
-  check_says(vitrail_program(folder, "tokenizer nowhere.tsv -o d"), 1, "nowhere.tsv");
+  check_says(vitrail_program(folder, "tokenizer nowhere.tsv -o d"), 3, "nowhere.tsv");
   test::write_text(folder.path() / "empty.txt", " \n\n");
   check_says(vitrail_program(folder, "tokenizer empty.txt -o d"), 3, "the texts hold no words");
   test::write_text(folder.path() / "broken.tsv", "path\tcaption\n1.png\n");
@@ -224,7 +224,7 @@ TEST_CASE("vitrail eval and export take the averaged weights of a run") {
   CHECK(nlohmann::json::parse(test::read_text(folder.path() / "run/result.json"))["epochs"] == 2);
 
   check_says(vitrail_program(folder, "eval nothing"), 2, "nothing: no such file or folder");
-  check_says(vitrail_program(folder, "eval run model.depth=2"), 1, "blocks.1");
+  check_says(vitrail_program(folder, "eval run model.depth=2"), 3, "blocks.1");
   check_says(vitrail_program(folder, "eval run nowhere"), 3, "nowhere does not exist");
 }
 

@@ -28,7 +28,7 @@ void attention(const Options& o) {
   const OpenModel opened = o.open();
   nn::VisionTransformer& model = nn::as_vit(*opened.backbone, "attention", opened.source.string());
   const int64_t size = o.side(opened.preprocessing);
-  const std::vector<Image> images = read_images(o.images, o.count);
+  const std::vector<Image> images = o.read();
   std::vector<data::Image> cells;
   std::vector<std::string> captions;
   for (const Image& source : images) {

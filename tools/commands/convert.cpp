@@ -1,5 +1,6 @@
 // vitrail convert: brings weights from one layout to another.
 #include "tools/commands/commands.h"
+#include "tools/commands/model_notes.h"
 #include "tools/commands/model_text.h"
 #include "vitrail/recipes/models/open_model.h"
 #include "vitrail/recipes/models/write_model.h"
@@ -15,13 +16,13 @@ namespace {
 using namespace recipes;
 
 struct Options {
-  std::string in, out, from, layout = "hf";
+  std::string in, out, from, network, layout = "hf";
   nn::Unwritten unwritten;
 };
 
 PublishedModel read(const Options& o) {
-  if (!published_weights(o.in)) return to_published(open_model(o.in));
-  PublishedOptions options{.layout = nullptr, .unwritten = o.unwritten};
+  if (!published_weights(o.in)) return to_published(open_model(o.in, {}, o.network));
+  PublishedOptions options{.layout = nullptr, .unwritten = o.unwritten, .network = o.network};
   if (!o.from.empty()) options.layout = &nn::layout_named(o.from);
   PublishedModel model = read_published_model(o.in, options);
   open_model(model);  // fails before anything is written if the weights do not fit the model
@@ -32,7 +33,7 @@ void convert(const Options& o) {
   const PublishedModel model = read(o);
   std::printf("%s, in the layout of %s\n%s\n", model.source.c_str(), std::string(model.layout->title).c_str(),
               describe(model).c_str());
-  for (const std::string& note : model.notes) std::printf("note: %s\n", note.c_str());
+  print_notes(o.in, model.notes);
   print_written(write_model(model, o.layout, o.out));
 }
 
@@ -53,6 +54,7 @@ void add_convert(Program& program) {
   command.option("-o,--out", o->out, "folder (hf, open_clip) or file.safetensors to write").required();
   command.option("--layout", o->layout, layout_names());
   command.option("--from", o->from, "layout of the input, if its names fit several");
+  add_network_option(command, o->network);
   command
       .option("--heads", o->unwritten.num_heads, "attention heads, if the input does not say and a head is not 64 wide")
       .range(1, 1024);

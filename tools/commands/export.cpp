@@ -1,5 +1,6 @@
 // vitrail export: writes the weights of a checkpoint for other programs.
 #include "tools/commands/commands.h"
+#include "tools/commands/model_notes.h"
 #include "vitrail/core/io/safetensors.h"
 #include "vitrail/nn/state_io.h"
 #include "vitrail/recipes/models/open_model.h"
@@ -12,11 +13,11 @@ namespace vitrail::tools {
 namespace {
 
 struct Options {
-  std::string checkpoint, out;
+  std::string checkpoint, network, out;
 };
 
 void export_weights(const Options& o) {
-  const recipes::OpenModel model = recipes::open_model(o.checkpoint);
+  const recipes::OpenModel model = open_with_notes(o.checkpoint, {}, o.network);
   const TensorMap weights = nn::state(*model.backbone);
   safetensors::save(o.out, weights);
   std::printf("%s: %zu tensors, %lld parameters, of %s%s\n", o.out.c_str(), weights.size(),
@@ -30,8 +31,12 @@ void add_export(Program& program) {
   const auto o = std::make_shared<Options>();
   const Command command =
       program.command("export", "Writes the weights of a checkpoint as safetensors, under timm's names.");
-  command.option("checkpoint", o->checkpoint, "checkpoint or folder of a run").required();
+  command
+      .option("checkpoint", o->checkpoint,
+              "checkpoint or folder of a run; or a published model, whose names become timm's")
+      .required();
   command.option("-o,--out", o->out, "file to write").required();
+  add_network_option(command, o->network);
   command.example("vitrail export runs/vit_digits-2025-01-31-1 -o digits.safetensors");
   command.action([o] { export_weights(*o); });
 }

@@ -1,5 +1,6 @@
 #include "tools/commands/feature_arguments.h"
 
+#include "tools/commands/model_notes.h"
 #include "vitrail/autograd/scope.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/ops.h"
@@ -15,6 +16,8 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
+#include <set>
+#include <system_error>
 
 namespace vitrail::tools {
 namespace {
@@ -28,15 +31,19 @@ std::vector<std::string> lines_of_input() {
   return lines;
 }
 
-void add(std::vector<std::string>& names, const std::string& path, bool follow_symlinks) {
-  check<DataError>(fs::exists(path), "images", "{}: no such file or folder", path);
-  if (!fs::is_directory(path)) {
-    names.push_back(path);
-    return;
+/// The features without the rows of images that took the place of broken ones.
+ImageFeatures each_once(const recipes::FeatureSet& set, const std::vector<std::string>& names) {
+  ImageFeatures result;
+  std::vector<int64_t> rows;
+  std::set<int64_t> seen;
+  for (size_t row = 0; row < set.indices.size(); ++row) {
+    if (!seen.insert(set.indices[row]).second) continue;
+    rows.push_back(int64_t(row));
+    result.names.push_back(names[size_t(set.indices[row])]);
   }
-  const data::FolderIndex index = data::index_folder(path, follow_symlinks);
-  for (const std::string& note : data::unread_notes(index.unread, path)) fmt::print(stderr, "note: {}\n", note);
-  for (const std::string& file : index.files) names.push_back((fs::path(path) / file).string());
+  result.features = core::embedding(set.features, tensor(rows, {int64_t(rows.size())}));
+  result.skipped = int64_t(names.size() - rows.size());
+  return result;
 }
 
 }  // namespace
@@ -46,51 +53,84 @@ void FeatureArguments::add_to(const Command& command) {
       .option("-m,--model", model,
               "folder of a run, a checkpoint, the folder of a published model, or a .safetensors file")
       .required();
+  add_network_option(command, network);
   add_images_to(command);
 }
 
 void FeatureArguments::add_images_to(const Command& command) {
   command.option("images", images, "images and folders of images; -: read their names from standard input");
-  command.option("--list", list, "file with one image name per line").existing_file();
+  command.option("--list", list, "file with one image name per line, or a pipe: <(find ...)").existing_file();
   command.flag("--follow-symlinks", follow_symlinks, "follow symbolic links in folders");
   command.option("--precision", precision, "of matrix products").choices({"f32", "bf16"});
   command.option("--batch", batch, "images at a time").range(1, 4096);
+  command.option("--mean", mean, "subtracted from red, green, blue in 0..1, in place of the model's").values(3);
+  command.option("--std", std, "then divided by, in place of the model's").values(3).positive();
+  const Option size =
+      command.option("--image-size", image_size, "side of the model's input, in place of the model's").range(1, 4096);
+  add_positions_option(command, positions).needs(size);
   background.add_to(command);
+  skip.add_to(command);
 }
 
 recipes::OpenModel FeatureArguments::open() const {
-  recipes::OpenModel opened = recipes::open_model(model, background.changes());
-  for (const std::string& note : opened.notes) fmt::print(stderr, "{}: {}\n", model, note);
+  recipes::OpenModel opened = open_with_notes(model, background.changes(), network);
+  recipes::Preprocessing& p = opened.preprocessing;
+  if (!mean.empty()) std::copy(mean.begin(), mean.end(), p.mean.begin());
+  if (!std.empty()) std::copy(std.begin(), std.end(), p.std.begin());
+  if (image_size) {
+    p.size = p.size * *image_size / p.img_size();
+    if (p.crop > 0) p.crop = *image_size;
+    resample_positions(model, opened, *image_size, positions);
+  }
   return opened;
+}
+
+void FeatureArguments::add(std::vector<std::string>& names, const std::string& path) const {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (fs::is_directory(status)) {
+    const data::FolderIndex index = data::index_folder(path, follow_symlinks);
+    for (const std::string& note : data::unread_notes(index.unread, path)) fmt::print(stderr, "note: {}\n", note);
+    for (const std::string& file : index.files) names.push_back((fs::path(path) / file).string());
+    return;
+  }
+  const bool missing = status.type() == fs::file_type::not_found;
+  check<DataError>(skip.skips() || fs::exists(status), "images", "{}: {}; --on-error skip leaves out such images", path,
+                   missing ? "no such file or folder" : error.message());
+  names.push_back(path);
 }
 
 NamedImages FeatureArguments::named_images() const {
   NamedImages result;
   for (const std::string& path : images) {
     if (path == "-")
-      for (const std::string& line : lines_of_input()) add(result.names, line, follow_symlinks);
+      for (const std::string& line : lines_of_input()) add(result.names, line);
     else
-      add(result.names, path, follow_symlinks);
+      add(result.names, path);
   }
   if (!list.empty())
-    for (const std::string& line : data::read_lines(list)) add(result.names, line, follow_symlinks);
+    for (const std::string& line : data::read_lines(list)) add(result.names, line);
   check<DataError>(!result.names.empty(), "images",
                    "no images given or found: name files or folders, or use - or --list");
-  result.dataset = data::make_file_dataset(".", result.names, {});
+  result.dataset = data::make_file_dataset("", result.names, {});
   return result;
 }
 
-Tensor features_of(const recipes::OpenModel& model, const data::Dataset& images, const FeatureArguments& arguments,
-                   bool normalise, TerminalProgress& progress) {
+ImageFeatures features_of(const recipes::OpenModel& model, const NamedImages& images, const FeatureArguments& arguments,
+                          bool normalise, TerminalProgress& progress) {
   const int64_t side = model.preprocessing.img_size();
   data::LoaderOptions options;
-  options.batch_size = std::min(arguments.batch, images.size());
+  options.batch_size = std::min(arguments.batch, images.dataset->size());
   options.workers = 2;
-  data::BadFiles bad_files(data::OnError::fail, 0);
-  data::Loader loader(data::ImageBatch(images, model.preprocessing.transform(), {3, side, side}, bad_files), options);
+  data::BadFiles bad_files = arguments.skip.bad_files();
+  data::Loader loader(data::ImageBatch(*images.dataset, model.preprocessing.transform(), {3, side, side}, bad_files),
+                      options);
   const ag::Autocast precision(parse_dtype(arguments.precision));
-  const auto set = recipes::extract_features(model.image_features, loader, progress.tick("features"));
-  return normalise ? recipes::normalized(set).features : set.features;
+  ImageFeatures result =
+      each_once(recipes::extract_features(model.image_features, loader, progress.tick("features")), images.names);
+  progress.report(bad_files);
+  if (normalise) result.features = core::l2_normalize(result.features).y;
+  return result;
 }
 
 }  // namespace vitrail::tools

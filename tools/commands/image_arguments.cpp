@@ -1,5 +1,7 @@
 #include "tools/commands/image_arguments.h"
 
+#include "tools/commands/model_notes.h"
+#include "tools/commands/terminal_progress.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/augment/normalize.h"
 #include "vitrail/data/image/codec.h"
@@ -22,15 +24,37 @@ void ImageArguments::add_to(const Command& command) {
   command.option("--size", size, "shorter side of the model's input; 0: twice the recipe's").range(0, 4096);
   command.option("-n,--count", count, "number of images to take from a folder").range(1, 256);
   background.add_to(command);
+  add_positions_option(command, positions);
+  add_network_option(command, network);
+  skip.add_to(command);
 }
 
-std::vector<Image> read_images(const fs::path& path, int64_t most) {
+recipes::OpenModel ImageArguments::open() const {
+  recipes::OpenModel model = open_with_notes(checkpoint, background.changes(), network);
+  resample_positions(checkpoint, model, side(model.preprocessing), positions);
+  return model;
+}
+
+std::vector<Image> ImageArguments::read() const {
+  data::BadFiles bad_files = skip.bad_files();
+  std::vector<Image> result = read_images(images, count, bad_files);
+  TerminalProgress().report(bad_files);
+  return result;
+}
+
+std::vector<Image> read_images(const fs::path& path, int64_t most, data::BadFiles& bad_files) {
   check<DataError>(fs::exists(path), "images", "{}: no such file or folder", path.string());
-  if (!fs::is_directory(path)) return {{path.filename().string(), data::read_image(path)}};
-  const auto folder = data::open_image_folder(path.string(), {.labelled = false});
+  const auto dataset = fs::is_directory(path) ? data::open_image_folder(path.string(), {.labelled = false})
+                                              : data::make_file_dataset("", {path.string()}, {});
   std::vector<Image> images;
-  for (int64_t i = 0; i < std::min(most, folder->size()); ++i)
-    images.push_back({fs::path(folder->name(i)).filename().string(), folder->get(i).image});
+  for (int64_t i = 0; i < dataset->size() && int64_t(images.size()) < most; ++i) {
+    try {
+      images.push_back({fs::path(dataset->name(i)).filename().string(), dataset->get(i).image});
+    } catch (const IoError& error) {
+      bad_files.add(*dataset, i, error.what());
+    }
+  }
+  check<DataError>(!images.empty(), "images", "{}: none of its images can be read", path.string());
   return images;
 }
 

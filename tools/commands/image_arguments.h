@@ -3,6 +3,7 @@
 
 #include "tools/command_line.h"
 #include "tools/commands/background_option.h"
+#include "tools/commands/skip_option.h"
 #include "vitrail/data/image/image.h"
 #include "vitrail/recipes/models/open_model.h"
 
@@ -18,13 +19,16 @@ struct Image {
 };
 
 struct ImageArguments {
-  std::string checkpoint, images, out;
+  std::string checkpoint, network, positions, images, out;
   int64_t size = 0, count = 8;
   BackgroundOption background;
+  SkipOption skip;
 
   void add_to(const Command& command);
-  /// Throws as recipes::open_model.
-  recipes::OpenModel open() const { return recipes::open_model(checkpoint, background.changes()); }
+  /// As open_with_notes, with the chosen rule of positions. Prints the rule if the image size differs from the model's.
+  recipes::OpenModel open() const;
+  /// The images, as read_images. Prints the names of those that it skipped.
+  std::vector<Image> read() const;
   /// The shorter side of the model's input, in pixels.
   int64_t side(const recipes::Preprocessing& usual) const { return size > 0 ? size : 2 * usual.img_size(); }
 };
@@ -32,8 +36,9 @@ struct ImageArguments {
 /// The shorter side of an image in the drawings, at least.
 inline constexpr int64_t kShown = 240;
 
-/// The image at a path, or the first `most` images of a folder, at any depth. Throws DataError or IoError.
-std::vector<Image> read_images(const std::filesystem::path& path, int64_t most);
+/// The image at a path, or the first `most` images of a folder, at any depth, without those that bad_files lets skip.
+/// Throws DataError for a broken image or if none can be read.
+std::vector<Image> read_images(const std::filesystem::path& path, int64_t most, data::BadFiles& bad_files);
 
 /// Resizes the shorter side to `shorter`, then crops the centre to whole patches. Throws DataError for an image so long
 /// that its drawing would not fit into memory.

@@ -36,6 +36,7 @@ void map(const Options& o) {
   TerminalProgress progress;
   const auto loader = eval_loader(model, *part, bad_files);
   const FeatureSet all = extract_features(pooled_features(*model.backbone), *loader, progress.tick("features"));
+  progress.report(bad_files);
   const int64_t count = all.features.size(0);
   const Tensor features = core::l2_normalize(all.features).y;
   const Tensor places =

@@ -1,5 +1,7 @@
 #include "tools/commands/model_arguments.h"
 
+#include "tools/commands/model_notes.h"
+
 namespace vitrail::tools {
 namespace {
 
@@ -12,15 +14,14 @@ std::string quoted(const std::string& text) {
 
 }  // namespace
 
-void ModelArguments::add_to(const Command& command, const std::string& data_help) {
-  command
-      .option("checkpoint", checkpoint,
-              "folder of a run (its best.h5, else last.h5; averaged weights if it has them), a checkpoint, the folder "
-              "of a published model, or a .safetensors file")
-      .required();
+void ModelArguments::add_to(const Command& command, const std::string& data_help, const std::string& model_help) {
+  command.option("checkpoint", checkpoint, model_help).required();
   command.option("data", rest, data_help + "; key=value, overrides the recipe");
   background.add_to(command);
+  add_network_option(command, network);
 }
+
+recipes::OpenModel ModelArguments::open() const { return open_with_notes(checkpoint, changes(), network); }
 
 std::vector<std::string> ModelArguments::changes() const {
   std::vector<std::string> result = background.changes();

@@ -10,17 +10,22 @@
 
 namespace vitrail::tools {
 
+inline constexpr const char* kAnyModel =
+    "folder of a run (its best.h5, else last.h5; averaged weights if it has them), a checkpoint, the folder of a "
+    "published model, or a .safetensors file";
+
 /// A checkpoint, then other data (a word without '=') and overrides of its recipe (key=value).
 struct ModelArguments {
-  std::string checkpoint;
+  std::string checkpoint, network;
   std::vector<std::string> rest;
   BackgroundOption background;
 
-  void add_to(const Command& command, const std::string& data_help);
+  /// model_help: what the checkpoint may be.
+  void add_to(const Command& command, const std::string& data_help, const std::string& model_help = kAnyModel);
   /// The overrides; other data becomes an override of data.root, --background one of data.background.
   std::vector<std::string> changes() const;
-  /// Throws as recipes::open_model.
-  recipes::OpenModel open() const { return recipes::open_model(checkpoint, changes()); }
+  /// As open_with_notes.
+  recipes::OpenModel open() const;
 };
 
 }  // namespace vitrail::tools

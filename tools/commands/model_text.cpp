@@ -1,5 +1,6 @@
 #include "tools/commands/model_text.h"
 
+#include "tools/commands/model_notes.h"
 #include "vitrail/recipes/models/model_family.h"
 
 #include <fmt/format.h>
@@ -18,7 +19,7 @@ std::string describe(const recipes::PublishedModel& model) {
 void print_written(const recipes::WrittenModel& written) {
   for (const std::filesystem::path& file : written.files)
     fmt::print("wrote {} ({} bytes)\n", file.string(), std::filesystem::file_size(file));
-  for (const std::string& note : written.notes) fmt::print("note: {}\n", note);
+  if (!written.files.empty()) print_notes(written.files.front().string(), written.notes);
 }
 
 }  // namespace vitrail::tools

@@ -32,6 +32,7 @@ struct Options {
   ModelArguments arguments;
   std::string query, out = "neighbours.png";
   int64_t count = 8, neighbours = 7, most = 20000;
+  SkipOption skip;  // of the query; data.on_error is for the data
 };
 
 /// Images of one split, evenly spread over it, at most `most`.
@@ -42,7 +43,9 @@ struct Part {
   FeatureSet features(const OpenModel& model, TerminalProgress& progress) const {
     data::BadFiles bad_files = bad_files_policy(model.eval.data);
     const auto loader = eval_loader(model, *images, bad_files);
-    return normalized(extract_features(pooled_features(*model.backbone), *loader, progress.tick("features")));
+    FeatureSet set = normalized(extract_features(pooled_features(*model.backbone), *loader, progress.tick("features")));
+    progress.report(bad_files);
+    return set;
   }
   std::string caption(int64_t i) const {
     const int64_t label = images->label(i);
@@ -74,7 +77,9 @@ void neighbours(const Options& o) {
 
   std::vector<Image> queries;
   if (!o.query.empty()) {
-    queries = read_images(o.query, o.count);
+    data::BadFiles bad_files = o.skip.bad_files();
+    queries = read_images(o.query, o.count, bad_files);
+    progress.report(bad_files);
   } else {
     const Part asked = open_part(config, config.val_split, o.count);
     for (int64_t i = 0; i < asked.images->size(); ++i)
@@ -108,6 +113,7 @@ void add_neighbours(Program& program) {
   command.option("-n,--count", o->count, "number of query images").range(1, 256);
   command.option("-k", o->neighbours, "neighbours per query").range(1, 64);
   command.option("--most", o->most, "training images to search, at most").range(1, 1 << 30);
+  o->skip.add_to(command);
   command.option("-o,--out", o->out, "PNG file to write");
   command.example("vitrail neighbours runs/dino_cifar10-2025-01-31-1 -q photos/ -o neighbours.png");
   command.action([o] { neighbours(*o); });

@@ -6,6 +6,9 @@
 #include "vitrail/core/ops.h"
 #include "vitrail/data/draw/contact_sheet.h"
 #include "vitrail/data/image/codec.h"
+#include "vitrail/recipes/eval/finite.h"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
@@ -43,10 +46,11 @@ void pca(const ImageArguments& o) {
   std::vector<data::Image> images;
   std::vector<std::string> names;
   std::vector<Tensor> features;  // [patches, D]
-  for (const Image& image : read_images(o.images, o.count)) {
+  for (const Image& image : o.read()) {
     images.push_back(fit_to_patches(model.preprocessing.background.under(image.image), size, patch));
     names.push_back(image.name);
     features.push_back(model.tokens(to_input(images.back(), model.preprocessing)).patches.value().select(0, 0));
+    expect_finite(features.back(), "pca", [&](int64_t i) { return fmt::format("{}, patch {}", image.name, i); });
   }
   const Tensor all = core::concat(features, 0);
   const std::vector<uint8_t> colors = to_bytes(fit_pca(all, 3).project(all));

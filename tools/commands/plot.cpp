@@ -3,6 +3,7 @@
 
 #include "tools/commands/commands.h"
 #include "vitrail/core/error.h"
+#include "vitrail/core/io/file.h"
 #include "vitrail/data/image/codec.h"
 #include "vitrail/recipes/config/suggest.h"
 
@@ -32,6 +33,7 @@ const char* x_key(const Options& o) { return o.of == "train" ? "step" : "epoch";
 /// The metric over epochs or steps, from metrics.jsonl in a run's folder. Skips a last line that a crash cut off.
 data::Series series_of(const std::string& run, const Options& o) {
   const fs::path file = fs::path(run) / "metrics.jsonl";
+  expect_file("plot", file);
   std::ifstream in(file);
   check<ConfigError>(in.good(), "plot", "{}: no such file; give the folder of a run", file.string());
   data::Series series{.name = fs::path(run + "/").parent_path().filename().string(), .x = {}, .y = {}};

@@ -1,6 +1,7 @@
 // vitrail retrieval: evaluates a CLIP run, and draws queries with their nearest images and texts.
 #include "tools/commands/commands.h"
 #include "tools/commands/model_arguments.h"
+#include "tools/commands/model_notes.h"
 #include "tools/commands/table.h"
 #include "tools/commands/terminal_progress.h"
 #include "tools/json_text.h"
@@ -71,14 +72,19 @@ data::Image sheet(const OpenModel& model, ClipEvalData& data, const Options& o, 
 void retrieval(const Options& o) {
   const OpenModel model = o.arguments.open();
   const auto* const settings = dynamic_cast<const ClipConfig*>(model.settings.get());
-  check<ConfigError>(settings != nullptr, "retrieval", "{} is not of a run of the method clip", model.source.string());
+  check<ConfigError>(settings != nullptr, "retrieval",
+                     "{} is not of a run of the method clip; a published CLIP answers vitrail zero-shot and search",
+                     model.source.string());
   data::BadFiles bad_files = bad_files_policy(settings->data);
   ClipEvalData data(*settings, bad_files);
   check<DataError>(data.pairs() || data.classes(), "retrieval", "{}",
                    data.notes().empty() ? std::string("no data to evaluate on") : data.notes().front());
+  if (data.pairs()) note_cut_texts(model, data.pairs()->texts);
+  if (data.classes()) note_cut_texts(model, prompts(data.classes()->names, data.classes()->templates));
   TerminalProgress progress;
   const ag::Autocast precision(settings->precision);
   const Stats stats = evaluate_clip(model.image_features, model.text_features, data, progress.tick("eval"));
+  progress.report(bad_files);
   if (o.json) {
     nlohmann::ordered_json result = {{"checkpoint", model.source.string()}, {"data", settings->data.root}};
     for (const auto& [name, value] : stats) result[name] = value;
@@ -102,7 +108,7 @@ void add_retrieval(Program& program) {
   const auto o = std::make_shared<Options>();
   const Command command = program.command(
       "retrieval", "Evaluates a CLIP run: retrieval between images and texts, and zero-shot classification.");
-  o->arguments.add_to(command, "other pairs");
+  o->arguments.add_to(command, "other pairs", "folder or checkpoint of a run of the method clip");
   command.option("-o,--out", o->out, "PNG file for some queries with their results");
   command.option("-n,--count", o->count, "queries to draw, in each direction").range(1, 64);
   command.option("-k", o->answers, "results per query").range(1, 32);

@@ -1,6 +1,7 @@
 // vitrail search: finds the images of an index that are nearest to images or texts.
 #include "tools/commands/commands.h"
 #include "tools/commands/feature_arguments.h"
+#include "tools/commands/model_notes.h"
 #include "tools/commands/table.h"
 #include "tools/json_text.h"
 #include "vitrail/autograd/scope.h"
@@ -18,6 +19,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace vitrail::tools {
@@ -46,12 +48,14 @@ Queries queries_of(const Options& o, const OpenModel& model, TerminalProgress& p
   std::vector<Tensor> parts;
   if (o.texts.empty() || !o.arguments.images.empty() || !o.arguments.list.empty()) {
     const NamedImages asked = o.arguments.named_images();
-    parts.push_back(features_of(model, *asked.dataset, o.arguments, true, progress));
-    result.names = asked.names;
+    ImageFeatures found = features_of(model, asked, o.arguments, true, progress);
+    parts.push_back(found.features);
+    result.names = std::move(found.names);
   }
   result.images = result.names.size();
   if (!o.texts.empty()) {
     expect_texts(model, "search");
+    note_cut_texts(model, o.texts);
     const ag::Autocast precision(parse_dtype(o.arguments.precision));
     parts.push_back(core::l2_normalize(model.text_features(o.texts)).y);
     result.names.insert(result.names.end(), o.texts.begin(), o.texts.end());
@@ -60,20 +64,37 @@ Queries queries_of(const Options& o, const OpenModel& model, TerminalProgress& p
   return result;
 }
 
+data::Image white() {
+  data::Image image(kCell, kCell);
+  std::fill(image.data(), image.data() + image.pixels().size(), uint8_t{255});
+  return image;
+}
+
+/// The image; if it cannot be read and may be skipped, a white one.
+data::Image cell_of(const std::string& name, const SkipOption& skip, TerminalProgress& progress) {
+  try {
+    return data::read_image(name);
+  } catch (const IoError& error) {
+    check<DataError>(skip.skips(), "search", "{}; --on-error skip draws a white cell", error.what());
+    progress.message("skipped " + std::string(error.what()));
+    return white();
+  }
+}
+
 /// One row per query: its image (a white one for a text), then the images found.
-data::Image sheet(const Queries& queries, const NamedFeatures& index, const Tensor& found) {
+data::Image sheet(const Queries& queries, const NamedFeatures& index, const Tensor& found, const SkipOption& skip,
+                  TerminalProgress& progress) {
   const int64_t k = found.size(1);
   const auto places = found.span<int64_t>();
   std::vector<data::Image> cells;
   std::vector<std::string> captions;
   for (size_t q = 0; q < queries.names.size(); ++q) {
     const bool image = q < queries.images;
-    cells.push_back(image ? data::read_image(queries.names[q]) : data::Image(kCell, kCell));
-    if (!image) std::fill(cells.back().data(), cells.back().data() + cells.back().pixels().size(), uint8_t{255});
+    cells.push_back(image ? cell_of(queries.names[q], skip, progress) : white());
     captions.push_back(image ? std::filesystem::path(queries.names[q]).filename().string() : queries.names[q]);
     for (int64_t i = 0; i < k; ++i) {
       const std::string& name = index.names[size_t(places[q * size_t(k) + size_t(i)])];
-      cells.push_back(data::read_image(name));
+      cells.push_back(cell_of(name, skip, progress));
       captions.push_back(std::filesystem::path(name).filename().string());
     }
   }
@@ -96,7 +117,7 @@ void print(const Options& o, const Queries& queries, const NamedFeatures& index,
     if (o.json)
       result.push_back({{"query", queries.names[q]}, {"found", std::move(found)}});
     else
-      fmt::print("{}\n{}", queries.names[q], to_table(rows));
+      fmt::print("{}\n{}", on_one_line(queries.names[q]), to_table(rows));
   }
   if (o.json) fmt::print("{}\n", json_text(result));
 }
@@ -115,7 +136,7 @@ void search(Options o) {
   const auto best = core::topk(core::matmul(queries.features, known, core::Trans::no, core::Trans::yes), k);
   print(o, queries, index, best);
   if (o.out.empty()) return;
-  data::write_png(o.out, sheet(queries, index, best.indices));
+  data::write_png(o.out, sheet(queries, index, best.indices, o.arguments.skip, progress));
   if (!o.json) fmt::print("{}: the queries and the images found\n", o.out);
 }
 
@@ -127,6 +148,7 @@ void add_search(Program& program) {
       program.command("search", "Finds the images of an index that are nearest to images or, with a CLIP, to texts.");
   command.option("index", o->index, "HDF5 file from vitrail features").required().existing_file();
   command.option("-m,--model", o->arguments.model, "model for the queries, if not the one that made the index");
+  add_network_option(command, o->arguments.network);
   o->arguments.add_images_to(command);
   command.option("-t,--text", o->texts, "texts to search for");
   command.option("-k,--count", o->count, "images to find per query").range(1, 1000);

@@ -27,12 +27,12 @@ void similarity(const Options& o) {
   const NamedImages images = o.arguments.named_images();
   const OpenModel model = o.arguments.open();
   TerminalProgress progress;
-  const Tensor features = features_of(model, *images.dataset, o.arguments, true, progress);
-  const Tensor cosines = core::matmul(features, features, core::Trans::no, core::Trans::yes);
+  const ImageFeatures found = features_of(model, images, o.arguments, true, progress);
+  const Tensor cosines = core::matmul(found.features, found.features, core::Trans::no, core::Trans::yes);
   const auto values = cosines.span<float>();
-  const size_t n = images.names.size();
+  const size_t n = found.names.size();
   if (o.json) {
-    nlohmann::ordered_json result = {{"pictures", images.names}};
+    nlohmann::ordered_json result = {{"pictures", found.names}};
     auto& rows = result["cosines"] = nlohmann::ordered_json::array();
     for (size_t i = 0; i < n; ++i)
       rows.push_back(
@@ -43,7 +43,7 @@ void similarity(const Options& o) {
   std::vector<Row> rows{{""}};
   for (size_t i = 0; i < n; ++i) {
     rows[0].push_back(std::to_string(i + 1));
-    Row& row = rows.emplace_back(Row{fmt::format("{} {}", i + 1, images.names[i])});
+    Row& row = rows.emplace_back(Row{fmt::format("{} {}", i + 1, found.names[i])});
     for (size_t j = 0; j < n; ++j) row.push_back(fmt::format("{:.3f}", values[i * n + j]));
   }
   fmt::print("{}", to_table(rows));

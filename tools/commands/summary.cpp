@@ -1,5 +1,6 @@
 // vitrail summary: the layers of a model and its cost.
 #include "tools/commands/commands.h"
+#include "tools/commands/model_notes.h"
 #include "vitrail/core/error.h"
 #include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/build/build_model.h"
@@ -27,7 +28,7 @@ namespace fs = std::filesystem;
 using namespace recipes;
 
 struct Options {
-  std::string model;
+  std::string model, network;
   std::vector<std::string> changes;
   std::optional<int64_t> classes;
 };
@@ -57,7 +58,7 @@ ModelCard card_of(const Options& o) {
     return card_of_settings(*settings_of_architecture(o), o.classes.value_or(kImageNetClasses));
   }
   if (!is_recipe) {
-    const OpenModel model = open_model(path, o.changes);
+    const OpenModel model = open_with_notes(o.model, o.changes, o.network);
     return model_card(*model.backbone, model.preprocessing.img_size());
   }
   const auto settings = read_settings(path, o.changes);
@@ -82,6 +83,7 @@ void add_summary(Program& program) {
               ".safetensors file")
       .required();
   command.option("changes", o->changes, "key=value, overrides the recipe");
+  add_network_option(command, o->network);
   command.option("--classes", o->classes, "outputs of the classifier, overrides the number of classes in the data")
       .range(1, 1 << 24);
   command.example("vitrail summary vit_small data.img_size=384");

@@ -1,4 +1,5 @@
 #include "vitrail/core/error.h"
+#include "vitrail/core/io/file.h"
 #include "vitrail/core/io/hdf5.h"
 #include "vitrail/core/io/hdf5/handle.h"
 
@@ -161,7 +162,7 @@ Handle open_file(const std::filesystem::path& path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
   if (!std::filesystem::exists(status)) fail<IoError>("hdf5", "{}: there is no such file", at.file);
-  if (!std::filesystem::is_regular_file(status)) fail<IoError>("hdf5", "{}: is not a file", at.file);
+  expect_file("hdf5", path);
   const Handle access = at.opened(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "make an access list");
   at.done(H5Pset_file_locking(access, false, true), "leave the file unlocked");  // network file systems refuse locks
   return at.opened(H5Fopen(at.file.c_str(), H5F_ACC_RDONLY, access), H5Fclose, "open it as HDF5");

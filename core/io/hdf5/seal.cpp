@@ -51,7 +51,7 @@ void seal(const std::filesystem::path& path) {
   const bool written = fd >= 0 && ::pwrite(fd, &block, sizeof(block), 0) == ssize_t(sizeof(block));
   const int error = errno;
   if (fd >= 0) ::close(fd);
-  if (!written) fail_errno("hdf5", path, "seal it", error);
+  if (!written) fail_write("hdf5", path, "seal it", error);
 }
 
 void verify(const std::filesystem::path& path) {

@@ -21,7 +21,7 @@ Handle timeless(hid_t kind, const Place& at) {
   return list;
 }
 
-[[noreturn]] void fail_with(int error, const Place& at) { fail_errno("hdf5", at.file, "write the file", error); }
+[[noreturn]] void fail_with(int error, const Place& at) { fail_write("hdf5", at.file, "write the file", error); }
 
 Handle create_file(const Place& at, hsize_t user_block, int& error) {
   const Handle creation = timeless(H5P_FILE_CREATE, at);

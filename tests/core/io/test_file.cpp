@@ -4,6 +4,9 @@
 
 #include <doctest/doctest.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -134,6 +137,30 @@ TEST_CASE("remove_stale_temporaries spares living processes and other files") {
   CHECK_FALSE(fs::exists(folder.path() / ".c.tmp-999999999"));
   CHECK(names_in(folder.path()).size() == 3);
   CHECK_THROWS_AS(remove_stale_temporaries(folder.path() / "no"), IoError);
+}
+
+TEST_CASE("a pipe, a socket, a device and a folder are refused at once") {
+  const test::TemporaryFolder folder;
+  const fs::path pipe = folder.path() / "pipe", socket = folder.path() / "socket", link = folder.path() / "link";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  fs::create_symlink(pipe, link);
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+  socket.string().copy(address.sun_path, sizeof address.sun_path - 1);
+  REQUIRE(::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  const std::pair<fs::path, const char*> cases[] = {{pipe, "is not a file but a pipe"},
+                                                    {link, "is not a file but a pipe"},
+                                                    {socket, "is not a file but a socket"},
+                                                    {"/dev/zero", "is not a file but a device"},
+                                                    {folder.path(), "is not a file but a folder"}};
+  for (const auto& c : cases) {
+    CAPTURE(c.first.string());
+    CHECK_THROWS_WITH_AS(read_file(c.first, 100), doctest::Contains(c.second), IoError);
+    CHECK_THROWS_WITH_AS(MappedFile{c.first}, doctest::Contains(c.second), IoError);
+    CHECK_THROWS_WITH_AS(expect_file("test", c.first), doctest::Contains(c.second), IoError);
+  }
+  expect_file("test", folder.path() / "missing");
+  ::close(fd);
 }
 
 TEST_CASE("read_file and MappedFile") {

@@ -58,6 +58,9 @@ TEST_CASE("json: what is refused, and why") {
   for (const char* text : {"", "{", "[1,]", "{\"a\":1,}", "01", "nul", "1 2", "'a'", "{1:2}", "\"\xff\"", "1e999",
                            "[1] // comment", "\"\\ud800\""})
     CHECK(fault_of(text) == Kind::syntax);
+  CHECK_THROWS_WITH_AS(Json::parse("{\"a\": "),
+                       doctest::Contains("[json] is not JSON: parse error at line 1, column 7"), JsonError);
+  CHECK_THROWS_WITH_AS(Json::parse("1e999"), doctest::Contains("[json] is not JSON: number overflow"), JsonError);
   CHECK(fault_of("{\"a\":1,\"b\":2,\"a\":3}") == Kind::repeated_name);
   CHECK(fault_of("[{\"a\":{\"b\":1,\"b\":1}}]") == Kind::repeated_name);
   CHECK(fault_of(std::string(100000, '[')) == Kind::too_deep);

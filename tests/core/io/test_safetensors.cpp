@@ -218,6 +218,44 @@ TEST_CASE("safetensors: other types become ours") {
   CHECK_THROWS_WITH_AS(read("F8_E4M3", 1, "a"), doctest::Contains("has type F8_E4M3"), IoError);
 }
 
+TEST_CASE("safetensors: f32 is written as F16 on demand, rounded to the nearest") {
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "a.safetensors";
+  const std::vector<std::pair<float, double>> cases = {{0.0F, 0},
+                                                       {-2.0F, -2},
+                                                       {65504.0F, 65504},
+                                                       {65519.0F, 65504},
+                                                       {0x1p-24f, 0x1p-24},
+                                                       {0x1.8p-25f, 0x1p-24},
+                                                       {0x1p-25f, 0},  // a tie goes to the even neighbour
+                                                       {0x1.ff8p-15f, 0x1.ff8p-15},
+                                                       {0x1.ffffp-15f, 0x1p-14},
+                                                       {1 + 0x1p-11f, 1},
+                                                       {1 + 0x1.8p-10f, 1 + 0x1p-9},
+                                                       {0x1.ffep0f, 2}};
+  std::vector<float> values;
+  std::vector<double> expected;
+  for (const auto& [value, half] : cases) {
+    values.push_back(value);
+    expected.push_back(half);
+  }
+  const auto count = int64_t(values.size());
+  safetensors::save(path, {{"x", tensor(values, {count})}, {"bytes", arange(2, DType::u8)}}, {},
+                    safetensors::Floats::f16);
+  const safetensors::Reader file(path);
+  CHECK(file.dtype("x") == "F16");
+  CHECK(file.dtype("bytes") == "U8");
+  CHECK(file.read("x").to_vector() == expected);
+  // Every finite half comes back as it was.
+  Tensor all = Tensor::empty({0x7c00}, DType::f32);
+  for (int i = 0; i < 0x7c00; ++i)
+    all.data<float>()[i] = i < 0x400 ? float(std::ldexp(i, -24)) : float(std::ldexp(1024 + i % 1024, i / 1024 - 25));
+  safetensors::save(path, {{"x", all}}, {}, safetensors::Floats::f16);
+  CHECK(test::max_difference(safetensors::Reader(path).read("x"), all) == 0);
+  CHECK_THROWS_WITH_AS(safetensors::save(path, {{"x", tensor<float>({1, 65520}, {2})}}, {}, safetensors::Floats::f16),
+                       doctest::Contains("\"x\" has 65520, which does not fit F16"), IoError);
+}
+
 TEST_CASE("safetensors: shards of an index") {
   const test::TemporaryFolder folder;
   const auto index = folder.path() / "model.safetensors.index.json";
@@ -230,6 +268,13 @@ TEST_CASE("safetensors: shards of an index") {
   const safetensors::Reader file(index);
   CHECK(file.names() == std::vector<std::string>{"a", "b", "c"});
   CHECK(file.read("c").numel() == 4);
+  CHECK(file.dtype("c") == "I64");
+  write(a + "," + b + R"(,"c":"model-1.safetensors")");
+  CHECK_THROWS_WITH_AS(safetensors::Reader{index},
+                       doctest::Contains("\"c\" is in model-2.safetensors, the index says model-1.safetensors"),
+                       IoError);
+  write(a + "," + b + "," + c + R"(,"a":"model-2.safetensors")");
+  CHECK_THROWS_WITH_AS(safetensors::Reader{index}, doctest::Contains("\"a\" comes twice"), IoError);
   write(a + "," + b);
   CHECK_THROWS_WITH_AS(safetensors::Reader{index}, doctest::Contains("\"c\" is in a shard but not in the index"),
                        IoError);

@@ -306,6 +306,41 @@ TEST_CASE("layouts: the tiny golden ViT in every layout of a ViT") {
   check_round_trip(*dino.layout, bare);
 }
 
+TEST_CASE("layouts: a whole checkpoint of DINO gives its teacher or its student, with or without the head") {
+  nn::VitConfig config{.img_size = 8, .patch_size = 4, .num_classes = 0, .embed_dim = 64};
+  config.depth = config.num_heads = 1;
+  const TensorMap teacher = nn::state(nn::VisionTransformer(nn::Scope(1), config)),
+                  student = nn::state(nn::VisionTransformer(nn::Scope(2), config));
+  const TensorMap head = {{"head.mlp.0.weight", ones({8, 64})},
+                          {"head.mlp.0.bias", ones({8})},
+                          {"head.last_layer.weight_g", ones({4, 1})},
+                          {"head.last_layer.weight_v", ones({4, 8})}};
+  TensorMap file = prefixed(teacher, "teacher.backbone.");
+  file.merge(prefixed(student, "student.module.backbone."));
+  file.merge(prefixed(head, "teacher."));
+  file.merge(prefixed(head, "student.module."));
+  file["dino_loss.center"] = zeros({1, 4});
+  std::vector<std::string> names;
+  for (const auto& item : file) names.push_back(item.first);
+  const nn::Layout& layout = nn::recognise(names, "file");
+  CHECK(layout.name == "dino");
+  const auto same = [](const TensorMap& a, const TensorMap& b) {
+    return a.size() == b.size() && std::all_of(a.begin(), a.end(), [&](const auto& item) {
+             return b.contains(item.first) && test::max_difference(item.second, b.at(item.first)) == 0;
+           });
+  };
+  const nn::Converted bare = nn::from_layout(layout, file, {.training_head = false});
+  CHECK(same(bare.weights, teacher));
+  CHECK(bare.taken.size() == teacher.size());
+  CHECK(bare.notes.size() == 3);  // the head, the student, the loss
+  CHECK(same(nn::from_layout(layout, file, {.network = "student", .training_head = false}).weights, student));
+  CHECK(same(nn::from_layout(layout, file, {.network = "teacher", .training_head = false}).weights, teacher));
+  CHECK(nn::from_layout(layout, file).weights.size() == teacher.size() + head.size());
+  CHECK_THROWS_WITH_AS(nn::from_layout(layout, prefixed(teacher, "teacher.backbone."), {.network = "student"}),
+                       doctest::Contains("no network 'student'; their names begin with 'teacher.backbone.'"),
+                       ConfigError);
+}
+
 TEST_CASE("layouts: the official models' weights give the official outputs") {
   struct Row {
     const char *path, *layout;

@@ -1,9 +1,15 @@
 #include "tests/support/close.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/text_file.h"
 #include "vitrail/core/error.h"
+#include "vitrail/core/io/hdf5.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/core/rng.h"
+#include "vitrail/data/load/image_batch.h"
+#include "vitrail/recipes/build/preprocessing.h"
 #include "vitrail/recipes/eval/attention_maps.h"
 #include "vitrail/recipes/eval/collapse.h"
+#include "vitrail/recipes/eval/feature_file.h"
 #include "vitrail/recipes/eval/image_retrieval.h"
 #include "vitrail/recipes/eval/knn.h"
 #include "vitrail/recipes/eval/linear_probe.h"
@@ -29,7 +35,58 @@ FeatureSet clusters(int64_t count, int64_t dim, uint64_t seed) {
   return set;
 }
 
+/// Features that a file or a network gives, of two images of 8 x 8 pixels.
+class TwoImages final : public data::Dataset {
+ public:
+  int64_t size() const override { return 2; }
+  const std::vector<std::string>& classes() const override { return classes_; }
+  int64_t label(int64_t) const override { return data::kNoLabel; }
+  data::Sample get(int64_t) const override { return {data::Image(8, 8), data::kNoLabel}; }
+  std::string name(int64_t index) const override { return std::to_string(index); }
+
+ private:
+  std::vector<std::string> classes_;
+};
+
 }  // namespace
+
+TEST_CASE("features that are not finite are refused before they are used or written") {
+  const TwoImages images;
+  data::BadFiles bad_files;
+  const auto features_by = [&](const FeatureOf& feature_of) {
+    data::Loader loader(data::ImageBatch(images, Preprocessing{.size = 8, .crop = 8}.transform(), {3, 8, 8}, bad_files),
+                        {.batch_size = 2});
+    return extract_features(feature_of, loader, kNoTick).features;
+  };
+  CHECK(features_by([](const Tensor& x) { return ones({x.size(0), 3}); }).shape() == Shape{2, 3});
+  const float nan = std::nanf("");
+  CHECK_THROWS_WITH_AS(features_by([&](const Tensor&) {
+                         return tensor<float>({1, 2, 3, nan}, {2, 2});
+                       }),
+                       doctest::Contains("[features] image 1: the result has a NaN or an infinity"), NumericError);
+
+  const test::TemporaryFolder folder;
+  const auto file = folder.path() / "f.npy";
+  CHECK_THROWS_WITH_AS(write_features(file, {{"a", "b"}, tensor<float>({1, nan}, {2, 1}), "m"}),
+                       doctest::Contains("[features] b: "), NumericError);
+  CHECK_FALSE(std::filesystem::exists(file));
+  CHECK_THROWS_AS(write_features(file, {{"a"}, ones({2, 1}), "m"}), ConfigError);
+  const auto index = folder.path() / "f.h5";
+  hdf5::save(index, [&](hdf5::Writer& writer) {  // an index of an older version
+    writer.write("feature", tensor<float>({1, HUGE_VALF}, {2, 1}));
+    writer.write("name", tensor<uint8_t>({'a', 'b'}, {2}));
+    writer.write("name_offset", tensor<int64_t>({0, 1, 2}, {3}));
+    writer.attribute("", "model", std::string("m"));
+  });
+  CHECK_THROWS_WITH_AS(read_features(index), doctest::Contains("f.h5, row of b: "), NumericError);
+}
+
+TEST_CASE("names of features stay one line each, whatever characters they have") {
+  const test::TemporaryFolder folder;
+  write_features(folder.path() / "f.npy",
+                 {{"a b.png", "a\nb.png", "c\r\\n.png", "\\d.png", "e\\f.png"}, ones({5, 2}), "m"});
+  CHECK(test::read_text(folder.path() / "f.txt") == "a b.png\n\\a\\nb.png\n\\c\\r\\\\n.png\n\\\\d.png\ne\\f.png\n");
+}
 
 TEST_CASE("votes of the nearest neighbours, by hand") {
   const Tensor train = tensor<float>({1, 0, 0, 1, 0.6F, 0.8F}, {3, 2}), labels = tensor<int64_t>({0, 1, 1}, {3});

@@ -88,6 +88,10 @@ TEST_CASE("open model: a CLIP has features of images and texts in one space, and
   CHECK(model.image_features(kImages).shape() == Shape{2, 6});
   CHECK(model.backbone->features(kImages).shape() == Shape{2, 16});
   CHECK(model.text_features(std::vector<std::string>{"a", "b", "c"}).shape() == Shape{3, 6});
+  std::string words;
+  for (int i = 0; i < 100; ++i) words += "c ";  // a symbol each; 75 fit
+  CHECK(model.symbols_cut("a b") == 0);
+  CHECK(model.symbols_cut(words) == 25);
   CHECK(model.logit_scale == doctest::Approx(1 / 0.07));
   CHECK(nn::state(*model.backbone).contains("blocks.1.mlp.fc2.bias"));  // no prefix
   CHECK(model.classify == nullptr);
