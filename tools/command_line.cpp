@@ -34,6 +34,7 @@ Option Option::choices(const std::vector<std::string>& values) const {
 Option Option::range(int64_t low, int64_t high) const { return option_->check(CLI::Range(low, high)), *this; }
 Option Option::fraction() const { return option_->check(CLI::Range(0.0, 1.0)), *this; }
 Option Option::positive() const { return option_->check(CLI::PositiveNumber), *this; }
+Option Option::one_each() const { return option_->allow_extra_args(false), *this; }
 Option Option::values(int count) const { return option_->expected(count), *this; }
 Option Option::existing_file() const { return option_->check(CLI::ExistingFile), *this; }
 Option Option::needs(const Option& other) const { return option_->needs(other.option_), *this; }

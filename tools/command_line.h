@@ -41,6 +41,8 @@ class Option final {
   Option positive() const;
   /// Exactly so many values.
   Option values(int count) const;
+  /// One value each time the option is given, for a vector. Without it the values up to the next option belong to it.
+  Option one_each() const;
   Option existing_file() const;
   /// Given only together with the other one.
   Option needs(const Option& other) const;

@@ -4,6 +4,7 @@
 #include "vitrail/core/io/file.h"
 #include "vitrail/core/io/json.h"
 #include "vitrail/data/io/gzip.h"
+#include "vitrail/data/text/tokenizer_json.h"
 #include "vitrail/data/text/unicode.h"
 #include "vitrail/data/text/words.h"
 
@@ -56,18 +57,14 @@ std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-/// The members of a JSON object that gives each symbol's id.
-Json::Object ids_in(std::string_view json, const std::string& path) {
-  std::string reason;
+/// A JSON object that gives each symbol's id.
+Json read_ids(const fs::path& path) {
+  const std::string text = read_file(path, kMostBytes);
   try {
-    const Json ids = Json::parse(json, 1);
-    const bool flat = ids.is_object() && std::all_of(ids.as_object().begin(), ids.as_object().end(),
-                                                     [](const Json::Member& m) { return m.value.is_integer(); });
-    if (flat) return ids.as_object();
+    return Json::parse(text, 1);
   } catch (const JsonError& e) {
-    reason = ": " + e.reason();
+    fail<IoError>("vocabulary", "{}: is not a JSON object of symbols and ids: {}", path.string(), e.reason());
   }
-  fail<IoError>("vocabulary", "{}: is not a JSON object of symbols and ids{}", path, reason);
 }
 
 }  // namespace
@@ -141,15 +138,23 @@ Vocabulary Vocabulary::parse(std::span<const std::byte> bytes, const std::string
 Vocabulary Vocabulary::read(const fs::path& path) {
   if (!fs::is_directory(path)) {
     const std::string content = read_file(path, kMostBytes);
+    if (path.extension() == ".json") return parse_tokenizer_json(content, path.string());
     return parse(std::as_bytes(std::span(content)), path.string());
   }
-  Vocabulary vocabulary = read(path / "merges.txt");
-  const fs::path json = path / "vocab.json";
-  if (fs::exists(json)) vocabulary.check_ids(read_file(json, kMostBytes), json.string());
+  const fs::path merges = path / "merges.txt", tokenizer = path / "tokenizer.json", json = path / "vocab.json";
+  if (!fs::exists(merges)) {
+    check<IoError>(fs::exists(tokenizer), "vocabulary", "{}: has neither merges.txt nor tokenizer.json", path.string());
+    return read(tokenizer);
+  }
+  Vocabulary vocabulary = read(merges);
+  if (fs::exists(json)) vocabulary.check_ids(read_ids(json), json.string(), "merges.txt beside it");
   return vocabulary;
 }
 
-void Vocabulary::check_ids(std::string_view json, const std::string& path) const {
+void Vocabulary::check_ids(const Json& ids, const std::string& path, std::string_view merges) const {
+  const bool flat = ids.is_object() && std::all_of(ids.as_object().begin(), ids.as_object().end(),
+                                                   [](const Json::Member& m) { return m.value.is_integer(); });
+  check<IoError>(flat, "vocabulary", "{}: is not a JSON object of symbols and ids", path);
   const auto id_of = [&](const std::string& symbol) {
     if (symbol == kStartOfText) return start_of_text();
     if (symbol == kEndOfText) return end_of_text();
@@ -157,16 +162,16 @@ void Vocabulary::check_ids(std::string_view json, const std::string& path) const
     return known == ids_.end() ? -1 : int64_t(known->second);
   };
   std::vector<bool> seen(symbols_.size());
-  for (const auto& [symbol, id] : ids_in(json, path)) {
+  for (const auto& [symbol, id] : ids.as_object()) {
     const int64_t expected = id_of(symbol);
     if (expected < 0) continue;  // not one of our symbols
-    check<IoError>(id.as_int64() == expected, "vocabulary", "{}: '{}' has id {}; merges.txt beside it gives {}", path,
-                   symbol, id.as_int64(), expected);
+    check<IoError>(id.as_int64() == expected, "vocabulary", "{}: '{}' has id {}; {} gives {}", path, symbol,
+                   id.as_int64(), merges, expected);
     seen[size_t(expected)] = true;
   }
   for (const std::string& symbol : symbols_)
-    check<IoError>(seen[size_t(id_of(symbol))], "vocabulary", "{}: '{}' has no id; merges.txt beside it gives {}", path,
-                   symbol, id_of(symbol));
+    check<IoError>(seen[size_t(id_of(symbol))], "vocabulary", "{}: '{}' has no id; {} gives {}", path, symbol, merges,
+                   id_of(symbol));
 }
 
 std::string Vocabulary::merges_text() const {

@@ -12,6 +12,10 @@
 #include <utility>
 #include <vector>
 
+namespace vitrail {
+class Json;
+}
+
 namespace vitrail::data {
 
 /// Symbols are written in an alphabet of 256 visible characters, one for each byte, as GPT-2 does; "</w>" marks those
@@ -29,12 +33,15 @@ class Vocabulary {
   /// Throws IoError, naming source and the number of the merge, if a merge joins a symbol that no earlier merge makes.
   explicit Vocabulary(std::vector<Symbols> merges, const std::string& source = "vocabulary");
 
-  /// Reads a list of merges (CLIP's bpe_simple_vocab_16e6.txt.gz or a merges.txt, gzipped or not), or a folder with
-  /// merges.txt. If the folder has a vocab.json, its ids must agree with the merges.
-  /// Throws IoError naming the file and the line.
+  /// Reads a list of merges (CLIP's bpe_simple_vocab_16e6.txt.gz or a merges.txt, gzipped or not), a tokenizer.json, or
+  /// a folder with either. If the folder has merges.txt and vocab.json, the ids must agree with the merges.
+  /// Throws IoError naming the file and the line; ConfigError for a tokenizer.json of another kind.
   static Vocabulary read(const std::filesystem::path& path);
   /// Reads the bytes of such a list. name is for messages.
   static Vocabulary parse(std::span<const std::byte> bytes, const std::string& name);
+  /// Throws IoError unless ids, a JSON object of symbols and ids in the file path, are those that follow from the
+  /// merges. merges: where the merges are, for messages. Other symbols are ignored.
+  void check_ids(const Json& ids, const std::string& path, std::string_view merges) const;
   /// The list of merges that parse() reads.
   std::string merges_text() const;
   /// Writes merges.txt and vocab.json, which Hugging Face's tokenizers also read, to a folder. Makes the folder if
@@ -62,7 +69,6 @@ class Vocabulary {
     Merge merge{};
   };
   size_t slot_of(int32_t left, int32_t right) const;
-  void check_ids(std::string_view json, const std::string& path) const;
 
   std::vector<Symbols> merges_;
   std::vector<std::string> symbols_;              // by id

@@ -13,7 +13,7 @@ const TextConfig& checked(const TextConfig& c) {
 
 BlockConfig block_config(const TextConfig& c) {
   BlockConfig block;
-  block.attn = {.dim = c.embed_dim, .num_heads = c.num_heads, .causal = true};
+  block.attn = {.dim = c.embed_dim, .num_heads = c.num_heads, .causal = c.causal};
   block.ffn_hidden = std::llround(c.mlp_ratio * double(c.embed_dim));
   block.gelu = c.gelu;
   block.ln_eps = c.ln_eps;
@@ -21,13 +21,16 @@ BlockConfig block_config(const TextConfig& c) {
   return block;
 }
 
-/// The position of the largest id of each text, the first one on ties: i64 [B, 1].
-Tensor places_of_end(const Tensor& ids) {
+/// The position of the token that each text is read at: i64 [B, 1].
+Tensor places_of(TextPool pool, const Tensor& ids) {
   const Tensor dense = ids.contiguous();
   Tensor places = Tensor::empty({ids.size(0), 1}, DType::i64);
   for (int64_t b = 0; b < ids.size(0); ++b) {
     const int64_t* const row = dense.data<int64_t>() + b * ids.size(1);
-    places.data<int64_t>()[b] = std::max_element(row, row + ids.size(1)) - row;
+    const int64_t last = ids.size(1) - 1;
+    places.data<int64_t>()[b] = pool == TextPool::first  ? 0
+                                : pool == TextPool::last ? last
+                                                         : std::max_element(row, row + last + 1) - row;
   }
   return places;
 }
@@ -49,9 +52,9 @@ Var TextTransformer::forward(const Tensor& ids, Compute compute) {
   check<ShapeError>(ids.rank() == 2 && ids.dtype() == DType::i64 && ids.numel() > 0, "text transformer",
                     "needs ids i64 [B, L], was given {} {}", ids.dtype(), ids.shape());
   const bool all = compute == Compute::all;
-  const Tensor places = places_of_end(ids);
+  const Tensor places = places_of(config.pool, ids);
   const auto ends = places.span<int64_t>();
-  const int64_t length = all ? ids.size(1) : *std::max_element(ends.begin(), ends.end()) + 1;
+  const int64_t length = all || !config.causal ? ids.size(1) : *std::max_element(ends.begin(), ends.end()) + 1;
   check<ShapeError>(length <= config.context_length, "text transformer", "a text has {} tokens; the context has {}",
                     length, config.context_length);
 

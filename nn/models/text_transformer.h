@@ -7,6 +7,10 @@
 
 namespace vitrail::nn {
 
+/// The token whose last output is the feature of a text: the largest id (the first if tied), the first token, or the
+/// last place of the context, whatever it holds.
+enum class TextPool { argmax, first, last };
+
 struct TextConfig {
   int64_t vocab_size = 49408;
   int64_t context_length = 77;
@@ -18,10 +22,13 @@ struct TextConfig {
   ag::Gelu gelu = ag::Gelu::erf;
   double ln_eps = 1e-5;
   double layerscale_init = 0;  // 0: no LayerScale
+  bool causal = true;          // no token sees those after it
+  TextPool pool = TextPool::argmax;
 };
 
-/// A causal transformer. The feature of a text is the last block's output for its end-of-text token, the largest id
-/// (the first if tied). No token before it sees the tokens after it, so the batch is cut after its longest text.
+/// A causal transformer. The feature of a text is the last block's output for its end-of-text token, the largest id. No
+/// token before it sees the tokens after it, so the batch is cut after its longest text. TextConfig::causal and pool
+/// change that; the padding after a text then counts too, and texts need their whole context.
 /// Shape:  ids i64 [B, L], L <= context_length -> [B, out_dim], not normalised; f32 under autocast.
 /// Throws: ShapeError for a text that is longer than the context, naming an id outside the vocabulary.
 /// Source: Radford et al. 2021 (arXiv:2103.00020), 2.4; blocks are named as in VisionTransformer.

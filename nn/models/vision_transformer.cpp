@@ -13,6 +13,8 @@ const VitConfig& checked(const VitConfig& c) {
   check<ConfigError>(c.depth > 0, "vit", "depth is {}; it needs at least one block", c.depth);
   check<ConfigError>(c.class_token || c.pool == Pool::avg, "vit", "pool: token needs class_token: true");
   check<ConfigError>(c.pool == Pool::avg || !c.fc_norm, "vit", "fc_norm: true needs pool: avg");
+  check<ConfigError>((c.pool == Pool::avg && !c.fc_norm) || !c.norm_after_pool, "vit",
+                     "norm_after_pool: true needs pool: avg and fc_norm: false");
   check<ConfigError>(!c.distilled || (c.class_token && c.pool == Pool::token), "vit",
                      "distilled: true needs class_token: true and pool: token");
   return c;
@@ -52,7 +54,7 @@ VisionTransformer::VisionTransformer(const Scope& scope, const VitConfig& c)
       config(checked(c)),
       pos_embed(sub("pos_embed").at_layer(0), {1, position_rows(c), c.embed_dim}, init::trunc_normal(0.02),
                 Decay::table),
-      patch_embed(sub("patch_embed").at_layer(0), c.patch_size, c.in_chans, c.embed_dim, !c.pre_norm),
+      patch_embed(sub("patch_embed").at_layer(0), c.patch_size, c.in_chans, c.embed_dim, c.patch_bias && !c.pre_norm),
       pos_drop(sub("pos_drop"), c.drop_rate),
       patch_drop(sub("patch_drop"), c.patch_drop_rate, prefix_tokens()),
       blocks(sub("blocks"), /*first_layer=*/1) {
@@ -126,7 +128,9 @@ Var VisionTransformer::run_block(size_t i, const Var& x, const Rows& rows) {
   return ag::recompute([this, i, rows](const Var& input) { return blocks[i](input, rows); }, x);
 }
 
-Var VisionTransformer::final_norm(const Var& tokens) { return norm ? (*norm)(tokens) : tokens; }
+Var VisionTransformer::final_norm(const Var& tokens) {
+  return norm && !config.norm_after_pool ? (*norm)(tokens) : tokens;
+}
 
 Var VisionTransformer::forward_blocks(const Var& images, const Tensor& masks) {
   Var x = embed(images, masks);
@@ -162,6 +166,7 @@ Var VisionTransformer::features(const Var& images, Compute compute) {
   const Var tokens = forward_tokens(images);
   const Var pooled = mean(slice(tokens, 1, prefix_tokens(), tokens.size(1)), {1});
   if (config.pool == Pool::token_and_avg) return ag::concat({select(tokens, 1, 0), pooled}, 1);
+  if (config.norm_after_pool) return (*norm)(pooled);
   return fc_norm ? (*fc_norm)(pooled) : pooled;
 }
 

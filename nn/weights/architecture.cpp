@@ -43,6 +43,14 @@ struct Shapes {
   }
 };
 
+/// Sets the pooling that a configuration states. Throws IoError if the weights are those of another one.
+void set_pool(VitConfig& c, Pool pool, const std::string& source) {
+  check<IoError>(pool == Pool::avg || (c.class_token && !c.fc_norm), "load",
+                 "{}: the configuration pools by the class token, but the weights {}", source,
+                 c.class_token ? "have a norm after the mean of the patches (fc_norm)" : "have none");
+  c.pool = pool;
+}
+
 /// The parts that a vision transformer and CLIP's image tower share.
 VitConfig vision_config(const Shapes& w, const Unwritten& unwritten) {
   VitConfig c;
@@ -69,6 +77,7 @@ VitConfig vision_config(const Shapes& w, const Unwritten& unwritten) {
   c.pos_interp = unwritten.pos_interp.value_or(position_rule(w.layout, c.num_registers > 0));
   c.mask_token = w.has("mask_token");
   c.pre_norm = w.has("norm_pre.weight");
+  if (w.layout.family == Family::clip) c.patch_bias = w.has("patch_embed.proj.bias");  // elsewhere it is never absent
   c.fc_norm = w.has("fc_norm.weight");
 
   const int64_t read = (c.class_token ? 1 : 0) + (c.distilled ? 1 : 0);
@@ -84,10 +93,31 @@ VitConfig vision_config(const Shapes& w, const Unwritten& unwritten) {
   if (c.fc_norm || !c.class_token) c.pool = Pool::avg;
   if (c.num_classes > 0 && !c.distilled && c.pool == Pool::token && w.of("head.weight", 2)[1] == 2 * c.embed_dim)
     c.pool = Pool::token_and_avg;
+  if (unwritten.pool) set_pool(c, *unwritten.pool, w.source);
+  c.norm_after_pool = c.pool == Pool::avg && unwritten.norm_after_pool.value_or(false);
   return c;
 }
 
 }  // namespace
+
+Unwritten Unwritten::or_else(const Unwritten& other) const {
+  Unwritten result = *this;
+  const auto fill = [](auto& field, const auto& otherwise) {
+    if (!field) field = otherwise;
+  };
+  fill(result.num_heads, other.num_heads);
+  fill(result.text_num_heads, other.text_num_heads);
+  fill(result.ln_eps, other.ln_eps);
+  fill(result.text_ln_eps, other.text_ln_eps);
+  fill(result.gelu, other.gelu);
+  fill(result.text_gelu, other.text_gelu);
+  fill(result.pos_interp, other.pos_interp);
+  fill(result.pool, other.pool);
+  fill(result.norm_after_pool, other.norm_after_pool);
+  fill(result.causal, other.causal);
+  fill(result.text_pool, other.text_pool);
+  return result;
+}
 
 std::optional<PositionTable> position_table(const Tensor& table, int64_t read, int64_t registers) {
   const int64_t rows = table.rank() == 3 ? table.size(1) : 0;
@@ -123,8 +153,10 @@ ClipConfig clip_config(const TensorMap& weights, const Layout& layout, const std
   c.text.num_heads = unwritten.text_num_heads ? *unwritten.text_num_heads : w.heads(c.text.embed_dim);
   c.text.out_dim = w.of("proj.weight", 2)[0];
   c.text.mlp_ratio = double(w.of("blocks.0.mlp.fc1.weight", 2)[0]) / double(c.text.embed_dim);
-  c.text.gelu = c.vision.gelu;
-  c.text.ln_eps = c.vision.ln_eps;
+  c.text.gelu = unwritten.text_gelu.value_or(c.vision.gelu);
+  c.text.ln_eps = unwritten.text_ln_eps.value_or(c.vision.ln_eps);
+  c.text.causal = unwritten.causal.value_or(true);
+  c.text.pool = unwritten.text_pool.value_or(TextPool::argmax);
   c.text.layerscale_init = w.has("blocks.0.ls1.gamma") ? 1 : 0;
   if (weights.contains("logit_bias")) c.init_logit_bias = 0;
   check<IoError>(c.vision.num_classes == c.text.out_dim, "load",

@@ -22,9 +22,16 @@ std::optional<PositionTable> position_table(const Tensor& table, int64_t read, i
 /// published models: embed_dim / 64, except 16 in image towers of widths 1280, 1408 and 1664 (ViT-H, g, G).
 struct Unwritten {
   std::optional<int64_t> num_heads = {}, text_num_heads = {};
-  std::optional<double> ln_eps = {};
-  std::optional<ag::Gelu> gelu = {};
+  std::optional<double> ln_eps = {}, text_ln_eps = {};  // text_: of a CLIP's text tower; null: as its image tower
+  std::optional<ag::Gelu> gelu = {}, text_gelu = {};
   std::optional<ag::PosInterp> pos_interp = {};
+  std::optional<Pool> pool = {};  // null: avg with fc_norm or without a class token, else token
+  std::optional<bool> norm_after_pool = {};
+  std::optional<bool> causal = {};
+  std::optional<TextPool> text_pool = {};
+
+  /// The same, with the fields that have no value here taken from other.
+  Unwritten or_else(const Unwritten& other) const;
 };
 
 /// The rule by which the layout's own program resamples positions for another image size.

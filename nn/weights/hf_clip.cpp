@@ -1,5 +1,8 @@
-// Hugging Face's CLIP.
+// Hugging Face's CLIP, and its image tower alone.
 #include "vitrail/nn/weights/table.h"
+
+#include <array>
+#include <cstddef>
 
 namespace vitrail::nn {
 namespace {
@@ -29,9 +32,29 @@ constexpr Rule kHfClipRules[] = {
     {"text.norm.%", "text_model.final_layer_norm.%"},
     {"text.proj.weight", "text_projection.weight"},
 };
-constexpr std::string_view kHfClipBuffers[] = {"embeddings.position_ids"};
+constexpr std::string_view kVisual = "visual.";
 
-bool is_hf_clip(const NameSet& names) { return names.contains("vision_model.embeddings.class_embedding"); }
+/// The rules of the image tower, whose names have no prefix when it is alone.
+constexpr auto tower_rules() {
+  constexpr size_t kCount = 12;
+  std::array<Rule, kCount> rules{};
+  size_t n = 0;
+  for (Rule rule : kHfClipRules) {
+    if (!rule.ours.starts_with(kVisual)) continue;
+    rule.ours.remove_prefix(kVisual.size());
+    rules[n++] = rule;
+  }
+  return rules;
+}
+constexpr auto kHfClipVisionRules = tower_rules();
+
+constexpr std::string_view kHfClipBuffers[] = {"embeddings.position_ids"};
+constexpr Unused kHfClipVisionUnused[] = {{"text_model.", "of the text tower"},
+                                          {"text_projection.", "of the text tower"},
+                                          {"logit_scale", "of the pair of towers"}};
+
+bool is_hf_clip_vision(const NameSet& names) { return names.contains("vision_model.embeddings.class_embedding"); }
+bool is_hf_clip(const NameSet& names) { return is_hf_clip_vision(names) && any_begins(names, "text_model."); }
 
 }  // namespace
 
@@ -45,5 +68,17 @@ constinit const Layout kHfClipLayout{.name = "hf_clip",
                                      .ln_eps = 1e-5,
                                      .gelu = ag::Gelu::quick,
                                      .pos_interp = ag::PosInterp::size};
+
+constinit const Layout kHfClipVisionLayout{.name = "hf_clip_vision",
+                                           .title = "Hugging Face CLIP's image tower",
+                                           .anchor = "vision_model.embeddings.patch_embedding.weight",
+                                           .recognises = is_hf_clip_vision,
+                                           .rules = kHfClipVisionRules,
+                                           .unused = kHfClipVisionUnused,
+                                           .buffers = kHfClipBuffers,
+                                           .ln_eps = 1e-5,
+                                           .gelu = ag::Gelu::quick,
+                                           .pos_interp = ag::PosInterp::size,
+                                           .adapt = drop_mask_token};
 
 }  // namespace vitrail::nn

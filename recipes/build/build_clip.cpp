@@ -69,7 +69,8 @@ void ClipModelConfig::Vision::describe(Fields& f) {
 }
 
 void ClipModelConfig::Text::describe(Fields& f) {
-  f("vocab", vocab, "merges of a vocabulary, or a folder with merges.txt; empty: learn it from the training captions");
+  f("vocab", vocab,
+    "merges of a vocabulary, a tokenizer.json, or a folder with either; empty: learn it from the training captions");
   f("vocab_size", vocab_size, "symbols of a learned vocabulary", at_least(515));
   f("context_length", context_length, "longest caption in symbols, including start and end; longer ones are cut",
     at_least(2));

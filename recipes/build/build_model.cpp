@@ -13,6 +13,7 @@ namespace {
 
 constexpr Named<nn::Pool> kPools[] = {{"token", nn::Pool::token}, {"avg", nn::Pool::avg}};
 constexpr Named<nn::Ffn> kFfns[] = {{"mlp", nn::Ffn::mlp}, {"swiglu", nn::Ffn::swiglu}};
+constexpr Named<ag::Gelu> kGelus[] = {{"erf", ag::Gelu::erf}, {"tanh", ag::Gelu::tanh}, {"quick", ag::Gelu::quick}};
 constexpr Named<ag::PosInterp> kPosInterps[] = {
     {"size", ag::PosInterp::size},
     {"size_antialias", ag::PosInterp::size_antialias},
@@ -32,11 +33,12 @@ std::unique_ptr<nn::Backbone> build_resnet(const nn::Scope& scope, const ModelCo
   const bool vit_only = config.patch_size || config.embed_dim || config.depth || config.num_heads || config.mlp_ratio ||
                         config.drop_rate != 0 || config.drop_path_rate != 0 || config.layerscale_init != 0 ||
                         config.checkpoint || config.distilled || config.num_registers != 0 ||
-                        config.ffn != nn::Ffn::mlp;
-  check<ConfigError>(!vit_only, "model",
-                     "{} takes none of patch_size, embed_dim, depth, num_heads, mlp_ratio, drop_rate, drop_path_rate, "
-                     "layerscale_init, checkpoint, distilled, num_registers, ffn: those are for vision transformers",
-                     config.arch);
+                        config.ffn != nn::Ffn::mlp || config.gelu != ag::Gelu::erf || config.pre_norm;
+  check<ConfigError>(
+      !vit_only, "model",
+      "{} takes none of patch_size, embed_dim, depth, num_heads, mlp_ratio, drop_rate, drop_path_rate, "
+      "layerscale_init, checkpoint, distilled, num_registers, ffn, gelu, pre_norm: those are for vision transformers",
+      config.arch);
   nn::ResNetConfig resnet = nn::resnet_variant(config.arch);
   resnet.num_classes = num_classes;
   resnet.width = config.width.value_or(resnet.width);
@@ -73,6 +75,9 @@ void ModelConfig::describe(Fields& f) {
   f("distilled", distilled, "ViT: adds a distillation token with its own head, as in DeiT");
   f("num_registers", num_registers, "ViT: register tokens, which belong to no patch", at_least(0));
   f("ffn", ffn, "ViT: feed-forward part of a block; swiglu: as in DINOv2's giant", kFfns);
+  f("gelu", gelu, "ViT: activation; erf: GELU; tanh: its approximation; quick: QuickGELU, of OpenAI's CLIP", kGelus);
+  f("ln_eps", ln_eps, "ViT: epsilon of the norms; CLIP's image towers have 1e-5", positive());
+  f("pre_norm", pre_norm, "ViT: a norm before the blocks and no bias of the patches, as in CLIP's image towers");
   f("pos_interp", pos_interp, "ViT: resampling of positions for another image size; size: as in DeiT", kPosInterps);
   f("width", width, "ResNet: channels of the first stage, doubled in each later one; null: the default of arch",
     at_least(1));
@@ -93,6 +98,9 @@ nn::VitConfig vit_config(const ModelConfig& config, int64_t img_size, int64_t nu
   vit.distilled = config.distilled;
   vit.num_registers = config.num_registers;
   vit.ffn = config.ffn;
+  vit.gelu = config.gelu;
+  vit.ln_eps = config.ln_eps;
+  vit.pre_norm = config.pre_norm;
   vit.pos_interp = config.pos_interp;
   if (config.global_pool == nn::Pool::avg) {
     check<ConfigError>(!config.distilled, "model.distilled", "needs global_pool: token: the heads read the two tokens");

@@ -25,6 +25,9 @@ struct ModelConfig {
   bool distilled = false;
   int64_t num_registers = 0;
   nn::Ffn ffn = nn::Ffn::mlp;
+  ag::Gelu gelu = ag::Gelu::erf;
+  double ln_eps = 1e-6;
+  bool pre_norm = false;
   ag::PosInterp pos_interp = ag::PosInterp::size;
   std::optional<int64_t> width;
   bool small_images = false;

@@ -3,7 +3,7 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/rng.h"
 #include "vitrail/data/augment/center_crop.h"
-#include "vitrail/recipes/config/json_object.h"
+#include "vitrail/recipes/config/foreign_keys.h"
 
 #include <fmt/format.h>
 
@@ -20,23 +20,43 @@ constexpr int64_t kLargestSide = 1 << 14;
 constexpr data::Normalize::Channels kClipMean = {0.48145466, 0.4578275, 0.40821073},
                                     kClipStd = {0.26862954, 0.26130258, 0.27577711};
 
-/// PIL.Image's numbers for the filters.
-constexpr std::pair<int64_t, Filter> kPillowFilters[] = {{0, Filter::nearest},  {1, Filter::lanczos},
-                                                         {2, Filter::bilinear}, {3, Filter::bicubic},
-                                                         {4, Filter::box},      {5, Filter::hamming}};
+/// PIL.Image's names for the filters, in the order of its numbers.
+constexpr Named<Filter> kFilters[] = {{"nearest", Filter::nearest},   {"lanczos", Filter::lanczos},
+                                      {"bilinear", Filter::bilinear}, {"bicubic", Filter::bicubic},
+                                      {"box", Filter::box},           {"hamming", Filter::hamming}};
 
-/// Whether the image processor applies a single size to the shorter side. Other processors apply it to both sides.
-bool keeps_proportions(std::string_view processor, const nn::Layout& layout) {
-  if (processor.empty()) return layout.name == "hf_clip" || layout.name == "hf_dinov2";
-  return processor.starts_with("CLIP") || processor.starts_with("Bit");
+/// The beginnings of the names of Hugging Face's image processors that prepare images by the keys read here. One that
+/// keeps proportions applies a single size to the shorter side, the others apply it to both sides.
+struct Processor {
+  std::string_view beginning;
+  bool keeps_proportions;
+};
+constexpr Processor kProcessors[] = {{"CLIP", true}, {"Bit", true}, {"ViT", false}, {"DeiT", false}};
+
+/// Whether the image processor of the file applies a single size to the shorter side.
+bool keeps_proportions(const JsonObject& c, const nn::Layout& layout) {
+  c.pass_over({"image_processor_type", "feature_extractor_type"});  // older files have either, or both
+  const char* const key = c.has("image_processor_type") ? "image_processor_type" : "feature_extractor_type";
+  if (!c.has(key)) return layout.name.starts_with("hf_clip") || layout.name == "hf_dinov2";
+  const std::string name = c.text(key);
+  const auto* const found = std::find_if(std::begin(kProcessors), std::end(kProcessors), [&](const Processor& p) {
+    const std::string_view rest = std::string_view(name).substr(std::min(p.beginning.size(), name.size()));
+    return name.starts_with(p.beginning) && (rest.starts_with("Image") || rest.starts_with("Feature"));
+  });
+  check<IoError>(found != std::end(kProcessors), "json",
+                 "{}: '{}' is \"{}\", which may prepare images by other rules; known are those of {}; to go by the "
+                 "other keys: --accept-key {}",
+                 c.file(), c.path(key), name, joined(kProcessors, [](const Processor& p) { return p.beginning; }), key);
+  return found->keeps_proportions;
 }
 
-/// The side of a square given as a number or as {"height", "width"}.
+/// The side of a square given as a number, as a list of two, or as {"height", "width"}.
 int64_t square_side(const JsonObject& c, const char* key) {
-  if (const Json* value = c.find(key); value && value->is_number()) return c.integer(key, 1, kLargestSide);
+  if (const Json* value = c.find(key); value && (value->is_number() || value->is_array()))
+    return c.side(key, kLargestSide);
   const JsonObject size = c.object(key);
   const int64_t height = size.integer("height", 1, kLargestSide), width = size.integer("width", 1, kLargestSide);
-  check<IoError>(height == width, "json", "{}: '{}' is {} x {}; images must become squares", c.file(), c.path(key),
+  check<IoError>(height == width, "json", "{}: '{}' is {} x {}; images must be square here", c.file(), c.path(key),
                  height, width);
   return height;
 }
@@ -81,7 +101,7 @@ Preprocessing published_preprocessing(const nn::Layout& layout, int64_t img_size
   p.crop = img_size;
   p.size = img_size * 256 / kUsual;
   if (layout.name.starts_with("hf_")) p.crop_offset = data::CropOffset::floor;
-  if (layout.family == nn::Family::clip) {
+  if (layout.family == nn::Family::clip || layout.name == "hf_clip_vision") {
     p.size = img_size;
     p.mean = kClipMean;
     p.std = kClipStd;
@@ -98,51 +118,64 @@ Preprocessing published_preprocessing(const nn::Layout& layout, int64_t img_size
   return p;
 }
 
-Preprocessing parse_preprocessor(std::string_view text, const std::string& name, const nn::Layout& layout) {
-  const JsonObject c = JsonObject::parse(text, name);
-  const std::string processor = c.text("image_processor_type", c.text("feature_extractor_type", ""));
+data::Filter parse_filter(const JsonObject& c, const char* key, data::Filter otherwise) {
+  const Json* const value = c.find(key);
+  if (!value) return otherwise;
+  if (!value->is_string()) return kFilters[c.integer(key, 0, std::ssize(kFilters) - 1)].value;
+  std::string name = value->as_string();
+  name.erase(0, name.rfind('.') + 1);  // "PIL.Image.BICUBIC"
+  for (char& letter : name) letter = letter >= 'A' && letter <= 'Z' ? char(letter - 'A' + 'a') : letter;
+  for (const Named<Filter>& filter : kFilters)
+    if (filter.name == name) return filter.value;
+  fail<IoError>("json", "{}: '{}' is {}; known are {}", c.file(), c.path(key), value->excerpt(),
+                joined(kFilters, [](const Named<Filter>& f) { return f.name; }));
+}
+
+Preprocessing parse_preprocessor(std::string_view text, const std::string& name, const nn::Layout& layout,
+                                 const std::vector<std::string>& accepted) {
+  return parse_preprocessor(JsonObject::parse(text, name, accepted), layout);
+}
+
+Preprocessing parse_preprocessor(const JsonObject& c, const nn::Layout& layout) {
   constexpr int64_t kUsual = 224;
   Preprocessing p = published_preprocessing(layout, kUsual);
   if (layout.name == "hf_deit")
     p.mean = data::kHalfMean, p.std = data::kHalfStd;  // the default of its class; published files set other values
 
+  const bool keeps = keeps_proportions(c, layout), square = c.flag("default_to_square", !keeps);
   if (c.has("size")) {
     const Json& size = *c.find("size");
-    const bool shorter =
-        size.is_object() ? size.find("shortest_edge") != nullptr : keeps_proportions(processor, layout);
+    const bool shorter = size.is_object() ? size.find("shortest_edge") != nullptr : size.is_number() && !square;
     p.resize = shorter ? Preprocessing::Resize::shorter : Preprocessing::Resize::exact;
     p.size = shorter && size.is_object() ? c.object("size").integer("shortest_edge", 1, kLargestSide)
                                          : square_side(c, "size");
   }
-  const int64_t filter = c.integer("resample", 0, 5, 3);
-  if (c.has("resample"))
-    p.filter = std::find_if(std::begin(kPillowFilters), std::end(kPillowFilters), [&](auto& f) {
-                 return f.first == filter;
-               })->second;
+  p.filter = parse_filter(c, "resample", p.filter);
   if (!c.flag("do_resize", true)) p.resize = Preprocessing::Resize::none;
   if (c.has("crop_size")) p.crop = square_side(c, "crop_size");
   if (!c.flag("do_center_crop", p.crop > 0)) p.crop = 0;
   check<IoError>(p.crop > 0 || p.resize == Preprocessing::Resize::exact, "json",
                  "{}: images keep their proportions and are not cropped; models here take squares: it needs "
                  "'do_center_crop' or a 'size' with height and width",
-                 name);
+                 c.file());
 
   constexpr double kOf255 = 1 / 255.0;
   const double factor = c.number("rescale_factor", 0, 1, kOf255);
   check<IoError>(c.flag("do_rescale", true) && std::abs(factor - kOf255) < 1e-9, "json",
-                 "{}: pixels must be divided by 255: 'do_rescale' true, 'rescale_factor' 1/255", name);
+                 "{}: pixels must be divided by 255: 'do_rescale' true, 'rescale_factor' 1/255", c.file());
   p.mean = c.triple("image_mean", -256, p.mean);
   p.std = c.triple("image_std", 0, p.std);
   if (!c.flag("do_normalize", true)) p.mean = {0, 0, 0}, p.std = {1, 1, 1};
+  expect_all_read(c);
   return p;
 }
 
 std::string to_preprocessor_json(const Preprocessing& p, const nn::Layout& layout) {
-  const auto* const filter = std::find_if(std::begin(kPillowFilters), std::end(kPillowFilters),
-                                          [&](const auto& f) { return f.second == p.filter; });
+  const auto* const filter = std::find_if(std::begin(kFilters), std::end(kFilters),
+                                          [&](const Named<Filter>& f) { return f.value == p.filter; });
   const bool shorter = p.resize == Preprocessing::Resize::shorter;
   std::string processor = shorter ? "BitImageProcessor" : p.crop > 0 ? "DeiTImageProcessor" : "ViTImageProcessor";
-  if (layout.name == "hf_clip" && shorter) processor = "CLIPImageProcessor";
+  if (layout.name.starts_with("hf_clip") && shorter) processor = "CLIPImageProcessor";
   Json c = Json::object({{"image_processor_type", processor},
                          {"do_convert_rgb", true},
                          {"do_resize", p.resize != Preprocessing::Resize::none}});
@@ -150,7 +183,7 @@ std::string to_preprocessor_json(const Preprocessing& p, const nn::Layout& layou
     c["size"] = Json::object({{"shortest_edge", p.size}});
   else
     c["size"] = Json::object({{"height", p.size}, {"width", p.size}});
-  c["resample"] = filter->first;
+  c["resample"] = int64_t(filter - std::begin(kFilters));
   if (p.crop > 0) {
     c["do_center_crop"] = true;
     c["crop_size"] = Json::object({{"height", p.crop}, {"width", p.crop}});

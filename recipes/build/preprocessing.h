@@ -6,11 +6,13 @@
 #include "vitrail/data/augment/image_transform.h"
 #include "vitrail/data/image/background.h"
 #include "vitrail/nn/weights/layout.h"
+#include "vitrail/recipes/config/json_object.h"
 
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace vitrail::recipes {
 
@@ -42,9 +44,14 @@ struct Preprocessing {
 Preprocessing published_preprocessing(const nn::Layout& layout, int64_t img_size);
 
 /// Reads a preprocessor_config.json of Hugging Face for models of that layout. Missing values are those of
-/// published_preprocessing. name: of the file, for messages.
-/// Throws IoError for a value of another type and for unknown steps.
-Preprocessing parse_preprocessor(std::string_view json, const std::string& name, const nn::Layout& layout);
+/// published_preprocessing. name: of the file, for messages. accepted: see JsonObject.
+/// Throws IoError for a value of another type, for unknown steps and for unknown keys.
+Preprocessing parse_preprocessor(std::string_view json, const std::string& name, const nn::Layout& layout,
+                                 const std::vector<std::string>& accepted = {});
+/// The same for an object in a file, such as "image_processor" in processor_config.json.
+Preprocessing parse_preprocessor(const JsonObject& config, const nn::Layout& layout);
+/// The filter that a key names: "bicubic", "Resampling.BICUBIC", or Pillow's number.
+data::Filter parse_filter(const JsonObject& config, const char* key, data::Filter otherwise);
 /// The inverse.
 std::string to_preprocessor_json(const Preprocessing& preprocessing, const nn::Layout& layout);
 

@@ -4,6 +4,7 @@
 #include "vitrail/recipes/methods/clip_data.h"
 #include "vitrail/recipes/models/clip_family.h"
 #include "vitrail/recipes/models/open_model.h"
+#include "vitrail/recipes/models/start_weights.h"
 
 #include <cmath>
 
@@ -72,6 +73,7 @@ void ClipConfig::ZeroShot::describe(Fields& f) {
 void ClipConfig::describe(Fields& f) {
   RecipeConfig::describe(f);
   f("init", init, "initial weights of both towers: safetensors (OpenAI's or open_clip's names), or a run");
+  f("accept_keys", accept_keys, kAcceptKeysHelp);
   f("compat", compat, "open_clip: the gradient of the temperature counts once per micro-batch", kClipCompats);
   towers.describe(f);
   f.section("data", [&] { describe_data(f); });

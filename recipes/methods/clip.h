@@ -17,6 +17,7 @@ namespace vitrail::recipes {
 
 struct ClipConfig final : RecipeConfig {
   std::string init;
+  std::vector<std::string> accept_keys;
   enum class Compat { none, open_clip } compat = Compat::none;
   ClipModelConfig towers;
   DataConfig data;

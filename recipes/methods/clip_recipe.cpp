@@ -43,22 +43,32 @@ struct ClipRecipe final : Recipe {
 
   std::vector<std::string> begin() override {
     std::vector<std::string> notes;
-    if (!config.init.empty()) load_weights(read_clip_weights(config.init), config.init, notes);
+    if (!config.init.empty()) load_weights(read_clip_weights(config.init, config.accept_keys), config.init, notes);
     const std::string& image_tower = config.towers.vision.init;
-    if (!image_tower.empty()) start_image_tower(read_weights(image_tower), image_tower, notes);
+    if (!image_tower.empty()) start_image_tower(read_weights(image_tower, config.accept_keys), image_tower, notes);
     return notes;
   }
 
   /// Of an image model, or of the image tower of another pair.
   void start_image_tower(const StartWeights& start, const std::string& file, std::vector<std::string>& notes) {
     const bool pair = start.layout && start.layout->family == nn::Family::clip;
-    for (const std::string& note : start.notes) notes.push_back("[init] " + file + ": " + note);
+    note(start, file, notes);
     load_image_tower(pair ? without_prefix(start.tensors, "visual.") : start.tensors, file, notes,
                      pair ? nullptr : start.layout);
   }
 
-  void load_weights(const TensorMap& weights, const std::string& file, std::vector<std::string>& notes) {
+  /// Adds what is to be said of weights: what was left out, and how their own model differs.
+  void note(const StartWeights& start, const std::string& file, std::vector<std::string>& notes) const {
+    for (const std::string& text : start.notes) notes.push_back("[init] " + file + ": " + text);
+    for (const std::string& text : differences(model->visual.config, start.unwritten))
+      notes.push_back("[init] " + file + ": " + text);
+  }
+
+  void load_weights(const StartWeights& start, const std::string& file, std::vector<std::string>& notes) {
+    TensorMap weights = start.tensors;
+    note(start, file, notes);
     load_image_tower(without_prefix(weights, "visual."), file, notes);
+    fit_context(weights, file, notes);
     TensorMap all = nn::state(*model);
     for (auto& [name, tensor] : all) {
       if (name.starts_with("visual.")) continue;
@@ -66,6 +76,22 @@ struct ClipRecipe final : Recipe {
       tensor = weights.at(name);
     }
     nn::load_state(*model, all, file);
+  }
+
+  /// Takes the first positions of texts if the recipe has fewer. Attention is causal and a feature is read at the end
+  /// of a text, so texts that fit keep their features. Throws IoError if the recipe has more: those would be untrained.
+  void fit_context(TensorMap& weights, const std::string& file, std::vector<std::string>& notes) const {
+    const auto found = weights.find("text.pos_embed");
+    if (found == weights.end() || found->second.rank() != 2) return;  // load_state() throws
+    const int64_t theirs = found->second.size(0), ours = config.towers.text.context_length;
+    check<IoError>(ours <= theirs, "init",
+                   "text.context_length is {}, but {} has trained {} positions of texts, and none for the others: "
+                   "text.context_length={} or less",
+                   ours, file, theirs, theirs);
+    if (ours == theirs) return;
+    found->second = found->second.slice(0, 0, ours);
+    notes.push_back("[init] " + file + ": the first " + std::to_string(ours) + " of its " + std::to_string(theirs) +
+                    " positions of texts are taken, for text.context_length " + std::to_string(ours));
   }
 
   void load_image_tower(const TensorMap& weights, const std::string& file, std::vector<std::string>& notes,

@@ -25,12 +25,13 @@ void DistillationConfig::describe(Fields& f) {
     kNorms);
 }
 
-Distillation::Distillation(const DistillationConfig& config, const DataConfig& student, int64_t classes)
+Distillation::Distillation(const DistillationConfig& config, const DataConfig& student, int64_t classes,
+                           const PublishedOptions& options)
     : config_(config) {
   check<ConfigError>(!config.teacher.empty(), "distillation.teacher",
                      "kind {} needs a teacher: distillation.teacher=RUN, the folder or a checkpoint of a run",
                      config.kind == Teaching::hard ? "hard" : "soft");
-  teacher_ = open_model(config.teacher);
+  teacher_ = open_model(config.teacher, {}, options);
   const int64_t outputs = teacher_.classify ? teacher_.backbone->num_classes() : 0;
   check<ConfigError>(outputs == classes, "distillation.teacher", "{} has {} classes, the data {}",
                      teacher_.source.string(), outputs, classes);

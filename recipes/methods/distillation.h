@@ -30,7 +30,9 @@ class Distillation {
  public:
   /// Opens the teacher. student: the data that the teacher will see.
   /// Throws ConfigError if there is no teacher, or if it has another number of classes; otherwise as open_model.
-  Distillation(const DistillationConfig& config, const DataConfig& student, int64_t classes);
+  /// options: for a published teacher.
+  Distillation(const DistillationConfig& config, const DataConfig& student, int64_t classes,
+               const PublishedOptions& options = {});
 
   /// The teacher's logits [B, K] on the student's input [B, 3, H, W], in evaluation mode and without a tape. If the
   /// teacher was trained with another mean and deviation, the pixels are normalised again for it.

@@ -49,7 +49,7 @@ struct Supervised final : Recipe {
     if (c.distillation.on()) {
       DistillationConfig settings = c.distillation;
       if (!settings.norm) settings.norm = deit() ? ag::KlNorm::elements : ag::KlNorm::batch;
-      distillation.emplace(settings, c.data, images.classes());
+      distillation.emplace(settings, c.data, images.classes(), PublishedOptions{.accept_keys = c.accept_keys});
     }
     for (const std::string& note : images.notes()) say(note);
     check<ConfigError>(!c.model.distilled || distillation, "model.distilled",
@@ -60,8 +60,10 @@ struct Supervised final : Recipe {
 
   std::vector<std::string> begin() override {
     if (config.init.empty()) return {};
-    StartWeights start = read_weights(config.init);
+    StartWeights start = without_texts(read_weights(config.init, config.accept_keys));
     std::vector<std::string> notes = std::move(start.notes);
+    if (const nn::VisionTransformer* const vit = nn::find_vit(*model))
+      for (std::string& note : differences(vit->config, start.unwritten)) notes.push_back(std::move(note));
     for (std::string& note : nn::load_pretrained(*model, std::move(start.tensors), config.init, start.layout))
       notes.push_back(std::move(note));
     if (ema) ema.emplace(nn::state(*model));
@@ -204,6 +206,7 @@ void SupervisedConfig::describe(Fields& f) {
   RecipeConfig::describe(f);
   f("init", init,
     "initial weights: safetensors, folder of a published model, checkpoint or run; image size and classes may differ");
+  f("accept_keys", accept_keys, kAcceptKeysHelp);
   f("compat", compat,
     "deit: follow DeiT's code where it differs from the paper: the learning rate is an epoch behind, dist_token is "
     "decayed, the average has no warm-up, soft distillation is divided by the elements",

@@ -14,6 +14,7 @@ namespace vitrail::recipes {
 
 struct SupervisedConfig final : RecipeConfig {
   std::string init;
+  std::vector<std::string> accept_keys;
   enum class Compat { none, deit } compat = Compat::none;
   ModelConfig model;
   DataConfig data;

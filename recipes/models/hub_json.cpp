@@ -8,32 +8,26 @@
 namespace vitrail::recipes {
 namespace {
 
-struct Activation {
-  std::string_view name;
-  ag::Gelu gelu;
-};
 // If several names mean one activation, we write the first.
-constexpr Activation kActivations[] = {{"gelu", ag::Gelu::erf},
-                                       {"quick_gelu", ag::Gelu::quick},
-                                       {"gelu_pytorch_tanh", ag::Gelu::tanh},
-                                       {"gelu_new", ag::Gelu::tanh},
-                                       {"gelu_fast", ag::Gelu::tanh}};
+constexpr Named<ag::Gelu> kActivations[] = {{"gelu", ag::Gelu::erf},
+                                            {"quick_gelu", ag::Gelu::quick},
+                                            {"gelu_pytorch_tanh", ag::Gelu::tanh},
+                                            {"gelu_new", ag::Gelu::tanh},
+                                            {"gelu_fast", ag::Gelu::tanh}};
 
 }  // namespace
 
 ag::Gelu parse_activation(const JsonObject& c, const char* otherwise) {
-  const std::string name = c.text("hidden_act", otherwise);
-  std::string known;
-  for (const Activation& a : kActivations) {
-    if (a.name == name) return a.gelu;
-    known += (known.empty() ? "" : ", ") + std::string(a.name);
-  }
-  fail<IoError>("json", "{}: '{}' is \"{}\"; known are {}", c.file(), c.path("hidden_act"), name, known);
+  return c.choice("hidden_act", kActivations, otherwise);
 }
 
 std::string activation_name(ag::Gelu gelu) {
   return std::string(
-      std::find_if(std::begin(kActivations), std::end(kActivations), [&](auto& a) { return a.gelu == gelu; })->name);
+      std::find_if(std::begin(kActivations), std::end(kActivations), [&](auto& a) { return a.value == gelu; })->name);
+}
+
+std::string gelu_title(ag::Gelu gelu) {
+  return gelu == ag::Gelu::erf ? "GELU" : gelu == ag::Gelu::quick ? "QuickGELU" : "GELU's tanh approximation";
 }
 
 nn::VitConfig parse_transformer(const JsonObject& c, double ln_eps, int64_t patch_size, int64_t img_size,
@@ -46,8 +40,8 @@ nn::VitConfig parse_transformer(const JsonObject& c, double ln_eps, int64_t patc
                  c.path("hidden_size"), v.embed_dim, c.path("num_attention_heads"), v.num_heads);
   v.ln_eps = c.number("layer_norm_eps", 0, 1, ln_eps);
   v.gelu = parse_activation(c, activation);
-  v.patch_size = c.integer("patch_size", 1, kMostPatch, patch_size);
-  v.img_size = c.integer("image_size", 1, kMostSide, img_size);
+  v.patch_size = c.side("patch_size", kMostPatch, patch_size);
+  v.img_size = c.side("image_size", kMostSide, img_size);
   v.in_chans = c.integer("num_channels", 1, 64, 3);
   check<IoError>(v.img_size % v.patch_size == 0, "json", "{}: '{}' {} is not a multiple of '{}' {}", c.file(),
                  c.path("image_size"), v.img_size, c.path("patch_size"), v.patch_size);

@@ -19,6 +19,9 @@ ag::Gelu parse_activation(const JsonObject& config, const char* otherwise);
 /// The name that parse_activation() reads.
 std::string activation_name(ag::Gelu gelu);
 
+/// The same for people: "QuickGELU".
+std::string gelu_title(ag::Gelu gelu);
+
 /// The keys that ViT, DeiT, Dinov2 and both towers of CLIP share in Hugging Face's files. The arguments are defaults.
 nn::VitConfig parse_transformer(const JsonObject& config, double ln_eps, int64_t patch_size, int64_t img_size,
                                 const char* activation);

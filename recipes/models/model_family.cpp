@@ -27,11 +27,17 @@ std::unique_ptr<nn::Backbone> Architecture::untrained(uint64_t seed) const {
 }
 
 nn::Unwritten Architecture::unwritten() const {
-  nn::Unwritten result{.num_heads = vision().num_heads,
-                       .ln_eps = vision().ln_eps,
-                       .gelu = vision().gelu,
-                       .pos_interp = vision().pos_interp};
-  if (text()) result.text_num_heads = text()->num_heads;
+  const nn::VitConfig& v = vision();
+  nn::Unwritten result{.num_heads = v.num_heads, .ln_eps = v.ln_eps, .gelu = v.gelu, .pos_interp = v.pos_interp};
+  if (v.pool == nn::Pool::avg && v.class_token && !v.fc_norm) result.pool = v.pool;  // else the weights show it
+  if (v.norm_after_pool) result.norm_after_pool = true;
+  if (const nn::TextConfig* const t = text()) {
+    result.text_num_heads = t->num_heads;
+    if (t->ln_eps != v.ln_eps) result.text_ln_eps = t->ln_eps;
+    if (t->gelu != v.gelu) result.text_gelu = t->gelu;
+    if (!t->causal) result.causal = false;
+    if (t->pool != nn::TextPool::argmax) result.text_pool = t->pool;
+  }
   return result;
 }
 

@@ -14,13 +14,33 @@ namespace vitrail::recipes {
 namespace {
 
 constexpr const char *kHeads = "vitrail.num_heads", *kTextHeads = "vitrail.text_num_heads", *kEps = "vitrail.ln_eps",
-                     *kGelu = "vitrail.gelu", *kPositions = "vitrail.pos_interp";
+                     *kTextEps = "vitrail.text_ln_eps", *kGelu = "vitrail.gelu", *kTextGelu = "vitrail.text_gelu",
+                     *kPool = "vitrail.pool", *kNormAfterPool = "vitrail.norm_after_pool", *kCausal = "vitrail.causal",
+                     *kTextPool = "vitrail.text_pool", *kPositions = "vitrail.pos_interp";
 
-constexpr std::pair<std::string_view, ag::Gelu> kGelus[] = {
-    {"erf", ag::Gelu::erf}, {"tanh", ag::Gelu::tanh}, {"quick", ag::Gelu::quick}};
+constexpr Named<ag::Gelu> kGelus[] = {{"erf", ag::Gelu::erf}, {"tanh", ag::Gelu::tanh}, {"quick", ag::Gelu::quick}};
+constexpr Named<nn::Pool> kPools[] = {
+    {"token", nn::Pool::token}, {"avg", nn::Pool::avg}, {"token_and_avg", nn::Pool::token_and_avg}};
+constexpr Named<nn::TextPool> kTextPools[] = {
+    {"argmax", nn::TextPool::argmax}, {"first", nn::TextPool::first}, {"last", nn::TextPool::last}};
+constexpr Named<bool> kFlags[] = {{"false", false}, {"true", true}};
 
-std::string_view name_of(ag::Gelu gelu) {
-  return std::find_if(std::begin(kGelus), std::end(kGelus), [&](auto& g) { return g.second == gelu; })->first;
+template <class E, size_t N>
+void write_name(safetensors::Metadata& metadata, const char* key, const std::optional<E>& value,
+                const Named<E> (&table)[N]) {
+  for (const Named<E>& known : table)
+    if (value == known.value) metadata[key] = std::string(known.name);
+}
+
+template <class E, size_t N>
+std::optional<E> name_in(const safetensors::Metadata& metadata, const char* key, const Named<E> (&table)[N],
+                         const std::string& source) {
+  const auto found = metadata.find(key);
+  if (found == metadata.end()) return std::nullopt;
+  for (const Named<E>& known : table)
+    if (known.name == found->second) return known.value;
+  fail<IoError>("load", "{}: its metadata has '{}' {}; known are {}", source, key, found->second,
+                joined(table, [](const Named<E>& known) { return known.name; }));
 }
 
 std::optional<ag::PosInterp> positions_in(const safetensors::Metadata& metadata, const std::string& source) {
@@ -52,7 +72,13 @@ safetensors::Metadata to_metadata(const nn::Unwritten& unwritten) {
   if (unwritten.num_heads) metadata[kHeads] = std::to_string(*unwritten.num_heads);
   if (unwritten.text_num_heads) metadata[kTextHeads] = std::to_string(*unwritten.text_num_heads);
   if (unwritten.ln_eps) metadata[kEps] = fmt::format("{}", *unwritten.ln_eps);
-  if (unwritten.gelu) metadata[kGelu] = std::string(name_of(*unwritten.gelu));
+  if (unwritten.text_ln_eps) metadata[kTextEps] = fmt::format("{}", *unwritten.text_ln_eps);
+  write_name(metadata, kGelu, unwritten.gelu, kGelus);
+  write_name(metadata, kTextGelu, unwritten.text_gelu, kGelus);
+  write_name(metadata, kPool, unwritten.pool, kPools);
+  write_name(metadata, kNormAfterPool, unwritten.norm_after_pool, kFlags);
+  write_name(metadata, kCausal, unwritten.causal, kFlags);
+  write_name(metadata, kTextPool, unwritten.text_pool, kTextPools);
   if (unwritten.pos_interp) metadata[kPositions] = std::string(name_of(*unwritten.pos_interp));
   return metadata;
 }
@@ -63,13 +89,13 @@ nn::Unwritten unwritten_in(const safetensors::Metadata& metadata, const std::str
   unwritten.num_heads = number_in<int64_t>(metadata, kHeads, kMostHeadsSaved, source);
   unwritten.text_num_heads = number_in<int64_t>(metadata, kTextHeads, kMostHeadsSaved, source);
   unwritten.ln_eps = number_in<double>(metadata, kEps, 1, source);
-  if (const auto found = metadata.find(kGelu); found != metadata.end()) {
-    const auto* const gelu =
-        std::find_if(std::begin(kGelus), std::end(kGelus), [&](auto& g) { return g.first == found->second; });
-    check<IoError>(gelu != std::end(kGelus), "load", "{}: its metadata has '{}' {}; known are erf, tanh and quick",
-                   source, kGelu, found->second);
-    unwritten.gelu = gelu->second;
-  }
+  unwritten.text_ln_eps = number_in<double>(metadata, kTextEps, 1, source);
+  unwritten.gelu = name_in(metadata, kGelu, kGelus, source);
+  unwritten.text_gelu = name_in(metadata, kTextGelu, kGelus, source);
+  unwritten.pool = name_in(metadata, kPool, kPools, source);
+  unwritten.norm_after_pool = name_in(metadata, kNormAfterPool, kFlags, source);
+  unwritten.causal = name_in(metadata, kCausal, kFlags, source);
+  unwritten.text_pool = name_in(metadata, kTextPool, kTextPools, source);
   unwritten.pos_interp = positions_in(metadata, source);
   return unwritten;
 }

@@ -5,7 +5,6 @@
 #include "vitrail/nn/state_io.h"
 #include "vitrail/recipes/config/config.h"
 #include "vitrail/recipes/models/open_run.h"
-#include "vitrail/recipes/models/published_model.h"
 #include "vitrail/recipes/models/vit_family.h"
 
 #include <utility>
@@ -62,11 +61,10 @@ void EvalSettings::describe(Fields& f) {
 }
 
 OpenModel open_model(const std::filesystem::path& path, const std::vector<std::string>& changes,
-                     const std::string& network) {
-  if (published_weights(path))
-    return open_model(read_published_model(path, {.layout = nullptr, .unwritten = {}, .network = network}), changes);
+                     const PublishedOptions& options) {
+  if (published_weights(path)) return open_model(read_published_model(path, options), changes);
   OpenedRun run = open_run(path, changes);
-  if (!network.empty()) select_network(run.state, network, run.checkpoint.string());
+  if (!options.network.empty()) select_network(run.state, options.network, run.checkpoint.string());
   const std::shared_ptr<const RecipeConfig> settings = std::move(run.settings);
   OpenModel opened;
   opened.source = run.checkpoint;
@@ -125,10 +123,10 @@ void expect_tokens(const OpenModel& model, std::string_view command) {
 }
 
 void expect_texts(const OpenModel& model, std::string_view command) {
-  check<ConfigError>(
-      model.text_features != nullptr, command,
-      "{} has no text tower, or no vocabulary (merges.txt) beside it; a CLIP with its vocabulary reads texts",
-      model.source.string());
+  check<ConfigError>(model.text_features != nullptr, command,
+                     "{} has no text tower, or no vocabulary (merges.txt or tokenizer.json) beside it; a CLIP with its "
+                     "vocabulary reads texts",
+                     model.source.string());
 }
 
 void set_backbone(OpenModel& opened, const std::shared_ptr<nn::Backbone>& backbone) {

@@ -8,6 +8,7 @@
 #include "vitrail/recipes/build/preprocessing.h"
 #include "vitrail/recipes/eval/features.h"
 #include "vitrail/recipes/eval/zero_shot.h"
+#include "vitrail/recipes/models/published_model.h"
 #include "vitrail/recipes/run/recipe.h"
 
 #include <cstdint>
@@ -22,7 +23,6 @@
 namespace vitrail::recipes {
 
 class Architecture;
-struct PublishedModel;
 
 /// Images [B, 3, H, W] to the tokens of each.
 using TokensOf = std::function<nn::Tokens(const Tensor& images)>;
@@ -66,11 +66,11 @@ struct OpenModel {
 
 /// path: a checkpoint or the folder of a run (see open_run), or a published model (see read_published_model).
 /// changes: key=value; of the run's recipe, or of the EvalSettings of a published model.
-/// network: "student" or "teacher" of a checkpoint that has both; empty: the teacher.
+/// options: for a published model; options.network also for a run that has a student and a teacher.
 /// Throws as open_run and read_published_model; ConfigError for changes that do not fit and for a network that is not
 /// there, IoError if the weights do not fit the architecture.
 OpenModel open_model(const std::filesystem::path& path, const std::vector<std::string>& changes = {},
-                     const std::string& network = "");
+                     const PublishedOptions& options = {});
 OpenModel open_model(const PublishedModel& published, const std::vector<std::string>& changes = {});
 
 /// The model as write_model takes it. Throws ConfigError for a network that no layout has a place for.

@@ -28,7 +28,7 @@ struct PublishedModel {
   safetensors::Floats floats = safetensors::Floats::f32;  // f16: that is the type of the file's weights
   Preprocessing preprocessing;
   std::vector<std::string> classes;              // names of a classifier's outputs; empty: unknown
-  std::function<data::Vocabulary()> vocabulary;  // of a CLIP, read when asked for; empty: unknown
+  std::function<data::Vocabulary()> vocabulary;  // of a CLIP; empty: unknown. Throws if it is of a kind not built
   std::vector<std::string> notes;                // what was left out or had to be assumed
 };
 
@@ -36,16 +36,24 @@ struct PublishedModel {
 struct PublishedOptions {
   const nn::Layout* layout = nullptr;  // null: recognised from the names
   nn::Unwritten unwritten = {};
-  std::string network = "";  // of a checkpoint with a student and a teacher, see nn::Selection
+  std::vector<std::string> accept_keys = {};  // keys of configurations to pass over, see JsonObject
+  std::string network = "";                   // of a checkpoint with a student and a teacher, see nn::Selection
 };
 
-/// path: a folder in the form of Hugging Face (config.json, preprocessor_config.json, model.safetensors or its shards,
-/// merges.txt), timm or open_clip; or a file of weights alone, or its index. A file with a name that such folders use
-/// is read with the config.json beside it. A folder may give its only .safetensors file any name.
+/// path: a folder in the form of Hugging Face (config.json, preprocessor_config.json or processor_config.json,
+/// model.safetensors or its shards, merges.txt or tokenizer.json), timm or open_clip; or a file of weights alone, or
+/// its index. A file with a name that such folders use is read with the config.json beside it. A folder may give its
+/// only .safetensors file any name.
 ///
 /// Throws: ConfigError if there is no such thing, and for PyTorch's own files, saying how to convert them; IoError as
-/// safetensors::Reader, parse_config and read_in_layout, and if config.json and weights do not belong together.
+/// safetensors::Reader, parse_config and read_in_layout, and if config.json, weights and vocabulary do not belong
+/// together.
 PublishedModel read_published_model(const std::filesystem::path& path, const PublishedOptions& options = {});
+
+/// The settings that a configuration beside the weights states and no weight shows; none if there is no configuration.
+/// Notes go to notes. Throws IoError as parse_config.
+nn::Unwritten stated_beside(const std::filesystem::path& weights, const std::vector<std::string>& accept_keys,
+                            std::vector<std::string>& notes);
 
 /// The file of the weights at path: path itself or a file in that folder. Nothing if there is none; path may be a run.
 /// Throws ConfigError for PyTorch's own files, saying how to convert them, and for a folder with several files of

@@ -3,35 +3,72 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/safetensors.h"
 #include "vitrail/nn/state_io.h"
+#include "vitrail/recipes/models/hub_json.h"
+#include "vitrail/recipes/models/model_metadata.h"
 #include "vitrail/recipes/models/open_model.h"
 #include "vitrail/recipes/models/published_model.h"
 #include "vitrail/recipes/models/weights_file.h"
+
+#include <fmt/format.h>
 
 #include <utility>
 
 namespace vitrail::recipes {
 namespace {
 
-StartWeights read_file_of_weights(const std::filesystem::path& file) {
+StartWeights read_file_of_weights(const std::filesystem::path& file, const std::vector<std::string>& accept_keys) {
   const safetensors::Reader reader(file);
   const nn::Layout* layout = nn::find_layout(reader.names());
   if (!layout) return {read_own_names(reader), nullptr, {}};
   nn::Converted converted = read_in_layout(reader, *layout, {.training_head = false});
-  return {std::move(converted.weights), layout, std::move(converted.notes)};
+  StartWeights start{std::move(converted.weights), layout, std::move(converted.notes)};
+  start.unwritten =
+      stated_beside(file, accept_keys, start.notes).or_else(unwritten_in(reader.metadata(), file.string()));
+  return start;
 }
 
 }  // namespace
 
-StartWeights read_weights(const std::filesystem::path& path) {
-  if (const auto file = published_weights(path)) return read_file_of_weights(*file);
+StartWeights read_weights(const std::filesystem::path& path, const std::vector<std::string>& accept_keys) {
+  if (const auto file = published_weights(path)) return read_file_of_weights(*file, accept_keys);
   return {nn::state(*open_model(path).backbone), nullptr, {}};
 }
 
-TensorMap read_clip_weights(const std::filesystem::path& path) {
+StartWeights read_clip_weights(const std::filesystem::path& path, const std::vector<std::string>& accept_keys) {
   const auto file = published_weights(path);
-  TensorMap weights = file ? read_file_of_weights(*file).tensors : nn::state(*open_model(path).network);
-  check<IoError>(weights.contains("text.token_embedding.weight"), "init", "{} has no text tower", path.string());
-  return weights;
+  StartWeights start =
+      file ? read_file_of_weights(*file, accept_keys) : StartWeights{nn::state(*open_model(path).network), nullptr, {}};
+  check<IoError>(start.tensors.contains("text.token_embedding.weight"), "init", "{} has no text tower", path.string());
+  return start;
+}
+
+StartWeights without_texts(StartWeights start) {
+  if (!start.layout) return start;
+  if (start.layout->family == nn::Family::clip) {
+    start.tensors = without_prefix(start.tensors, "visual.");
+    start.layout = nullptr;  // whose names have a prefix
+  } else if (start.layout->name != "hf_clip_vision") {
+    return start;
+  }
+  if (start.tensors.erase("head.weight") > 0)
+    start.notes.emplace_back("the projection to the space of both towers is left out");
+  start.unwritten.causal.reset();
+  start.unwritten.text_pool.reset();
+  return start;
+}
+
+std::vector<std::string> differences(const nn::VitConfig& model, const nn::Unwritten& weights) {
+  std::vector<std::string> notes;
+  if (weights.num_heads && *weights.num_heads != model.num_heads)
+    notes.push_back(fmt::format("the weights are of {} heads, the model has {}", *weights.num_heads, model.num_heads));
+  if (weights.gelu && *weights.gelu != model.gelu && model.ffn == nn::Ffn::mlp)
+    notes.push_back(fmt::format("the weights were made with {}, the model has {}", gelu_title(*weights.gelu),
+                                gelu_title(model.gelu)));
+  if (weights.pool && *weights.pool != model.pool)
+    notes.emplace_back("the weights' own model pools its tokens in another way");
+  if (!weights.causal.value_or(true) || weights.text_pool.value_or(nn::TextPool::argmax) != nn::TextPool::argmax)
+    notes.emplace_back("the weights' own model reads texts without a causal mask, or elsewhere than at their end");
+  return notes;
 }
 
 }  // namespace vitrail::recipes

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "vitrail/core/tensor_map.h"
+#include "vitrail/nn/weights/architecture.h"
 #include "vitrail/nn/weights/layout.h"
 
 #include <filesystem>
@@ -14,13 +15,25 @@ struct StartWeights {
   TensorMap tensors;                   // under our names
   const nn::Layout* layout = nullptr;  // of the file; null: a checkpoint of ours, or names of no layout
   std::vector<std::string> notes;      // what was left out
+  nn::Unwritten unwritten = {};        // what a configuration beside the file says
 };
 
+/// The help of the key accept_keys of recipes that read published models.
+inline constexpr const char* kAcceptKeysHelp =
+    "keys in the configuration of a published model (of init, of a teacher) to pass over, though they are not known";
+
 /// The weights of a safetensors file (or the index of its shards) or of a published model's folder, in any layout that
-/// find_layout knows; or the image network of a run, as open_model takes it.
-/// Throws: ConfigError or IoError as published_weights, safetensors::Reader, from_layout and open_model.
-StartWeights read_weights(const std::filesystem::path& path);
+/// find_layout knows; or the image network of a run, as open_model takes it. accept_keys: of a configuration beside the
+/// file, see JsonObject.
+/// Throws: ConfigError or IoError as published_weights, safetensors::Reader, from_layout, parse_config and open_model.
+StartWeights read_weights(const std::filesystem::path& path, const std::vector<std::string>& accept_keys = {});
 /// The weights of both towers of a CLIP, from the same places. Throws IoError too if there is no text tower.
-TensorMap read_clip_weights(const std::filesystem::path& path);
+StartWeights read_clip_weights(const std::filesystem::path& path, const std::vector<std::string>& accept_keys = {});
+
+/// The image tower of a CLIP as a model by itself, without its projection. Other weights are returned as they are.
+StartWeights without_texts(StartWeights start);
+
+/// A sentence about each setting that no weight shows and that a model has other than its starting weights' own model.
+std::vector<std::string> differences(const nn::VitConfig& model, const nn::Unwritten& weights);
 
 }  // namespace vitrail::recipes

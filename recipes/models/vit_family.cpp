@@ -7,18 +7,26 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 namespace vitrail::recipes {
 namespace {
+
+/// Whether the head is the projection of a CLIP's image tower, which has no bias, and no classifier.
+bool projects(const nn::VitConfig& config) { return !config.head_bias; }
 
 struct VitArchitecture final : Architecture {
   explicit VitArchitecture(const nn::VitConfig& c) : config(c) {}
 
   const ModelFamily& family() const override { return model_family(nn::Family::vit); }
   const nn::VitConfig& vision() const override { return config; }
-  int64_t num_classes() const override { return config.num_classes; }
+  int64_t num_classes() const override { return projects(config) ? 0 : config.num_classes; }
   std::string describe() const override {
-    const std::string classes = config.num_classes > 0 ? fmt::format(", {} classes", config.num_classes) : "";
-    return "ViT: " + recipes::describe(config) + classes;
+    const std::string outputs = std::to_string(config.num_classes);
+    const std::string head = config.num_classes == 0 ? ""
+                             : projects(config)      ? ", projected to " + outputs
+                                                     : ", " + outputs + " classes";
+    return (config.pre_norm ? "CLIP's image tower: " : "ViT: ") + recipes::describe(config) + head;
   }
 
   std::shared_ptr<const Architecture> completed(const TensorMap& weights, const nn::Layout& layout,
@@ -33,6 +41,8 @@ struct VitArchitecture final : Architecture {
     auto vit = std::make_shared<nn::VisionTransformer>(nn::Scope().without_values(), config);
     nn::share_state(*vit, model.weights, *model.layout, model.source.string());
     set_backbone(opened, std::move(vit));
+    if (projects(config) && config.num_classes > 0)  // features in the space of both towers
+      opened.image_features = std::exchange(opened.classify, nullptr);
   }
 
   const nn::Layout& own_layout() const override { return nn::layout_named("timm"); }
@@ -67,6 +77,7 @@ void complete(nn::VitConfig& config, const nn::VitConfig& shapes, const std::str
   agree("input channels:", config.in_chans, shapes.in_chans);
   agree("an image size of", config.img_size, shapes.img_size);
   agree("registers:", config.num_registers, shapes.num_registers);
+  if (projects(config) && shapes.num_classes > 0) agree("a projection to", config.num_classes, shapes.num_classes);
   config.num_classes = shapes.num_classes;
   config.head_bias = shapes.head_bias;
   config.pool = shapes.pool;

@@ -1,9 +1,12 @@
 #include "vitrail/recipes/models/vit_json.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/recipes/models/clip_json.h"
 #include "vitrail/recipes/models/hub_json.h"
+#include "vitrail/recipes/models/timm_json.h"
 #include "vitrail/recipes/models/vit_family.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -31,11 +34,25 @@ std::vector<std::string> class_names(const JsonObject& c) {
   return names;
 }
 
+/// Throws IoError if "architectures" names a class of that name.
+void refuse_class(const JsonObject& c, const char* name, const char* why) {
+  const Json* const classes = c.find("architectures");
+  if (!classes || !classes->is_array()) return;
+  const Json::Array& list = classes->as_array();
+  check<IoError>(
+      std::none_of(list.begin(), list.end(), [&](const Json& v) { return v.is_string() && v.as_string() == name; }),
+      "json", "{}: '{}' is {}; {}", c.file(), c.path("architectures"), classes->excerpt(), why);
+}
+
 HubConfig parse_vit(const JsonObject& c, const nn::Layout& layout) {
   nn::VitConfig v = parse_transformer(c, 1e-12, 16, 224, "gelu");
   set_hidden_width(v, c.integer("intermediate_size", 1, kMostHidden, 3072));
   v.qkv_bias = c.flag("qkv_bias", true);
   v.distilled = layout.name == "hf_deit";
+  if (v.distilled)
+    refuse_class(c, "DeiTForImageClassification",
+                 "that class, whose one classifier does not read its distillation token, is not known here; known are "
+                 "DeiTForImageClassificationWithTeacher and DeiTModel");
   v.pos_interp = layout.pos_interp;
   return {.layout = &layout, .architecture = vit_architecture(v), .classes = class_names(c)};
 }
@@ -61,6 +78,7 @@ void check_plain(const nn::VitConfig& c, const nn::Layout& layout) {
   refuse_in_layout(c.pos_embed != nn::PosEmbed::cls_and_patches, layout,
                    "table of positions without the class token's, or with the registers'");
   refuse_in_layout(c.pool == nn::Pool::avg, layout, "classifier on the mean of the patches alone");
+  refuse_in_layout(c.norm_after_pool, layout, "norm after the mean of the patches");
   refuse_in_layout(c.pre_norm || c.qk_norm, layout, "norm before the blocks or of queries and keys");
 }
 
@@ -92,6 +110,8 @@ constexpr HubModelType kVitTypes[] = {
     {"deit", [](const JsonObject& c) { return parse_vit(c, nn::layout_named("hf_deit")); }},
     {"dinov2", [](const JsonObject& c) { return parse_dinov2(c, nn::layout_named("hf_dinov2"), false); }},
     {"dinov2_with_registers", [](const JsonObject& c) { return parse_dinov2(c, nn::layout_named("hf_dinov2"), true); }},
+    {"clip_vision_model", parse_clip_vision_config},
+    {"timm_wrapper", parse_timm_config},
 };
 
 }  // namespace
@@ -99,11 +119,13 @@ constexpr HubModelType kVitTypes[] = {
 std::span<const HubModelType> vit_model_types() { return kVitTypes; }
 
 const nn::Layout& hugging_face_layout(const nn::VitConfig& c) {
+  if (c.pre_norm) return nn::layout_named("hf_clip_vision");
   const bool dinov2 = c.layerscale_init != 0 || c.num_registers > 0 || c.ffn == nn::Ffn::swiglu;
   return nn::layout_named(dinov2 ? "hf_dinov2" : c.distilled ? "hf_deit" : "hf_vit");
 }
 
 std::string to_config_json(const nn::VitConfig& c, const nn::Layout& layout, const std::vector<std::string>& classes) {
+  if (layout.name == "hf_clip_vision") return to_clip_vision_config_json(c);
   check_plain(c, layout);
   const bool dinov2 = layout.name == "hf_dinov2", deit = layout.name == "hf_deit", head = c.num_classes > 0;
   refuse_in_layout(dinov2 && c.layerscale_init == 0, layout, "blocks without LayerScale");

@@ -6,11 +6,13 @@
 #include "vitrail/core/io/safetensors.h"
 #include "vitrail/data/image/background.h"
 #include "vitrail/recipes/build/build_model.h"
+#include "vitrail/recipes/models/hub_json.h"
 #include "vitrail/recipes/models/model_family.h"
 #include "vitrail/recipes/models/model_metadata.h"
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -37,19 +39,21 @@ void check_expressible(const PublishedModel& model, const nn::Layout& layout) {
                      layout.title);
   check<ConfigError>(layout.name != "openai_clip" || c.gelu == ag::Gelu::quick, "layout",
                      "OpenAI's CLIP always has QuickGELU, this model has another activation: open_clip can say so");
-}
-
-std::string gelu_text(ag::Gelu gelu) {
-  return gelu == ag::Gelu::erf ? "GELU" : gelu == ag::Gelu::quick ? "QuickGELU" : "GELU's tanh approximation";
+  const nn::TextConfig* const text = model.architecture->text();
+  const bool usual_clip = c.pre_norm && c.pool == nn::Pool::token && text && text->causal &&
+                          text->pool == nn::TextPool::argmax && text->gelu == c.gelu;
+  check<ConfigError>(layout.name != "openai_clip" || usual_clip, "layout",
+                     "OpenAI's CLIP has a norm before the blocks of images, reads their class token and the end of "
+                     "texts, and masks later tokens; this model differs: open_clip can say so");
 }
 
 /// Notes the facts that other programs do not find in a file of weights.
 void note_unwritten(const PublishedModel& model, const nn::Layout& layout, std::vector<std::string>& notes) {
   const nn::VitConfig& c = model.architecture->vision();
-  std::string text = fmt::format("{} heads, eps {} in norms, {}", c.num_heads, c.ln_eps, gelu_text(c.gelu));
+  std::string text = fmt::format("{} heads, eps {} in norms, {}", c.num_heads, c.ln_eps, gelu_title(c.gelu));
   if (c.ln_eps != layout.ln_eps || c.gelu != layout.gelu)
     text += fmt::format("; {} has eps {} and {} unless told otherwise", layout.title, layout.ln_eps,
-                        gelu_text(layout.gelu));
+                        gelu_title(layout.gelu));
   notes.push_back("other programs must be told what Vitrail reads from the file's metadata: " + text);
   notes.push_back("the file does not say how images are prepared: " + model.preprocessing.text());
 }
@@ -81,6 +85,16 @@ void write_tokenizer(const data::Vocabulary& vocabulary, int64_t context_length,
     files.push_back(out / name);
 }
 
+/// The model's vocabulary, or nothing and a note if it is of a kind that is not built.
+std::optional<data::Vocabulary> usable_vocabulary(const PublishedModel& model, std::vector<std::string>& notes) {
+  try {
+    return model.vocabulary();
+  } catch (const ConfigError& e) {
+    notes.push_back(std::string("no tokenizer is written: ") + e.what());
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 WrittenModel write_model(const PublishedModel& model, std::string_view name, const fs::path& out) {
@@ -107,11 +121,10 @@ WrittenModel write_model(const PublishedModel& model, std::string_view name, con
   const auto texts = model.architecture->files(model, layout);
   const nn::TextConfig* const text = model.architecture->text();
   std::optional<data::Vocabulary> vocabulary;
-  if (text && model.vocabulary) {
-    vocabulary = model.vocabulary();
-    check<ConfigError>(vocabulary->size() == text->vocab_size, "vocabulary", "it has {} symbols, the model {}",
-                       vocabulary->size(), text->vocab_size);
-  }
+  if (text && model.vocabulary) vocabulary = usable_vocabulary(model, written.notes);
+  check<ConfigError>(!vocabulary || vocabulary->size() == text->vocab_size, "vocabulary",
+                     "it has {} symbols, the model {}", vocabulary ? vocabulary->size() : 0,
+                     text ? text->vocab_size : 0);
 
   std::error_code error;
   fs::create_directories(out, error);
@@ -124,7 +137,7 @@ WrittenModel write_model(const PublishedModel& model, std::string_view name, con
     written.files.push_back(out / name_of_file);
   }
   if (vocabulary) write_tokenizer(*vocabulary, text->context_length, out, written.files);
-  if (text && !vocabulary && hf) written.notes.emplace_back("no tokenizer is written: no vocabulary is known");
+  if (text && !model.vocabulary && hf) written.notes.emplace_back("no tokenizer is written: no vocabulary is known");
   return written;
 }
 

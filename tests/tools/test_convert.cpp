@@ -84,3 +84,30 @@ TEST_CASE("vitrail convert: a run becomes a folder of Hugging Face, with its pre
   check_says(vitrail_program(folder, "attention model grey.png"), 0, "attention.png: 1 images");
   check_says(vitrail_program(folder, "pca timm.safetensors grey.png"), 0, "pca.png: 1 images");
 }
+
+TEST_CASE("every command that opens a published model can pass over a key of its configuration") {
+  const test::TemporaryFolder folder;
+  check_says(vitrail_program(folder, "init --arch vit_tiny --classes 2 --out vit"), 0, "wrote vit/config.json");
+  const auto file = folder.path() / "vit/config.json";
+  nlohmann::json config = nlohmann::json::parse(test::read_text(file));
+  config["gain"] = 2;
+  config["shift"] = 3;
+  test::write_text(file, config.dump());
+  std::filesystem::create_directory(folder.path() / "images");
+  data::write_png(folder.path() / "images/a.png", data::Image(32, 32));
+  check_says(vitrail_program(folder, "summary vit"), 1, "config.json: 'gain' is 2; this key is not known here");
+  check_says(vitrail_program(folder, "summary --accept-key gain vit"), 1, "'shift' is 3");
+  const std::string accept = " --accept-key gain --accept-key shift ";
+  for (const std::string command :
+       {"summary" + accept + "vit", "export" + accept + "vit -o a.safetensors", "convert" + accept + "vit -o back",
+        "features -m vit" + accept + "images -o f.h5", "similarity -m vit" + accept + "images/a.png",
+        "search" + accept + "f.h5 images/a.png", "attention" + accept + "vit images -o a.png --size 32",
+        "pca" + accept + "vit images -o p.png --size 32"}) {
+    CAPTURE(command);
+    const Output output = vitrail_program(folder, command);
+    CAPTURE(output.err);
+    CHECK(output.code == 0);
+  }
+  for (const char* command : {"eval", "knn", "linear", "neighbours", "map", "retrieval", "zero-shot"})
+    check_says(vitrail_program(folder, std::string(command) + " --help"), 0, "--accept-key");
+}

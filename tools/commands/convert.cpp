@@ -2,6 +2,7 @@
 #include "tools/commands/commands.h"
 #include "tools/commands/model_notes.h"
 #include "tools/commands/model_text.h"
+#include "tools/commands/published_arguments.h"
 #include "vitrail/recipes/models/open_model.h"
 #include "vitrail/recipes/models/write_model.h"
 
@@ -18,11 +19,13 @@ using namespace recipes;
 struct Options {
   std::string in, out, from, network, layout = "hf";
   nn::Unwritten unwritten;
+  PublishedArguments published;
 };
 
 PublishedModel read(const Options& o) {
-  if (!published_weights(o.in)) return to_published(open_model(o.in, {}, o.network));
-  PublishedOptions options{.layout = nullptr, .unwritten = o.unwritten, .network = o.network};
+  PublishedOptions options = o.published.options(o.network);
+  if (!published_weights(o.in)) return to_published(open_model(o.in, {}, options));
+  options.unwritten = o.unwritten;
   if (!o.from.empty()) options.layout = &nn::layout_named(o.from);
   PublishedModel model = read_published_model(o.in, options);
   open_model(model);  // fails before anything is written if the weights do not fit the model
@@ -60,6 +63,7 @@ void add_convert(Program& program) {
       .range(1, 1024);
   command.option("--text-heads", o->unwritten.text_num_heads, "attention heads of CLIP's text tower").range(1, 1024);
   command.option("--eps", o->unwritten.ln_eps, "epsilon of the norms, if not the layout's default").fraction();
+  o->published.add_to(command);
   command.example("vitrail convert dinov2_vitb14.safetensors --layout hf -o dinov2-base/");
   command.action([o] { convert(*o); });
 }

@@ -1,6 +1,7 @@
 // vitrail export: writes the weights of a checkpoint for other programs.
 #include "tools/commands/commands.h"
 #include "tools/commands/model_notes.h"
+#include "tools/commands/published_arguments.h"
 #include "vitrail/core/io/safetensors.h"
 #include "vitrail/nn/state_io.h"
 #include "vitrail/recipes/models/open_model.h"
@@ -14,10 +15,11 @@ namespace {
 
 struct Options {
   std::string checkpoint, network, out;
+  PublishedArguments published;
 };
 
 void export_weights(const Options& o) {
-  const recipes::OpenModel model = open_with_notes(o.checkpoint, {}, o.network);
+  const recipes::OpenModel model = open_with_notes(o.checkpoint, {}, o.published.options(o.network));
   const TensorMap weights = nn::state(*model.backbone);
   safetensors::save(o.out, weights);
   std::printf("%s: %zu tensors, %lld parameters, of %s%s\n", o.out.c_str(), weights.size(),
@@ -37,6 +39,7 @@ void add_export(Program& program) {
       .required();
   command.option("-o,--out", o->out, "file to write").required();
   add_network_option(command, o->network);
+  o->published.add_to(command);
   command.example("vitrail export runs/vit_digits-2025-01-31-1 -o digits.safetensors");
   command.action([o] { export_weights(*o); });
 }

@@ -70,10 +70,11 @@ void FeatureArguments::add_images_to(const Command& command) {
   add_positions_option(command, positions).needs(size);
   background.add_to(command);
   skip.add_to(command);
+  published.add_to(command);
 }
 
 recipes::OpenModel FeatureArguments::open() const {
-  recipes::OpenModel opened = open_with_notes(model, background.changes(), network);
+  recipes::OpenModel opened = open_with_notes(model, background.changes(), published.options(network));
   recipes::Preprocessing& p = opened.preprocessing;
   if (!mean.empty()) std::copy(mean.begin(), mean.end(), p.mean.begin());
   if (!std.empty()) std::copy(std.begin(), std.end(), p.std.begin());

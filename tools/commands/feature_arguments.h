@@ -3,6 +3,7 @@
 
 #include "tools/command_line.h"
 #include "tools/commands/background_option.h"
+#include "tools/commands/published_arguments.h"
 #include "tools/commands/skip_option.h"
 #include "tools/commands/terminal_progress.h"
 #include "vitrail/data/sources/dataset.h"
@@ -36,6 +37,7 @@ struct FeatureArguments {
   int64_t batch = 16;
   bool follow_symlinks = false;
   BackgroundOption background;
+  PublishedArguments published;
   SkipOption skip;
   std::vector<double> mean, std;  // empty: the model's, like image_size
   std::optional<int64_t> image_size;

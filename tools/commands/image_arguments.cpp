@@ -24,13 +24,14 @@ void ImageArguments::add_to(const Command& command) {
   command.option("--size", size, "shorter side of the model's input; 0: twice the recipe's").range(0, 4096);
   command.option("-n,--count", count, "number of images to take from a folder").range(1, 256);
   background.add_to(command);
+  published.add_to(command);
   add_positions_option(command, positions);
   add_network_option(command, network);
   skip.add_to(command);
 }
 
 recipes::OpenModel ImageArguments::open() const {
-  recipes::OpenModel model = open_with_notes(checkpoint, background.changes(), network);
+  recipes::OpenModel model = open_with_notes(checkpoint, background.changes(), published.options(network));
   resample_positions(checkpoint, model, side(model.preprocessing), positions);
   return model;
 }

@@ -3,6 +3,7 @@
 
 #include "tools/command_line.h"
 #include "tools/commands/background_option.h"
+#include "tools/commands/published_arguments.h"
 #include "tools/commands/skip_option.h"
 #include "vitrail/data/image/image.h"
 #include "vitrail/recipes/models/open_model.h"
@@ -22,6 +23,7 @@ struct ImageArguments {
   std::string checkpoint, network, positions, images, out;
   int64_t size = 0, count = 8;
   BackgroundOption background;
+  PublishedArguments published;
   SkipOption skip;
 
   void add_to(const Command& command);

@@ -18,10 +18,13 @@ void ModelArguments::add_to(const Command& command, const std::string& data_help
   command.option("checkpoint", checkpoint, model_help).required();
   command.option("data", rest, data_help + "; key=value, overrides the recipe");
   background.add_to(command);
+  published.add_to(command);
   add_network_option(command, network);
 }
 
-recipes::OpenModel ModelArguments::open() const { return open_with_notes(checkpoint, changes(), network); }
+recipes::OpenModel ModelArguments::open() const {
+  return open_with_notes(checkpoint, changes(), published.options(network));
+}
 
 std::vector<std::string> ModelArguments::changes() const {
   std::vector<std::string> result = background.changes();

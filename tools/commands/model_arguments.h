@@ -3,6 +3,7 @@
 
 #include "tools/command_line.h"
 #include "tools/commands/background_option.h"
+#include "tools/commands/published_arguments.h"
 #include "vitrail/recipes/models/open_model.h"
 
 #include <string>
@@ -19,6 +20,7 @@ struct ModelArguments {
   std::string checkpoint, network;
   std::vector<std::string> rest;
   BackgroundOption background;
+  PublishedArguments published;
 
   /// model_help: what the checkpoint may be.
   void add_to(const Command& command, const std::string& data_help, const std::string& model_help = kAnyModel);

@@ -33,8 +33,8 @@ void print_notes(const std::string& model, const std::vector<std::string>& notes
 }
 
 recipes::OpenModel open_with_notes(const std::string& model, const std::vector<std::string>& changes,
-                                   const std::string& network) {
-  recipes::OpenModel opened = recipes::open_model(model, changes, network);
+                                   const recipes::PublishedOptions& options) {
+  recipes::OpenModel opened = recipes::open_model(model, changes, options);
   print_notes(model, opened.notes);
   return opened;
 }

@@ -21,7 +21,7 @@ void print_notes(const std::string& model, const std::vector<std::string>& notes
 
 /// As recipes::open_model. Prints the model's notes.
 recipes::OpenModel open_with_notes(const std::string& model, const std::vector<std::string>& changes = {},
-                                   const std::string& network = "");
+                                   const recipes::PublishedOptions& options = {});
 
 /// Prints the rule by which the model's positions are resampled, if they are for images of that side. rule: the name of
 /// the rule to take; empty: the model's own.

@@ -1,6 +1,7 @@
 // vitrail summary: the layers of a model and its cost.
 #include "tools/commands/commands.h"
 #include "tools/commands/model_notes.h"
+#include "tools/commands/published_arguments.h"
 #include "vitrail/core/error.h"
 #include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/build/build_model.h"
@@ -31,6 +32,7 @@ struct Options {
   std::string model, network;
   std::vector<std::string> changes;
   std::optional<int64_t> classes;
+  PublishedArguments published;
 };
 
 /// The defaults of the supervised method, with a published architecture.
@@ -58,7 +60,7 @@ ModelCard card_of(const Options& o) {
     return card_of_settings(*settings_of_architecture(o), o.classes.value_or(kImageNetClasses));
   }
   if (!is_recipe) {
-    const OpenModel model = open_with_notes(o.model, o.changes, o.network);
+    const OpenModel model = open_with_notes(o.model, o.changes, o.published.options(o.network));
     return model_card(*model.backbone, model.preprocessing.img_size());
   }
   const auto settings = read_settings(path, o.changes);
@@ -86,6 +88,7 @@ void add_summary(Program& program) {
   add_network_option(command, o->network);
   command.option("--classes", o->classes, "outputs of the classifier, overrides the number of classes in the data")
       .range(1, 1 << 24);
+  o->published.add_to(command);
   command.example("vitrail summary vit_small data.img_size=384");
   command.action([o] { summary(*o); });
 }

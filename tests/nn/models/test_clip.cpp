@@ -401,3 +401,59 @@ TEST_CASE("patch dropout keeps what it should, anew in each sample, and only in 
   layer.eval();
   CHECK(test::max_difference(layer(Var(x)).value(), x) == 0);
 }
+
+TEST_CASE("clip: an image tower may pool the mean of its patches, before or after the norm, without a norm before") {
+  nn::ClipConfig config = tiny();
+  config.vision.pre_norm = config.vision.patch_bias = false;
+  config.vision.pool = nn::Pool::avg;
+  for (const bool after : {false, true}) {
+    config.vision.norm_after_pool = after;
+    nn::Clip model(nn::Scope(1, DType::f64), config);
+    CHECK_FALSE(model.visual.patch_embed.proj.bias.has_value());
+    CHECK_FALSE(model.visual.norm_pre.has_value());
+    model.visual.norm->parameters()[0]->update(
+        [](Tensor& t) { t.copy_(Rng(2, "gain").uniform(t.shape(), 0.5, 2, t.dtype())); });
+    const Tensor images = random_images(3, DType::f64);
+    const Var tokens = model.visual.forward_blocks(images);
+    const auto mean_of_patches = [](const Var& x) { return mean(slice(x, 1, 1, x.size(1)), {1}); };
+    const Var pooled =
+        after ? (*model.visual.norm)(mean_of_patches(tokens)) : mean_of_patches((*model.visual.norm)(tokens));
+    CHECK(test::max_difference(model.visual.features(images).value(), pooled.value()) < 1e-12);
+  }
+  config.vision.norm_after_pool = true;
+  config.vision.pool = nn::Pool::token;
+  CHECK_THROWS_WITH_AS(nn::Clip(nn::Scope(1), config), doctest::Contains("norm_after_pool: true needs pool: avg"),
+                       ConfigError);
+}
+
+TEST_CASE("clip: a text tower may see all tokens, and be read at its first or last place") {
+  nn::ClipConfig config = tiny();
+  const auto features = [&](bool causal, nn::TextPool pool, const Tensor& ids) {
+    config.text.causal = causal;
+    config.text.pool = pool;
+    nn::Clip model(nn::Scope(1, DType::f64), config);
+    return model.encode_text(ids).value();
+  };
+  const Tensor ids = texts(3);
+  Tensor other = ids.clone();  // another token after the end of text
+  for (int64_t b = 0; b < 3; ++b) other.data<int64_t>()[b * 9 + 8] = 5;
+  using enum nn::TextPool;
+  const auto moves = [&](bool causal, nn::TextPool pool) {
+    return test::max_difference(features(causal, pool, ids), features(causal, pool, other)) > 1e-9;
+  };
+  CHECK_FALSE(moves(true, argmax));
+  CHECK_FALSE(moves(true, first));
+  CHECK(moves(true, last));
+  CHECK(moves(false, argmax));
+  CHECK(moves(false, first));
+  CHECK(moves(false, last));
+  // An end of text at the last place is both the largest id and the last token.
+  Tensor full = other.clone();
+  for (int64_t b = 0; b < 3; ++b)
+    for (int64_t i = 0; i < 9; ++i) full.data<int64_t>()[b * 9 + i] = i == 8 ? 19 : 1 + i;
+  for (const bool causal : {true, false})
+    CHECK(test::max_difference(features(causal, last, full), features(causal, argmax, full)) == 0);
+  // The first of one token: the mask makes no difference.
+  const Tensor one = full.slice(1, 8, 9).contiguous();
+  CHECK(test::max_difference(features(true, first, one), features(false, last, one)) < 1e-12);
+}

@@ -271,3 +271,27 @@ TEST_CASE("values of clip that do not fit together are refused before training")
   SmallClip second(temp.path(), {"text.vocab_size=530"});
   CHECK_THROWS_WITH_AS(second.train(folder), doctest::Contains("its vocabulary of"), IoError);
 }
+
+TEST_CASE(
+    "clip starts from weights with a longer context: the first positions are taken, and texts keep their features") {
+  const test::TemporaryFolder temp;
+  write_pairs(temp.path());
+  SmallClip longer(temp.path(), {"text.context_length=16", "train.epochs=1", "schedule.warmup_epochs=0"});
+  CHECK(longer.train(RunFolder::create(temp.path() / "run", "squares")).code == 0);
+  const std::string init = "init=" + (temp.path() / "run").string();
+  SmallClip shorter(temp.path(), {init});  // of 12
+  const std::vector<std::string> notes = shorter.recipe->begin();
+  CHECK(std::count_if(notes.begin(), notes.end(), [](const std::string& note) {
+          return note.find("the first 12 of its 16 positions of texts are taken") != note.npos;
+        }) == 1);
+  const Tick tick = [](int64_t, int64_t) {};
+  const Stats before = longer.recipe->evaluate(tick).stats, after = shorter.recipe->evaluate(tick).stats;
+  for (const char* name : {"zero_shot_top1", "i2t_r1", "t2i_mean_rank"}) CHECK(stat(after, name) == stat(before, name));
+  CHECK(equal(weights_of(*shorter.recipe).at("text.pos_embed"),
+              weights_of(*longer.recipe).at("text.pos_embed").slice(0, 0, 12)));
+  SmallClip longest(temp.path(), {init, "text.context_length=24"});
+  CHECK_THROWS_WITH_AS(longest.recipe->begin(),
+                       doctest::Contains("text.context_length is 24, but " + (temp.path() / "run").string() +
+                                         " has trained 16 positions of texts"),
+                       IoError);
+}

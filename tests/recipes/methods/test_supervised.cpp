@@ -8,7 +8,9 @@
 #include "vitrail/core/io/safetensors.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/core/rng.h"
+#include "vitrail/nn/models/clip.h"
 #include "vitrail/nn/state_io.h"
+#include "vitrail/nn/weights/layout.h"
 #include "vitrail/recipes/config/config.h"
 #include "vitrail/recipes/methods/supervised.h"
 #include "vitrail/recipes/models/open_model.h"
@@ -229,6 +231,50 @@ TEST_CASE("a run starts from the weights of another, of another size too, and sa
   CHECK(test::max_difference(same->state().at("model/pos_embed"), theirs.at("pos_embed")) == 0);
   CHECK_THROWS_WITH_AS(small_digits({"init=nowhere.safetensors"})->begin(),
                        doctest::Contains("nowhere.safetensors: no such file"), ConfigError);
+}
+
+TEST_CASE("a run starts from the image tower of a CLIP, and passes over a key of its configuration by accept_keys") {
+  const test::TemporaryFolder temp;
+  nn::ClipConfig config;
+  config.vision = {.img_size = 8, .patch_size = 2, .num_classes = 10, .embed_dim = 32, .depth = 2, .num_heads = 2};
+  config.vision.pre_norm = true;
+  config.vision.head_bias = false;
+  config.text.vocab_size = 515;
+  config.text.embed_dim = 16;
+  config.text.depth = config.text.num_heads = 1;
+  config.text.out_dim = 10;
+  const TensorMap weights = nn::state(nn::Clip(nn::Scope(1), config));
+  const TensorMap clip = nn::to_layout(nn::layout_named("hf_clip"), weights).weights;
+  TensorMap tower;
+  for (const auto& [name, t] : clip)
+    if (name.starts_with("vision_model.") || name == "visual_projection.weight") tower[name] = t;
+  fs::create_directory(temp.path() / "tower");
+  safetensors::save(temp.path() / "whole.safetensors", clip);
+  safetensors::save(temp.path() / "tower/model.safetensors", tower);
+  test::write_text(temp.path() / "tower/config.json",
+                   R"({"model_type": "clip_vision_model", "hidden_size": 32, "num_hidden_layers": 2, "image_size": 8,
+                       "num_attention_heads": 4, "intermediate_size": 128, "patch_size": 2, "projection_dim": 10, "gain": 2})");
+  const auto notes_of = [&](const std::string& file, const std::string& gelu, const std::string& accept_keys) {
+    const auto recipe = small_digits({"init='" + (temp.path() / file).string() + "'", "model.patch_size=2",
+                                      "model.num_heads=2", "model.mlp_ratio=4", "model.global_pool=token",
+                                      "model.pre_norm=true", "model.gelu=" + gelu, "accept_keys=" + accept_keys});
+    std::string notes;
+    for (const std::string& note : recipe->begin()) notes += note + "\n";
+    const TensorMap state = recipe->state();
+    CHECK(test::max_difference(state.at("model/norm_pre.weight"), weights.at("visual.norm_pre.weight")) == 0);
+    CHECK(test::max_difference(state.at("model/blocks.1.mlp.fc2.weight"),
+                               weights.at("visual.blocks.1.mlp.fc2.weight")) == 0);
+    CHECK(test::max_difference(state.at("model/head.weight"), weights.at("visual.head.weight")) > 0);
+    CHECK(notes.find("the projection to the space of both towers is left out") != notes.npos);
+    return notes;
+  };
+  notes_of("whole.safetensors", "quick", "[]");
+  CHECK_THROWS_WITH_AS(notes_of("tower", "quick", "[]"), doctest::Contains("'gain' is 2"), IoError);
+  const std::string quick = notes_of("tower", "quick", "[gain]");
+  CHECK(quick.find("'gain' is passed over") != quick.npos);
+  CHECK(quick.find("the weights are of 4 heads, the model has 2") != quick.npos);
+  CHECK(quick.find("QuickGELU") == quick.npos);
+  CHECK(notes_of("tower", "erf", "[gain]").find("made with QuickGELU, the model has GELU") != std::string::npos);
 }
 
 TEST_CASE("a run starts from published weights, whatever their layout") {

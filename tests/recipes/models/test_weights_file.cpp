@@ -134,7 +134,7 @@ TEST_CASE("a whole checkpoint of DINO opens: its teacher, or its student on dema
     nn::VisionTransformer model(nn::Scope(seed), one_block());
     return pooled_features(model)(images);
   };
-  const OpenModel teacher = open_model(file), student = open_model(file, {}, "student");
+  const OpenModel teacher = open_model(file), student = open_model(file, {}, {.network = "student"});
   CHECK(test::max_difference(teacher.image_features(images), feature_of(1)) == 0);
   CHECK(test::max_difference(student.image_features(images), feature_of(2)) == 0);
   CHECK(teacher.notes.size() == 3);  // the head, the student, the preprocessing
