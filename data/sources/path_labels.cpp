@@ -55,8 +55,8 @@ void check_not_nested(const Paths& paths, const std::string& source) {
   check<DataError>(
       below.size() < 2, "dataset",
       "{}: all {} images lie in the one folder '{}', which has {} folders ({}); that is a folder too many: "
-      "move them up, or name {}/{} instead",
-      source, paths.size(), folder, below.size(), first_names(below), source, folder);
+      "move them up, or name the folder '{}' instead",
+      source, paths.size(), folder, below.size(), first_names(below), folder);
 }
 
 /// Refuses classes that are parts, classes that hold parts, and a class that holds the other classes again.
