@@ -7,6 +7,8 @@ namespace {
 constexpr Rule kDinov2Rules[] = {
     {"reg_token", "register_tokens"},
     {"mask_token", "mask_token"},
+    {"blocks.*.ls1.gamma", "blocks.*.ls1.gamma"},
+    {"blocks.*.ls2.gamma", "blocks.*.ls2.gamma"},
     {"blocks.*.mlp.fc1.%", "blocks.*.mlp.w12.%", Form::same, Use::swiglu},
     {"blocks.*.mlp.fc2.%", "blocks.*.mlp.w3.%", Form::same, Use::swiglu},
     // Training checkpoints keep blocks in chunks; the second number counts all blocks.

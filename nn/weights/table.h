@@ -18,11 +18,9 @@ inline constexpr Rule kTimmNames[] = {
     {"blocks.*.norm1.%", "blocks.*.norm1.%"},
     {"blocks.*.attn.qkv.%", "blocks.*.attn.qkv.%"},
     {"blocks.*.attn.proj.%", "blocks.*.attn.proj.%"},
-    {"blocks.*.ls1.gamma", "blocks.*.ls1.gamma"},
     {"blocks.*.norm2.%", "blocks.*.norm2.%"},
     {"blocks.*.mlp.fc1.%", "blocks.*.mlp.fc1.%"},
     {"blocks.*.mlp.fc2.%", "blocks.*.mlp.fc2.%"},
-    {"blocks.*.ls2.gamma", "blocks.*.ls2.gamma"},
     {"norm.%", "norm.%"},
 };
 

@@ -10,6 +10,8 @@ constexpr Rule kTimmRules[] = {
     {"dist_token", "dist_token"},
     {"reg_token", "reg_token"},
     {"norm_pre.%", "norm_pre.%"},
+    {"blocks.*.ls1.gamma", "blocks.*.ls1.gamma"},
+    {"blocks.*.ls2.gamma", "blocks.*.ls2.gamma"},
     {"blocks.*.attn.q_norm.%", "blocks.*.attn.q_norm.%"},
     {"blocks.*.attn.k_norm.%", "blocks.*.attn.k_norm.%"},
     {"fc_norm.%", "fc_norm.%"},

@@ -1,4 +1,5 @@
 // torchvision's ViT.
+#include "vitrail/core/ops.h"
 #include "vitrail/nn/weights/table.h"
 
 namespace vitrail::nn {
@@ -23,6 +24,20 @@ constexpr Rule kTorchvisionRules[] = {
 
 bool is_torchvision(const NameSet& names) { return names.contains("encoder.pos_embedding"); }
 
+/// torchvision's queries, keys and values always have a bias.
+void adapt_to_torchvision(TensorMap& ours, std::vector<std::string>& notes) {
+  drop_mask_token(ours, notes);
+  constexpr std::string_view kWeight = ".attn.qkv.weight", kLeaf = "weight";
+  TensorMap biases;
+  for (const auto& [name, weight] : ours) {
+    if (!name.ends_with(kWeight)) continue;
+    const std::string bias = name.substr(0, name.size() - kLeaf.size()) + "bias";
+    if (!ours.contains(bias)) biases[bias] = zeros({weight.size(0)}, weight.dtype());
+  }
+  if (!biases.empty()) notes.emplace_back("queries, keys and values get biases of zeros, which torchvision always has");
+  ours.merge(biases);
+}
+
 }  // namespace
 
 constinit const Layout kTorchvisionLayout{.name = "torchvision",
@@ -31,6 +46,6 @@ constinit const Layout kTorchvisionLayout{.name = "torchvision",
                                           .recognises = is_torchvision,
                                           .rules = kTorchvisionRules,
                                           .pos_interp = ag::PosInterp::align_corners,
-                                          .adapt = drop_mask_token};
+                                          .adapt = adapt_to_torchvision};
 
 }  // namespace vitrail::nn

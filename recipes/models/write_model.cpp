@@ -69,6 +69,44 @@ void note_positions(const PublishedModel& model, const nn::Layout& layout, std::
                   c.img_size, layout.title, name_of(rule), name_of(c.pos_interp)));
 }
 
+/// Throws ConfigError for a vision transformer whose weights have names in the layout, though the other program's model
+/// computes something else from them.
+void check_computes_same(const nn::VitConfig& c, const nn::Layout& layout) {
+  const bool plain = layout.name == "torchvision" || layout.name.starts_with("dino");
+  check<ConfigError>(!plain || (c.class_token && c.pool != nn::Pool::avg), "layout",
+                     "models of {} read the class token, this model reads the mean of the patches: timm can say so",
+                     layout.title);
+  check<ConfigError>(!plain || c.gelu == ag::Gelu::erf || c.ffn == nn::Ffn::swiglu, "layout",
+                     "models of {} always have GELU, this model has another activation: hf and timm can say so",
+                     layout.title);
+  check<ConfigError>(layout.name == "hf_dinov2" || c.pool != nn::Pool::token_and_avg || c.num_classes == 0, "layout",
+                     "models of {} have no classifier on the class token and the mean of the patches: hf can say so",
+                     layout.title);
+}
+
+/// Notes what the files of a folder cannot say about the preparation of images.
+/// Throws ConfigError for a filter that open_clip does not have.
+void note_preparation(const Preprocessing& here, const nn::Layout& layout, std::vector<std::string>& notes) {
+  Preprocessing there = here;
+  const bool open_clip = layout.name == "open_clip";
+  there.crop_offset = open_clip ? data::CropOffset::half_even : data::CropOffset::floor;
+  if (open_clip) {
+    check<ConfigError>(here.filter == data::Filter::bicubic || here.filter == data::Filter::bilinear, "layout",
+                       "open_clip resizes images with bicubic or bilinear weights, this model with {}: hf can say so",
+                       data::to_string(here.filter));
+    there.size = here.img_size();
+    if (here.resize == Preprocessing::Resize::none) there.resize = Preprocessing::Resize::shorter;
+  }
+  if (there.text() != here.text())
+    notes.push_back(
+        fmt::format("{} prepares images otherwise: {}; this model: {}", layout.title, there.text(), here.text()));
+  else if (there.crop_offset != here.crop_offset && here.crop > 0)
+    notes.push_back(
+        fmt::format("{} rounds the place of the crop otherwise: it is one pixel beside this model's where the margin "
+                    "is an odd number of pixels",
+                    layout.title));
+}
+
 /// Writes the files of Hugging Face's CLIPTokenizer.
 void write_tokenizer(const data::Vocabulary& vocabulary, int64_t context_length, const fs::path& out,
                      std::vector<fs::path>& files) {
@@ -100,6 +138,7 @@ std::optional<data::Vocabulary> usable_vocabulary(const PublishedModel& model, s
 WrittenModel write_model(const PublishedModel& model, std::string_view name, const fs::path& out) {
   const nn::Layout& layout = chosen_layout(model, name);
   check_expressible(model, layout);
+  check_computes_same(model.architecture->vision(), layout);
   nn::Converted converted = nn::to_layout(layout, model.weights);
   WrittenModel written{.files = {}, .notes = std::move(converted.notes)};
   if (const data::Background& background = model.preprocessing.background; background.named())
@@ -118,6 +157,7 @@ WrittenModel write_model(const PublishedModel& model, std::string_view name, con
   }
   check<ConfigError>(hf || open_clip, "layout", "the layout of {} is a file of weights: '{}' must end in .safetensors",
                      layout.title, out.string());
+  note_preparation(model.preprocessing, layout, written.notes);
   const auto texts = model.architecture->files(model, layout);
   const nn::TextConfig* const text = model.architecture->text();
   std::optional<data::Vocabulary> vocabulary;

@@ -292,6 +292,70 @@ TEST_CASE("published model: layouts without a place for a model refuse it, and n
   refuse(
       "torchvision", [](nn::VitConfig& c) { c.distilled = true; }, "no place for dist_token", "a.safetensors");
   refuse("dino", same, "no place for head.bias, head.weight", "a.safetensors");
+  // The names of these models would be right, and the numbers wrong.
+  refuse(
+      "dino", [](nn::VitConfig& c) { c.num_classes = 0, c.layerscale_init = 1; },
+      "models of DINO (facebookresearch/dino) have no place for blocks.0.ls1.gamma, ", "a.safetensors");
+  for (const char* layout : {"dino", "dinov2", "torchvision"}) {
+    refuse(
+        layout, [](nn::VitConfig& c) { c.num_classes = 0, c.gelu = ag::Gelu::tanh; },
+        "always have GELU, this model has another activation: hf and timm can say so", "a.safetensors");
+    refuse(
+        layout, [](nn::VitConfig& c) { c.num_classes = 0, c.pool = nn::Pool::avg; },
+        "read the class token, this model reads the mean of the patches: timm can say so", "a.safetensors");
+    refuse(
+        layout, [](nn::VitConfig& c) { c.num_classes = 0, c.pool = nn::Pool::avg, c.class_token = false; },
+        "read the class token", "a.safetensors");
+  }
+  refuse(
+      "timm", [](nn::VitConfig& c) { c.layerscale_init = 1, c.pool = nn::Pool::token_and_avg; },
+      "have no classifier on the class token and the mean of the patches: hf can say so", "a.safetensors");
+}
+
+TEST_CASE("published model: what files cannot say about the preparation of images is noted or refused") {
+  const TemporaryFolder folder;
+  const auto notes = [&](const PublishedModel& model, const char* layout) {
+    const WrittenModel written = write_model(model, layout, folder.path() / "out");
+    std::string all;
+    for (const std::string& note : written.notes) all += note + "\n";
+    return all;
+  };
+  PublishedModel vit;
+  const nn::VitConfig config = tiny_vit();
+  vit.source = "made";
+  vit.architecture = vit_architecture(config);
+  vit.weights = nn::state(nn::VisionTransformer(nn::Scope(3), config));
+  vit.preprocessing = {.size = 9, .crop = 8};  // timm's: the crop's place is rounded to even
+  CHECK(says(notes(vit, "hf"), "Hugging Face ViT rounds the place of the crop otherwise"));
+  vit.preprocessing.crop_offset = data::CropOffset::floor;
+  CHECK(!says(notes(vit, "hf"), "crop"));
+
+  nn::ClipConfig sizes;
+  sizes.vision = tiny_vit();
+  sizes.vision.pre_norm = true, sizes.vision.head_bias = false;
+  sizes.text = {.vocab_size = 20, .context_length = 4, .embed_dim = 8, .depth = 1, .num_heads = 2, .out_dim = 5};
+  PublishedModel clip;
+  clip.source = "made";
+  clip.architecture = clip_architecture(sizes);
+  clip.weights = nn::state(nn::Clip(nn::Scope(3), sizes));
+  clip.preprocessing = {.size = 8, .crop = 8};
+  CHECK(notes(clip, "open_clip") == "");
+  clip.preprocessing.size = 9;
+  CHECK(says(notes(clip, "open_clip"), "open_clip prepares images otherwise: shorter side to 8 (bicubic), "));
+  CHECK(says(notes(clip, "open_clip"), "; this model: shorter side to 9 (bicubic), "));
+  clip.preprocessing.filter = data::Filter::lanczos;
+  CHECK(says(message_of([&] { notes(clip, "open_clip"); }),
+             "open_clip resizes images with bicubic or bilinear weights, this model with lanczos: hf can say so"));
+}
+
+TEST_CASE("published model: torchvision always has biases of queries, keys and values") {
+  nn::VitConfig config = tiny_vit();
+  config.qkv_bias = false;
+  const nn::VisionTransformer vit(nn::Scope(3), config);
+  const nn::Converted written = nn::to_layout(nn::layout_named("torchvision"), nn::state(vit));
+  const Tensor& bias = written.weights.at("encoder.layers.encoder_layer_1.self_attention.in_proj_bias");
+  CHECK(test::max_difference(bias, zeros({24})) == 0);
+  CHECK(says(written.notes.at(0), "biases of zeros"));
 }
 
 TEST_CASE("published model: every broken configuration is refused by its key") {
