@@ -45,6 +45,8 @@ class ClipTrainData final {
   const std::vector<std::string>& notes() const { return notes_; }
   /// The tokenizer of the vocabulary in use.
   const data::Tokenizer& tokenizer() const { return *tokenizer_; }
+  /// What was left out.
+  const std::vector<std::string>& notes() const { return notes_; }
   /// Augmented images in random order, with a caption each: see data::CaptionBatch.
   std::unique_ptr<data::Loader> loader(const data::LoaderState& start);
 
@@ -77,6 +79,8 @@ class ClipEvalData final {
 
  private:
   void open_pairs();
+  /// Takes all captions of a source that has no kinds. False if it has kinds, or cannot be read.
+  bool open_all_captions();
   void open_classes();
 
   const ClipConfig config_;

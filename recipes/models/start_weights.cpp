@@ -24,7 +24,8 @@ StartWeights read_file_of_weights(const std::filesystem::path& file) {
 
 StartWeights read_weights(const std::filesystem::path& path) {
   if (const auto file = published_weights(path)) return read_file_of_weights(*file);
-  return {nn::state(*open_model(path).backbone), nullptr, {}};
+  const OpenModel run = open_model(path);
+  return {nn::state(*run.backbone), nullptr, {}, run.preprocessing};
 }
 
 TensorMap read_clip_weights(const std::filesystem::path& path) {

@@ -3,17 +3,20 @@
 
 #include "vitrail/core/tensor_map.h"
 #include "vitrail/nn/weights/layout.h"
+#include "vitrail/recipes/build/preprocessing.h"
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace vitrail::recipes {
 
 struct StartWeights {
-  TensorMap tensors;                   // under our names
-  const nn::Layout* layout = nullptr;  // of the file; null: a checkpoint of ours, or names of no layout
-  std::vector<std::string> notes;      // what was left out
+  TensorMap tensors;                         // under our names
+  const nn::Layout* layout = nullptr;        // of the file; null: a checkpoint of ours, or names of no layout
+  std::vector<std::string> notes;            // what was left out
+  std::optional<Preprocessing> pixels = {};  // that the weights were trained on, if that is known: of a run
 };
 
 /// The weights of a safetensors file (or the index of its shards) or of a published model's folder, in any layout that
