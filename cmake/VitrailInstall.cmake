@@ -1,5 +1,5 @@
 # What `cmake --install` copies. Components: vitrail_runtime (programs, recipes, shared libraries) and
-# vitrail_development (headers, archives, the CMake package).
+# vitrail_development (headers, archives, the CMake package, documents, examples).
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/vitrail)
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/vitrailConfig.cmake.in vitrailConfig.cmake
@@ -10,6 +10,11 @@ install(EXPORT vitrailTargets NAMESPACE vitrail:: DESTINATION ${package_dir} COM
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/vitrailConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/vitrailConfigVersion.cmake
               ${PROJECT_SOURCE_DIR}/cmake/VitrailDependencies.cmake
         DESTINATION ${package_dir} COMPONENT vitrail_development)
+file(GLOB docs CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/*.md)
+install(FILES ${docs} ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/CHANGELOG.md ${PROJECT_SOURCE_DIR}/LICENSE
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/vitrail COMPONENT vitrail_development)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples DESTINATION ${CMAKE_INSTALL_DATADIR}/vitrail
+        COMPONENT vitrail_development)
 
 if(VITRAIL_BUILD_PROGRAMS)
   install(TARGETS train vitrail DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT vitrail_runtime)

@@ -67,6 +67,13 @@ TensorMap Optimizer::state() const {
   return state;
 }
 
+int64_t Optimizer::missing_bytes() const {
+  int64_t bytes = 0;
+  for (const Slot& slot : slots_)
+    if (slot.moments.empty()) bytes += int64_t(moment_names_.size()) * slot.parameter->value().nbytes();
+  return bytes;
+}
+
 void Optimizer::load_state(const TensorMap& state) {
   const MemoryOwner owner("optimizer");
   std::set<std::string> known;

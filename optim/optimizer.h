@@ -36,6 +36,8 @@ class Optimizer {
   /// "NAME/step" (i64) for each parameter, and its moments ("NAME/exp_avg") once it has been updated. Shares the
   /// elements: the next step changes them.
   TensorMap state() const;
+  /// Bytes that state() still grows by until every parameter has been updated.
+  int64_t missing_bytes() const;
   /// Copies a state in. Throws ConfigError for a missing or unknown name, ShapeError for another shape or type; nothing
   /// has changed then.
   void load_state(const TensorMap& state);

@@ -13,6 +13,8 @@
 #include "vitrail/data/sources/tar_shards.h"
 #include "vitrail/data/sources/unread_files.h"
 
+#include <fmt/format.h>
+
 #include <filesystem>
 #include <utility>
 
@@ -26,15 +28,22 @@ Pairs open_table(const SourcePart& part, const PairOptions& options) {
       part.paths.size() > 1 ? list_of_archives({part.paths.begin() + 1, part.paths.end()})
                             : list_of_files(folder.empty() ? "." : folder.string(), options.follow_symlinks);
   PairCollector pairs(options);
+  std::vector<std::string> missing;
+  std::string first;  // the message about the first one
   for_each_caption(table, [&](const Caption& row) {
     if (!pairs.wants(row.kind)) return;
-    const std::optional<int64_t> image = images->find(row.path);
-    if (!image)
-      fail<DataError>("pairs", "{}:{}: there is no image '{}' in {}", table, row.line, row.path,
-                      images->instead_of(row.path));
-    pairs.add(*image, row.text, row.kind);
+    if (const std::optional<int64_t> image = images->find(row.path)) return pairs.add(*image, row.text, row.kind);
+    const std::string path(row.path);
+    if (missing.empty())
+      first = fmt::format("{}:{}: there is no image '{}' in {}", table, row.line, path, images->instead_of(row.path));
+    if (missing.empty() || missing.back() != path) missing.push_back(path);
   });
-  return pairs.finish(images->take(), table);
+  const std::string others = missing.size() > 1 ? fmt::format("; {} more are missing", missing.size() - 1) : "";
+  check<DataError>(missing.empty() || options.skip_missing, "pairs", "{}{}", first, others);
+  Pairs out = pairs.finish(images->take(), table);
+  out.named = int64_t(out.captions.size() + missing.size());
+  out.missing = std::move(missing);
+  return out;
 }
 
 Pairs open_tar(const SourcePart& part, const PairOptions& options) {
@@ -113,6 +122,8 @@ Pairs subset(Pairs whole, std::vector<int64_t> indices) {
   out.images = subset(std::move(whole.images), std::move(indices));
   out.kinds = std::move(whole.kinds);
   out.left_out = whole.left_out;
+  out.missing = std::move(whole.missing);
+  out.named = whole.named;
   return out;
 }
 

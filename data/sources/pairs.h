@@ -15,12 +15,15 @@ struct Pairs {
   std::vector<std::vector<std::string>> captions;  // of each image, at least one, in the order of the source
   std::vector<std::string> kinds;                  // the kinds of captions; empty if the source has no kinds
   std::vector<std::vector<int64_t>> kind_of;       // shaped like captions: an index into kinds, -1 for none; or empty
+  std::vector<std::string> missing;                // images that a table names and that are not there (skip_missing)
+  int64_t named = 0;                               // images that a table names, missing or not
   int64_t left_out = 0;                            // images in archives or packed files without a caption
 };
 
 struct PairOptions {
   std::vector<std::string> kinds{};  // the kinds of captions to read (a table's column `kind`); empty: all
   bool follow_symlinks = false;      // from tables to images outside of their folder
+  bool skip_missing = false;         // leave out images that a table names and that are not there
 };
 
 /// The images at the indices with their captions, in that order. Throws ShapeError if there is no image at one of them.

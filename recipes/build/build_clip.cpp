@@ -62,7 +62,7 @@ void ClipModelConfig::Vision::describe(Fields& f) {
   f("drop_path_rate", drop_path_rate, "stochastic depth of its last block, rising from 0", between(0, 0.99));
   f("patch_drop_rate", patch_drop_rate, "share of the patches left out in training", between(0, 0.99));
   f("checkpoint", checkpoint, "recompute blocks in the backward pass instead of storing their activations");
-  f("init", init, "initial weights of the image tower: safetensors, checkpoint or folder of a run");
+  f("init", init, "initial weights of the image tower: safetensors, checkpoint or folder of a run", is_path());
   f("lock", lock, "the image tower is not trained (LiT)");
   f("unlocked_groups", unlocked_groups, "lock: number of last parts that are trained nevertheless; 1: the projection",
     at_least(0));
@@ -70,7 +70,8 @@ void ClipModelConfig::Vision::describe(Fields& f) {
 
 void ClipModelConfig::Text::describe(Fields& f) {
   f("vocab", vocab,
-    "merges of a vocabulary, a tokenizer.json, or a folder with either; empty: learn it from the training captions");
+    "merges of a vocabulary, a tokenizer.json, or a folder with either; empty: learn it from the training captions",
+    is_path());
   f("vocab_size", vocab_size, "symbols of a learned vocabulary", at_least(515));
   f("context_length", context_length, "longest caption in symbols, including start and end; longer ones are cut",
     at_least(2));

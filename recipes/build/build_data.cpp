@@ -12,9 +12,11 @@
 #include "vitrail/data/sources/open_pairs.h"
 #include "vitrail/data/sources/subset.h"
 #include "vitrail/data/sources/unread_files.h"
+#include "vitrail/recipes/run/progress.h"
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 namespace vitrail::recipes {
 namespace {
@@ -62,6 +64,11 @@ std::vector<std::string> notes_of(const data::Dataset& train, const data::Datase
 
 void check_root(const DataConfig& config) {
   check<ConfigError>(!config.root.empty(), "data.root", "is empty; set data.root=FOLDER");
+  const std::filesystem::path root = config.root;
+  if (std::filesystem::exists(root) || config.root.find(':') != std::string::npos)
+    return;  // a source may have a scheme
+  const std::string from = root.is_absolute() ? "" : " (seen from " + std::filesystem::current_path().string() + ")";
+  fail<DataError>("data.root", "{} does not exist; data.root=FOLDER says where the data is now{}", config.root, from);
 }
 
 data::LoaderOptions loader_options(const DataConfig& config, int64_t seed, int64_t batch_size) {
@@ -98,7 +105,7 @@ void DataConfig::describe(Fields& f) {
 }
 
 void DataConfig::describe_source(Fields& f) {
-  f("root", root, "where the images are: class folders, tar shards, CIFAR, IDX, HDF5");
+  f("root", root, "where the images are: class folders, tar shards, CIFAR, IDX, HDF5", is_path());
   f("train_split", train_split, "the part to train on");
   f("val_split", val_split, "the part to evaluate on");
   describe_division(f);
@@ -198,7 +205,9 @@ std::unique_ptr<data::Dataset> open_labelled(const DataConfig& config, const std
 
 data::Pairs open_captioned(const DataConfig& config, const std::string& split, const std::vector<std::string>& kinds) {
   check_root(config);
-  const data::PairOptions options{.kinds = kinds, .follow_symlinks = config.follow_symlinks};
+  const data::PairOptions options{.kinds = kinds,
+                                  .follow_symlinks = config.follow_symlinks,
+                                  .skip_missing = config.on_error == data::OnError::skip};
   if (!is_cut(config, split, data::pair_splits)) return data::open_pairs(config.root, split, options);
   data::Pairs whole = data::open_pairs(config.root, config.train_split, options);
   std::vector<int64_t> chosen = cut(config, split, *whole.images);
@@ -294,6 +303,21 @@ Preview preview(const DataConfig& config, int64_t seed, int64_t count) {
 ImageData::ImageData(const DataConfig& config, int64_t seed)
     : config_(config), seed_(seed), bad_files_(bad_files_policy(config)), parts_(open_parts(config)) {
   train_transform(config);  // throws for bad values now, before the run folder is made
+}
+
+std::string ImageData::text() const { return parts_text(config_, train_size(), classes(), parts_.val->size()); }
+
+std::vector<int64_t> ImageData::class_counts() const {
+  std::vector<int64_t> counts(parts_.train->classes().size());
+  for (int64_t i = 0; i < train_size(); ++i) ++counts.at(size_t(parts_.train->label(i)));
+  return counts;
+}
+
+std::string parts_text(const DataConfig& config, int64_t train, int64_t classes, int64_t val) {
+  std::string text = several(train, "training image");
+  if (classes > 0) text += " of " + count_text(classes) + (classes == 1 ? " class" : " classes");
+  text += ", " + (val > 0 ? several(val, "validation image") : "no validation images");
+  return text + ", from " + config.root;
 }
 
 int64_t ImageData::epoch_size() const { return epoch_length(config_, seed_, parts_.train->size()); }

@@ -109,6 +109,9 @@ std::unique_ptr<data::Loader> augmented_loader(const DataConfig& config, int64_t
 /// Undoes the normalisation of an image [3, H, W]. Values outside of 8 bits are clipped.
 data::Image to_image(const Tensor& normalized, const DataConfig& config);
 
+/// What a run reads: "3,068 training images of 10 classes, 341 validation images, from /data/mine". 0: none.
+std::string parts_text(const DataConfig& config, int64_t train, int64_t classes, int64_t val);
+
 /// The first `count` training images of a run, augmented; all of them if there are fewer. Throws DataError or IoError.
 Preview preview(const DataConfig& config, int64_t seed, int64_t count);
 
@@ -123,6 +126,10 @@ class ImageData {
   int64_t train_size() const { return parts_.train->size(); }
   /// What was passed over when the parts were opened.
   const std::vector<std::string>& notes() const { return parts_.notes; }
+  /// "3,068 training images of 10 classes, 341 validation images, from /data/mine".
+  std::string text() const;
+  /// Training images of each class.
+  std::vector<int64_t> class_counts() const;
   /// Images in an epoch of training: train_size(), or slightly less with repeated_aug.
   int64_t epoch_size() const;
   /// See training_images and shuffled.

@@ -3,6 +3,7 @@
 #include "vitrail/core/error.h"
 #include "vitrail/nn/models/resnet.h"
 #include "vitrail/nn/models/vision_transformer.h"
+#include "vitrail/recipes/build/freeze.h"
 #include "vitrail/recipes/build/tower_size.h"
 
 #include <algorithm>
@@ -61,7 +62,9 @@ std::vector<std::string> architectures() {
 }
 
 void ModelConfig::describe(Fields& f) {
-  f("arch", arch, "architecture", one_of(architectures()));
+  std::vector<std::string> names = architectures();
+  names.emplace_back(kFromInit);
+  f("arch", arch, "architecture; from_init: of the initial weights, with all sizes", one_of(std::move(names)));
   f("patch_size", patch_size, "side of a patch; null: the default of arch", at_least(1));
   f("embed_dim", embed_dim, "width of the transformer; null: the default of arch", at_least(1));
   f("depth", depth, "number of blocks; null: the default of arch", at_least(1));
@@ -83,6 +86,10 @@ void ModelConfig::describe(Fields& f) {
     at_least(1));
   f("small_images", small_images, "ResNet: stem for images of about 32x32 pixels");
   f("checkpoint", checkpoint, "ViT: recompute blocks in the backward pass instead of storing their activations");
+  f("freeze", freeze,
+    "parameters that are not trained: names or their beginnings, as in [patch_embed, blocks.0, blocks.*.attn]; * "
+    "stands "
+    "for any characters, a minus takes out again: [\"*\", -head]");
 }
 
 nn::VitConfig vit_config(const ModelConfig& config, int64_t img_size, int64_t num_classes) {
@@ -114,8 +121,16 @@ nn::VitConfig vit_config(const ModelConfig& config, int64_t img_size, int64_t nu
 
 std::unique_ptr<nn::Backbone> build_model(const nn::Scope& scope, const ModelConfig& config, int64_t img_size,
                                           int64_t num_classes) {
+  check<ConfigError>(config.arch != kFromInit, "model.arch", "from_init: this method has no init to take a model from");
   if (config.arch.starts_with("resnet")) return build_resnet(scope, config, num_classes);
   return build_vit(scope, config, img_size, num_classes);
+}
+
+std::unique_ptr<nn::Backbone> build_trained_model(const nn::Scope& scope, const ModelConfig& config, int64_t img_size,
+                                                  int64_t num_classes) {
+  auto model = build_model(scope, config, img_size, num_classes);
+  freeze(*model, config.freeze);
+  return model;
 }
 
 }  // namespace vitrail::recipes

@@ -32,6 +32,7 @@ struct ModelConfig {
   std::optional<int64_t> width;
   bool small_images = false;
   bool checkpoint = false;
+  std::vector<std::string> freeze;
 
   void describe(Fields& f);
 };
@@ -40,7 +41,10 @@ struct ModelConfig {
 std::span<const Named<ag::PosInterp>> position_rules();
 std::string_view name_of(ag::PosInterp rule);
 
-/// The names that arch may have.
+/// The value of arch that stands for the architecture of the initial weights, see settle_architecture.
+inline constexpr std::string_view kFromInit = "from_init";
+
+/// The names of the architectures that a recipe can build.
 std::vector<std::string> architectures();
 
 /// The configuration of a vision transformer. Throws ConfigError for a ResNet or an unknown name.
@@ -48,5 +52,8 @@ nn::VitConfig vit_config(const ModelConfig& config, int64_t img_size, int64_t nu
 /// Throws ConfigError for an unknown name, or a size that does not fit the architecture.
 std::unique_ptr<nn::Backbone> build_model(const nn::Scope& scope, const ModelConfig& config, int64_t img_size,
                                           int64_t num_classes);
+/// The same, with the parameters of config.freeze frozen. Throws ConfigError also as freeze().
+std::unique_ptr<nn::Backbone> build_trained_model(const nn::Scope& scope, const ModelConfig& config, int64_t img_size,
+                                                  int64_t num_classes);
 
 }  // namespace vitrail::recipes

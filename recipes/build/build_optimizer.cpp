@@ -78,10 +78,15 @@ std::unique_ptr<optim::Optimizer> build_optimizer(const std::vector<optim::Param
                                       optim::SgdOptions{.momentum = config.momentum, .nesterov = config.nesterov});
 }
 
+void check_warmup(double warmup_epochs, int64_t epochs) {
+  check<ConfigError>(warmup_epochs < double(epochs), "schedule.warmup_epochs",
+                     "{} leaves nothing of train.epochs {}; a tenth of the run is usual: schedule.warmup_epochs={}",
+                     warmup_epochs, epochs, double(epochs) / 10);
+}
+
 std::function<double(double)> build_schedule(const ScheduleConfig& config, double peak_lr, int64_t epochs,
                                              int64_t steps_per_epoch) {
-  check<ConfigError>(config.warmup_epochs < double(epochs), "schedule.warmup_epochs",
-                     "{} leaves nothing of train.epochs {}", config.warmup_epochs, epochs);
+  check_warmup(config.warmup_epochs, epochs);
   if (config.by == ScheduleBy::epoch && steps_per_epoch > 1)
     return [by_epoch = build_schedule(config, peak_lr, epochs, 1), n = double(steps_per_epoch)](double step) {
       return by_epoch(std::floor(step / n));

@@ -62,6 +62,9 @@ std::unique_ptr<optim::Optimizer> build_optimizer(const nn::ModuleBase& model, c
 std::unique_ptr<optim::Optimizer> build_optimizer(const std::vector<optim::ParamGroup>& groups,
                                                   const OptimConfig& config, optim::LarsRule lars_rule);
 
+/// Throws ConfigError unless a warm-up is shorter than the run.
+void check_warmup(double warmup_epochs, int64_t epochs);
+
 /// The learning rate as a function of the number of steps done.
 /// Throws ConfigError if the warm-up is as long as the run.
 std::function<double(double)> build_schedule(const ScheduleConfig& config, double peak_lr, int64_t epochs,

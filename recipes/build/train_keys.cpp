@@ -2,6 +2,8 @@
 
 #include "vitrail/core/error.h"
 
+#include <bit>
+
 namespace vitrail::recipes {
 
 void TrainKeys::describe_length(Fields& f, std::string_view what_batch) {
@@ -10,20 +12,26 @@ void TrainKeys::describe_length(Fields& f, std::string_view what_batch) {
 }
 
 void TrainKeys::describe_records(Fields& f) {
+  f("patience", patience,
+    "epochs without a better score, the one that chooses best.h5, after which the run ends; 0: it never ends early",
+    at_least(0));
   f("checkpoint_every", checkpoint_every, "steps between checkpoints; 0: only at the end of each epoch", at_least(0));
   f("log_every", log_every, "steps between lines of metrics.jsonl", at_least(1));
 }
 
 Plan TrainKeys::plan(const RecipeConfig& config, int64_t epoch_size) const {
   const int64_t steps_per_epoch = epoch_size / batch_size;
-  check<ConfigError>(steps_per_epoch > 0, "train.batch_size", "{} is more than the {} training images of an epoch",
-                     batch_size, epoch_size);
+  check<ConfigError>(epoch_size > 0, "train", "the training part has no images");
+  check<ConfigError>(steps_per_epoch > 0, "train.batch_size",
+                     "{} is more than the {} training images of an epoch; write train.batch_size={}", batch_size,
+                     epoch_size, std::bit_floor(uint64_t(epoch_size)));
   return {.name = config.name,
           .seed = uint64_t(config.seed),
           .compute = config.precision,
           .epochs = epochs,
           .steps_per_epoch = steps_per_epoch,
           .batch_size = batch_size,
+          .patience = patience,
           .checkpoint_every = checkpoint_every,
           .log_every = log_every};
 }

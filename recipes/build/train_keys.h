@@ -16,10 +16,11 @@ struct TrainKeys {
   int64_t batch_size = 128;
   int64_t checkpoint_every = 0;
   int64_t log_every = 10;
+  int64_t patience = 0;
 
   /// epochs and batch_size. what_batch: the help of batch_size.
   void describe_length(Fields& f, std::string_view what_batch = "images a step");
-  /// checkpoint_every and log_every.
+  /// patience, checkpoint_every and log_every.
   void describe_records(Fields& f);
 
   /// A plan of `epochs` epochs of as many whole batches as epoch_size samples fill. The method adds its schedules.

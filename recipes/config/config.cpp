@@ -44,7 +44,10 @@ class Reader {
 
   /// key_node: the key's place.
   void read(const std::string& key, const YamlNode& key_node, const YamlNode& value) {
-    if (Field* field = fields_.find(key)) {
+    Field* const field = fields_.find(key);
+    if (field && (value.kind == Kind::kScalar || !fields_.is_section(key))) {
+      if (places_ && field->key != key && field->origin.starts_with(source_ + ":"))
+        fail_at(key_node, "'{}' is '{}', which {} gives already", key, field->key, field->origin);
       field->origin = places_ ? fmt::format("{}:{}", source_, value.line) : source_;
       field->missing.clear();
       try {
@@ -128,6 +131,7 @@ class Reader {
   template <class T>
   std::vector<T> parse(const std::vector<T>&, const Field& field, const YamlNode& node) const {
     const auto length = field.limits.length;
+    if (field.limits.one && node.kind == Kind::kScalar) return {parse(T{}, field, node)};
     if (node.kind != Kind::kList || (length && *length != node.children.size())) fail_type(field, node);
     std::vector<T> values;
     values.reserve(node.children.size());
@@ -256,6 +260,19 @@ void Config::set(std::string_view assignment) {
   reader.read(key, {}, parse_value(value, "command line: " + std::string(assignment)));
 }
 
+void Config::set(std::string_view assignment, const std::string& origin) {
+  set(assignment);
+  fields_.find(assignment.substr(0, assignment.find('=')))->origin = origin;
+}
+
+void Config::make_paths_absolute() {
+  for (Field& field : fields_.list()) {
+    std::string** const text = std::get_if<std::string*>(&field.slot);
+    if (!field.limits.path || !text || (*text)->empty() || !std::filesystem::exists(**text)) continue;
+    **text = std::filesystem::absolute(**text).lexically_normal().string();
+  }
+}
+
 std::string Config::yaml(bool origins) const {
   struct Line {
     std::string text, origin;
@@ -298,6 +315,15 @@ std::string Config::help() const {
                         field.help, type_name(field), limits.empty() ? "" : ", ", limits);
   }
   return text;
+}
+
+std::vector<ChangedValue> changed_values(const Config& before, const Config& after) {
+  std::vector<ChangedValue> changed;
+  for (const Field& field : after.fields()) {
+    const Field* const old = before.find(field.key);
+    if (old && to_yaml(*old) != to_yaml(field)) changed.push_back({field.key, to_yaml(*old), to_yaml(field)});
+  }
+  return changed;
 }
 
 std::string recipe_name(const std::filesystem::path& path) { return recipe_name(read_recipe(path), path.string()); }

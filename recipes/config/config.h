@@ -39,6 +39,15 @@ class Config {
   /// The value is YAML in the grammar of a list element.
   void set(std::string_view assignment);
 
+  /// The same for a value that the program chose. origin: where it comes from, for yaml().
+  void set(std::string_view assignment, const std::string& origin);
+  /// Makes the paths of files that exist absolute, so that the values mean the same in any folder.
+  void make_paths_absolute();
+
+  /// The field of a key; null if there is none.
+  const Field* find(std::string_view key) const { return fields_.find(key); }
+  const std::vector<Field>& fields() const { return fields_.list(); }
+
   /// All values as a recipe. origins: each line ends with the origin of its value.
   std::string yaml(bool origins = true) const;
   /// A table of keys, types, defaults and meanings.
@@ -48,6 +57,12 @@ class Config {
   Fields fields_;
   std::filesystem::path recipe_dir_ = ".";
 };
+
+/// A value that differs between two configs of one struct, as recipes write it.
+struct ChangedValue {
+  std::string key, from, to;
+};
+std::vector<ChangedValue> changed_values(const Config& before, const Config& after);
 
 /// The value of the key "recipe" in a recipe file: the name of its method.
 /// Throws ConfigError if there is no such file or key, or if the file is no recipe; IoError if it cannot be read.

@@ -102,13 +102,16 @@ void Fields::add(std::string_view key, Slot slot, std::string_view help, Limits 
 }
 
 Field* Fields::find(std::string_view key) {
+  for (const auto& [name, target] : aliases_)
+    if (name == key) key = target;
   const auto found = std::find_if(list_.begin(), list_.end(), [&](const Field& f) { return f.key == key; });
   return found == list_.end() ? nullptr : &*found;
 }
 
 bool Fields::is_section(std::string_view key) const {
   const std::string prefix = std::string(key) + ".";
-  return std::any_of(list_.begin(), list_.end(), [&](const Field& f) { return f.key.starts_with(prefix); });
+  return std::any_of(list_.begin(), list_.end(), [&](const Field& f) { return f.key.starts_with(prefix); }) ||
+         std::any_of(aliases_.begin(), aliases_.end(), [&](const auto& a) { return a.first.starts_with(prefix); });
 }
 
 std::vector<std::string> Fields::keys_and_sections() const {

@@ -33,6 +33,8 @@ struct Limits {
   bool above_min = false;             // min itself is not allowed
   std::vector<std::string> choices;   // of a string or an enum; empty: any
   std::optional<size_t> length = {};  // of a list
+  bool path = false;                  // of a string: a file or folder
+  bool one = false;                   // of a list: a value without brackets is a list of one
 
   /// The same limits for a list of exactly n numbers.
   Limits of(size_t n) const {
@@ -50,6 +52,8 @@ struct Limits {
 inline Limits at_least(double min) { return {.min = min, .choices = {}}; }
 inline Limits between(double min, double max) { return {.min = min, .max = max, .choices = {}}; }
 inline Limits positive() { return {.min = 0, .above_min = true, .choices = {}}; }
+inline Limits is_path() { return {.choices = {}, .path = true}; }
+inline Limits one_or_more() { return {.choices = {}, .one = true}; }
 inline Limits one_of(std::vector<std::string> choices) { return {.choices = std::move(choices)}; }
 
 /// One value of an enum and its name in a recipe. A table of them describes a field:
@@ -123,11 +127,16 @@ class Fields {
     prefix_ = outer;
   }
 
+  /// An earlier name of a key, which recipes may still use; or a section that is given as one value, the value of
+  /// `key`. Both names are full.
+  void also(std::string_view name, std::string_view key) { aliases_.emplace_back(name, key); }
+
   /// All fields, sections flattened.
   std::vector<Field>& list() { return list_; }
   const std::vector<Field>& list() const { return list_; }
-  /// The field of a full key such as "optim.lr"; null if there is none.
+  /// The field of a full key such as "optim.lr", or of another name of it (see also); null if there is none.
   Field* find(std::string_view key);
+  const Field* find(std::string_view key) const { return const_cast<Fields*>(this)->find(key); }
   /// Whether keys start with "<key>.".
   bool is_section(std::string_view key) const;
   /// Every full key and every section, for suggestions.
@@ -157,6 +166,7 @@ class Fields {
 
   std::string prefix_;
   std::vector<Field> list_;
+  std::vector<std::pair<std::string, std::string>> aliases_;  // from, to
 };
 
 std::string type_name(const Field& field);      // "number", "list of 2 numbers", "integer or null", ...

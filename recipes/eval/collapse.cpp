@@ -89,7 +89,7 @@ std::string CollapseWatch::add(const CollapseSigns& signs) {
   if (smooth_.feat_std < kLeastStd && once(warned_of_features_))
     return fmt::format(
         "collapse: features of all images are nearly one (deviation {:.3g} of at most 1, effective rank {:.1f}); "
-        "lower optim.lr, lengthen optim.warmup_epochs, or set optim.clip_grad to 0.3",
+        "lower optim.lr, lengthen schedule.warmup_epochs, or set optim.clip_grad to 0.3",
         smooth_.feat_std, smooth_.rank);
   return "";
 }

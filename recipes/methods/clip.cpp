@@ -34,7 +34,7 @@ ClipConfig::ClipConfig() {
 
 /// Unlike other datasets, pairs have kinds of captions and no subset.
 void ClipConfig::describe_data(Fields& f) {
-  f("root", data.root, "where the pairs are: a table of captions with its images, tar shards, HDF5");
+  f("root", data.root, "where the pairs are: a table of captions with its images, tar shards, HDF5", is_path());
   f("train_split", data.train_split, "the part to train on");
   f("val_split", data.val_split, "the part to evaluate on");
   data.describe_division(f);
@@ -64,15 +64,17 @@ void ClipConfig::Eval::describe(Fields& f) {
 }
 
 void ClipConfig::ZeroShot::describe(Fields& f) {
-  f("root", root, "labelled images to classify; empty: images of data.val_split whose caption is a class name");
+  f("root", root, "labelled images to classify; empty: images of data.val_split whose caption is a class name",
+    is_path());
   f("split", split, "part of root");
-  f("names", names, "file with a class name on each line; empty: the classes of root, or no zero-shot evaluation");
-  f("templates", templates, "file with a prompt on each line, {} for the name; empty: the name alone");
+  f("names", names, "file with a class name on each line; empty: the classes of root, or no zero-shot evaluation",
+    is_path());
+  f("templates", templates, "file with a prompt on each line, {} for the name; empty: the name alone", is_path());
 }
 
 void ClipConfig::describe(Fields& f) {
   RecipeConfig::describe(f);
-  f("init", init, "initial weights of both towers: safetensors (OpenAI's or open_clip's names), or a run");
+  f("init", init, "initial weights of both towers: safetensors (OpenAI's or open_clip's names), or a run", is_path());
   f("accept_keys", accept_keys, kAcceptKeysHelp);
   f("compat", compat, "open_clip: the gradient of the temperature counts once per micro-batch", kClipCompats);
   towers.describe(f);

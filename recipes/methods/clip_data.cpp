@@ -6,6 +6,8 @@
 #include "vitrail/data/sources/open_dataset.h"
 #include "vitrail/data/text/train_vocabulary.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <unordered_map>
@@ -41,8 +43,8 @@ void open_labelled(const ClipConfig::ZeroShot& z, EvalClasses& classes) {
   for (int64_t i = 0; i < classes.own->size(); ++i) classes.labels.push_back(classes.own->label(i));
 }
 
-/// The images of the pairs. An image belongs to the class whose name is one of its captions.
-void label_by_captions(const EvalPairs& pairs, const ClipConfig& config, EvalClasses& classes) {
+/// The images of the pairs. An image belongs to the class whose name is one of its captions. False if none does.
+bool label_by_captions(const EvalPairs& pairs, EvalClasses& classes) {
   classes.images = pairs.images.get();
   std::unordered_map<std::string, int64_t> label;
   for (size_t i = 0; i < classes.names.size(); ++i) label.try_emplace(classes.names[i], int64_t(i));
@@ -54,8 +56,25 @@ void label_by_captions(const EvalPairs& pairs, const ClipConfig& config, EvalCla
       if (const auto found = label.find(pairs.texts[size_t(text)]); found != label.end()) own = found->second;
     any |= own != data::kNoLabel;
   }
-  check<DataError>(any, "zero_shot.names", "no caption of the part '{}' of {} is one of the {} names in {}",
-                   config.data.val_split, config.data.root, classes.names.size(), config.zero_shot.names);
+  return any;
+}
+
+/// A part of the pairs. With on_error: skip, images that are not there are left out, up to the share max_bad of all.
+data::Pairs open_pairs_of(const ClipConfig& config, const std::string& split, const std::vector<std::string>& kinds,
+                          std::vector<std::string>& notes) {
+  data::Pairs pairs = open_captioned(config.data, split, kinds);
+  const size_t missing = pairs.missing.size();
+  if (missing == 0) return pairs;
+  const int64_t all = pairs.named;  // of both parts, if one was cut from the other
+  constexpr size_t kShown = 5;
+  const std::vector<std::string> shown(pairs.missing.begin(),
+                                       pairs.missing.begin() + int64_t(std::min(missing, kShown)));
+  const std::string text = fmt::format("{} of the {} images of the part '{}' are not there: {}{}", missing, all, split,
+                                       fmt::join(shown, ", "), missing > kShown ? ", ..." : "");
+  check<DataError>(double(missing) <= config.data.max_bad * double(all), "pairs",
+                   "{}; more than the share data.max_bad {} of them", text, config.data.max_bad);
+  notes.push_back(text + "; they are left out (data.on_error: skip)");
+  return pairs;
 }
 
 }  // namespace
@@ -80,8 +99,8 @@ EvalPairs::EvalPairs(data::Pairs pairs) : images(std::move(pairs.images)) {
 
 ClipTrainData::ClipTrainData(const ClipConfig& config, data::BadFiles& bad_files)
     : config_(config), bad_files_(bad_files) {
-  data::Pairs pairs = open_captioned(config.data, config.data.train_split, config.captions);
-  notes_ = pairs.images->notes();
+  data::Pairs pairs = open_pairs_of(config, config.data.train_split, config.captions, notes_);
+  for (const std::string& note : pairs.images->notes()) notes_.push_back(note);
   tokenizer_.emplace(vocabulary(config.towers.text, pairs));
   ids_.emplace(*tokenizer_, pairs.captions, config.towers.text.context_length);
   images_ = std::move(pairs.images);
@@ -114,10 +133,29 @@ ClipEvalData::ClipEvalData(const ClipConfig& config, data::BadFiles& bad_files)
 }
 
 void ClipEvalData::open_pairs() {
+  const auto open = [&](const std::vector<std::string>& kinds) {
+    return open_pairs_of(config_, config_.data.val_split, kinds, notes_);
+  };
   try {
-    pairs_.emplace(open_captioned(config_.data, config_.data.val_split, config_.eval.captions));
+    pairs_.emplace(open(config_.eval.captions));
   } catch (const DataError& error) {
+    if (!config_.eval.captions.empty() && open_all_captions()) return;
     notes_.push_back("no retrieval evaluation: " + std::string(error.what()));
+  }
+}
+
+bool ClipEvalData::open_all_captions() {
+  try {
+    data::Pairs pairs = open_pairs_of(config_, config_.data.val_split, {}, notes_);
+    if (!pairs.kinds.empty()) {
+      notes_.push_back("eval.captions=[] takes the captions of all kinds");
+      return false;
+    }
+    notes_.push_back("retrieval takes all captions: these have no kinds, such as eval.captions asks for");
+    pairs_.emplace(std::move(pairs));
+    return true;
+  } catch (const DataError&) {
+    return false;
   }
 }
 
@@ -127,10 +165,15 @@ void ClipEvalData::open_classes() {
   EvalClasses classes;
   if (!z.names.empty()) classes.names = data::read_lines(z.names);
   classes.templates = z.templates.empty() ? std::vector<std::string>{"{}"} : data::read_lines(z.templates);
-  if (z.root.empty())
-    label_by_captions(*pairs_, config_, classes);
-  else
+  if (!z.root.empty()) {
     open_labelled(z, classes);
+  } else if (!label_by_captions(*pairs_, classes)) {
+    notes_.push_back(
+        fmt::format("no zero-shot evaluation: no caption of the part '{}' of {} is one of the {} names in {}; "
+                    "zero_shot.names=FILE names your classes, zero_shot.root=FOLDER has labelled images",
+                    config_.data.val_split, config_.data.root, classes.names.size(), z.names));
+    return;
+  }
   classes_.emplace(std::move(classes));
 }
 

@@ -41,7 +41,7 @@ class ClipTrainData final {
   int64_t size() const { return images_->size(); }
   /// Images in an epoch.
   int64_t epoch_size() const;
-  /// What was passed over when the images were opened.
+  /// What was passed over or left out when the images were opened.
   const std::vector<std::string>& notes() const { return notes_; }
   /// The tokenizer of the vocabulary in use.
   const data::Tokenizer& tokenizer() const { return *tokenizer_; }
@@ -77,6 +77,8 @@ class ClipEvalData final {
 
  private:
   void open_pairs();
+  /// Takes all captions of a source that has no kinds. False if it has kinds, or cannot be read.
+  bool open_all_captions();
   void open_classes();
 
   const ClipConfig config_;

@@ -168,6 +168,16 @@ struct ClipRecipe final : Recipe {
     Recipe::load_state(map);
   }
 
+  std::vector<std::string> headline() const override {
+    const int64_t pairs = eval.pairs() ? eval.pairs()->images->size() : 0;
+    return {parts_text(config.data, train.size(), 0, pairs) + ", with captions",
+            config.towers.model.arch + ": " + parameters_text(*model)};
+  }
+  std::string score_name() const override { return eval.classes() ? "zero_shot_top1" : "i2t_r1"; }
+  std::vector<std::string> next_commands(const std::string& run) const override {
+    return {"vitrail zero-shot photo.jpg -m " + run + " --labels \"a cat\" \"a dog\"", "vitrail retrieval " + run};
+  }
+
   std::vector<ModelCard> cards() override {
     const int64_t side = config.data.img_size;
     model->eval();

@@ -8,6 +8,9 @@ namespace {
 constexpr Named<OptimizerKind> kDinoOptimizers[] = {
     {"adamw", OptimizerKind::adamw}, {"sgd", OptimizerKind::sgd}, {"lars", OptimizerKind::lars}};
 
+constexpr Named<ScheduleKind> kDinoSchedules[] = {{"cosine", ScheduleKind::cosine},
+                                                  {"constant", ScheduleKind::constant}};
+
 }  // namespace
 
 DinoConfig::Train::Train() { batch_size = 64; }
@@ -52,14 +55,18 @@ void DinoConfig::Optim::describe(Fields& f) {
   f("name", name, "optimizer", kDinoOptimizers);
   f("lr", lr, "peak learning rate", positive());
   f("lr_per_images", lr_per_images, "if given, the rate is lr * batch_size / lr_per_images", at_least(1));
-  f("min_lr", min_lr, "learning rate at the end of the cosine", at_least(0));
-  f("warmup_epochs", warmup_epochs, "epochs of a linear rise from 0", at_least(0));
   f("weight_decay", weight_decay, "weight decay at the start and at the end; biases and vectors are not decayed",
     at_least(0).of(2));
   f("betas", betas, "adamw: decay rates of the two moments", between(0, 1).of(2));
   f("eps", eps, "adamw: added to the root of the second moment", positive());
   f("momentum", momentum, "sgd, lars", between(0, 1));
   f("clip_grad", clip_grad, "clips the gradient of each parameter to this norm; 0: no clipping", at_least(0));
+}
+
+void DinoConfig::Schedule::describe(Fields& f) {
+  f("name", name, "learning rate after the warm-up", kDinoSchedules);
+  f("warmup_epochs", warmup_epochs, "epochs of a linear rise from 0", at_least(0));
+  f("min_lr", min_lr, "cosine: learning rate at the end", at_least(0));
 }
 
 void DinoConfig::Train::describe(Fields& f) {
@@ -89,6 +96,9 @@ void DinoConfig::describe(Fields& f) {
   f("head", head);
   f("teacher", teacher);
   f("optim", optim);
+  f("schedule", schedule);
+  f.also("optim.warmup_epochs", "schedule.warmup_epochs");  // their names in version 0.1.0
+  f.also("optim.min_lr", "schedule.min_lr");
   f("train", train);
   f("eval", eval);
 }

@@ -50,8 +50,6 @@ struct DinoConfig final : RecipeConfig {
     OptimizerKind name = OptimizerKind::adamw;
     double lr = 5e-4;
     std::optional<int64_t> lr_per_images = 256;
-    double min_lr = 1e-6;
-    double warmup_epochs = 10;
     std::vector<double> weight_decay{0.04, 0.4};
     std::vector<double> betas{0.9, 0.999};
     double eps = 1e-8;
@@ -62,6 +60,13 @@ struct DinoConfig final : RecipeConfig {
     /// The same settings for recipes::OptimConfig.
     OptimConfig optimizer() const;
   } optim;
+  struct Schedule {
+    ScheduleKind name = ScheduleKind::cosine;
+    double warmup_epochs = 10;
+    double min_lr = 1e-6;
+
+    void describe(Fields& f);
+  } schedule;
   struct Train : TrainKeys {
     double student_temp = 0.1;
     int64_t freeze_last_layer = 1;

@@ -59,6 +59,10 @@ DinoData::DinoData(const DinoConfig& config) : config_(config), bad_files_(bad_f
   }
 }
 
+std::string DinoData::text() const {
+  return parts_text(config_.data, train_size(), classes(), val_ ? val_->size() : 0);
+}
+
 std::unique_ptr<data::Loader> DinoData::train_loader(const data::LoaderState& start, int64_t batch_size) {
   const data::MultiCrop crops = multi_crop(config_);
   data::LoaderOptions options;

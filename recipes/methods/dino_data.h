@@ -22,6 +22,8 @@ class DinoData final {
 
   /// The number of training images.
   int64_t train_size() const { return train_->size(); }
+  /// What is read, for the start of a run.
+  std::string text() const;
   /// True if both parts have labels of the same classes.
   bool labelled() const { return val_ != nullptr; }
   /// The reason if not labelled().

@@ -33,7 +33,7 @@ ModelConfig without_drops(ModelConfig model) {
 }
 
 nn::MakeBackbone maker(const ModelConfig& model, int64_t img_size) {
-  return [=](const nn::Scope& scope) { return build_model(scope, model, img_size, /*num_classes=*/0); };
+  return [=](const nn::Scope& scope) { return build_trained_model(scope, model, img_size, /*num_classes=*/0); };
 }
 
 DinoOptions options_of(const DinoConfig& c) {
@@ -130,6 +130,17 @@ struct Dino final : Recipe {
     Recipe::load_state(map);
   }
 
+  std::vector<std::string> headline() const override {
+    return {images.text(),
+            config.model.arch + " with its head: " + parameters_text(dino.student) + "; its teacher as many"};
+  }
+  std::string score_name() const override { return "knn_top1"; }
+  std::vector<std::string> next_commands(const std::string& run) const override {
+    if (!images.labelled()) return {"vitrail pca " + run + " photos/"};
+    return {"vitrail knn " + run, "vitrail pca " + run + " photos/"};
+  }
+  int64_t state_bytes() const override { return Recipe::state_bytes() + dino.missing_bytes(); }
+
   std::vector<ModelCard> cards() override {
     const int64_t side = config.data.img_size;
     const std::vector<Tensor> image{zeros({1, 3, side, side})};
@@ -155,12 +166,13 @@ struct Dino final : Recipe {
     const int64_t patch = dino.student.backbone->patch_size();
     check<ConfigError>(config.crops.local_number == 0 || config.crops.local_size % patch == 0, "crops.local_size",
                        "{} is no multiple of the patches of {}", config.crops.local_size, patch);
-    check<ConfigError>(o.warmup_epochs < double(t.epochs), "optim.warmup_epochs",
-                       "{} leaves nothing of train.epochs {}", o.warmup_epochs, t.epochs);
+    const DinoConfig::Schedule& s = config.schedule;
+    check_warmup(s.warmup_epochs, t.epochs);
     const double steps = double(t.epochs * plan.steps_per_epoch);
     const double peak_lr = o.optimizer().peak_lr(t.batch_size);
-    const optim::Warmup warmup{.steps = o.warmup_epochs * double(plan.steps_per_epoch), .ends = optim::Ends::both};
-    plan.lr = optim::CosineSchedule{.base = peak_lr, .final = o.min_lr, .steps = steps, .warmup = warmup};
+    const optim::Warmup warmup{.steps = s.warmup_epochs * double(plan.steps_per_epoch), .ends = optim::Ends::both};
+    const double end_lr = s.name == ScheduleKind::constant ? peak_lr : s.min_lr;
+    plan.lr = optim::CosineSchedule{.base = peak_lr, .final = end_lr, .steps = steps, .warmup = warmup};
     plan.weight_decay = optim::CosineSchedule{.base = o.weight_decay[0], .final = o.weight_decay[1], .steps = steps};
     plan.eval_every = config.eval.every;
     return plan;

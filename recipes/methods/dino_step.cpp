@@ -4,6 +4,7 @@
 #include "vitrail/nn/state_io.h"
 #include "vitrail/optim/ema.h"
 #include "vitrail/optim/param_groups.h"
+#include "vitrail/recipes/build/freeze.h"
 
 namespace vitrail::recipes {
 
@@ -23,6 +24,7 @@ DinoStep::Result DinoStep::operator()(std::span<const Tensor> crops, const At& a
   // First of all: it drops the last step's gradients, so that memory does not hold them beside the activations.
   optim::Update update(parameters, *optimizer_, at, {.max_norm = options.clip_grad, .clip_each = true});
   student.train();
+  hold_frozen_norms(student);
   teacher.train();  // as in the reference code: BatchNorm uses the statistics of its own batch
   Result result;
   // There is no tape yet, so the teacher is not recorded.

@@ -58,6 +58,8 @@ class DinoStep final {
 
   /// "student/...", "teacher/...", "optimizer/...", "center". Shares the elements.
   TensorMap state() const;
+  /// Bytes that state() still grows by until every parameter has been updated.
+  int64_t missing_bytes() const { return optimizer_->missing_bytes(); }
   /// Copies a state() back.
   void load_state(const TensorMap& state);
 

@@ -16,7 +16,7 @@ constexpr Named<ag::KlNorm> kNorms[] = {{"batch", ag::KlNorm::batch}, {"elements
 
 void DistillationConfig::describe(Fields& f) {
   f("kind", kind, "target from a teacher: soft: its probabilities; hard: its decisions; none: no teacher", kKinds);
-  f("teacher", teacher, "soft, hard: run, checkpoint or published model with the same classes");
+  f("teacher", teacher, "soft, hard: run, checkpoint or published model with the same classes", is_path());
   f("alpha", alpha, "weight of the teacher in the loss; the labels have the rest", between(0, 1));
   f("tau", tau, "soft: temperature of both distributions", positive());
   f("norm", norm,

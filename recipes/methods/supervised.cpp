@@ -7,12 +7,17 @@
 #include "vitrail/nn/state_io.h"
 #include "vitrail/nn/weights/transfer.h"
 #include "vitrail/optim/ema.h"
+#include "vitrail/recipes/build/freeze.h"
 #include "vitrail/recipes/eval/evaluate.h"
 #include "vitrail/recipes/models/model_card.h"
 #include "vitrail/recipes/models/open_model.h"
+#include "vitrail/recipes/models/start_architecture.h"
 #include "vitrail/recipes/models/start_weights.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <charconv>
 #include <optional>
 
 namespace vitrail::recipes {
@@ -33,15 +38,43 @@ std::optional<data::Mixup> make_mixup(const SupervisedConfig::Train& t) {
                       .label_smoothing = t.label_smoothing});
 }
 
+/// The weights [K] of `loss.class_weights`; undefined without any. Balanced weights are N / (K n_k) for the n_k of N
+/// training images in class k, so that their mean over the images is 1.
+Tensor make_class_weights(const std::vector<std::string>& given, const ImageData& images) {
+  if (given.empty()) return {};
+  constexpr const char* kKey = "loss.class_weights";
+  const int64_t classes = images.classes();
+  Tensor weights = zeros({classes});
+  if (given == std::vector<std::string>{"balanced"}) {
+    const std::vector<int64_t> counts = images.class_counts();
+    const auto used = double(classes - std::count(counts.begin(), counts.end(), 0));
+    for (size_t k = 0; k < counts.size(); ++k)
+      if (counts[k] > 0) weights.span<float>()[k] = float(double(images.train_size()) / (used * double(counts[k])));
+    return weights;
+  }
+  check<ConfigError>(int64_t(given.size()) == classes, kKey,
+                     "has {} values for {} classes; write balanced, or one number for each class in their order",
+                     given.size(), classes);
+  for (size_t k = 0; k < given.size(); ++k) {
+    double value = -1;
+    const auto [end, error] = std::from_chars(given[k].data(), given[k].data() + given[k].size(), value);
+    check<ConfigError>(error == std::errc() && end == given[k].data() + given[k].size() && value >= 0 && value < 1e30,
+                       kKey, "'{}' is no weight; a weight is a number of at least 0", given[k]);
+    weights.span<float>()[k] = float(value);
+  }
+  return weights;
+}
+
 /// Visible in this file only, so all members are public. They have the names of the papers.
 struct Supervised final : Recipe {
   explicit Supervised(const SupervisedConfig& c)
       : config(c),
         images(c.data, c.seed),
         scope(uint64_t(c.seed)),
-        model(build_model(scope, c.model, c.data.img_size, images.classes())),
+        model(build_trained_model(scope, c.model, c.data.img_size, images.classes())),
         optimizer(build_optimizer(*model, c.optim, decay_rule())),
         mixup(make_mixup(c.train)),
+        class_weights(make_class_weights(c.loss.class_weights, images)),
         plan_(make_plan()) {
     keep("model", *model);
     keep("optimizer", *optimizer);
@@ -64,8 +97,20 @@ struct Supervised final : Recipe {
     std::vector<std::string> notes = std::move(start.notes);
     if (const nn::VisionTransformer* const vit = nn::find_vit(*model))
       for (std::string& note : differences(vit->config, start.unwritten)) notes.push_back(std::move(note));
-    for (std::string& note : nn::load_pretrained(*model, std::move(start.tensors), config.init, start.layout))
-      notes.push_back(std::move(note));
+    try {
+      for (std::string& note : nn::load_pretrained(*model, start.tensors, config.init, start.layout))
+        notes.push_back(std::move(note));
+    } catch (const IoError& error) {
+      const std::string hint = fit_hint(nn::state(*model), start.tensors);
+      fail<IoError>("init", "{}\n  {}{}model=from_init takes the whole architecture from the weights", error.what(),
+                    hint, hint.empty() ? "" : "; ");
+    }
+    if (start.pixels && (start.pixels->mean != pixels().mean || start.pixels->std != pixels().std))
+      notes.push_back(
+          fmt::format("was trained on pixels of mean [{}] and std [{}]; data.mean=[{}] data.std=[{}] shows it "
+                      "the same here",
+                      fmt::join(start.pixels->mean, ", "), fmt::join(start.pixels->std, ", "),
+                      fmt::join(start.pixels->mean, ", "), fmt::join(start.pixels->std, ", ")));
     if (ema) ema.emplace(nn::state(*model));
     for (std::string& note : notes) note = "[init] " + config.init + ": " + note;
     const std::string layout = start.layout ? ", in the layout of " + std::string(start.layout->title) : "";
@@ -80,6 +125,7 @@ struct Supervised final : Recipe {
   Stats step(const data::Batch& batch, const At& at) override {
     const Task task = task_of(batch, at.step);
     model->train();
+    hold_frozen_norms(*model);
     optim::Update update(model->parameters(), *optimizer, at, {.max_norm = config.optim.clip_grad});
     const int64_t size = batch.size(), part = size / config.train.accumulate;
     double loss = 0, distilled_loss = 0, correct = 0;
@@ -92,9 +138,7 @@ struct Supervised final : Recipe {
         const std::vector<ag::Var> heads = model->heads(model->features(now.images));  // one or two of [B, K]
         const std::vector<int64_t> places = label_places(heads.front().value(), now.labels, 1);
         correct += double(std::count(places.begin(), places.end(), 0));
-        const ag::Var labelled = now.targets.defined() ? soft_cross_entropy(heads.front(), now.targets)
-                                                       : cross_entropy(heads.front(), now.labels,
-                                                                       {.smoothing = config.train.label_smoothing});
+        const ag::Var labelled = labelled_loss(heads.front(), now);
         if (!distillation) return labelled;
         const ag::Var distilled = distillation->distill(heads.back(), taught);
         distilled_loss += share * distilled.value().item();
@@ -111,6 +155,8 @@ struct Supervised final : Recipe {
     return stats;
   }
 
+  Preprocessing pixels() const { return eval_preprocessing(config.data); }
+
   Evaluation evaluate(const Tick& tick) override {
     Stats stats = evaluate(*model, tick);
     double score = stat(stats, "top1");
@@ -122,6 +168,14 @@ struct Supervised final : Recipe {
       for (const auto& [name, value] : of_average) stats.emplace_back("ema_" + name, value);
     }
     return {std::move(stats), score};
+  }
+
+  std::vector<std::string> headline() const override {
+    return {images.text(), config.model.arch + ": " + parameters_text(*model)};
+  }
+  std::string score_name() const override { return ema ? "ema_top1" : "top1"; }
+  std::vector<std::string> next_commands(const std::string& run) const override {
+    return {"vitrail eval " + run, "vitrail predict " + run + " photo.jpg"};
   }
 
   std::vector<ModelCard> cards() override { return {model_card(*model, config.data.img_size)}; }
@@ -137,6 +191,20 @@ struct Supervised final : Recipe {
               targets.defined() ? targets.slice(0, begin, end) : Tensor()};
     }
   };
+
+  /// Logits [B, K] to the mean over the images of -sum_k w_k t_k log p_k, with class weights w and targets t.
+  ag::Var labelled_loss(const ag::Var& logits, const Task& now) const {
+    const double smoothing = config.train.label_smoothing;
+    if (!class_weights.defined()) {
+      if (now.targets.defined()) return soft_cross_entropy(logits, now.targets);
+      return cross_entropy(logits, now.labels, {.smoothing = smoothing});
+    }
+    const int64_t classes = images.classes();
+    const double off = smoothing / double(classes);
+    const Tensor targets =
+        now.targets.defined() ? now.targets : core::one_hot(now.labels, classes, 1 - smoothing + off, off);
+    return soft_cross_entropy(logits, core::mul(targets, class_weights));
+  }
 
   Task task_of(const data::Batch& batch, int64_t step) const {
     if (!mixup) return {batch["images"], batch["labels"], {}};
@@ -182,10 +250,20 @@ struct Supervised final : Recipe {
   std::optional<optim::ModelEma> ema;
   std::optional<Distillation> distillation;
   std::optional<data::Mixup> mixup;
+  Tensor class_weights;  // [K]; undefined: all 1
   Plan plan_;
 };
 
 }  // namespace
+
+void SupervisedConfig::Loss::describe(Fields& f) {
+  f("class_weights", class_weights,
+    "weight of each class in the loss: balanced, in inverse proportion to its training images; or a list of numbers in "
+    "the order of the classes; empty: all the same",
+    one_or_more());
+}
+
+std::vector<std::string> SupervisedConfig::settle(Config& config) { return settle_architecture(config, init); }
 
 void SupervisedConfig::Train::describe(Fields& f) {
   describe_length(f);
@@ -205,16 +283,19 @@ void SupervisedConfig::Train::describe(Fields& f) {
 void SupervisedConfig::describe(Fields& f) {
   RecipeConfig::describe(f);
   f("init", init,
-    "initial weights: safetensors, folder of a published model, checkpoint or run; image size and classes may differ");
+    "initial weights: safetensors, folder of a published model, checkpoint or run; image size and classes may differ",
+    is_path());
   f("accept_keys", accept_keys, kAcceptKeysHelp);
   f("compat", compat,
     "deit: follow DeiT's code where it differs from the paper: the learning rate is an epoch behind, dist_token is "
     "decayed, the average has no warm-up, soft distillation is divided by the elements",
     kCompats);
   f("model", model);
+  f.also("model", "model.arch");
   f("data", data);
   f("optim", optim);
   f("schedule", schedule);
+  f("loss", loss);
   f("distillation", distillation);
   f("train", train);
 }

@@ -20,6 +20,11 @@ struct SupervisedConfig final : RecipeConfig {
   DataConfig data;
   OptimConfig optim;
   ScheduleConfig schedule;
+  struct Loss {
+    std::vector<std::string> class_weights;
+
+    void describe(Fields& f);
+  } loss;
   DistillationConfig distillation;
   struct Train : TrainKeys {
     int64_t accumulate = 1;
@@ -34,6 +39,7 @@ struct SupervisedConfig final : RecipeConfig {
   } train;
 
   void describe(Fields& f) override;
+  std::vector<std::string> settle(Config& config) override;
   Sections sections() const override { return {data, train.batch_size}; }
   void open(const TensorMap& state, OpenModel& opened) const override;
   std::unique_ptr<nn::Backbone> build_backbone(const nn::Scope& scope, int64_t num_classes) const override {

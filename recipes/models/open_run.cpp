@@ -3,6 +3,7 @@
 #include "vitrail/core/error.h"
 #include "vitrail/recipes/config/config.h"
 #include "vitrail/recipes/run/checkpoint.h"
+#include "vitrail/recipes/run/recipe_files.h"
 #include "vitrail/recipes/run/registry.h"
 
 namespace vitrail::recipes {
@@ -24,9 +25,11 @@ fs::path checkpoint_at(const fs::path& path) {
 }  // namespace
 
 std::unique_ptr<RecipeConfig> read_settings(const fs::path& recipe, const std::vector<std::string>& changes) {
-  auto settings = method_config(recipe_name(recipe));
+  const fs::path file = find_recipe(recipe);
+  auto settings = method_config(recipe_name(file));
   Config config(*settings);
-  config.read(recipe, changes);
+  config.read(file, changes);
+  settings->settle(config);
   return settings;
 }
 

@@ -31,7 +31,8 @@ StartWeights read_file_of_weights(const std::filesystem::path& file, const std::
 
 StartWeights read_weights(const std::filesystem::path& path, const std::vector<std::string>& accept_keys) {
   if (const auto file = published_weights(path)) return read_file_of_weights(*file, accept_keys);
-  return {nn::state(*open_model(path).backbone), nullptr, {}};
+  const OpenModel run = open_model(path);
+  return {.tensors = nn::state(*run.backbone), .layout = nullptr, .notes = {}, .pixels = run.preprocessing};
 }
 
 StartWeights read_clip_weights(const std::filesystem::path& path, const std::vector<std::string>& accept_keys) {

@@ -4,18 +4,21 @@
 #include "vitrail/core/tensor_map.h"
 #include "vitrail/nn/weights/architecture.h"
 #include "vitrail/nn/weights/layout.h"
+#include "vitrail/recipes/build/preprocessing.h"
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace vitrail::recipes {
 
 struct StartWeights {
-  TensorMap tensors;                   // under our names
-  const nn::Layout* layout = nullptr;  // of the file; null: a checkpoint of ours, or names of no layout
-  std::vector<std::string> notes;      // what was left out
-  nn::Unwritten unwritten = {};        // what a configuration beside the file says
+  TensorMap tensors;                         // under our names
+  const nn::Layout* layout = nullptr;        // of the file; null: a checkpoint of ours, or names of no layout
+  std::vector<std::string> notes;            // what was left out
+  nn::Unwritten unwritten = {};              // what a configuration beside the file says
+  std::optional<Preprocessing> pixels = {};  // that the weights were trained on, if that is known: of a run
 };
 
 /// The help of the key accept_keys of recipes that read published models.

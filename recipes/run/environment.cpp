@@ -9,6 +9,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 
 namespace vitrail::recipes {
@@ -38,6 +39,7 @@ std::string environment_json(const std::string& command) {
       {"isa", isa()},
       {"threads", num_threads()},
       {"system", std::string(system.sysname) + " " + system.release + " " + system.machine},
+      {"folder", std::filesystem::current_path().string()},
       {"command", command},
   });
   return json.text(2) + "\n";

@@ -6,6 +6,7 @@
 #include "vitrail/core/io/file.h"
 #include "vitrail/core/io/json.h"
 #include "vitrail/core/memory.h"
+#include "vitrail/core/parallel.h"
 #include "vitrail/data/image/background.h"
 #include "vitrail/data/load/bad_files.h"
 #include "vitrail/recipes/run/checkpoint.h"
@@ -19,6 +20,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <fstream>
 #include <limits>
 #include <map>
@@ -41,13 +43,20 @@ class Stopwatch {
   Clock::time_point begin_ = Clock::now();
 };
 
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+constexpr const char* kMeans[] = {"loss", "acc"};  // numbers of a step whose mean over the epoch is reported
+
 /// The loop's part of a checkpoint. The place in the data and the random numbers of a step follow from the step alone.
 struct Position {
   int64_t step = 0;       // steps done
   int64_t evaluated = 0;  // steps done at the last evaluation
   int64_t log_lines = 0;  // of metrics.jsonl
   double best_score = -std::numeric_limits<double>::infinity();
-  Stats metrics;  // of the last evaluation, by name
+  int64_t best_epoch = 0;  // from 1; 0: none yet
+  Stats metrics, best;     // of the last evaluation and of the best one, by name
+  Stats sums;              // of kMeans over the steps of the present epoch, and "steps"
+  double first_loss = kNone;
+  double lr = kNone, next_lr = kNone;  // the rate of the last step, and the planned one of the next
 };
 
 TensorMap to_map(const Position& p, const Plan& plan) {
@@ -56,8 +65,17 @@ TensorMap to_map(const Position& p, const Plan& plan) {
                    {"steps_per_epoch", tensor<int64_t>({plan.steps_per_epoch}, {})},
                    {"evaluated", tensor<int64_t>({p.evaluated}, {})},
                    {"log_lines", tensor<int64_t>({p.log_lines}, {})},
-                   {"best_score", scalar(p.best_score, DType::f64)}};
-  for (const auto& [name, value] : p.metrics) map.emplace("metrics/" + name, scalar(value, DType::f64));
+                   {"best_score", scalar(p.best_score, DType::f64)},
+                   {"best_epoch", tensor<int64_t>({p.best_epoch}, {})},
+                   {"first_loss", scalar(p.first_loss, DType::f64)},
+                   {"lr", scalar(p.lr, DType::f64)},
+                   {"next_lr", scalar(plan.lr(double(p.step)), DType::f64)}};
+  const auto add = [&map](const std::string& group, const Stats& stats) {
+    for (const auto& [name, value] : stats) map.emplace(group + name, scalar(value, DType::f64));
+  };
+  add("metrics/", p.metrics);
+  add("best/", p.best);
+  add("sums/", p.sums);
   return map;
 }
 
@@ -79,8 +97,54 @@ Position to_position(const TensorMap& map, const Plan& plan) {
   p.evaluated = number("evaluated").span<int64_t>()[0];
   p.log_lines = number("log_lines").span<int64_t>()[0];
   p.best_score = number("best_score").item();
-  for (const auto& [name, value] : sub_map(map, "metrics")) p.metrics.emplace_back(name, value.item());
+  const auto stats = [&map](const std::string& group) {
+    Stats result;
+    for (const auto& [name, value] : sub_map(map, group)) result.emplace_back(name, value.item());
+    return result;
+  };
+  p.metrics = stats("metrics");
+  p.best = stats("best");
+  p.sums = stats("sums");
+  // Checkpoints of version 0.1.0 lack these.
+  const auto later_number = [&map](const char* name, double otherwise) {
+    const auto it = map.find(name);
+    return it == map.end() ? otherwise : it->second.item();
+  };
+  p.best_epoch = int64_t(later_number("best_epoch", 0));
+  p.first_loss = later_number("first_loss", kNone);
+  p.lr = later_number("lr", kNone);
+  p.next_lr = later_number("next_lr", kNone);
   return p;
+}
+
+double& entry(Stats& stats, std::string_view name) {
+  for (auto& [key, value] : stats)
+    if (key == name) return value;
+  return stats.emplace_back(name, 0).second;
+}
+
+/// Scores of an untrained network, or of the pixels, never change.
+bool is_baseline(std::string_view name) { return name.ends_with("_untrained") || name.ends_with("_pixels"); }
+
+/// "loss 2.0497 top1 25.22%": the baselines alone, or the other numbers.
+std::string stats_text(const Stats& stats, bool baselines = false) {
+  std::string text;
+  for (const auto& [name, value] : stats)
+    if (is_baseline(name) == baselines) text += (text.empty() ? "" : " ") + stat_text(name, value);
+  return text;
+}
+
+/// Throws DiskFull if a run's two checkpoints, and the temporary file that replaces one of them, do not fit.
+void expect_space(const std::filesystem::path& folder, int64_t checkpoint_bytes) {
+  constexpr double kFiles = 3, kMiB = 1 << 20;
+  std::error_code unknown;
+  const auto space = std::filesystem::space(folder, unknown);
+  const double needed = kFiles * double(checkpoint_bytes);
+  check<DiskFull>(
+      unknown || double(space.available) >= needed, "checkpoints",
+      "{}: {:.0f} MiB are free; a checkpoint of this run has {:.0f} MiB, and last.h5, best.h5 and a temporary "
+      "file need {:.0f} MiB; choose another disk with out=FOLDER",
+      folder.string(), double(space.available) / kMiB, double(checkpoint_bytes) / kMiB, needed / kMiB);
 }
 
 class Loop {
@@ -93,15 +157,18 @@ class Loop {
         options_(options),
         progress_(options.out, options.plain),
         position_(restore()),
-        saved_(position_.step),
-        log_(folder.metrics(), position_.log_lines),
-        board_(folder.tensorboard(), position_.step),
-        clock_(log_.last_time()) {}
+        saved_(position_.step) {}
 
   int run() {
+    if (finished() && std::filesystem::exists(folder_.result())) return say_finished();
     if (!options_.changed.empty()) durable_write(folder_.resolved(), options_.changed);
+    progress_.message(fmt::format("{} of {} of {} {} on {}; writing to {}", several(plan_.epochs, "epoch"),
+                                  several(plan_.steps_per_epoch, "step"), count_text(plan_.units_per_step()),
+                                  plan_.unit, several(num_threads(), "thread"), folder_.path().string()));
+    if (position_.step == 0) expect_space(folder_.path(), recipe_.state_bytes());
+    records_.emplace(folder_, position_);
     loader_ = recipe_.load({epoch(), position_.step % plan_.steps_per_epoch * plan_.batch_size});
-    while (position_.step < steps_ || evaluation_due()) {
+    while (!finished()) {
       if (Signals::stop() != 0) return stop();
       if (evaluation_due())
         evaluate();
@@ -109,10 +176,22 @@ class Loop {
         step();
     }
     write_result();
+    say_done();
     return 0;
   }
 
  private:
+  /// The logs of a run, continued from where the checkpoint left them.
+  struct Records {
+    Records(const RunFolder& folder, const Position& position)
+        : log(folder.metrics(), position.log_lines),
+          board(folder.tensorboard(), position.step),
+          clock(log.last_time()) {}
+    MetricsLog log;
+    TensorBoard board;
+    Stopwatch clock;
+  };
+
   int64_t epoch() const { return position_.step / plan_.steps_per_epoch; }
 
   /// An epoch has just ended, and its evaluation is still to be done.
@@ -122,18 +201,76 @@ class Loop {
     return done == steps_ || epoch() % plan_.eval_every == 0;
   }
 
+  /// The last evaluation was train.patience epochs behind the best one.
+  bool out_of_patience() const {
+    return plan_.patience > 0 && position_.best_epoch > 0 && position_.evaluated == position_.step &&
+           epoch() - position_.best_epoch >= plan_.patience;
+  }
+
+  bool finished() const { return !evaluation_due() && (position_.step >= steps_ || out_of_patience()); }
+
+  int say_finished() {
+    if (out_of_patience() && position_.step < steps_)
+      progress_.message(fmt::format("finished at epoch {}: no better {} in {} epochs; train.patience={} goes on",
+                                    epoch(), recipe_.score_name(), plan_.patience, 2 * plan_.patience));
+    else
+      progress_.message(
+          fmt::format("finished at epoch {}; train.epochs={} goes on", epoch(), epoch() + (epoch() + 1) / 2));
+    return 0;
+  }
+
+  void say_done() {
+    const std::string run = folder_.path().string();
+    const bool early = position_.step < steps_;
+    std::string text = fmt::format("done: {} in {}", several(epoch(), "epoch"), clock_text(records_->clock.seconds()));
+    if (early) text += fmt::format(", as the last {} brought no better {}", plan_.patience, recipe_.score_name());
+    if (position_.best_epoch > 0)
+      text +=
+          fmt::format("; best {} in epoch {}: {}",
+                      stat_text(recipe_.score_name(), stat(position_.best, recipe_.score_name(), position_.best_score)),
+                      position_.best_epoch, folder_.best().string());
+    else
+      text += ": " + (std::filesystem::exists(folder_.best()) ? folder_.best() : folder_.last()).string();
+    progress_.message(text);
+    for (const std::string& command : recipe_.next_commands(run)) progress_.message("next: " + command);
+  }
+
   Position restore() {
     remove_stale_temporaries(folder_.checkpoints());
-    if (!std::filesystem::exists(folder_.last()) && !std::filesystem::exists(folder_.best())) {
-      for (const std::string& message : recipe_.begin()) progress_.message(message);
+    for (const std::string& line : recipe_.headline()) progress_.message(line);
+    if (!folder_.has_checkpoint()) {
+      for (const std::string& message : options_.begun ? *options_.begun : recipe_.begin()) progress_.message(message);
+      tell();
       return {};
     }
     const auto [checkpoint, path, problems] = load_newest_checkpoint({folder_.last(), folder_.best()});
     for (const std::string& problem : problems) progress_.message(problem);
     recipe_.load_state(sub_map(checkpoint.tensors, "recipe"));
     Position position = to_position(sub_map(checkpoint.tensors, "loop"), plan_);
+    const int64_t per_epoch = plan_.steps_per_epoch;
+    check<ConfigError>(position.step <= steps_, "train.epochs",
+                       "{} is fewer than the run has done: {} steps, in epochs of {}; train.epochs={} or more goes on",
+                       plan_.epochs, position.step, per_epoch, (position.step + per_epoch - 1) / per_epoch);
     progress_.message(fmt::format("resuming after step {} of {} ({})", position.step, steps_, path.string()));
+    tell();
+    if (position.step < steps_) say_jump(position);
     return position;
+  }
+
+  /// A schedule of another length or form continues at another rate than the run left off with.
+  void say_jump(const Position& at) {
+    const double rate = plan_.lr(double(at.step));
+    if (!(std::abs(rate - at.next_lr) > 1e-9 * std::max(rate, at.next_lr))) return;
+    progress_.message(fmt::format(
+        "the learning rate jumps from {:.3g} to {:.3g}, because the schedule has changed (it is now one of {} epochs); "
+        "schedule.name=constant with optim.lr={:.3g} keeps it low, schedule.min_lr is its end",
+        at.lr, rate, plan_.epochs, at.lr));
+  }
+
+  /// Shows what the recipe and the data have to say.
+  void tell() {
+    for (const std::string& message : recipe_.take_messages()) progress_.message(message);
+    if (const auto note = data::take_transparency_note()) progress_.message(*note);
   }
 
   void step() {
@@ -147,10 +284,17 @@ class Loop {
                 .weight_decay = plan_.weight_decay(double(position_.step))};
     const Stats stats = guarded_step(*batch, at);
     speed_.add(watch.seconds(), waited);
+    if (position_.step == 0) position_.first_loss = stat(stats, "loss", kNone);
+    if (position_.step % plan_.steps_per_epoch == 0) position_.sums.clear();
+    for (const char* name : kMeans)
+      if (const double value = stat(stats, name, kNone); !std::isnan(value)) entry(position_.sums, name) += value;
+    entry(position_.sums, "steps") += 1;
+    position_.lr = at.lr;
     ++position_.step;
     tell();
     report(stats, at);
     const bool epoch_done = position_.step % plan_.steps_per_epoch == 0;
+    if (epoch_done) end_epoch();
     const bool asked = Signals::take_checkpoint_request();
     const bool due = epoch_done ? !evaluation_due()  // an evaluation saves by itself
                                 : plan_.checkpoint_every > 0 && position_.step % plan_.checkpoint_every == 0;
@@ -158,10 +302,38 @@ class Loop {
     if (asked) progress_.message(fmt::format("saved {} after step {}", folder_.last().string(), position_.step));
   }
 
-  /// Shows what the recipe and the data have to say.
-  void tell() {
-    for (const std::string& message : recipe_.take_messages()) progress_.message(message);
-    if (const auto note = data::take_transparency_note()) progress_.message(*note);
+  /// The means of kMeans over the steps of the epoch.
+  Stats means() const {
+    Stats result;
+    const double steps = stat(position_.sums, "steps", 1);
+    for (const char* name : kMeans)
+      if (const double sum = stat(position_.sums, name, kNone); !std::isnan(sum))
+        result.emplace_back(name, sum / steps);
+    return result;
+  }
+
+  /// Logs the means of the epoch. An evaluation shows them beside its own numbers.
+  void end_epoch() {
+    const Stats epoch_means = means();
+    Stats row = {{"step", double(position_.step)}, {"epoch", double(epoch())}, {"time", records_->clock.seconds()}};
+    row.insert(row.end(), epoch_means.begin(), epoch_means.end());
+    log("epoch", row);
+    if (!evaluation_due()) progress_.message(epoch_text());
+    const double loss = stat(epoch_means, "loss", kNone), first = position_.first_loss;
+    if (warned_ || !(loss > 10 * std::max(std::abs(first), 1.0))) return;
+    warned_ = true;
+    progress_.message(
+        fmt::format("the training loss has grown from {:.4g} to {:.4g}: a lower optim.lr than {:.3g}, "
+                    "optim.clip_grad=1 or a longer warm-up keeps it stable",
+                    first, loss, position_.lr));
+  }
+
+  /// "epoch 2/8  train loss 2.1034 acc 24.10%"
+  std::string epoch_text() const {
+    const Stats epoch_means = means();
+    std::string text = fmt::format("epoch {}/{}", epoch(), plan_.epochs);
+    if (!epoch_means.empty()) text += "  train " + stats_text(epoch_means);
+    return text;
   }
 
   /// The recipe's step. If a number is not finite, runs the step again to find the first operation at fault.
@@ -186,7 +358,7 @@ class Loop {
     const int64_t done = position_.step;
     const double units_per_s = double(plan_.units_per_step()) / speed_.seconds_per_step();
     if (done % plan_.log_every == 0 || done % plan_.steps_per_epoch == 0) {
-      Stats row = {{"step", double(done)}, {"epoch", double(at.epoch + 1)}, {"time", clock_.seconds()}};
+      Stats row = {{"step", double(done)}, {"epoch", double(at.epoch + 1)}, {"time", records_->clock.seconds()}};
       row.insert(row.end(), stats.begin(), stats.end());
       row.insert(row.end(), {{"lr", at.lr},
                              {"images_per_s", units_per_s},
@@ -218,11 +390,11 @@ class Loop {
   }
 
   void log(const char* type, const Stats& row) {
-    log_.log(type, row);
+    records_->log.log(type, row);
     Stats scalars;
     for (const auto& entry : row)
       if (entry.first != "step") scalars.push_back(entry);
-    board_.log(type, scalars, position_.step);
+    records_->board.log(type, scalars, position_.step);
   }
 
   void evaluate() {
@@ -242,17 +414,23 @@ class Loop {
     }
     evaluation_seconds_ = watch.seconds();
     tell();
-    Stats row = {{"step", double(position_.step)}, {"epoch", double(last_epoch + 1)}, {"time", clock_.seconds()}};
+    Stats row = {
+        {"step", double(position_.step)}, {"epoch", double(last_epoch + 1)}, {"time", records_->clock.seconds()}};
     row.insert(row.end(), result.stats.begin(), result.stats.end());
     log("val", row);
-    std::string text = fmt::format("epoch {}/{}", last_epoch + 1, plan_.epochs);
-    for (const auto& [name, value] : result.stats) text += fmt::format(" {} {:.4f}", name, value);
-    progress_.message(text);
+    const std::string text = stats_text(result.stats);
+    progress_.message(epoch_text() + (text.empty() ? "" : "  val " + text));
+    if (const std::string baselines = stats_text(result.stats, true); position_.evaluated == 0 && !baselines.empty())
+      progress_.message("to compare with: " + baselines);
+    if (!result.score && plan_.patience > 0)
+      progress_.message("train.patience has no effect: this run has no score to judge epochs by");
 
     position_.evaluated = position_.step;
     position_.metrics = result.stats;
     if (result.score && *result.score > position_.best_score) {
       position_.best_score = *result.score;
+      position_.best_epoch = last_epoch + 1;
+      position_.best = result.stats;
       save(folder_.best());
     }
     save();
@@ -265,8 +443,8 @@ class Loop {
   }
 
   void save(const std::filesystem::path& path) {
-    log_.sync();
-    position_.log_lines = log_.lines();
+    records_->log.sync();
+    position_.log_lines = records_->log.lines();
     Checkpoint checkpoint;
     add_map(checkpoint.tensors, "recipe", recipe_.state());
     add_map(checkpoint.tensors, "loop", to_map(position_, plan_));
@@ -295,14 +473,23 @@ class Loop {
   }
 
   void write_result() const {
-    const std::map<std::string, double> by_name(position_.metrics.begin(), position_.metrics.end());
-    Json metrics = Json::object();  // in the same order whether the run was resumed or not
-    for (const auto& [name, value] : by_name) metrics[name] = value;
+    const auto json = [](const Stats& stats) {
+      Json object = Json::object();  // in the same order whether the run was resumed or not
+      for (const auto& [name, value] : std::map<std::string, double>(stats.begin(), stats.end())) object[name] = value;
+      return object;
+    };
+    Json best;
+    if (position_.best_epoch > 0)
+      best = Json::object({{"epoch", position_.best_epoch},
+                           {"score", recipe_.score_name()},
+                           {"metrics", json(position_.best)},
+                           {"checkpoint", "checkpoints/best.h5"}});
     const Json result = Json::object({{"recipe", plan_.name},
-                                      {"metrics", metrics},
-                                      {"epochs", plan_.epochs},
-                                      {"steps", steps_},
-                                      {"seconds", clock_.seconds()},
+                                      {"metrics", json(position_.metrics)},
+                                      {"best", best},
+                                      {"epochs", epoch()},
+                                      {"steps", position_.step},
+                                      {"seconds", records_->clock.seconds()},
                                       {"peak_rss_mb", peak_rss_mb()},
                                       {"commit", commit()},
                                       {"command", options_.command}});
@@ -317,12 +504,11 @@ class Loop {
   Progress progress_;
   Position position_;
   int64_t saved_;  // step of last.h5
-  MetricsLog log_;
-  TensorBoard board_;
-  Stopwatch clock_;
+  std::optional<Records> records_;
   std::unique_ptr<data::Loader> loader_;
   Speed speed_;
   double evaluation_seconds_ = 0;
+  bool warned_ = false;  // of a growing loss
 };
 
 }  // namespace
@@ -334,6 +520,8 @@ int run_training(Recipe& recipe, const RunFolder& folder, const LoopOptions& opt
 
 void dry_run(Recipe& recipe, std::FILE* out) {
   const Plan& plan = recipe.plan();
+  for (const std::string& line : recipe.headline()) fmt::print(out, "{}\n", line);
+  for (const std::string& message : recipe.take_messages()) fmt::print(out, "{}\n", message);
   for (const ModelCard& card : recipe.cards()) fmt::print(out, "{}", to_text(card));
   std::fflush(out);
 

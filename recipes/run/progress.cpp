@@ -22,6 +22,13 @@ std::string number_text(double v) {
   return text;
 }
 
+/// Whether a number of this name is a share of images or texts, by the names that methods give to accuracies.
+bool is_share(std::string_view name) {
+  constexpr std::string_view kParts[] = {"top1", "top5", "top10", "_r1", "_r5", "_r10", "_map"};
+  return name == "acc" || std::any_of(std::begin(kParts), std::end(kParts),
+                                      [&](std::string_view part) { return name.find(part) != name.npos; });
+}
+
 std::string bytes_text(int64_t bytes) {
   const double mega = double(bytes) / (1 << 20);
   return mega < 1000 ? fmt::format("{:.0f}M", mega) : fmt::format("{:.1f}G", mega / 1024);
@@ -39,7 +46,9 @@ std::vector<ProgressField> fields_of(const ProgressView& v) {
   if (v.phase != nullptr) return fields;
   for (const auto& [name, value] : v.stats) {
     const int weight = name == "loss" ? 7 : name == "acc" ? 5 : name == "lr" ? 3 : 1;
-    fields.push_back({fmt::format("{} {}", name == "grad_norm" ? "gnorm" : name, number_text(value)), weight});
+    const char* const shown = name == "grad_norm" ? "gnorm" : name.c_str();
+    fields.push_back(
+        {is_share(name) ? stat_text(name, value) : fmt::format("{} {}", shown, number_text(value)), weight});
   }
   fields.push_back({fmt::format("{:.0f} {}/s", v.units_per_s, v.unit == "images" ? "img" : v.unit), 4});
   fields.push_back({fmt::format("data {:.0f}%", 100 * v.data_share), 2});
@@ -66,6 +75,20 @@ std::string clock_text(double seconds) {
   if (h >= 24) return fmt::format("{}d {:02}:{:02}", h / 24, h % 24, m % 60);
   if (h > 0) return fmt::format("{}:{:02}:{:02}", h, m % 60, s % 60);
   return fmt::format("{:02}:{:02}", m, s % 60);
+}
+
+std::string count_text(int64_t count) {
+  std::string text = std::to_string(count);
+  for (size_t end = text.size(); end > 3 && text[end - 4] != '-'; end -= 3) text.insert(end - 3, ",");
+  return text;
+}
+
+std::string several(int64_t count, std::string_view thing) {
+  return count_text(count) + " " + std::string(thing) + (count == 1 ? "" : "s");
+}
+
+std::string stat_text(std::string_view name, double value) {
+  return is_share(name) ? fmt::format("{} {:.2f}%", name, 100 * value) : fmt::format("{} {:.4f}", name, value);
 }
 
 void Speed::add(double seconds, double data_seconds) {
@@ -104,15 +127,18 @@ void Progress::update(const ProgressView& view) {
   if (!due()) return;
   next_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(interval_));
   const std::string line = progress_line(view, live_ ? terminal_width(out_) - 1 : kPlainWidth);
-  fmt::print(out_, "{}{}{}", live_ ? "\r" : "", line, live_ ? "\x1b[K" : "\n");
-  std::fflush(out_);
+  write((live_ ? "\r" : "") + line + (live_ ? "\x1b[K" : "\n"));
   shown_ = live_;
 }
 
 void Progress::message(const std::string& text) {
-  fmt::print(out_, "{}{}\n", shown_ ? "\r\x1b[K" : "", text);
-  std::fflush(out_);
+  write((shown_ ? "\r\x1b[K" : "") + text + "\n");
   shown_ = false;
+}
+
+void Progress::write(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), out_);
+  std::fflush(out_);
 }
 
 }  // namespace vitrail::recipes

@@ -8,11 +8,19 @@
 #include <cstdint>
 #include <cstdio>
 #include <string>
+#include <string_view>
 
 namespace vitrail::recipes {
 
 /// Seconds as "01:12", "2:05:40" or "3d 04:10"; "--:--" if negative or not finite.
 std::string clock_text(double seconds);
+
+/// "3,068".
+std::string count_text(int64_t count);
+/// "1 epoch", "8 epochs".
+std::string several(int64_t count, std::string_view thing);
+/// A number of a report: "loss 2.0497"; of a share of images, "top1 25.22%", as `vitrail eval` prints it.
+std::string stat_text(std::string_view name, double value);
 
 /// The smoothed speed of this process's steps.
 class Speed {
@@ -44,7 +52,8 @@ struct ProgressView {
 /// dropped first.
 std::string progress_line(const ProgressView& view, int width);
 
-/// Shows ProgressViews and messages of a run on a stream.
+/// Shows ProgressViews and messages of a run on a stream. A stream that cannot be written, such as a terminal that is
+/// gone, does not disturb the run.
 class Progress {
  public:
   /// A live line if out is a terminal, TERM is not "dumb" and plain is false; else a line every plain_seconds.
@@ -63,6 +72,8 @@ class Progress {
 
  private:
   using Clock = std::chrono::steady_clock;
+
+  void write(const std::string& text);
 
   std::FILE* out_;
   bool live_;

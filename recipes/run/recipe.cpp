@@ -5,6 +5,7 @@
 #include "vitrail/nn/state_io.h"
 #include "vitrail/optim/ema.h"
 #include "vitrail/recipes/config/fields.h"
+#include "vitrail/recipes/run/progress.h"
 #include "vitrail/recipes/run/registry.h"
 
 #include <fmt/format.h>
@@ -48,7 +49,11 @@ void Recipe::keep(const std::string& name, nn::ModuleBase& network) {
   keep_named(name, network);
 }
 
-void Recipe::keep(const std::string& name, optim::Optimizer& optimizer) { keep_named(name, optimizer); }
+void Recipe::keep(const std::string& name, optim::Optimizer& optimizer) {
+  optimizers_.push_back(&optimizer);
+  keep_named(name, optimizer);
+}
+
 void Recipe::keep(const std::string& name, optim::ModelEma& average) { keep_named(name, average); }
 void Recipe::keep(const std::string& name, std::map<std::string, double>& numbers) { keep_named(name, numbers); }
 
@@ -61,6 +66,15 @@ void Recipe::keep(const std::string& name, Tensor& tensor) {
   parts_.push_back({[name, &tensor] { return TensorMap{{name, tensor}}; }, load});
 }
 
+std::string parameters_text(const nn::ModuleBase& network) {
+  int64_t all = 0, trained = 0;
+  for (const ag::Parameter* p : network.parameters()) {
+    all += p->value().numel();
+    if (p->requires_grad()) trained += p->value().numel();
+  }
+  return count_text(all) + " parameters" + (trained < all ? ", " + count_text(trained) + " of them trained" : "");
+}
+
 std::string to_text(const ModelCard& card) {
   std::string text;
   if (!card.name.empty()) text += card.name + "\n";
@@ -70,6 +84,19 @@ std::string to_text(const ModelCard& card) {
     text +=
         fmt::format("FLOPs {:<9} {:.4g} forward (2 for each multiply-accumulate)\n", card.sample, double(card.flops));
   return text;
+}
+
+std::vector<std::string> Recipe::headline() const {
+  std::vector<std::string> lines;
+  for (const auto& [name, network] : networks_) lines.push_back(name + ": " + parameters_text(*network));
+  return lines;
+}
+
+int64_t Recipe::state_bytes() const {
+  int64_t bytes = 0;
+  for (const auto& [name, tensor] : state()) bytes += tensor.nbytes();
+  for (const optim::Optimizer* optimizer : optimizers_) bytes += optimizer->missing_bytes();
+  return bytes;
 }
 
 std::vector<ModelCard> Recipe::cards() {

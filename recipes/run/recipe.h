@@ -30,6 +30,7 @@ class ModelEma;
 
 namespace vitrail::recipes {
 
+class Config;
 class Fields;
 struct DataConfig;
 struct OpenModel;
@@ -48,6 +49,7 @@ struct Plan {
   int64_t units_per_sample = 1;
   std::function<double(double)> lr = {}, weight_decay = {};
   int64_t eval_every = 1;        // epochs; the last epoch is always evaluated
+  int64_t patience = 0;          // epochs without a better score after which the run ends; 0: it trains to its end
   int64_t checkpoint_every = 0;  // steps, in addition to the end of each epoch; 0: only there
   int64_t log_every = 10;        // steps
 
@@ -68,6 +70,8 @@ struct ModelCard {
   int64_t flops = 0;  // of one forward of one sample, 2 for each multiply-accumulate; 0: unknown
   std::string sample = "an image";
 };
+/// "27,690 parameters", or "27,690 parameters, 650 of them trained" if some are frozen.
+std::string parameters_text(const nn::ModuleBase& network);
 /// As --dry-run and `vitrail summary` print it.
 std::string to_text(const ModelCard& card);
 
@@ -94,6 +98,15 @@ class Recipe {
   virtual std::vector<std::string> begin() { return {}; }
   /// Evaluates the networks as they are. By default there is nothing to evaluate.
   virtual Evaluation evaluate(const Tick&) { return {}; }
+  /// Lines about the data and the networks, for the start of a run: what was read, how large a model is. By default the
+  /// parameters of the networks given to keep().
+  virtual std::vector<std::string> headline() const;
+  /// The name of Evaluation::score, for messages: "top1".
+  virtual std::string score_name() const { return "score"; }
+  /// Commands that use the finished run in this folder, for the user.
+  virtual std::vector<std::string> next_commands(const std::string& /*run*/) const { return {}; }
+  /// Bytes of state() once every parameter has been updated. By default those of all that was given to keep().
+  virtual int64_t state_bytes() const;
   /// One card for each network. By default the networks given to keep(), with the number of their parameters.
   virtual std::vector<ModelCard> cards();
   /// Everything that steps change: weights, moments, averages. Shares elements with them. By default all that was given
@@ -126,6 +139,7 @@ class Recipe {
 
   std::vector<Part> parts_;
   std::vector<std::pair<std::string, nn::ModuleBase*>> networks_;
+  std::vector<const optim::Optimizer*> optimizers_;
   std::vector<std::string> messages_;
 };
 
@@ -147,6 +161,9 @@ struct RecipeConfig {
   virtual ~RecipeConfig() = default;
   /// Describes every key. An override calls this one first.
   virtual void describe(Fields& fields);
+  /// Replaces values that stand for others, such as model.arch: from_init, once config has read a recipe into this
+  /// object. Returns messages for the log. By default there are none.
+  virtual std::vector<std::string> settle(Config& /*config*/) { return {}; }
   /// Opens the data and builds the networks.
   /// Throws ConfigError for values that do not fit together, DataError or IoError for data.
   virtual std::unique_ptr<Recipe> build() const = 0;

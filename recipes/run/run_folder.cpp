@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -32,6 +33,21 @@ bool make(const fs::path& folder) {
   return made;
 }
 
+/// True if a folder is empty, or holds exactly what a run writes before its first line of metrics and its first
+/// checkpoint.
+bool is_unused(const RunFiles& files) {
+  if (fs::is_empty(files.path())) return true;
+  if (!fs::exists(files.resolved()) || !fs::exists(files.environment())) return false;
+  const std::string_view known[] = {"recipe.yaml", "resolved.yaml", "environment.json", "metrics.jsonl",
+                                    "tb",          "checkpoints"};
+  for (const fs::directory_entry& entry : fs::directory_iterator(files.path()))
+    if (std::find(std::begin(known), std::end(known), entry.path().filename().string()) == std::end(known))
+      return false;
+  std::error_code none;
+  const bool trained = fs::exists(files.metrics()) && fs::file_size(files.metrics(), none) > 0;
+  return !trained && (!fs::exists(files.checkpoints()) || fs::is_empty(files.checkpoints(), none));
+}
+
 }  // namespace
 
 RunFolder RunFolder::create(const fs::path& out, std::string_view recipe) {
@@ -41,12 +57,20 @@ RunFolder RunFolder::create(const fs::path& out, std::string_view recipe) {
     for (int n = 1; !make(folder = stem + std::to_string(n)); ++n) {
     }
   } else {
-    check<ConfigError>(make(out) || fs::is_empty(out), "out",
+    check<ConfigError>(make(out) || is_unused(RunFiles(out)), "out",
                        "{} has files in it and a run is never overwritten: choose another folder, or resume it with "
                        "--resume {}",
                        out.string(), out.string());
   }
-  return RunFolder(folder);
+  RunFolder made(folder);
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) fs::remove_all(entry.path());
+  make(made.checkpoints());
+  return made;
+}
+
+void RunFolder::remove_if_unused() const {
+  std::error_code kept;
+  if (is_unused(*this)) fs::remove_all(path(), kept);
 }
 
 RunFolder RunFolder::open(const fs::path& folder) {

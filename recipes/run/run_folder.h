@@ -26,6 +26,8 @@ class RunFiles {
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
   std::filesystem::path last() const { return checkpoints() / "last.h5"; }
   std::filesystem::path best() const { return checkpoints() / "best.h5"; }
+  /// Whether the run has saved its state, and so can be resumed from it.
+  bool has_checkpoint() const { return std::filesystem::exists(last()) || std::filesystem::exists(best()); }
   std::filesystem::path bad_files() const { return path_ / "bad_files.tsv"; }
   std::filesystem::path result() const { return path_ / "result.json"; }  // written when the run is done
 
@@ -36,11 +38,15 @@ class RunFiles {
 /// The same, locked against other trainers while it lives.
 class RunFolder final : public RunFiles {
  public:
-  /// Makes out, or `runs/<recipe>-<date>-<n>` with the first free n if out is empty.
-  /// Throws ConfigError if out has files in it, IoError if it cannot be made.
+  /// Makes out, or `runs/<recipe>-<date>-<n>` with the first free n if out is empty. A folder where a run has failed
+  /// before its first line of metrics and its first checkpoint is emptied and taken over.
+  /// Throws ConfigError if out has other files in it or another process uses it, IoError if it cannot be made.
   static RunFolder create(const std::filesystem::path& out, std::string_view recipe);
   /// The folder of a run to resume. Throws ConfigError if it is none, or if another process uses it.
   static RunFolder open(const std::filesystem::path& folder);
+
+  /// Removes the folder if nothing has been trained in it: a run that failed at its start leaves nothing behind.
+  void remove_if_unused() const;
 
   RunFolder(RunFolder&& other) noexcept;
   RunFolder& operator=(RunFolder&&) = delete;

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <atomic>
+#include <string_view>
 
 namespace vitrail::recipes {
 namespace {
@@ -21,17 +22,29 @@ time_t now() {
   return t.tv_sec;
 }
 
+/// Signal-safe. A message that cannot be written is lost.
+void say(std::string_view text) {
+  if (write(STDERR_FILENO, text.data(), text.size()) < 0) return;
+}
+
 void on_stop(int signal) {
-  if (stop_signal.load() != 0 && now() - stop_time.load() < 5) _exit(128 + signal);
+  const bool again = stop_signal.load() != 0;
+  if (again && signal == SIGINT) {
+    say("\nstopped at once; a resumed run goes on from its last checkpoint\n");
+    _exit(128 + signal);
+  }
+  // A lost terminal may send SIGHUP several times.
+  if (again && signal == SIGTERM && now() - stop_time.load() < 5) _exit(128 + signal);
+  if (signal == SIGINT) say("\nfinishing this step, then saving; Ctrl-C again stops at once\n");
   stop_time = now();
   stop_signal = signal;
 }
 
 void on_usr1(int) { checkpoint_request = true; }
 
-constexpr std::array<int, 4> kHandled = {SIGINT, SIGTERM, SIGUSR1, SIGPIPE};
-constexpr std::array<void (*)(int), 4> kHandlers = {on_stop, on_stop, on_usr1, nullptr};  // nullptr: ignored
-std::array<struct sigaction, 4> previous;
+constexpr std::array<int, 5> kHandled = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGPIPE};
+constexpr std::array<void (*)(int), 5> kHandlers = {on_stop, on_stop, on_stop, on_usr1, nullptr};  // nullptr: ignored
+std::array<struct sigaction, 5> previous;
 
 }  // namespace
 
@@ -43,6 +56,8 @@ Signals::Signals() {
     action.sa_handler = kHandlers[i] != nullptr ? kHandlers[i] : SIG_IGN;
     action.sa_flags = SA_RESTART;
     sigaction(kHandled[i], &action, &previous[i]);
+    // nohup ignores it, so that the run outlives its terminal.
+    if (kHandled[i] == SIGHUP && previous[i].sa_handler == SIG_IGN) sigaction(SIGHUP, &previous[i], nullptr);
   }
 }
 

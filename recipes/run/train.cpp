@@ -8,27 +8,73 @@
 #include "vitrail/recipes/run/environment.h"
 #include "vitrail/recipes/run/exit_code.h"
 #include "vitrail/recipes/run/loop.h"
+#include "vitrail/recipes/run/recipe_files.h"
 #include "vitrail/recipes/run/registry.h"
 #include "vitrail/recipes/run/run_folder.h"
 #include "vitrail/version.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <string_view>
+#include <utility>
+#include <variant>
 
 namespace vitrail::recipes {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr int64_t kMaxRecipeBytes = 64 << 10;
 
-/// A new folder with the files that are known before the first step, or the folder of the run to continue.
-RunFolder open_folder(const TrainOptions& o, const RecipeConfig& settings, const std::string& resolved) {
-  if (!o.resume.empty()) return RunFolder::open(o.resume);
+/// A new folder with the files that are known before the first step.
+RunFolder make_folder(const TrainOptions& o, const fs::path& recipe, const RecipeConfig& settings,
+                      const std::string& resolved) {
+  const std::string text = read_file(recipe, kMaxRecipeBytes);
   RunFolder folder = RunFolder::create(settings.out, settings.name);
-  durable_write(folder.recipe(), read_file(o.recipe, kMaxRecipeBytes));
+  durable_write(folder.recipe(), text);
   durable_write(folder.environment(), environment_json(o.command));
   durable_write(folder.resolved(), resolved);  // last: a folder with it can be resumed
   return folder;
+}
+
+void append(std::vector<std::string>& notes, std::vector<std::string> more) {
+  std::move(more.begin(), more.end(), std::back_inserter(notes));
+}
+
+/// A line for each value that a resumed run has changed. Throws ConfigError for those that cannot change.
+std::vector<std::string> resume_notes(const fs::path& resolved, const Config& now) {
+  const auto settings = method_config(recipe_name(resolved));
+  Config before(*settings);
+  before.read(resolved);
+  std::vector<std::string> notes;
+  for (const ChangedValue& v : changed_values(before, now)) {
+    check<ConfigError>(v.key != "out", "out",
+                       "a run resumes in its own folder, {}; copy the folder to go on in another",
+                       resolved.parent_path().string());
+    check<ConfigError>(v.key != "model.freeze", "model.freeze",
+                       "was {} when the run began and cannot change in it; begin a new run with init={}", v.from,
+                       resolved.parent_path().string());
+    notes.push_back(fmt::format("resuming with {}: {}, which was {}", v.key, v.to, v.from));
+    if (v.key == "seed") notes.back() += "; the random numbers and the order of the images are other ones from here on";
+  }
+  return notes;
+}
+
+/// A run that is no longer than the recipe's warm-up gets a shorter one, unless the user asked for that warm-up.
+/// Returns what there is to say about it.
+std::vector<std::string> shorten_warmup(Config& config) {
+  const Field* const warmup = config.find("schedule.warmup_epochs");
+  const Field* const epochs = config.find("train.epochs");
+  if (!warmup || !epochs || warmup->origin == "command line") return {};
+  const double length = *std::get<double*>(warmup->slot);
+  const double whole = double(*std::get<int64_t*>(epochs->slot));
+  if (length < whole) return {};
+  const double shorter = whole / 10;
+  config.set(fmt::format("schedule.warmup_epochs={}", shorter), "a tenth of train.epochs");
+  return {
+      fmt::format("schedule.warmup_epochs is {} in place of {}: a tenth of train.epochs {}", shorter, length, whole)};
 }
 
 constexpr const char* kUsage =
@@ -36,7 +82,7 @@ constexpr const char* kUsage =
 Usage: {0} [OPTIONS] [recipe] [changes...]
 
 Positionals:
-  recipe                      recipe file
+  recipe                      recipe file, or the name of one that --list shows
   changes                     key=value, overrides the recipe
 
 Options:
@@ -45,18 +91,46 @@ Options:
   --print-config              print every value with its origin
   --plain                     print progress as lines, even on a terminal
   --version                   print the version and exit
+  --list                      list the recipes that come with Vitrail
   -h,--help                   this text; after a recipe, also its keys and defaults
 )";
 
 struct CommandLine {
   TrainOptions options;
-  bool help = false, version = false;
+  bool help = false, version = false, list = false;
 
   bool names_run() const { return !options.recipe.empty() || !options.resume.empty(); }
 };
 
+/// "train.epochs=3" for the option --epochs 3 or --epochs=3; empty if no key of a method ends so.
+std::string as_setting(std::string name, std::string value) {
+  name.erase(0, name.find_first_not_of('-'));
+  if (const size_t equals = name.find('='); equals != name.npos) {
+    value = name.substr(equals + 1);
+    name.resize(equals);
+  }
+  std::replace(name.begin(), name.end(), '-', '_');
+  if (value.empty() || value.find('=') != value.npos) value = "...";
+  for (const std::string& method : methods()) {
+    const auto settings = method_config(method);
+    const Config config(*settings);
+    for (const Field& field : config.fields())
+      if (field.key == name || field.key.ends_with("." + name)) return field.key + "=" + value;
+  }
+  return "";
+}
+
+[[noreturn]] void refuse_option(const std::string& option, const std::string& next,
+                                const std::vector<std::string>& known) {
+  const std::string setting = as_setting(option, next);
+  check<ConfigError>(setting.empty(), "train", "unknown option '{}'; settings have no dashes: write {}", option,
+                     setting);
+  fail<ConfigError>("train", "unknown option '{}'{}; --help lists all", option, did_you_mean(option, known));
+}
+
 CommandLine parse(int argc, char** argv) {
-  const std::vector<std::string> known = {"--resume", "--dry-run", "--print-config", "--plain", "--version", "--help"};
+  const std::vector<std::string> known = {"--resume",  "--dry-run", "--print-config", "--plain",
+                                          "--version", "--list",    "--help"};
   CommandLine line;
   TrainOptions& o = line.options;
   std::vector<std::string> positionals;
@@ -68,6 +142,8 @@ CommandLine parse(int argc, char** argv) {
       o.action = TrainAction::print_keys;
     } else if (argument == "--version") {
       line.version = true;
+    } else if (argument == "--list") {
+      line.list = true;
     } else if (argument == "--dry-run") {
       o.action = TrainAction::dry_run;
     } else if (argument == "--print-config") {
@@ -80,8 +156,7 @@ CommandLine parse(int argc, char** argv) {
       check<ConfigError>(i + 1 < argc, "train", "--resume needs the folder of a run");
       o.resume = argv[++i];
     } else {
-      check<ConfigError>(!argument.starts_with("-"), "train", "unknown option '{}'{}; --help lists all", argument,
-                         did_you_mean(argument, known));
+      if (argument.starts_with("-")) refuse_option(std::string(argument), i + 1 < argc ? argv[i + 1] : "", known);
       positionals.emplace_back(argument);
     }
   }
@@ -96,6 +171,10 @@ CommandLine parse(int argc, char** argv) {
 int train(int argc, char** argv) {
   const CommandLine line = parse(argc, argv);
   if (line.version) return fmt::print("Vitrail " VITRAIL_VERSION "\n"), kDone;
+  if (line.list) {
+    for (const RecipeFile& recipe : bundled_recipes()) fmt::print("{:<18} {}\n", recipe.name, recipe.title);
+    return kDone;
+  }
   if (line.help || !line.names_run()) fmt::print(fmt::runtime(kUsage), argv[0]);
   if (!line.names_run()) return line.help ? kDone : kBadRecipe;
   return run_train(line.options);
@@ -104,7 +183,8 @@ int train(int argc, char** argv) {
 }  // namespace
 
 int run_train(const TrainOptions& o) {
-  const std::filesystem::path file = o.resume.empty() ? o.recipe : RunFiles(o.resume).resolved();
+  const bool resumed = !o.resume.empty();
+  const fs::path file = resumed ? RunFiles(o.resume).resolved() : find_recipe(o.recipe);
   const auto settings = method_config(recipe_name(file));
   Config config(*settings);
   if (o.action == TrainAction::print_keys) {
@@ -113,25 +193,36 @@ int run_train(const TrainOptions& o) {
   }
   config.read(file, o.changes);
   if (settings->name.empty()) settings->name = file.stem();
+  std::vector<std::string> notes = settings->settle(config);
+  append(notes, resumed ? resume_notes(file, config) : shorten_warmup(config));
+  config.make_paths_absolute();
   const std::string resolved = config.yaml();
   if (o.action == TrainAction::print_config) {
     fmt::print(o.out, "{}", resolved);
     return kDone;
   }
+  for (const std::string& note : notes) fmt::print(o.out, "{}\n", note);
+  std::fflush(o.out);
   const auto recipe = settings->build();
+  LoopOptions options{.command = o.command, .config = {}, .plain = o.plain, .out = o.out};
+  // Weights that do not fit are found before the run has a folder.
+  if (!resumed || !RunFiles(o.resume).has_checkpoint()) options.begun = recipe->begin();
   if (o.action == TrainAction::dry_run) {
+    for (const std::string& message : options.begun.value_or(std::vector<std::string>()))
+      fmt::print(o.out, "{}\n", message);
     dry_run(*recipe, o.out);
     return kDone;
   }
-  const RunFolder folder = open_folder(o, *settings, resolved);
+  const RunFolder folder = resumed ? RunFolder::open(o.resume) : make_folder(o, file, *settings, resolved);
   settings->out.clear();  // checkpoints do not depend on where they are
-  const bool changed = !o.resume.empty() && !o.changes.empty();
-  return run_training(*recipe, folder,
-                      {.command = o.command,
-                       .config = config.yaml(false),
-                       .changed = changed ? resolved : "",
-                       .plain = o.plain,
-                       .out = o.out});
+  options.config = config.yaml(false);
+  if (resumed && !o.changes.empty()) options.changed = resolved;
+  try {
+    return run_training(*recipe, folder, options);
+  } catch (...) {
+    if (!resumed) folder.remove_if_unused();
+    throw;
+  }
 }
 
 int train_main(int argc, char** argv) {

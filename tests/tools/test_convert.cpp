@@ -98,11 +98,11 @@ TEST_CASE("every command that opens a published model can pass over a key of its
   check_says(vitrail_program(folder, "summary vit"), 1, "config.json: 'gain' is 2; this key is not known here");
   check_says(vitrail_program(folder, "summary --accept-key gain vit"), 1, "'shift' is 3");
   const std::string accept = " --accept-key gain --accept-key shift ";
-  for (const std::string command :
-       {"summary" + accept + "vit", "export" + accept + "vit -o a.safetensors", "convert" + accept + "vit -o back",
-        "features -m vit" + accept + "images -o f.h5", "similarity -m vit" + accept + "images/a.png",
-        "search" + accept + "f.h5 images/a.png", "attention" + accept + "vit images -o a.png --size 32",
-        "pca" + accept + "vit images -o p.png --size 32"}) {
+  for (const std::string& command : std::vector<std::string>{
+           "summary" + accept + "vit", "export" + accept + "vit -o a.safetensors", "convert" + accept + "vit -o back",
+           "features -m vit" + accept + "images -o f.h5", "similarity -m vit" + accept + "images/a.png",
+           "search" + accept + "f.h5 images/a.png", "attention" + accept + "vit images -o a.png --size 32",
+           "pca" + accept + "vit images -o p.png --size 32"}) {
     CAPTURE(command);
     const Output output = vitrail_program(folder, command);
     CAPTURE(output.err);

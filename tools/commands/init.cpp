@@ -31,7 +31,7 @@ void init(Options o) {
 void add_init(Program& program) {
   const auto o = std::make_shared<Options>();
   const Command command = program.command("init", "Writes a model with random weights, in the layout of Hugging Face.");
-  command.option("--arch", o->arch, fmt::format("{}", fmt::join(recipes::random_model_names(), ", "))).required();
+  command.option("--arch,arch", o->arch, fmt::format("{}", fmt::join(recipes::random_model_names(), ", "))).required();
   command.option("-o,--out", o->out, "folder to write (for other layouts: file.safetensors)").required();
   command.option("--layout", o->layout, "layout to write, see vitrail convert --help");
   command.option("--classes", o->model.num_classes, "outputs of the classifier; 0: no classifier").range(0, 1 << 20);

@@ -80,7 +80,7 @@ void add_summary(Program& program) {
   const Command command =
       program.command("summary", "Prints a model layer by layer: output shape, parameters and cost per image.");
   command
-      .option("model", o->model,
+      .option("--arch,model", o->model,
               "architecture (vit_small), recipe file, folder of a run, checkpoint, folder of a published model, or "
               ".safetensors file")
       .required();

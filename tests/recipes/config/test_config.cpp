@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -517,4 +518,74 @@ TEST_CASE("config: a section of keys from several structs") {
   Config config(whole);
   config.read_text("part: {b: 5}\n", "r.yaml");
   CHECK(config.yaml(false) == "part:\n  a: 1\n  b: 5\n");
+}
+
+TEST_CASE("config: an earlier name of a key, and a section given as one value") {
+  struct Model {
+    std::string arch = "small";
+    int64_t depth = 12;
+    void describe(Fields& f) { f("arch", arch, "its name"), f("depth", depth, "blocks"); }
+  };
+  struct Whole {
+    Model model;
+    double rate = 1;
+    void describe(Fields& f) {
+      f("model", model);
+      f.also("model", "model.arch");
+      f("rate", rate, "new name");
+      f.also("old.speed", "rate");
+    }
+  } whole;
+  Config config(whole);
+  config.read_text("model: large\nold: {speed: 3}\n", "r.yaml", {"model.depth=2"});
+  CHECK(whole.model.arch == "large");
+  CHECK(whole.model.depth == 2);
+  CHECK(whole.rate == 3);
+  config.read_text("model: {arch: tiny, depth: 3}\n", "r.yaml", {"old.speed=4"});
+  CHECK(whole.model.arch == "tiny");
+  CHECK(whole.model.depth == 3);
+  CHECK(whole.rate == 4);
+  config.set("model=huge");
+  CHECK(whole.model.arch == "huge");
+  CHECK(config.yaml(false) == "model:\n  arch: huge\n  depth: 3\nrate: 4\n");
+  CHECK_NOTHROW(config.read_text("model:\n", "r.yaml"));  // an empty section
+  CHECK_THROWS_WITH_AS(config.set("model=[1]"), doctest::Contains("model is a section of keys"), ConfigError);
+  CHECK_THROWS_WITH_AS(config.read_text("rate: 1\nold: {speed: 2}\n", "r.yaml"),
+                       doctest::Contains("'old.speed' is 'rate', which r.yaml:1 gives already"), ConfigError);
+}
+
+TEST_CASE("config: paths become absolute, single values lists, and changes are listed") {
+  struct Whole {
+    std::string file, other, name = "x";
+    std::vector<std::string> weights;
+    void describe(Fields& f) {
+      f("file", file, "a path", is_path());
+      f("other", other, "a path", is_path());
+      f("name", name, "no path");
+      f("weights", weights, "one or several", one_or_more());
+    }
+  } first, second;
+  const test::TemporaryFolder temp;
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(temp.path());
+  test::write_text("here.txt", "");
+  Config config(first), changed(second);
+  for (Config* c : {&config, &changed}) c->read_text("file: ./here.txt\nother: nowhere\nweights: balanced\n", "r.yaml");
+  CHECK(first.weights == std::vector<std::string>{"balanced"});
+  changed.set("weights=[1, 2.5]");
+  changed.set("name=y", "a good reason");
+  const auto changes = changed_values(config, changed);
+  REQUIRE(changes.size() == 2);
+  CHECK(changes[0].key == "name");
+  CHECK(changes[0].from == "x");
+  CHECK(changes[0].to == "y");
+  CHECK(changes[1].key == "weights");
+  CHECK(changed.yaml().find("# a good reason") != std::string::npos);
+  config.make_paths_absolute();
+  CHECK(first.file == (std::filesystem::current_path() / "here.txt").string());
+  CHECK(first.other == "nowhere");  // may be the name of a registered source, or a mistake
+  std::filesystem::current_path(before);
+  Config again(first);
+  again.read_text(changed.yaml(false), "r.yaml");
+  CHECK(first.weights == std::vector<std::string>{"1", "2.5"});
 }

@@ -1,3 +1,4 @@
+#include "tests/support/close.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/training_run.h"
 #include "vitrail/core/error.h"
@@ -6,6 +7,7 @@
 #include "vitrail/recipes/methods/dino.h"
 #include "vitrail/recipes/models/open_model.h"
 #include "vitrail/recipes/models/start_weights.h"
+#include "vitrail/recipes/run/checkpoint.h"
 
 #include <doctest/doctest.h>
 
@@ -26,7 +28,7 @@ struct SmallDino {
     for (const char* change :
          {"model.embed_dim=24", "model.depth=2", "model.drop_path_rate=0.2", "data.img_size=16", "crops.local_size=8",
           "crops.local_number=2", "head.out_dim=32", "head.hidden_dim=16", "head.bottleneck_dim=8",
-          "teacher.warmup_temp=0.03", "teacher.warmup_epochs=2", "optim.warmup_epochs=1", "train.epochs=3",
+          "teacher.warmup_temp=0.03", "teacher.warmup_epochs=2", "schedule.warmup_epochs=1", "train.epochs=3",
           "train.log_every=1", "eval.every=2", "eval.linear_epochs=3"})
       config.set(change);
     for (const std::string& change : changes) config.set(change);
@@ -113,11 +115,39 @@ TEST_CASE("dino trains on a folder of images without labels and says that k-NN i
 TEST_CASE("values of dino that do not fit together are refused before training") {
   CHECK_THROWS_WITH_AS(SmallDino({"train.batch_size=500"}), doctest::Contains("more than the 240 training images"),
                        ConfigError);
-  CHECK_THROWS_WITH_AS(SmallDino({"optim.warmup_epochs=3"}), doctest::Contains("leaves nothing"), ConfigError);
+  CHECK_THROWS_WITH_AS(SmallDino({"schedule.warmup_epochs=3"}), doctest::Contains("leaves nothing"), ConfigError);
   CHECK_THROWS_WITH_AS(SmallDino({"crops.local_size=20"}), doctest::Contains("no multiple of the patches of 8"),
                        ConfigError);
   CHECK_THROWS_WITH_AS(SmallDino({"crops.color_jitter=[0, 0, 0, 0.9]"}), doctest::Contains("hue"), ConfigError);
   CHECK_THROWS_WITH_AS(SmallDino({"data.crop=pad"}), doctest::Contains("unknown key"), ConfigError);
+}
+
+TEST_CASE("the schedule of dino has the keys of other methods, and their names of version 0.1.0") {
+  DinoConfig old;
+  Config config(old);
+  config.read_text("recipe: dino\noptim: {warmup_epochs: 3, min_lr: 0.5}\n", "old.yaml", {"optim.warmup_epochs=2"});
+  CHECK(old.schedule.warmup_epochs == 2);
+  CHECK(old.schedule.min_lr == 0.5);
+  CHECK(config.yaml(false).find("schedule:\n  name: cosine\n  warmup_epochs: 2\n  min_lr: 0.5\n") != std::string::npos);
+  CHECK_THROWS_WITH_AS(config.read_text("schedule: {warmup_epochs: 1}\noptim: {warmup_epochs: 1}\n", "both.yaml"),
+                       doctest::Contains("'optim.warmup_epochs' is 'schedule.warmup_epochs', which both.yaml:1 gives"),
+                       ConfigError);
+  const SmallDino constant({"schedule.name=constant", "optim.lr=0.1", "optim.lr_per_images=null"});
+  CHECK(constant.recipe->plan().lr(3) == doctest::Approx(0.1));
+  CHECK(constant.recipe->plan().lr(8) == doctest::Approx(0.1));
+}
+
+TEST_CASE("dino trains on with frozen blocks, bit for bit") {
+  const test::TemporaryFolder temp;
+  const std::vector<std::string> changes = {"model.freeze=[patch_embed, blocks.0]", "eval.linear_epochs=0"};
+  check_resumes(RunFolder::create(temp.path() / "whole", "emoji"), temp.path() / "parts", changes);
+  const TensorMap before = SmallDino(changes).recipe->state();
+  const TensorMap after = sub_map(load_checkpoint(temp.path() / "whole/checkpoints/last.h5").tensors, "recipe");
+  const auto moved = [&](const std::string& name) { return test::max_difference(before.at(name), after.at(name)) > 0; };
+  CHECK_FALSE(moved("student/backbone.blocks.0.attn.qkv.weight"));
+  CHECK(moved("student/backbone.blocks.1.attn.qkv.weight"));
+  CHECK(moved("student/head.last_layer.weight_v"));
+  for (const auto& [name, tensor] : after) CHECK(name.find("optimizer/backbone.blocks.0") == std::string::npos);
 }
 
 TEST_CASE("the preview of dino shows the views of each image") {

@@ -14,6 +14,7 @@
 #include "vitrail/recipes/config/config.h"
 #include "vitrail/recipes/methods/supervised.h"
 #include "vitrail/recipes/models/open_model.h"
+#include "vitrail/recipes/models/start_architecture.h"
 #include "vitrail/recipes/models/start_weights.h"
 #include "vitrail/recipes/models/vit_family.h"
 #include "vitrail/recipes/models/write_model.h"
@@ -303,6 +304,166 @@ TEST_CASE("a run starts from published weights, whatever their layout") {
       small_digits({"init='" + (temp.path() / "model").string() + "'", "model.global_pool=token", "model.depth=3"});
   CHECK_THROWS_WITH_AS(deeper->begin(), doctest::Contains("missing: encoder.layer.2.attention.attention.key.bias"),
                        IoError);
+}
+
+TEST_CASE("model.arch from_init takes architecture and pixels from a run or a published model") {
+  const test::TemporaryFolder temp;
+  const std::string start =
+      trained_digits(temp.path() / "start", {"train.epochs=1", "model.global_pool=token", "model.layerscale_init=1e-4",
+                                             "model.num_registers=2", "data.mean=[0.1, 0.2, 0.3]"})
+          .string();
+  // vit_digits.yaml averages patches, is wider and has another mean.
+  const auto settled = [](const std::string& init, SupervisedConfig& settings) {
+    Config config(settings);
+    config.read(kRecipes / "vit_digits.yaml", {"init='" + init + "'", "model=from_init", "model.drop_rate=0.2"});
+    const auto notes = settings.settle(config);
+    CHECK(settings.settle(config).empty());  // once is enough
+    return notes.at(0);
+  };
+  SupervisedConfig settings;
+  const std::string note = settled(start, settings);
+  CHECK(note.starts_with("[init] model and pixels of " + start + ": model.arch vit_tiny, model.patch_size 2, "));
+  CHECK(settings.model.global_pool == nn::Pool::token);
+  CHECK(settings.model.embed_dim == 32);
+  CHECK(settings.model.num_registers == 2);
+  CHECK(settings.model.drop_rate == 0.2);
+  CHECK(settings.data.mean == std::vector<double>{0.1, 0.2, 0.3});
+  CHECK(settings.build()->begin().size() == 1);
+
+  nn::VitConfig config{.img_size = 8, .patch_size = 2, .num_classes = 3, .embed_dim = 48};
+  config.depth = config.num_heads = 2;
+  config.mlp_ratio = 3;
+  const nn::VisionTransformer other(nn::Scope(5), config);
+  PublishedModel published;
+  published.architecture = vit_architecture(config);
+  published.weights = nn::state(other);
+  published.preprocessing.mean = {0.5, 0.5, 0.5};
+  published.preprocessing.crop = published.preprocessing.size = 8;
+  write_model(published, "hf", temp.path() / "model");
+  SupervisedConfig of_model;
+  settled((temp.path() / "model").string(), of_model);
+  CHECK(of_model.model.embed_dim == 48);
+  CHECK(of_model.model.mlp_ratio == 3);
+  CHECK(of_model.model.global_pool == nn::Pool::token);
+  CHECK(of_model.data.mean == std::vector<double>{0.5, 0.5, 0.5});
+  CHECK_NOTHROW(of_model.build()->begin());
+
+  SupervisedConfig nothing;
+  CHECK_THROWS_WITH_AS(settled("", nothing), doctest::Contains("give init=RUN or FILE"), ConfigError);
+  CHECK_THROWS_WITH_AS(small_digits({"model.arch=from_init"}), doctest::Contains("from_init"), ConfigError);
+  config.qk_norm = true;
+  CHECK_THROWS_WITH_AS(model_section(config), doctest::Contains("qk_norm"), ConfigError);
+}
+
+TEST_CASE("weights that do not fit say which keys make them fit") {
+  const test::TemporaryFolder temp;
+  const std::string start =
+      trained_digits(temp.path() / "start", {"train.epochs=1", "model.global_pool=token", "data.mean=[0.1, 0.2, 0.3]"})
+          .string();
+  const auto error_of = [&](std::vector<std::string> changes) -> std::string {
+    changes.push_back("init='" + start + "'");
+    try {
+      small_digits(changes)->begin();
+      return "";
+    } catch (const IoError& error) {
+      return error.what();
+    }
+  };
+  const std::pair<std::vector<std::string>, const char*> cases[] = {
+      {{"model.global_pool=avg"}, "the weights have a class token: model.global_pool=token"},
+      {{"model.depth=3"}, "their depth is 2, the model's 3: model.depth=2"},
+      {{"model.embed_dim=48"}, "their width is 32, the model's 48: model.embed_dim=32"},
+      {{"model.layerscale_init=1e-4"}, "they have no LayerScale: model.layerscale_init=0"},
+      {{"model.num_registers=1"}, "they have 0 register tokens: model.num_registers=0"}};
+  for (const auto& [keys, expected] : cases) {
+    std::vector<std::string> changes = keys;
+    const std::string hint = expected;
+    CAPTURE(hint);
+    if (changes[0] != "model.global_pool=avg") changes.emplace_back("model.global_pool=token");
+    const std::string error = error_of(changes);
+    CHECK(error.find("does not fit the model") != std::string::npos);
+    CHECK(error.find(hint) != std::string::npos);
+    CHECK(error.find("model=from_init takes the whole architecture") != std::string::npos);
+  }
+  const auto fits = small_digits({"init='" + start + "'", "model.global_pool=token"})->begin();
+  REQUIRE(fits.size() == 2);
+  CHECK(fits[1].find("was trained on pixels of mean [0.1, 0.2, 0.3]") != std::string::npos);
+}
+
+TEST_CASE("frozen parameters stay as they are, have no optimizer state, and go on bit for bit") {
+  const test::TemporaryFolder temp;
+  const std::vector<std::string> changes = {
+      "model.freeze=[patch_embed, pos_embed, blocks.*.attn, -blocks.1.attn.proj.bias]"};
+  check_resumes(changes, temp.path());
+  const auto recipe = small_digits(changes);
+  const TensorMap before = recipe->state();
+  const TensorMap after = sub_map(load_checkpoint(temp.path() / "whole/checkpoints/last.h5").tensors, "recipe");
+  for (const auto& [name, tensor] : before) {
+    if (!name.starts_with("model/")) continue;
+    const bool frozen = name != "model/blocks.1.attn.proj.bias" &&
+                        (name.find("_embed") != std::string::npos || name.find(".attn.") != std::string::npos);
+    const std::string shown = name;
+    CAPTURE(shown);
+    CHECK((test::max_difference(tensor, after.at(name)) == 0) == frozen);
+    CHECK(after.contains("optimizer/" + name.substr(6) + "/exp_avg") == !frozen);
+  }
+  CHECK(recipe->headline()[1].find(" of them trained") != std::string::npos);
+  CHECK(small_digits({"model.freeze=[\"*\", -head]"})->headline()[1].ends_with(", 330 of them trained"));
+  CHECK_THROWS_WITH_AS(small_digits({"model.freeze=[block.1]"}),
+                       doctest::Contains("'block.1' names no parameter of the model; did you mean 'blocks.1'?"),
+                       ConfigError);
+  CHECK_THROWS_WITH_AS(small_digits({"model.freeze=[\"*\"]"}), doctest::Contains("no parameters"), ConfigError);
+}
+
+TEST_CASE("a frozen BatchNorm keeps its averages") {
+  const std::vector<std::string> net = {"model={arch: resnet8, width: 8, small_images: true}",
+                                        "model.patch_size=~",
+                                        "model.embed_dim=~",
+                                        "model.depth=~",
+                                        "model.num_heads=~",
+                                        "model.mlp_ratio=~",
+                                        "model.drop_rate=0",
+                                        "model.drop_path_rate=0",
+                                        "model.global_pool=token"};
+  std::vector<std::string> changes = net;
+  changes.emplace_back("model.freeze=[bn1]");
+  const auto recipe = small_digits(changes);
+  TensorMap before;
+  for (const auto& [name, tensor] : recipe->state()) before.emplace(name, tensor.clone());
+  const auto batch = recipe->load({})->next();
+  recipe->step(*batch, {.lr = 0.1});
+  const TensorMap after = recipe->state();
+  CHECK(test::max_difference(before.at("model/bn1.running_mean"), after.at("model/bn1.running_mean")) == 0);
+  bool others = false;
+  for (const auto& [name, tensor] : before)
+    if (name.ends_with("running_mean")) others |= test::max_difference(tensor, after.at(name)) > 0;
+  CHECK(others);
+}
+
+TEST_CASE("class weights weigh the loss of each image, balanced or as given") {
+  const auto loss_of = [](const std::string& weights, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> changes = more;
+    changes.push_back("loss.class_weights=" + weights);
+    const auto recipe = small_digits(changes);
+    const ag::RandomScope random(0, 0);
+    return stat(recipe->step(*recipe->load({})->next(), {.lr = 0}), "loss");
+  };
+  for (const std::vector<std::string>& more : {std::vector<std::string>{}, {"train.accumulate=7"}}) {
+    const double plain = loss_of("[]", more);
+    CHECK(loss_of("[1, 1, 1, 1, 1, 1, 1, 1, 1, 1]", more) == doctest::Approx(plain));
+    CHECK(loss_of("[2, 2, 2, 2, 2, 2, 2, 2, 2, 2]", more) == doctest::Approx(2 * plain));
+    const double one = loss_of("[1, 0, 0, 0, 0, 0, 0, 0, 0, 0]", more);
+    CHECK(one > 0);
+    CHECK(one + loss_of("[0, 1, 1, 1, 1, 1, 1, 1, 1, 1]", more) == doctest::Approx(plain));
+  }
+  CHECK(loss_of("balanced") == doctest::Approx(loss_of("[]")).epsilon(0.05));  // the digits are nearly balanced
+  CHECK(loss_of("balanced") != loss_of("[]"));
+  CHECK_THROWS_WITH_AS(small_digits({"loss.class_weights=[1, 2]"}), doctest::Contains("has 2 values for 10 classes"),
+                       ConfigError);
+  CHECK_THROWS_WITH_AS(small_digits({"loss.class_weights=[1, 1, 1, 1, -1, 1, 1, 1, 1, 1]"}),
+                       doctest::Contains("'-1' is no weight"), ConfigError);
+  const test::TemporaryFolder temp;
+  check_resumes({"loss.class_weights=balanced"}, temp.path());
 }
 
 TEST_CASE("compat: deit has the published learning rates") {

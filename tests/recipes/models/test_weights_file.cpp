@@ -141,11 +141,11 @@ TEST_CASE("a whole checkpoint of DINO opens: its teacher, or its student on dema
   CHECK(read_weights(file).tensors.contains("blocks.0.mlp.fc1.bias"));
 
   // A folder may give its only file of weights any name.
-  CHECK(open_model(folder.path(), {}, "teacher").source == file);
+  CHECK(open_model(folder.path(), {}, {.network = "teacher"}).source == file);
   safetensors::save(folder.path() / "other.safetensors", weights_of(1));
   CHECK_THROWS_WITH_AS(open_model(folder.path()),
                        doctest::Contains("give one of checkpoint.safetensors, other.safetensors"), ConfigError);
-  CHECK_THROWS_WITH_AS(open_model(folder.path() / "other.safetensors", {}, "student"),
+  CHECK_THROWS_WITH_AS(open_model(folder.path() / "other.safetensors", {}, {.network = "student"}),
                        doctest::Contains("no network 'student'"), ConfigError);
 
   // Weights that are left out may be anything.

@@ -10,8 +10,10 @@
 #include <nlohmann/json.hpp>
 #include <signal.h>
 
+#include <cmath>
 #include <limits>
 #include <regex>
+#include <stdexcept>
 
 using namespace vitrail;
 using namespace vitrail::recipes;
@@ -112,8 +114,9 @@ TEST_CASE("a run from beginning to end") {
   for (const char* key : {"seconds", "peak_rss_mb", "commit"}) CHECK(result.contains(key));
 
   const std::string metrics = run.metrics();
-  CHECK(std::count(metrics.begin(), metrics.end(), '\n') == 12 + 3);
+  CHECK(std::count(metrics.begin(), metrics.end(), '\n') == 12 + 3 + 3);
   CHECK(metrics.starts_with(R"({"t": "train", "step": 1, "epoch": 1, "loss": )"));
+  CHECK(metrics.find(R"({"t": "epoch", "step": 4, "epoch": 1, "loss": )") != std::string::npos);
   CHECK(metrics.find(R"({"t": "val", "step": 12, "epoch": 3, "loss": )") != std::string::npos);
   CHECK(std::filesystem::exists(run.folder.best()));
   CHECK(load_checkpoint(run.folder.last()).recipe == "recipe: follow\n");
@@ -211,6 +214,44 @@ TEST_CASE("a loss that is not finite ends the run and is never saved") {
   recipe.broken_step = 6;
   CHECK_THROWS_WITH_AS(run(recipe), doctest::Contains("loss is nan at step 7 (epoch 2"), NumericError);
   CHECK(load_checkpoint(run.folder.last()).tensors.at("loop/step").span<int64_t>()[0] == 4);
+}
+
+TEST_CASE("a disk that cannot hold the checkpoints ends a run before its first step") {
+  struct Huge final : Recipe {
+    explicit Huge(Follow& inner) : follow(inner) {}
+    const Plan& plan() const override { return follow.plan(); }
+    std::unique_ptr<data::Loader> load(const data::LoaderState& start) override { return follow.load(start); }
+    Stats step(const data::Batch&, const At&) override { throw std::logic_error("a step"); }
+    int64_t state_bytes() const override { return int64_t(1) << 60; }
+    Follow& follow;
+  };
+  const test::TemporaryFolder temp;
+  Run run(temp.path() / "run");
+  Follow follow;
+  Huge huge(follow);
+  CHECK_THROWS_WITH_AS(run(huge), doctest::Contains("choose another disk with out=FOLDER"), DiskFull);
+}
+
+TEST_CASE("a loss that grows is noticed once") {
+  struct Growing final : Recipe {
+    explicit Growing(Follow& inner) : follow(inner) {}
+    const Plan& plan() const override { return follow.plan(); }
+    std::unique_ptr<data::Loader> load(const data::LoaderState& start) override { return follow.load(start); }
+    Stats step(const data::Batch&, const At& at) override { return {{"loss", std::pow(100.0, double(at.step))}}; }
+    Follow& follow;
+  };
+  const test::TemporaryFolder temp;
+  Run run(temp.path() / "run");
+  Follow follow;
+  Growing growing(follow);
+  CHECK(run(growing) == 0);
+  std::string log(size_t(std::ftell(run.log)), ' ');
+  std::rewind(run.log);
+  REQUIRE(std::fread(log.data(), 1, log.size(), run.log) == log.size());
+  const std::string warning = "the training loss has grown from 1 to 2.525e+05: a lower optim.lr";
+  const size_t at = log.find(warning);
+  CHECK(at != std::string::npos);
+  CHECK(log.find("the training loss has grown", at + 1) == std::string::npos);
 }
 
 TEST_CASE("a dry run prints cost and time and leaves no files") {

@@ -23,7 +23,7 @@ ProgressView example() {
 
 TEST_CASE("the line of progress") {
   CHECK(progress_line(example(), 200) ==
-        "epoch 3/20 step 120/4000 loss 1.812 acc 0.4119 lr 3.1e-4 gnorm 1.900 812 img/s data 3% mem 2.1G eta 01:12");
+        "epoch 3/20 step 120/4000 loss 1.812 acc 41.19% lr 3.1e-4 gnorm 1.900 812 img/s data 3% mem 2.1G eta 01:12");
 
   SUBCASE("gives up what matters least and never passes the width") {
     for (int width = 0; width < 120; ++width) CHECK(progress_line(example(), width).size() <= size_t(width));
@@ -34,6 +34,31 @@ TEST_CASE("the line of progress") {
     v.phase = "eval", v.step = 3, v.steps = 16;
     CHECK(progress_line(v, 80) == "epoch 3/20 eval 3/16");
   }
+}
+
+TEST_CASE("numbers of a report read as in vitrail eval") {
+  CHECK(count_text(7) == "7");
+  CHECK(count_text(3068) == "3,068");
+  CHECK(count_text(21665128) == "21,665,128");
+  CHECK(count_text(100) == "100");
+  CHECK(several(1, "epoch") == "1 epoch");
+  CHECK(several(2000, "step") == "2,000 steps");
+  CHECK(stat_text("loss", 2.04971) == "loss 2.0497");
+  for (const char* share :
+       {"acc", "top1", "ema_top5", "knn_top1", "zero_shot_top10", "i2t_r1", "t2i_r10", "retrieval_map"})
+    CHECK(stat_text(share, 0.2522) == std::string(share) + " 25.22%");
+  CHECK(stat_text("i2t_median_rank", 3) == "i2t_median_rank 3.0000");
+}
+
+TEST_CASE("a stream that cannot be written does not end a run") {
+  std::FILE* const full = std::fopen("/dev/full", "w");
+  REQUIRE(full != nullptr);
+  {
+    Progress progress(full, true, 0);
+    for (int i = 0; i < 100; ++i) progress.message(std::string(1000, 'x'));
+    progress.update(example());
+  }
+  std::fclose(full);
 }
 
 TEST_CASE("clock_text") {

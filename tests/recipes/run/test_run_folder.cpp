@@ -18,10 +18,46 @@ TEST_CASE("a run folder is never overwritten") {
     const RunFolder run = RunFolder::create(out, "vit");
     CHECK(fs::is_directory(run / "checkpoints"));
     CHECK(run.last() == out / "checkpoints/last.h5");
+    test::write_text(run.last(), "");
   }
   CHECK_THROWS_WITH_AS(RunFolder::create(out, "vit"), doctest::Contains("or resume it with --resume"), ConfigError);
   fs::create_directory(empty);
   CHECK(RunFolder::create(empty, "vit").path() == empty);
+}
+
+TEST_CASE("the folder of a run that failed at its start is taken over, any other is left alone") {
+  const test::TemporaryFolder temp;
+  const fs::path out = temp.path() / "run";
+  const auto fail_at_start = [&] {
+    const RunFolder run = RunFolder::create(out, "vit");
+    for (const fs::path& file : {run.recipe(), run.environment(), run.resolved()}) test::write_text(file, "x");
+    test::write_text(run.metrics(), "");
+  };
+  fail_at_start();
+  {
+    const RunFolder again = RunFolder::create(out, "vit");
+    CHECK_FALSE(fs::exists(again.resolved()));
+    CHECK(fs::is_empty(again.checkpoints()));
+    again.remove_if_unused();  // it has no files of a start, so it may be somebody's
+    CHECK(fs::exists(out));
+  }
+  for (const char* kept : {"run/metrics.jsonl", "run/checkpoints/last.h5", "run/notes.txt"}) {
+    CAPTURE(kept);
+    fs::remove_all(out);
+    fail_at_start();
+    test::write_text(temp.path() / kept, "{}\n");
+    CHECK_THROWS_AS(RunFolder::create(out, "vit"), ConfigError);
+    RunFolder::open(out).remove_if_unused();
+    CHECK(test::read_text(temp.path() / kept) == "{}\n");
+  }
+  fs::remove_all(out);
+  fail_at_start();
+  RunFolder::open(out).remove_if_unused();
+  CHECK_FALSE(fs::exists(out));
+  // A recipe that somebody keeps there is theirs.
+  fs::create_directory(out);
+  test::write_text(out / "recipe.yaml", "recipe: supervised\n");
+  CHECK_THROWS_AS(RunFolder::create(out, "vit"), ConfigError);
 }
 
 TEST_CASE("default folders count up") {
