@@ -144,7 +144,7 @@ class HuffmanTable {
   }
 
  private:
-  static constexpr int kLongest = 16, kQuick = 10;
+  static constexpr int kLongest = 16, kQuick = 12;
 
   std::array<Code, 1 << kQuick> quick_{};
   std::array<int, kLongest + 1> limit_{}, offset_{};  // by length: the code after the last one; symbol minus code
@@ -165,7 +165,7 @@ class JpegBits {
   }
   /// The symbol of the next code; -1 if it is no code.
   int symbol(const HuffmanTable& table) {
-    refill();
+    if (count_ < 32) refill();
     const HuffmanTable::Code code = table.find(uint32_t(bits_ >> 48));
     if (code.length == 0) return -1;
     drop(code.length);
@@ -177,7 +177,7 @@ class JpegBits {
     count_ -= count;
   }
   uint32_t take(int count) {
-    refill();
+    if (count_ < 32) refill();
     const uint32_t value = count == 0 ? 0 : uint32_t(bits_ >> (64 - count));
     drop(count);
     return value;
@@ -246,15 +246,20 @@ class JpegBlocks {
     return true;
   }
   bool ac_sequential(const JpegScan::Part& part) {
+    JpegBits bits = bits_;  // a copy stays in registers
     int k = 1;
     while (k < kCoefficients) {
-      const int symbol = bits_.symbol(*part.ac);
+      const int symbol = bits.symbol(*part.ac);
       if (symbol < 0) return false;
       const int run = symbol >> 4, size = symbol & 15;
-      if (size == 0 && run < 15) return true;  // the rest of the block is zero
+      if (size == 0 && run < 15) {  // the rest of the block is zero
+        k = kCoefficients;
+        break;
+      }
       k += run + 1;
-      bits_.drop(size);
+      bits.drop(size);
     }
+    bits_ = bits;
     return k == kCoefficients;
   }
   /// Blocks that end here, this one included, by the symbol for such a run.
