@@ -15,7 +15,7 @@ namespace vitrail::data {
 bool is_image_name(std::string_view name);
 
 /// Whether a file or folder of that path is passed over without a word: hidden names (".DS_Store", "._1.jpg") and what
-/// systems leave behind (__MACOSX, Thumbs.db, desktop.ini, @eaDir, ...), at any depth.
+/// systems leave behind (__MACOSX, Thumbs.db, desktop.ini and the like), at any depth.
 bool is_passed_over(std::string_view path);
 
 /// The first folder of a path: "cat" of "cat/deep/1.jpg"; empty for a file that lies in no folder.
@@ -35,7 +35,7 @@ struct Unread {
   std::map<std::string, int64_t> endings;  // files by ending
   int64_t links = 0;                       // symbolic links that were not followed
 
-  int64_t files() const;
+  int64_t files() const;  ///< of all endings
   bool operator==(const Unread&) const = default;
 };
 
