@@ -13,11 +13,12 @@ std::string inside(const std::string& group, const std::string& name) {
   return group.empty() ? name : group + "/" + name;
 }
 
-std::string group_of(const hdf5::Reader& file, const std::string& path, std::string_view split) {
+std::string group_of(const hdf5::Reader& file, const std::string& path, std::string_view split, bool whole) {
   std::vector<std::string> there;
   for (const std::string group : {"", "train", "val", "test"})
     if (file.contains(inside(group, "image")) || file.contains(inside(group, "file"))) there.push_back(group);
-  const std::optional<std::string> serving = serving_split(there, split);
+  const bool undivided = whole && there == std::vector<std::string>{""};
+  const std::optional<std::string> serving = serving_split(there, undivided ? "" : split);
   if (serving) return *serving;
   std::string names;
   for (const std::string& name : file.names("")) names += " " + name;

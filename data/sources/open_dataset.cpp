@@ -66,7 +66,8 @@ std::unique_ptr<Dataset> open_registered(const DatasetSource& source, const std:
 std::unique_ptr<Dataset> open_dataset(const std::string& path, std::string_view split, const SourceOptions& options) {
   if (const DatasetSource* source = find_source(path)) return open_registered(*source, path, split, options);
   const std::vector<SourcePart> parts = find_parts(path);
-  const SourcePart& part = pick_part(parts, split, path);
+  const bool whole = options.whole && parts.size() == 1 && parts[0].split.empty();
+  const SourcePart& part = pick_part(parts, whole ? "" : split, path);
   SourceOptions chosen = options;
   if (chosen.classes.empty()) chosen.classes = listed_classes(path);
   const SourcePart* train = find_split(parts, "train");
@@ -79,6 +80,16 @@ std::unique_ptr<Dataset> open_dataset(const std::string& path, std::string_view 
 std::vector<std::string> dataset_splits(const std::string& path) {
   const DatasetSource* source = find_source(path);
   return source ? source->splits : splits_of(find_parts(path));
+}
+
+bool is_undivided(const std::string& path) {
+  if (find_source(path)) return false;
+  try {
+    const std::vector<SourcePart> parts = find_parts(path);
+    return parts.size() == 1 && parts[0].split.empty() && !has_parts_inside(parts[0]);
+  } catch (const Error&) {  // whoever opens it says what is wrong
+    return false;
+  }
 }
 
 }  // namespace vitrail::data

@@ -91,7 +91,8 @@ Pairs open_hdf5_pairs(const SourcePart& part, std::string_view split, const Pair
                    "vitrail pack --captions made of them",
                    path);
   hdf5::Reader file = hdf5::open_sealed(path);
-  const std::string group = group_of(file, path, has_parts_inside(part) ? split : std::string_view(part.split));
+  const std::string group =
+      group_of(file, path, has_parts_inside(part) ? split : std::string_view(part.split), options.whole);
   PairCollector pairs(options);
   std::vector<int64_t> chosen;
   const auto collect = [&](int64_t image, std::string_view text, std::string_view kind) {
@@ -113,7 +114,8 @@ Pairs open_hdf5_pairs(const SourcePart& part, std::string_view split, const Pair
 
 Pairs open_pairs(const std::string& path, std::string_view split, const PairOptions& options) {
   const std::vector<SourcePart> parts = find_pair_parts(path);
-  const SourcePart& part = pick_part(parts, split, path);
+  const bool whole = options.whole && parts.size() == 1 && parts[0].split.empty();
+  const SourcePart& part = pick_part(parts, whole ? "" : split, path);
   switch (part.kind) {
     case SourceKind::table:
       return open_table(part, options);

@@ -8,6 +8,7 @@
 #include "vitrail/data/augment/rand_augment.h"
 #include "vitrail/data/augment/random_resized_crop.h"
 #include "vitrail/data/load/sampler.h"
+#include "vitrail/data/sources/class_match.h"
 #include "vitrail/data/sources/open_dataset.h"
 #include "vitrail/data/sources/subset.h"
 
@@ -68,6 +69,10 @@ void DataConfig::describe_source(Fields& f) {
   f("root", root, "where the images are: class folders, tar shards, CIFAR, IDX, HDF5");
   f("train_split", train_split, "the part to train on");
   f("val_split", val_split, "the part to evaluate on");
+  f("val_root", val_root, "where the part to evaluate on is, if not in root; undivided data is taken whole");
+  f("classes", classes,
+    "file with a class on each line, in the order of the labels; or its name in the data, a tab, the model's name or "
+    "number");
   f("subset", subset, "share of the training images of each class to use", positive().up_to(1));
   f("subset_seed", subset_seed, "chooses the subset; independent of the training seed", at_least(0));
 }
@@ -133,11 +138,34 @@ Preprocessing eval_preprocessing(const DataConfig& c) {
   return p;
 }
 
+namespace {
+
+std::unique_ptr<data::Dataset> open_with_classes(const DataConfig& config, const std::string& root,
+                                                 const std::string& split, bool whole) {
+  check<ConfigError>(!root.empty(), "data.root", "is empty; set data.root=FOLDER");
+  auto part = data::open_dataset(root, split, {.whole = whole, .classes = {}});
+  check<DataError>(!part->classes().empty(), "data", "{} has no labels in its part '{}'", root, split);
+  return config.classes.empty() ? std::move(part) : data::with_class_file(std::move(part), config.classes);
+}
+
+data::ClassList class_list(const data::Dataset& part, const std::string& owner) {
+  return {.owner = owner, .names = part.classes(), .count = int64_t(part.classes().size())};
+}
+
+}  // namespace
+
 std::unique_ptr<data::Dataset> open_labelled(const DataConfig& config, const std::string& split) {
-  check<ConfigError>(!config.root.empty(), "data.root", "is empty; set data.root=FOLDER");
-  auto part = data::open_dataset(config.root, split);
-  check<DataError>(!part->classes().empty(), "data", "{} has no labels in its part '{}'", config.root, split);
-  return part;
+  return open_with_classes(config, config.root, split, /*whole=*/false);
+}
+
+std::unique_ptr<data::Dataset> open_evaluated(const DataConfig& config) {
+  return open_with_classes(config, config.val_root.empty() ? config.root : config.val_root, config.val_split,
+                           /*whole=*/true);
+}
+
+std::string evaluated_name(const DataConfig& config) {
+  const std::string& root = config.val_root.empty() ? config.root : config.val_root;
+  return data::is_undivided(root) ? root : config.val_split + " of " + root;
 }
 
 std::unique_ptr<data::Dataset> open_training(const DataConfig& config) {
@@ -146,10 +174,15 @@ std::unique_ptr<data::Dataset> open_training(const DataConfig& config) {
 }
 
 LabelledParts open_parts(const DataConfig& config) {
-  LabelledParts parts{open_training(config), open_labelled(config, config.val_split)};
-  check<DataError>(parts.train->classes() == parts.val->classes(), "data",
-                   "the parts '{}' and '{}' of {} have different classes: {} and {}", config.train_split,
-                   config.val_split, config.root, parts.train->classes().size(), parts.val->classes().size());
+  LabelledParts parts{.train = open_training(config),
+                      .val = config.val_root.empty() ? open_labelled(config, config.val_split) : open_evaluated(config),
+                      .notes = {}};
+  const auto match =
+      data::match_classes("data", class_list(*parts.val, evaluated_name(config)),
+                          class_list(*parts.train, config.train_split + " of " + config.root));
+  if (!match.note.empty()) parts.notes.push_back("[data] " + match.note);
+  if (parts.val->classes() != parts.train->classes())
+    parts.val = data::relabelled(std::move(parts.val), match.to, parts.train->classes());
   return parts;
 }
 
@@ -165,7 +198,7 @@ std::unique_ptr<data::Loader> eval_loader(const Preprocessing& preprocessing, co
   constexpr int64_t kSeed = 0;  // nothing is random
   const int64_t side = preprocessing.img_size();
   return std::make_unique<data::Loader>(
-      data::ImageBatch(dataset, preprocessing.transform(), {3, side, side}, bad_files),
+      data::ImageBatch(dataset, preprocessing.transform(), {3, side, side}, bad_files, data::Broken::left_out),
       loader_options(config, kSeed, batch_size));
 }
 

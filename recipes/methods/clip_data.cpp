@@ -3,9 +3,11 @@
 #include "vitrail/core/error.h"
 #include "vitrail/data/io/lines.h"
 #include "vitrail/data/load/caption_batch.h"
+#include "vitrail/data/sources/class_match.h"
 #include "vitrail/data/sources/open_dataset.h"
 #include "vitrail/data/sources/open_pairs.h"
 #include "vitrail/data/text/train_vocabulary.h"
+#include "vitrail/recipes/eval/zero_shot.h"
 
 #include <algorithm>
 #include <cstring>
@@ -23,23 +25,22 @@ data::Vocabulary vocabulary(const ClipModelConfig::Text& text, const data::Pairs
   return trainer.train(text.vocab_size);
 }
 
-/// Folder names as words: "traffic_light" is "traffic light".
-std::vector<std::string> words_of(std::vector<std::string> names) {
-  for (std::string& name : names) std::replace(name.begin(), name.end(), '_', ' ');
-  return names;
-}
-
-/// A labelled dataset. The names of its classes are used unless the recipe gives others.
-void open_labelled(const ClipConfig::ZeroShot& z, EvalClasses& classes) {
+/// A labelled dataset. The recipe may give names, which meet those of the dataset's classes; otherwise the latter are
+/// used. Returns a note if names did not decide which is which.
+std::string open_labelled(const ClipConfig::ZeroShot& z, EvalClasses& classes) {
   classes.own = data::open_dataset(z.root, z.split);
   classes.images = classes.own.get();
-  const auto& folders = classes.own->classes();
+  const std::vector<std::string> folders = words_of(classes.own->classes());
   check<DataError>(!folders.empty(), "zero_shot.root", "{} has no labels in its part '{}'", z.root, z.split);
-  if (classes.names.empty()) classes.names = words_of(folders);
-  check<DataError>(classes.names.size() == folders.size(), "zero_shot.names", "{} has {} names, {} has {} classes",
-                   z.names, classes.names.size(), z.root, folders.size());
+  if (classes.names.empty()) classes.names = folders;
+  const auto count = [](const std::vector<std::string>& names) { return int64_t(names.size()); };
+  const data::ClassMatch match = data::match_classes(
+      "zero_shot.names", {.owner = z.root, .names = folders, .count = count(folders)},
+      {.owner = z.names, .names = words_of(classes.names), .count = count(classes.names)});
   classes.labels.reserve(size_t(classes.own->size()));
-  for (int64_t i = 0; i < classes.own->size(); ++i) classes.labels.push_back(classes.own->label(i));
+  for (int64_t i = 0; i < classes.own->size(); ++i)
+    classes.labels.push_back(match.to[size_t(classes.own->label(i))]);
+  return match.note;
 }
 
 /// The images of the pairs. An image belongs to the class whose name is one of its captions.
@@ -79,6 +80,23 @@ EvalPairs::EvalPairs(data::Pairs pairs) : images(std::move(pairs.images)) {
   }
 }
 
+Answers answers_among(const EvalPairs& pairs, const std::vector<int64_t>& images) {
+  Answers answers;
+  answers.texts_of.resize(images.size());
+  std::vector<int64_t> row_of(pairs.texts_of.size(), -1);
+  for (size_t row = 0; row < images.size(); ++row) row_of[size_t(images[row])] = int64_t(row);
+  for (size_t text = 0; text < pairs.texts.size(); ++text) {
+    std::vector<int64_t> rows;
+    for (const int64_t image : pairs.images_of[text])
+      if (row_of[size_t(image)] >= 0) rows.push_back(row_of[size_t(image)]);
+    if (rows.empty()) continue;
+    for (const int64_t row : rows) answers.texts_of[size_t(row)].push_back(int64_t(answers.texts.size()));
+    answers.texts.push_back(pairs.texts[text]);
+    answers.images_of.push_back(std::move(rows));
+  }
+  return answers;
+}
+
 ClipTrainData::ClipTrainData(const ClipConfig& config, data::BadFiles& bad_files)
     : config_(config), bad_files_(bad_files) {
   data::Pairs pairs = data::open_pairs(config.data.root, config.data.train_split, {.kinds = config.captions});
@@ -114,8 +132,10 @@ ClipEvalData::ClipEvalData(const ClipConfig& config, data::BadFiles& bad_files)
 }
 
 void ClipEvalData::open_pairs() {
+  const DataConfig& c = config_.data;
   try {
-    pairs_.emplace(data::open_pairs(config_.data.root, config_.data.val_split, {.kinds = config_.eval.captions}));
+    pairs_.emplace(data::open_pairs(c.val_root.empty() ? c.root : c.val_root, c.val_split,
+                                    {.kinds = config_.eval.captions, .whole = !c.val_root.empty()}));
   } catch (const DataError& error) {
     notes_.push_back("no retrieval evaluation: " + std::string(error.what()));
   }
@@ -129,8 +149,8 @@ void ClipEvalData::open_classes() {
   classes.templates = z.templates.empty() ? std::vector<std::string>{"{}"} : data::read_lines(z.templates);
   if (z.root.empty())
     label_by_captions(*pairs_, config_, classes);
-  else
-    open_labelled(z, classes);
+  else if (const std::string note = open_labelled(z, classes); !note.empty())
+    notes_.push_back("[zero_shot.names] " + note);
   classes_.emplace(std::move(classes));
 }
 

@@ -45,9 +45,10 @@ std::vector<Tensor> crops_of(const data::Batch& batch) {
 DinoData::DinoData(const DinoConfig& config) : config_(config), bad_files_(bad_files_policy(config.data)) {
   multi_crop(config);  // refuses bad values now, before a run has a folder
   try {
-    auto [train, val] = open_parts(config.data);
-    train_ = std::move(train);
-    val_ = std::move(val);
+    LabelledParts parts = open_parts(config.data);
+    train_ = std::move(parts.train);
+    val_ = std::move(parts.val);
+    notes_ = std::move(parts.notes);
   } catch (const DataError& error) {
     why_unlabelled_ = error.what();
     check<ConfigError>(config.data.subset == 1, "data.subset",

@@ -49,8 +49,10 @@ struct Supervised final : Recipe {
     if (c.distillation.on()) {
       DistillationConfig settings = c.distillation;
       if (!settings.norm) settings.norm = deit() ? ag::KlNorm::elements : ag::KlNorm::batch;
-      distillation.emplace(settings, c.data, images.classes());
+      distillation.emplace(settings, c.data, images.class_names());
+      if (!distillation->note().empty()) say(distillation->note());
     }
+    for (const std::string& note : images.notes()) say(note);
     check<ConfigError>(!c.model.distilled || distillation, "model.distilled",
                        "needs distillation.kind soft or hard: nothing else trains the distillation token's head");
   }
@@ -60,6 +62,7 @@ struct Supervised final : Recipe {
   std::vector<std::string> begin() override {
     if (config.init.empty()) return {};
     StartWeights start = read_weights(config.init);
+    fit_classifier(start, images.class_names());
     std::vector<std::string> notes = std::move(start.notes);
     for (std::string& note : nn::load_pretrained(*model, std::move(start.tensors), config.init, start.layout))
       notes.push_back(std::move(note));
@@ -118,8 +121,12 @@ struct Supervised final : Recipe {
       score = stat(of_average, "top1");
       for (const auto& [name, value] : of_average) stats.emplace_back("ema_" + name, value);
     }
+    stats.emplace_back("images", scored);
+    if (const std::string note = left_out_note(images.val_size(), scored); !note.empty()) say(note);
     return {std::move(stats), score};
   }
+
+  std::vector<std::string> classes() const override { return images.class_names(); }
 
   std::vector<ModelCard> cards() override { return {model_card(*model, config.data.img_size)}; }
 
@@ -168,7 +175,9 @@ struct Supervised final : Recipe {
   optim::DecayRule decay_rule() const { return deit() ? optim::deit_decay() : optim::timm_decay(); }
 
   Stats evaluate(nn::Backbone& network, const Tick& tick) {
-    return recipes::evaluate(network, *images.val_loader(config.train.batch_size), tick).stats();
+    const Scores scores = recipes::evaluate(network, *images.val_loader(config.train.batch_size), tick);
+    scored = scores.all.images;
+    return scores.stats();
   }
 
   const SupervisedConfig config;
@@ -180,6 +189,7 @@ struct Supervised final : Recipe {
   std::optional<Distillation> distillation;
   std::optional<data::Mixup> mixup;
   Plan plan_;
+  int64_t scored = 0;  // images of the last evaluation
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "vitrail/recipes/models/model_metadata.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/core/io/json.h"
 
 #include <fmt/format.h>
 
@@ -12,7 +13,7 @@ namespace vitrail::recipes {
 namespace {
 
 constexpr const char *kHeads = "vitrail.num_heads", *kTextHeads = "vitrail.text_num_heads", *kEps = "vitrail.ln_eps",
-                     *kGelu = "vitrail.gelu";
+                     *kGelu = "vitrail.gelu", *kClasses = "vitrail.classes";
 
 constexpr std::pair<std::string_view, ag::Gelu> kGelus[] = {
     {"erf", ag::Gelu::erf}, {"tanh", ag::Gelu::tanh}, {"quick", ag::Gelu::quick}};
@@ -35,13 +36,27 @@ std::optional<T> number_in(const safetensors::Metadata& metadata, const char* ke
 
 }  // namespace
 
-safetensors::Metadata to_metadata(const nn::Unwritten& unwritten) {
+safetensors::Metadata to_metadata(const nn::Unwritten& unwritten, const std::vector<std::string>& classes) {
   safetensors::Metadata metadata = {{"format", "pt"}};
   if (unwritten.num_heads) metadata[kHeads] = std::to_string(*unwritten.num_heads);
   if (unwritten.text_num_heads) metadata[kTextHeads] = std::to_string(*unwritten.text_num_heads);
   if (unwritten.ln_eps) metadata[kEps] = fmt::format("{}", *unwritten.ln_eps);
   if (unwritten.gelu) metadata[kGelu] = std::string(name_of(*unwritten.gelu));
+  if (!classes.empty()) metadata[kClasses] = Json(classes).text();
   return metadata;
+}
+
+std::vector<std::string> classes_in(const safetensors::Metadata& metadata, const std::string& source) {
+  const auto found = metadata.find(kClasses);
+  if (found == metadata.end()) return {};
+  std::vector<std::string> names;
+  try {
+    for (const Json& name : Json::parse(found->second).as_array()) names.push_back(name.as_string());
+  } catch (const IoError&) {
+    fail<IoError>("load", "{}: its metadata has '{}' {}; it must be a list of names", source, kClasses,
+                  Json(found->second).excerpt());
+  }
+  return names;
 }
 
 nn::Unwritten unwritten_in(const safetensors::Metadata& metadata, const std::string& source) {

@@ -8,6 +8,8 @@
 #include "vitrail/recipes/models/model_family.h"
 #include "vitrail/recipes/models/model_metadata.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -89,6 +91,15 @@ void note_activation(PublishedModel& model, const nn::Unwritten& unwritten) {
                         (quick ? "open_clip is for GELU" : "openai_clip is for QuickGELU"));
 }
 
+/// Names that are not one for each output are of no use, and a note says so.
+void check_class_names(PublishedModel& model) {
+  const auto names = int64_t(model.classes.size()), outputs = model.architecture->num_classes();
+  if (names == outputs) return;
+  if (names > 0 && outputs > 0)
+    model.notes.push_back(fmt::format("there are {} names of classes for {} outputs: they are not used", names, outputs));
+  model.classes.clear();
+}
+
 }  // namespace
 
 std::optional<fs::path> published_weights(const fs::path& path) {
@@ -107,6 +118,15 @@ std::optional<fs::path> published_weights(const fs::path& path) {
   check<ConfigError>(!fs::exists(path / kConfig), "weights", "{}: has a config.json, but no model.safetensors",
                      path.string());
   return std::nullopt;
+}
+
+std::vector<std::string> published_classes(const fs::path& weights) {
+  try {
+    const std::optional<HubConfig> config = config_beside(weights);
+    if (config && !config->classes.empty()) return config->classes;
+  } catch (const Error&) {  // of a model that is not ours: its weights may still serve
+  }
+  return classes_in(safetensors::Reader(weights).metadata(), weights.string());
 }
 
 PublishedModel read_published_model(const fs::path& path, const PublishedOptions& options) {
@@ -137,7 +157,8 @@ PublishedModel read_published_model(const fs::path& path, const PublishedOptions
     model.notes.push_back("nothing says how images are prepared; as is usual for " + std::string(model.layout->title) +
                           ": " + model.preprocessing.text());
   if (config) model.classes = config->classes;
-  if (int64_t(model.classes.size()) != model.architecture->num_classes()) model.classes.clear();
+  if (model.classes.empty()) model.classes = classes_in(file.metadata(), model.source.string());
+  check_class_names(model);
   const fs::path folder = model.source.parent_path();
   if (model.architecture->text() && fs::exists(folder / "merges.txt"))
     model.vocabulary = [folder] { return data::Vocabulary::read(folder); };

@@ -44,6 +44,9 @@ struct PublishedOptions {
 /// safetensors::Reader, parse_config and from_layout, and if config.json and weights do not belong together.
 PublishedModel read_published_model(const std::filesystem::path& path, const PublishedOptions& options = {});
 
+/// The names of a classifier's outputs, from the files beside the weights or from their metadata; empty: unknown.
+std::vector<std::string> published_classes(const std::filesystem::path& weights);
+
 /// The file of the weights at path: path itself or a file in that folder. Nothing if there is none; path may be a run.
 /// Throws ConfigError for PyTorch's own files, saying how to convert them.
 std::optional<std::filesystem::path> published_weights(const std::filesystem::path& path);

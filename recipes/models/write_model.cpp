@@ -74,7 +74,7 @@ WrittenModel write_model(const PublishedModel& model, std::string_view name, con
   check_expressible(model, layout);
   nn::Converted converted = nn::to_layout(layout, model.weights);
   WrittenModel written{.files = {}, .notes = std::move(converted.notes)};
-  const auto metadata = to_metadata(model.architecture->unwritten());
+  const auto metadata = to_metadata(model.architecture->unwritten(), model.classes);
 
   const bool file = out.extension() == ".safetensors", hf = layout.name.starts_with("hf_"),
              open_clip = layout.name == "open_clip";

@@ -7,6 +7,7 @@
 #include "vitrail/core/io/json.h"
 #include "vitrail/core/memory.h"
 #include "vitrail/data/load/bad_files.h"
+#include "vitrail/data/sources/class_match.h"
 #include "vitrail/recipes/run/checkpoint.h"
 #include "vitrail/recipes/run/environment.h"
 #include "vitrail/recipes/run/metrics_log.h"
@@ -129,10 +130,24 @@ class Loop {
     }
     const auto [checkpoint, path, problems] = load_newest_checkpoint({folder_.last(), folder_.best()});
     for (const std::string& problem : problems) progress_.message(problem);
+    expect_classes(checkpoint, path.string());
     recipe_.load_state(sub_map(checkpoint.tensors, "recipe"));
     Position position = to_position(sub_map(checkpoint.tensors, "loop"), plan_);
     progress_.message(fmt::format("resuming after step {} of {} ({})", position.step, steps_, path.string()));
     return position;
+  }
+
+  /// Throws DataError if the data no longer has the classes of the checkpoint, in their order.
+  void expect_classes(const Checkpoint& checkpoint, const std::string& path) {
+    const std::vector<std::string> now = recipe_.classes(), &then = checkpoint.classes;
+    if (now.empty() || then.empty()) return;
+    const data::ClassMatch match = data::match_classes(
+        "resume", {.owner = "the data", .names = now, .count = int64_t(now.size())},
+        {.owner = path, .names = then, .count = int64_t(then.size())});
+    if (!match.note.empty()) progress_.message("[resume] " + match.note);
+    check<DataError>(match.same, "resume",
+                     "the data has the classes {}, but {} was trained on {}; data.classes=FILE gives their order",
+                     data::shortened_list(now), path, data::shortened_list(then));
   }
 
   void step() {
@@ -239,7 +254,8 @@ class Loop {
     row.insert(row.end(), result.stats.begin(), result.stats.end());
     log("val", row);
     std::string text = fmt::format("epoch {}/{}", last_epoch + 1, plan_.epochs);
-    for (const auto& [name, value] : result.stats) text += fmt::format(" {} {:.4f}", name, value);
+    for (const auto& [name, value] : result.stats)
+      text += fmt::format(" {} {:.{}f}", name, value, name.ends_with("images") ? 0 : 4);
     progress_.message(text);
 
     position_.evaluated = position_.step;
@@ -264,6 +280,7 @@ class Loop {
     add_map(checkpoint.tensors, "recipe", recipe_.state());
     add_map(checkpoint.tensors, "loop", to_map(position_, plan_));
     checkpoint.recipe = options_.config;
+    checkpoint.classes = recipe_.classes();
     save_checkpoint(path, checkpoint);
   }
 
@@ -293,6 +310,7 @@ class Loop {
     for (const auto& [name, value] : by_name) metrics[name] = value;
     const Json result = Json::object({{"recipe", plan_.name},
                                       {"metrics", metrics},
+                                      {"classes", recipe_.classes()},
                                       {"epochs", plan_.epochs},
                                       {"steps", steps_},
                                       {"seconds", clock_.seconds()},

@@ -15,7 +15,7 @@ struct ModelArguments {
   std::vector<std::string> rest;
 
   void add_to(const Command& command, const std::string& data_help);
-  /// The overrides; other data becomes an override of data.root.
+  /// The overrides; other data becomes an override of data.root, or of data.val_root if it is undivided.
   std::vector<std::string> changes() const;
   /// Throws as recipes::open_model.
   recipes::OpenModel open() const { return recipes::open_model(checkpoint, changes()); }
