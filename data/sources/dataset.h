@@ -45,7 +45,6 @@ class Dataset {
 struct SourceOptions {
   bool labelled = true;                // false: folders are not classes, and labels are not read
   bool follow_symlinks = false;        // in image folders
-  bool whole = false;                  // undivided data serves every part
   std::vector<std::string> classes{};  // label order; empty: the order of the source, or sorted by the names' bytes
 };
 

@@ -125,12 +125,12 @@ class Assembler final {
   int64_t filled_ = 0;
 };
 
-PixelArray read_foreign(const std::string& path, std::string_view split, bool whole, const ChildLimits& limits) {
+PixelArray read_foreign(const std::string& path, std::string_view split, const ChildLimits& limits) {
   const auto file_size = int64_t(std::filesystem::file_size(path));
   const auto work = [&](const Send& send) {
     set_num_threads(1);  // the compute threads were not forked
     const hdf5::Reader file(path);
-    send_pixels(file, group_of(file, path, split, whole), file_size, send);
+    send_pixels(file, group_of(file, path, split), file_size, send);
   };
   try {
     ChildProcess child(work, limits);
@@ -202,10 +202,10 @@ std::unique_ptr<Dataset> open_hdf5(const std::string& path, std::string_view spl
   check<IoError>(std::filesystem::is_regular_file(path), "dataset", "{} is not a file", path);
   if (hdf5::is_sealed(path)) {
     hdf5::Reader file = hdf5::open_sealed(path);
-    const std::string group = group_of(file, path, split, options.whole);
+    const std::string group = group_of(file, path, split);
     return open_packed(path, std::move(file), group, options);
   }
-  return make_array_dataset(read_foreign(path, split, options.whole, limits), options);
+  return make_array_dataset(read_foreign(path, split, limits), options);
 }
 
 }  // namespace vitrail::data

@@ -13,12 +13,11 @@ std::string inside(const std::string& group, const std::string& name) {
   return group.empty() ? name : group + "/" + name;
 }
 
-std::string group_of(const hdf5::Reader& file, const std::string& path, std::string_view split, bool whole) {
+std::string group_of(const hdf5::Reader& file, const std::string& path, std::string_view split) {
   std::vector<std::string> there;
   for (const std::string group : {"", "train", "val", "test"})
     if (file.contains(inside(group, "image")) || file.contains(inside(group, "file"))) there.push_back(group);
-  const bool undivided = whole && there == std::vector<std::string>{""};
-  const std::optional<std::string> serving = serving_split(there, undivided ? "" : split);
+  const std::optional<std::string> serving = serving_split(there, split);
   if (serving) return *serving;
   std::string names;
   for (const std::string& name : file.names("")) names += " " + name;

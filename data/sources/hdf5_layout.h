@@ -12,10 +12,9 @@ namespace vitrail::data {
 /// "group/name", or "name" in the root ("").
 std::string inside(const std::string& group, const std::string& name);
 
-/// The group that serves split: "train", "val", "test", or "" for the root, which serves any split if whole is set.
+/// The group that serves split: "train", "val", "test", or "" for the root.
 /// Throws IoError naming path and the groups of the file.
-std::string group_of(const hdf5::Reader& file, const std::string& path, std::string_view split,
-                     bool whole = false);
+std::string group_of(const hdf5::Reader& file, const std::string& path, std::string_view split);
 
 /// An attribute of the group, or else of the root: its strings, or the lines of its only string. Empty if missing.
 std::vector<std::string> texts(const hdf5::Reader& file, const std::string& group, const std::string& name);

@@ -66,8 +66,7 @@ std::unique_ptr<Dataset> open_registered(const DatasetSource& source, const std:
 std::unique_ptr<Dataset> open_dataset(const std::string& path, std::string_view split, const SourceOptions& options) {
   if (const DatasetSource* source = find_source(path)) return open_registered(*source, path, split, options);
   const std::vector<SourcePart> parts = find_parts(path);
-  const bool whole = options.whole && parts.size() == 1 && parts[0].split.empty();
-  const SourcePart& part = pick_part(parts, whole ? "" : split, path);
+  const SourcePart& part = pick_part(parts, split, path);
   SourceOptions chosen = options;
   if (chosen.classes.empty()) chosen.classes = listed_classes(path);
   const SourcePart* train = find_split(parts, "train");

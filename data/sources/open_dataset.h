@@ -13,8 +13,7 @@ namespace vitrail::data {
 /// Opens the part of the data at path named split: "train", "val" or "test". Registered sources (register_source.h) are
 /// asked first, then the formats of find_parts in source_parts.h.
 ///
-/// If only one of "val" and "test" exists, it serves for both. Undivided data is "train", or any part if options.whole
-/// is set. A file classes.txt beside the
+/// If only one of "val" and "test" exists, it serves for both. Undivided data is "train", or "". A file classes.txt beside the
 /// data, with a name on each line, gives the order of the labels. Without it, the other parts of folders and archives
 /// take the classes of "train".
 /// Throws DataError that names the existing parts, or says what is wrong with the files; IoError for damaged files.
@@ -26,7 +25,8 @@ std::unique_ptr<Dataset> open_dataset(const std::string& path, std::string_view 
 /// Throws DataError as open_dataset.
 std::vector<std::string> dataset_splits(const std::string& path);
 
-/// Whether the data at path is surely one undivided part. An HDF5 file shows its parts only after opening it.
+/// Whether the data at path, images with labels or captions, is surely one undivided part: open_dataset takes it as "".
+/// An HDF5 file shows its parts only after opening it.
 bool is_undivided(const std::string& path);
 
 }  // namespace vitrail::data

@@ -91,8 +91,7 @@ Pairs open_hdf5_pairs(const SourcePart& part, std::string_view split, const Pair
                    "vitrail pack --captions made of them",
                    path);
   hdf5::Reader file = hdf5::open_sealed(path);
-  const std::string group =
-      group_of(file, path, has_parts_inside(part) ? split : std::string_view(part.split), options.whole);
+  const std::string group = group_of(file, path, has_parts_inside(part) ? split : std::string_view(part.split));
   PairCollector pairs(options);
   std::vector<int64_t> chosen;
   const auto collect = [&](int64_t image, std::string_view text, std::string_view kind) {
@@ -114,8 +113,7 @@ Pairs open_hdf5_pairs(const SourcePart& part, std::string_view split, const Pair
 
 Pairs open_pairs(const std::string& path, std::string_view split, const PairOptions& options) {
   const std::vector<SourcePart> parts = find_pair_parts(path);
-  const bool whole = options.whole && parts.size() == 1 && parts[0].split.empty();
-  const SourcePart& part = pick_part(parts, whole ? "" : split, path);
+  const SourcePart& part = pick_part(parts, split, path);
   switch (part.kind) {
     case SourceKind::table:
       return open_table(part, options);

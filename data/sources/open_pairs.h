@@ -11,7 +11,7 @@ namespace vitrail::data {
 
 /// Opens the part of the data at path named split: "train", "val" or "test". find_pair_parts in source_parts.h says
 /// which formats it recognises. As in open_dataset, "val" and "test" stand for each other, and undivided data is
-/// "train", or any part if options.whole is set.
+/// "train".
 ///
 ///   table   rows as for_each_caption reads them. All rows of an image are its captions; images come in the order
 ///           of their first rows.

@@ -20,7 +20,6 @@ struct Pairs {
 
 struct PairOptions {
   std::vector<std::string> kinds{};  // the kinds of captions to read (a table's column `kind`); empty: all
-  bool whole = false;                // undivided data serves every part
 };
 
 }  // namespace vitrail::data

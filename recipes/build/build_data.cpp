@@ -141,9 +141,9 @@ Preprocessing eval_preprocessing(const DataConfig& c) {
 namespace {
 
 std::unique_ptr<data::Dataset> open_with_classes(const DataConfig& config, const std::string& root,
-                                                 const std::string& split, bool whole) {
+                                                 const std::string& split) {
   check<ConfigError>(!root.empty(), "data.root", "is empty; set data.root=FOLDER");
-  auto part = data::open_dataset(root, split, {.whole = whole, .classes = {}});
+  auto part = data::open_dataset(root, split);
   check<DataError>(!part->classes().empty(), "data", "{} has no labels in its part '{}'", root, split);
   return config.classes.empty() ? std::move(part) : data::with_class_file(std::move(part), config.classes);
 }
@@ -155,16 +155,20 @@ data::ClassList class_list(const data::Dataset& part, const std::string& owner) 
 }  // namespace
 
 std::unique_ptr<data::Dataset> open_labelled(const DataConfig& config, const std::string& split) {
-  return open_with_classes(config, config.root, split, /*whole=*/false);
+  return open_with_classes(config, config.root, split);
 }
 
 std::unique_ptr<data::Dataset> open_evaluated(const DataConfig& config) {
-  return open_with_classes(config, config.val_root.empty() ? config.root : config.val_root, config.val_split,
-                           /*whole=*/true);
+  const std::string& root = evaluated_root(config);
+  return open_with_classes(config, root, data::is_undivided(root) ? "" : config.val_split);
+}
+
+const std::string& evaluated_root(const DataConfig& config) {
+  return config.val_root.empty() ? config.root : config.val_root;
 }
 
 std::string evaluated_name(const DataConfig& config) {
-  const std::string& root = config.val_root.empty() ? config.root : config.val_root;
+  const std::string& root = evaluated_root(config);
   return data::is_undivided(root) ? root : config.val_split + " of " + root;
 }
 

@@ -65,6 +65,8 @@ Preprocessing eval_preprocessing(const DataConfig& config);
 std::unique_ptr<data::Dataset> open_labelled(const DataConfig& config, const std::string& split);
 /// The part to evaluate on, as open_labelled: val_split of val_root, or of root. Undivided data is taken whole.
 std::unique_ptr<data::Dataset> open_evaluated(const DataConfig& config);
+/// Where the part to evaluate on is: val_root, or root.
+const std::string& evaluated_root(const DataConfig& config);
 /// "val of photos/": the part to evaluate on, for messages.
 std::string evaluated_name(const DataConfig& config);
 

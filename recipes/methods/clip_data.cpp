@@ -6,6 +6,7 @@
 #include "vitrail/data/sources/class_match.h"
 #include "vitrail/data/sources/open_dataset.h"
 #include "vitrail/data/sources/open_pairs.h"
+#include "vitrail/data/sources/source_parts.h"
 #include "vitrail/data/text/train_vocabulary.h"
 #include "vitrail/recipes/eval/zero_shot.h"
 
@@ -133,9 +134,11 @@ ClipEvalData::ClipEvalData(const ClipConfig& config, data::BadFiles& bad_files)
 
 void ClipEvalData::open_pairs() {
   const DataConfig& c = config_.data;
+  const std::string& root = evaluated_root(c);
   try {
-    pairs_.emplace(data::open_pairs(c.val_root.empty() ? c.root : c.val_root, c.val_split,
-                                    {.kinds = config_.eval.captions, .whole = !c.val_root.empty()}));
+    const std::vector<data::SourcePart> parts = data::find_pair_parts(root);
+    const bool whole = !c.val_root.empty() && parts.size() == 1 && parts[0].split.empty();
+    pairs_.emplace(data::open_pairs(root, whole ? "" : c.val_split, {.kinds = config_.eval.captions}));
   } catch (const DataError& error) {
     notes_.push_back("no retrieval evaluation: " + std::string(error.what()));
   }

@@ -50,7 +50,7 @@ void print_json(const OpenModel& model, const Result& r) {
   const DataConfig& config = model.eval.data;
   nlohmann::ordered_json result = {{"checkpoint", model.source.string()},
                                    {"averaged", model.averaged},
-                                   {"data", config.val_root.empty() ? config.root : config.val_root},
+                                   {"data", evaluated_root(config)},
                                    {"split", config.val_split},
                                    {"pictures", r.scores.all.images},
                                    {"left_out", r.left_out}};

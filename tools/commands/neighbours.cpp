@@ -37,8 +37,8 @@ struct Options {
 
 /// Images of one split, evenly spread over it, at most `most`.
 struct Part {
-  Part(const std::string& root, const std::string& split, const data::SourceOptions& options, int64_t most)
-      : images(data::spread(data::open_dataset(root, split, options), most)) {}
+  Part(const std::string& root, const std::string& split, bool labelled, int64_t most)
+      : images(data::spread(data::open_dataset(root, split, {.labelled = labelled}), most)) {}
 
   FeatureSet features(const OpenModel& model, TerminalProgress& progress) const {
     data::BadFiles bad_files = bad_files_policy(model.eval.data);
@@ -53,11 +53,11 @@ struct Part {
   std::unique_ptr<data::Dataset> images;
 };
 
-Part open_part(const std::string& root, const std::string& split, bool whole, int64_t most) {
+Part open_part(const std::string& root, const std::string& split, int64_t most) {
   try {
-    return {root, split, {.whole = whole, .classes = {}}, most};
+    return {root, split, true, most};
   } catch (const DataError&) {  // without labels
-    return {root, split, {.labelled = false, .whole = whole, .classes = {}}, most};
+    return {root, split, false, most};
   }
 }
 
@@ -70,8 +70,9 @@ struct Query {
 /// Images of the validation part. Data without one asks for the neighbours of its own images.
 std::vector<Query> queries_of(const DataConfig& config, const Part& known, int64_t count) {
   std::vector<Query> queries;
-  const bool other = !config.val_root.empty();
-  if (!other && data::is_undivided(config.root)) {
+  const std::string& root = evaluated_root(config);
+  const bool undivided = data::is_undivided(root);
+  if (undivided && root == config.root) {
     const int64_t size = known.images->size(), shown = std::min(count, size);
     for (int64_t i = 0; i < shown; ++i) {
       const int64_t image = i * size / shown;
@@ -79,7 +80,7 @@ std::vector<Query> queries_of(const DataConfig& config, const Part& known, int64
     }
     return queries;
   }
-  const Part asked = open_part(other ? config.val_root : config.root, config.val_split, other, count);
+  const Part asked = open_part(root, undivided ? "" : config.val_split, count);
   for (int64_t i = 0; i < asked.images->size(); ++i)
     queries.push_back({{asked.caption(i), asked.images->get(i).image}});
   return queries;
@@ -94,7 +95,7 @@ void neighbours(const Options& o) {
   const OpenModel model = o.arguments.open();
   const DataConfig& config = model.eval.data;
   TerminalProgress progress;
-  const Part known = open_part(config.root, config.train_split, false, o.most);
+  const Part known = open_part(config.root, config.train_split, o.most);
   const FeatureSet set = known.features(model, progress);  // without broken images
 
   std::vector<Query> queries;

@@ -138,11 +138,16 @@ void add_predict(Program& program) {
       .option("model", o->arguments.model,
               "folder of a run, a checkpoint, the folder of a published model, or a .safetensors file")
       .required();
-  o->arguments.add_images_to(command);
+  command.option("images", o->arguments.images, "images and folders of images; -: read their names from standard input");
+  command.option("--list", o->arguments.list, "file with one image name per line").existing_file();
+  command.option("--precision", o->arguments.precision, "of matrix products").choices({"f32", "bf16"});
+  command.option("--batch", o->arguments.batch, "images at a time").range(1, 4096);
   command.option("-k,--top", o->count, "classes to show per image").range(1, 1 << 20);
   command.option("--csv", o->csv, "also write a CSV file with a line for each image");
   command.option("-o,--out", o->out, "also write a PNG file of the images with their classes");
-  command.option("--on-error", o->on_error, "broken images: fail ends the command; skip names them and goes on")
+  command
+      .option("--on-error", o->on_error,
+              "a broken image: fail ends the command; skip leaves it out and prints its name")
       .choices({"fail", "skip"});
   command.flag("--json", o->json, "print JSON");
   command.example("vitrail predict runs/vit_clothing-2025-01-31-1 photos/ -k 3 --csv classes.csv -o classes.png");

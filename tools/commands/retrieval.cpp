@@ -83,7 +83,7 @@ void retrieval(const Options& o) {
   if (o.json) {
     nlohmann::ordered_json result = {
         {"checkpoint", model.source.string()},
-        {"data", settings->data.val_root.empty() ? settings->data.root : settings->data.val_root}};
+        {"data", evaluated_root(settings->data)}};
     for (const auto& [name, value] : stats) result[name] = value;
     fmt::print("{}\n", json_text(result));
   } else {

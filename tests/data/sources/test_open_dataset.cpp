@@ -1,7 +1,6 @@
 #include "tests/data/samples.h"
 #include "tests/support/temporary_folder.h"
 #include "vitrail/core/error.h"
-#include "vitrail/core/io/hdf5.h"
 #include "vitrail/data/sources/array_dataset.h"
 #include "vitrail/data/sources/open_dataset.h"
 #include "vitrail/data/sources/register_source.h"
@@ -97,31 +96,22 @@ TEST_CASE("parts share their labels: from classes.txt, or from the folders of tr
                        DataError);
 }
 
-TEST_CASE("undivided data serves any part if it is asked for whole") {
+TEST_CASE("undivided data is known before it is opened, and opens as a whole") {
   const test::TemporaryFolder folder;
   const std::string root = (folder.path() / "own").string();
   for (const char* file : {"own/ant/1.bmp", "own/bee/2.bmp", "parts/train/ant/1.bmp"})
     test::write_file(folder.path() / file, test::bmp({1, 2, 3}));
   CHECK(is_undivided(root));
   CHECK_THROWS_AS(open_dataset(root, "val"), DataError);
-  CHECK(open_dataset(root, "val", {.whole = true})->size() == 2);
+  CHECK(open_dataset(root, "")->size() == 2);
   const std::string archive = (folder.path() / "own.tar").string();
   test::write_text(archive, test::tar({{"ant/1.bmp", test::bmp({1, 2, 3})}, {"bee/1.bmp", test::bmp({1, 2, 3})}}));
   CHECK(is_undivided(archive));
-  CHECK(open_dataset(archive, "test", {.whole = true})->classes().size() == 2);
-  const std::string pixels = (folder.path() / "own.h5").string();
-  hdf5::save(pixels, [](hdf5::Writer& file) {
-    file.write("image", zeros({3, 2, 2, 3}, DType::u8));
-    file.write("label", tensor<int64_t>({0, 1, 1}, {3}));
-  });
-  CHECK_FALSE(is_undivided(pixels));  // unknown before it is opened
-  CHECK_THROWS_AS(open_dataset(pixels, "val"), IoError);
-  CHECK(open_dataset(pixels, "val", {.whole = true})->size() == 3);
+  CHECK(open_dataset(archive, "")->classes().size() == 2);
 
   const std::string parts = (folder.path() / "parts").string();
   CHECK_FALSE(is_undivided(parts));
   CHECK_FALSE(is_undivided((folder.path() / "nowhere").string()));
-  CHECK_THROWS_AS(open_dataset(parts, "val", {.whole = true}), DataError);
 }
 
 TEST_CASE("a registered source opens its paths, before the built-in formats") {
