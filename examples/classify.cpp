@@ -21,8 +21,7 @@ int main(int argc, char** argv) try {
   const std::vector<data::Image> images = {data::read_image(argv[2])};
   const Tensor logits = model.classify(model.preprocessing.batch(images));
   const auto best = recipes::top_classes(logits, model.classes, 5);
-  for (const recipes::ClassProbability& c : best[0])
-    std::printf("%6.2f%%  %s\n", 100 * c.probability, c.name.c_str());
+  for (const recipes::ClassProbability& c : best[0]) std::printf("%6.2f%%  %s\n", 100 * c.probability, c.name.c_str());
   return 0;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "%s\n", error.what());

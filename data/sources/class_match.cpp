@@ -61,8 +61,7 @@ std::string pairs_text(const Names& data, const std::vector<int64_t>& to, const 
   constexpr size_t kShown = 3;
   std::string text;
   for (size_t i = 0; i < std::min(data.size(), kShown); ++i) {
-    const std::string output =
-        model.empty() ? "output " + std::to_string(to[i]) : "'" + model[size_t(to[i])] + "'";
+    const std::string output = model.empty() ? "output " + std::to_string(to[i]) : "'" + model[size_t(to[i])] + "'";
     text += (i > 0 ? ", '" : "'") + data[i] + "' is " + output;
   }
   return data.size() > kShown ? text + ", ..." : text;

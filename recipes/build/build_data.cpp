@@ -181,9 +181,8 @@ LabelledParts open_parts(const DataConfig& config) {
   LabelledParts parts{.train = open_training(config),
                       .val = config.val_root.empty() ? open_labelled(config, config.val_split) : open_evaluated(config),
                       .notes = {}};
-  const auto match =
-      data::match_classes("data", class_list(*parts.val, evaluated_name(config)),
-                          class_list(*parts.train, config.train_split + " of " + config.root));
+  const auto match = data::match_classes("data", class_list(*parts.val, evaluated_name(config)),
+                                         class_list(*parts.train, config.train_split + " of " + config.root));
   if (!match.note.empty()) parts.notes.push_back("[data] " + match.note);
   if (parts.val->classes() != parts.train->classes())
     parts.val = data::relabelled(std::move(parts.val), match.to, parts.train->classes());

@@ -35,12 +35,11 @@ std::string open_labelled(const ClipConfig::ZeroShot& z, EvalClasses& classes) {
   check<DataError>(!folders.empty(), "zero_shot.root", "{} has no labels in its part '{}'", z.root, z.split);
   if (classes.names.empty()) classes.names = folders;
   const auto count = [](const std::vector<std::string>& names) { return int64_t(names.size()); };
-  const data::ClassMatch match = data::match_classes(
-      "zero_shot.names", {.owner = z.root, .names = folders, .count = count(folders)},
-      {.owner = z.names, .names = words_of(classes.names), .count = count(classes.names)});
+  const data::ClassMatch match =
+      data::match_classes("zero_shot.names", {.owner = z.root, .names = folders, .count = count(folders)},
+                          {.owner = z.names, .names = words_of(classes.names), .count = count(classes.names)});
   classes.labels.reserve(size_t(classes.own->size()));
-  for (int64_t i = 0; i < classes.own->size(); ++i)
-    classes.labels.push_back(match.to[size_t(classes.own->label(i))]);
+  for (int64_t i = 0; i < classes.own->size(); ++i) classes.labels.push_back(match.to[size_t(classes.own->label(i))]);
   return match.note;
 }
 

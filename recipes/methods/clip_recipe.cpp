@@ -191,7 +191,8 @@ struct ClipRecipe final : Recipe {
                                       train.tokenizer().vocabulary().size());
     for (const auto& [name, value] :
          evaluate_clip(image_features(*untrained), text_features(*untrained, train.tokenizer()), eval, tick))
-      if (name.find("_rank") == std::string::npos && !name.ends_with("images")) baselines.emplace(name + "_untrained", value);
+      if (name.find("_rank") == std::string::npos && !name.ends_with("images"))
+        baselines.emplace(name + "_untrained", value);
   }
 
   const ClipConfig config;

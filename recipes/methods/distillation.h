@@ -35,8 +35,9 @@ class Distillation {
 
   /// How its classes were matched, if not by name; else empty.
   const std::string& note() const { return note_; }
-  /// The teacher's logits [B, K] for the classes of the data on the student's input [B, 3, H, W], in evaluation mode and without a tape. If the
-  /// teacher was trained with another mean and deviation, the pixels are normalised again for it.
+  /// The teacher's logits [B, K] for the classes of the data on the student's input [B, 3, H, W], in evaluation mode
+  /// and without a tape. If the teacher was trained with another mean and deviation, the pixels are normalised again
+  /// for it.
   Tensor teach(const Tensor& images);
   /// The distillation loss of student logits [B, K], a scalar.
   ag::Var distill(const ag::Var& student, const Tensor& teacher) const;

@@ -9,8 +9,8 @@
 
 namespace vitrail::recipes {
 
-/// The usual {"format": "pt"}, and the heads, the activation, the epsilon of the norms and the names of the classes under
-/// names that begin with "vitrail.", which other programs ignore.
+/// The usual {"format": "pt"}, and the heads, the activation, the epsilon of the norms and the names of the classes
+/// under names that begin with "vitrail.", which other programs ignore.
 safetensors::Metadata to_metadata(const nn::Unwritten& unwritten, const std::vector<std::string>& classes);
 /// The facts that are there. Throws IoError naming source for a value of another type or out of range.
 nn::Unwritten unwritten_in(const safetensors::Metadata& metadata, const std::string& source);

@@ -96,7 +96,8 @@ void check_class_names(PublishedModel& model) {
   const auto names = int64_t(model.classes.size()), outputs = model.architecture->num_classes();
   if (names == outputs) return;
   if (names > 0 && outputs > 0)
-    model.notes.push_back(fmt::format("there are {} names of classes for {} outputs: they are not used", names, outputs));
+    model.notes.push_back(
+        fmt::format("there are {} names of classes for {} outputs: they are not used", names, outputs));
   model.classes.clear();
 }
 

@@ -46,7 +46,8 @@ void fit_classifier(StartWeights& start, const std::vector<std::string>& classes
   std::optional<data::ClassMatch> match;
   try {
     match = data::match_classes("init", wanted, known);
-    start.notes.push_back(match->note.empty() ? "the classifier's rows are taken by the names of the classes" : match->note);
+    start.notes.push_back(match->note.empty() ? "the classifier's rows are taken by the names of the classes"
+                                              : match->note);
   } catch (const DataError&) {
     start.notes.push_back(fmt::format("the classifier is left out: the data has the classes {}, the file {}",
                                       data::shortened_list(classes), data::shortened_list(start.classes)));

@@ -13,7 +13,7 @@ namespace {
 constexpr int64_t kVersion = 1;
 constexpr const char *kVersionName = "checkpoint_version", *kRecipeName = "recipe";
 constexpr const char* kClasses = "classes";  // u8, each name with a zero after it; not in files of version 0.1.0
-constexpr int64_t kBytesPerObject = 512;  // about what HDF5 adds for each tensor
+constexpr int64_t kBytesPerObject = 512;     // about what HDF5 adds for each tensor
 
 /// The name of a tensor that is not finite though it must be; empty if there is none. Numbers of the loop are f64 and
 /// may be infinite, like a best score before the first evaluation.

@@ -141,9 +141,9 @@ class Loop {
   void expect_classes(const Checkpoint& checkpoint, const std::string& path) {
     const std::vector<std::string> now = recipe_.classes(), &then = checkpoint.classes;
     if (now.empty() || then.empty()) return;
-    const data::ClassMatch match = data::match_classes(
-        "resume", {.owner = "the data", .names = now, .count = int64_t(now.size())},
-        {.owner = path, .names = then, .count = int64_t(then.size())});
+    const data::ClassMatch match =
+        data::match_classes("resume", {.owner = "the data", .names = now, .count = int64_t(now.size())},
+                            {.owner = path, .names = then, .count = int64_t(then.size())});
     if (!match.note.empty()) progress_.message("[resume] " + match.note);
     check<DataError>(match.same, "resume",
                      "the data has the classes {}, but {} was trained on {}; data.classes=FILE gives their order",

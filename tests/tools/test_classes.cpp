@@ -160,7 +160,8 @@ TEST_CASE("eval prints first, writes where it is asked to, and says what is conf
   write_always(folder.path() / "vit", {"cap", "hat", "shoe"}, 1);
   const Output plain = vitrail_program(folder, "eval vit data");
   check_says(plain, 0, "most confused: cap -> hat 2, shoe -> hat 1\n");
-  for (const char* file : {"confusion.csv", "confusion.png"}) CHECK_FALSE(std::filesystem::exists(folder.path() / file));
+  for (const char* file : {"confusion.csv", "confusion.png"})
+    CHECK_FALSE(std::filesystem::exists(folder.path() / file));
   check_says(vitrail_program(folder, "eval vit data --confusion both"), 0, "confusion matrix: both.png");
   CHECK(test::read_text(folder.path() / "both.csv") == "true class,cap,hat,shoe\ncap,0,2,0\nhat,0,1,0\nshoe,0,1,0\n");
   CHECK(data::read_image(folder.path() / "both.png").width() > 3 * 64);
@@ -237,7 +238,8 @@ train: {epochs: 1, batch_size: 4}
   test::write_text(folder.path() / "order.txt", "b\na\nc\n");
   check_says(test::run(folder, "train", "--resume run data.root=elsewhere train.epochs=3 data.classes=order.txt"), 3,
              "the data has the classes b, a, c, but run/checkpoints/last.h5 was trained on a, b, c");
-  const Output again = test::run(folder, "train", "tiny.yaml out=again init=run data.root=elsewhere data.classes=order.txt");
+  const Output again =
+      test::run(folder, "train", "tiny.yaml out=again init=run data.root=elsewhere data.classes=order.txt");
   check_says(again, 0, "the classifier's rows are taken by the names of the classes");
 }
 

@@ -27,8 +27,8 @@ namespace {
 
 using namespace recipes;
 
-constexpr int64_t kBest = 5;               // top-5
-constexpr size_t kMostEmptyRows = 100;     // classes; with more, those without an image are not listed
+constexpr int64_t kBest = 5;            // top-5
+constexpr size_t kMostEmptyRows = 100;  // classes; with more, those without an image are not listed
 
 struct Options {
   ModelArguments arguments;
@@ -48,12 +48,9 @@ double share(int64_t part, int64_t all) { return all == 0 ? 0 : double(part) / d
 
 void print_json(const OpenModel& model, const Result& r) {
   const DataConfig& config = model.eval.data;
-  nlohmann::ordered_json result = {{"checkpoint", model.source.string()},
-                                   {"averaged", model.averaged},
-                                   {"data", evaluated_root(config)},
-                                   {"split", config.val_split},
-                                   {"pictures", r.scores.all.images},
-                                   {"left_out", r.left_out}};
+  nlohmann::ordered_json result = {{"checkpoint", model.source.string()}, {"averaged", model.averaged},
+                                   {"data", evaluated_root(config)},      {"split", config.val_split},
+                                   {"pictures", r.scores.all.images},     {"left_out", r.left_out}};
   for (const auto& [name, value] : r.scores.stats()) result[name] = value;
   auto& classes = result["classes"] = nlohmann::ordered_json::array();
   for (size_t i = 0; i < r.names.size(); ++i) {
@@ -147,8 +144,9 @@ void eval(const Options& o) {
 
 void add_eval(Program& program) {
   const auto o = std::make_shared<Options>();
-  const Command command = program.command(
-      "eval", "Evaluates a classifier, or a CLIP as one: loss, top-1 and top-5 accuracy, per class too, and the confusion matrix.");
+  const Command command = program.command("eval",
+                                          "Evaluates a classifier, or a CLIP as one: loss, top-1 and top-5 accuracy, "
+                                          "per class too, and the confusion matrix.");
   o->arguments.add_to(command, "other data, whose classes are the model's by name; undivided data is evaluated whole");
   command.option("--confusion", o->confusion, "write the confusion matrix: NAME.csv, NAME.png, or NAME for both");
   command.option("--templates", o->templates, "CLIP: file with one prompt per line, with {} for the name of a class")

@@ -31,8 +31,9 @@ void export_weights(const Options& o) {
 
 void add_export(Program& program) {
   const auto o = std::make_shared<Options>();
-  const Command command =
-      program.command("export", "Writes the weights of a checkpoint as safetensors, under timm's names, with the names of its classes.");
+  const Command command = program.command(
+      "export",
+      "Writes the weights of a checkpoint as safetensors, under timm's names, with the names of its classes.");
   command.option("checkpoint", o->checkpoint, "checkpoint or folder of a run").required();
   command.option("-o,--out", o->out, "file to write").required();
   command.example("vitrail export runs/vit_digits-2025-01-31-1 -o digits.safetensors");

@@ -70,12 +70,9 @@ void knn(const Options& o) {
 
   const std::string checkpoint = model.source.string();
   if (o.json) {
-    nlohmann::ordered_json result = {{"checkpoint", checkpoint},
-                                     {"data", parts.config().root},
-                                     {"pictures", images},
-                                     {"left_out", left_out},
-                                     {"temperature", o.temperature},
-                                     {"retrieval_map", map}};
+    nlohmann::ordered_json result = {{"checkpoint", checkpoint},     {"data", parts.config().root},
+                                     {"pictures", images},           {"left_out", left_out},
+                                     {"temperature", o.temperature}, {"retrieval_map", map}};
     auto& list = result["knn"] = nlohmann::ordered_json::array();
     for (const Score& s : scores)
       list.push_back({{"features", s.features}, {"k", s.k}, {"top1", s.top1}, {"top5", s.top5}});

@@ -138,7 +138,8 @@ void add_predict(Program& program) {
       .option("model", o->arguments.model,
               "folder of a run, a checkpoint, the folder of a published model, or a .safetensors file")
       .required();
-  command.option("images", o->arguments.images, "images and folders of images; -: read their names from standard input");
+  command.option("images", o->arguments.images,
+                 "images and folders of images; -: read their names from standard input");
   command.option("--list", o->arguments.list, "file with one image name per line").existing_file();
   command.option("--precision", o->arguments.precision, "of matrix products").choices({"f32", "bf16"});
   command.option("--batch", o->arguments.batch, "images at a time").range(1, 4096);

@@ -81,18 +81,15 @@ void retrieval(const Options& o) {
   const ag::Autocast precision(settings->precision);
   const Stats stats = evaluate_clip(model.image_features, model.text_features, data, progress.tick("eval"));
   if (o.json) {
-    nlohmann::ordered_json result = {
-        {"checkpoint", model.source.string()},
-        {"data", evaluated_root(settings->data)}};
+    nlohmann::ordered_json result = {{"checkpoint", model.source.string()}, {"data", evaluated_root(settings->data)}};
     for (const auto& [name, value] : stats) result[name] = value;
     fmt::print("{}\n", json_text(result));
   } else {
     std::vector<Row> rows;
     for (const auto& [name, value] : stats)
-      rows.push_back(
-          {name, name.ends_with("images") ? fmt::format("{:.0f}", value)
-                 : name.ends_with("rank") ? fmt::format("{:.1f}", value)
-                                          : fmt::format("{:.1f}%", 100 * value)});
+      rows.push_back({name, name.ends_with("images") ? fmt::format("{:.0f}", value)
+                            : name.ends_with("rank") ? fmt::format("{:.1f}", value)
+                                                     : fmt::format("{:.1f}%", 100 * value)});
     fmt::print("{}", to_table(rows));
   }
   if (o.out.empty()) return;

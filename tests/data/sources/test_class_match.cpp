@@ -105,8 +105,8 @@ TEST_CASE("classes: numbers are the numbers of outputs where names do not decide
 TEST_CASE("classes: a name of two outputs is refused, unless a class file gives their numbers") {
   const Names model{"crane", "heron", "crane"};
   CHECK(match(model, model).same);
-  CHECK_THROWS_WITH_AS(match({"crane", "heron"}, model), doctest::Contains("'crane' is the name of the outputs 0 and 2"),
-                       DataError);
+  CHECK_THROWS_WITH_AS(match({"crane", "heron"}, model),
+                       doctest::Contains("'crane' is the name of the outputs 0 and 2"), DataError);
   CHECK(match({"2", "heron"}, list("model", model), /*mapped=*/true).to == Numbers{2, 1});
   CHECK_THROWS_AS(match({"3", "heron"}, list("model", model), true), DataError);
   CHECK(match({"2", "0"}, unnamed(3), true).to == Numbers{2, 0});
@@ -129,7 +129,8 @@ TEST_CASE("class files give the order, other names or numbers") {
   auto numbered = with("n01\t4\nn02\t0\nn03\t1\nn99\t2\n");
   CHECK(numbered->classes() == Names{"0", "1", "2", "3", "4"});
   CHECK(labels(*numbered) == Numbers{4, 0, 1});
-  CHECK_THROWS_WITH_AS(with("n01\nn02\n"), doctest::Contains("classes.txt has no line for the classes: n03"), DataError);
+  CHECK_THROWS_WITH_AS(with("n01\nn02\n"), doctest::Contains("classes.txt has no line for the classes: n03"),
+                       DataError);
   CHECK_THROWS_WITH_AS(with("n01\nn01\n"), doctest::Contains("'n01' is named twice"), DataError);
   CHECK_THROWS_WITH_AS(with("n01\t9999999999\nn02\t1\nn03\t2\n"), doctest::Contains("9999999999 is too large"),
                        DataError);

@@ -114,7 +114,8 @@ void write_images(const std::filesystem::path& folder, std::initializer_list<con
 
 /// An IDX part of 1 x 1 images with these labels.
 void write_idx(const std::filesystem::path& folder, const std::string& part, const std::string& labels) {
-  const std::string count{'\0', '\0', '\0', char(labels.size())}, one{'\0', '\0', '\0', '\1'}, zeros{'\0', '\0', '\x08'};
+  const std::string count{'\0', '\0', '\0', char(labels.size())}, one{'\0', '\0', '\0', '\1'},
+      zeros{'\0', '\0', '\x08'};
   test::write_file(folder / (part + "-images-idx3-ubyte"), zeros + '\3' + count + one + one + labels);
   test::write_file(folder / (part + "-labels-idx1-ubyte"), zeros + '\1' + count + labels);
 }
@@ -142,11 +143,12 @@ TEST_CASE("a validation part may lack the largest label, and training may not") 
   write_idx(folder.path() / "train", "train", {0, 1, 1});
   write_idx(folder.path() / "train", "test", {1, 2});
   config.root = (folder.path() / "train").string();
-  CHECK_THROWS_WITH_AS(recipes::open_parts(config), doctest::Contains("unknown there: 2; missing here: none"), DataError);
+  CHECK_THROWS_WITH_AS(recipes::open_parts(config), doctest::Contains("unknown there: 2; missing here: none"),
+                       DataError);
 
   hdf5::save(folder.path() / "val.h5", [](hdf5::Writer& file) {
-    for (const auto& [part, labels] : {std::pair{"train", tensor<int64_t>({2, 0, 1}, {3})},
-                                       std::pair{"val", tensor<int64_t>({1, 0}, {2})}}) {
+    for (const auto& [part, labels] :
+         {std::pair{"train", tensor<int64_t>({2, 0, 1}, {3})}, std::pair{"val", tensor<int64_t>({1, 0}, {2})}}) {
       file.write(std::string(part) + "/image", zeros({labels.size(0), 2, 2, 3}, DType::u8));
       file.write(std::string(part) + "/label", labels);
     }

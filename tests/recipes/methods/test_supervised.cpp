@@ -218,7 +218,8 @@ TEST_CASE("a teacher of another normalisation sees the same pixels") {
     CHECK(few.select(0, i).to_vector()[0] == a.select(0, i).to_vector()[7]);
     CHECK(few.select(0, i).to_vector()[1] == a.select(0, i).to_vector()[2]);
   }
-  CHECK_THROWS_WITH_AS(Distillation(config, its, {"7", "twelve"}), doctest::Contains("unknown there: twelve"), DataError);
+  CHECK_THROWS_WITH_AS(Distillation(config, its, {"7", "twelve"}), doctest::Contains("unknown there: twelve"),
+                       DataError);
   CHECK_THROWS_WITH_AS(Distillation(config, its, {"seven", "two"}), doctest::Contains("no name agrees"), DataError);
   digits[0] = "zero";
   CHECK_THROWS_WITH_AS(Distillation(config, its, digits), doctest::Contains("unknown there: zero; missing here: 0"),
