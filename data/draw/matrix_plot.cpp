@@ -18,8 +18,15 @@ void draw_centred(Image& image, const std::string& text, int64_t top, int64_t le
   draw_text(image, text, top + (cell - text_height()) / 2, left + (cell - text_width(text)) / 2, color);
 }
 
-std::string row_name(std::span<const std::string> names, int64_t i) {
-  return std::to_string(i) + " " + names[size_t(i)];
+/// The text on white, reading upwards.
+Image turned(const std::string& text) {
+  Image flat(text_height(), std::max<int64_t>(text_width(text), 1)), up(flat.width(), flat.height());
+  fill_rectangle(flat, 0, 0, flat.height(), flat.width(), kWhite);
+  draw_text(flat, text, 0, 0, kBlack);
+  for (int64_t y = 0; y < flat.height(); ++y)
+    for (int64_t x = 0; x < flat.width(); ++x)
+      for (size_t c = 0; c < 3; ++c) up.at(flat.width() - 1 - x, y)[c] = flat.at(y, x)[c];
+  return up;
 }
 
 }  // namespace
@@ -31,9 +38,9 @@ Image matrix_plot(const MatrixPlot& layout, std::span<const int64_t> counts, std
   const int64_t cell = std::clamp<int64_t>(layout.side / n, 1, kLargestCell);
   const bool has_names = cell >= text_height() + kGap;
   int64_t name_width = 0;
-  for (int64_t i = 0; has_names && i < n; ++i) name_width = std::max(name_width, text_width(row_name(names, i)));
+  for (int64_t i = 0; has_names && i < n; ++i) name_width = std::max(name_width, text_width(names[size_t(i)]));
 
-  const int64_t line = text_height(kFigureScale) + kFigureMargin / 2, head = has_names ? text_height() + kGap : 0;
+  const int64_t line = text_height(kFigureScale) + kFigureMargin / 2, head = has_names ? name_width + kGap : 0;
   const int64_t top = kFigureMargin + 2 * line + head, left = kFigureMargin + name_width + kGap;
   const int64_t wide = std::max({left + n * cell, left + text_width(layout.column_label, kFigureScale),
                                  kFigureMargin + text_width(layout.title, kFigureScale)});
@@ -49,8 +56,9 @@ Image matrix_plot(const MatrixPlot& layout, std::span<const int64_t> counts, std
     const double sum = double(std::max<int64_t>(std::accumulate(row.begin(), row.end(), int64_t{0}), 1));
     const int64_t y = top + i * cell;
     if (has_names) {
-      draw_text(image, row_name(names, i), y + (cell - text_height()) / 2, kFigureMargin, kBlack);
-      draw_centred(image, std::to_string(i), top - head - (cell - text_height()) / 2, left + i * cell, cell, kBlack);
+      draw_text(image, names[size_t(i)], y + (cell - text_height()) / 2, kFigureMargin, kBlack);
+      const Image name = turned(names[size_t(i)]);
+      draw_image(image, name, top - kGap - name.height(), left + i * cell + (cell - name.width()) / 2);
     }
     for (int64_t j = 0; j < n; ++j) {
       const double share = double(row[size_t(j)]) / sum;

@@ -14,8 +14,8 @@ struct MatrixPlot {
   int64_t side = 640;  // pixels of the matrix, about; each cell has at least one
 };
 
-/// A cell is darker the larger its share of the row's sum. Names and counts are written where the cells have room.
-/// Columns show the number of the row with their name.
+/// A cell is darker the larger its share of the row's sum. Names and counts are written where the cells have room. The
+/// names of columns read upwards.
 ///
 /// Shape:  counts [K, K], row by row; names K.
 /// Throws: ShapeError for other numbers, or none.

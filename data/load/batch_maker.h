@@ -16,7 +16,7 @@ class BadFiles;
 
 struct Batch {
   TensorMap tensors;             // "images", "labels", "tokens", ...: the BatchMaker documents its names
-  std::vector<int64_t> indices;  // of the samples; where a broken sample was replaced, the index of its replacement
+  std::vector<int64_t> indices;  // of the samples, those of replacements for broken ones; samples left out have none
   int64_t epoch = 0;
   int64_t position = 0;  // of the first sample in the order of the epoch
 
@@ -27,6 +27,9 @@ struct Batch {
   /// Throws DataError that lists the names if there is no tensor `name`.
   const Tensor& operator[](std::string_view name) const;
 };
+
+/// What BatchMaker::fill returns for a sample that is left out.
+inline constexpr int64_t kLeftOut = -1;
 
 /// Makes batches from samples 0..size()-1.
 ///
@@ -40,7 +43,8 @@ class BatchMaker {
   virtual int64_t size() const = 0;
   /// A batch with room for a sample of each index. The Loader sets indices, epoch and position.
   virtual Batch open(std::span<const int64_t> indices) const = 0;
-  /// Writes sample `index` into row i. Returns `index`, or the index of the sample that replaces it if it is broken.
+  /// Writes sample `index` into row i. Returns `index`, or, if the sample is broken, the index of the sample that
+  /// replaces it or kLeftOut. close() removes the rows of samples that are left out, and their indices.
   /// rng depends on (seed, epoch, index, repeat) alone.
   virtual int64_t fill(Batch& batch, int64_t i, int64_t index, Rng& rng) const = 0;
   /// Finishes the batch when every row is written, for example by padding.

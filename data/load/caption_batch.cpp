@@ -20,6 +20,7 @@ Batch CaptionBatch::open(std::span<const int64_t> indices) const {
 
 int64_t CaptionBatch::fill(Batch& batch, int64_t i, int64_t index, Rng& rng) const {
   const int64_t found = images_.fill(batch, i, index, rng);
+  if (found == kLeftOut) return found;
   // The position in the epoch keys the draw, so a repeated image gets a caption drawn anew.
   const uint64_t place = Rng::combine(uint64_t(batch.epoch), uint64_t(batch.position + i));
   batch.tensors.at("caption").data<int64_t>()[i] = Rng(seed_, "caption", place).below(captions_->count(found));
@@ -27,6 +28,7 @@ int64_t CaptionBatch::fill(Batch& batch, int64_t i, int64_t index, Rng& rng) con
 }
 
 void CaptionBatch::close(Batch& batch) const {
+  images_.close(batch);
   batch.tensors.emplace("tokens", captions_->batch(batch.indices, batch["caption"].span<int64_t>()));
 }
 

@@ -2,8 +2,12 @@
 
 #include "vitrail/core/error.h"
 
+#include <algorithm>
+#include <cstring>
+#include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 
 namespace vitrail::data {
@@ -19,32 +23,55 @@ void check_views(const std::vector<Views>& all) {
   }
 }
 
+/// The image at index; nothing if it is broken.
+std::optional<Sample> get_or_note(const Dataset& dataset, int64_t index, BadFiles& bad_files) {
+  try {
+    return dataset.get(index);
+  } catch (const IoError& error) {
+    bad_files.add(dataset, index, error.what());
+    return std::nullopt;
+  }
+}
+
 /// The image at index, or the first good one after it, in a circle.
 std::pair<int64_t, Sample> get_good(const Dataset& dataset, int64_t index, BadFiles& bad_files) {
   const int64_t n = dataset.size();
   for (int64_t tried = 0; tried < n; ++tried) {
     const int64_t at = (index + tried) % n;
-    try {
-      return {at, dataset.get(at)};
-    } catch (const IoError& error) {
-      bad_files.add(dataset, at, error.what());
-    }
+    if (std::optional<Sample> sample = get_or_note(dataset, at, bad_files)) return {at, *std::move(sample)};
   }
   fail<DataError>("image_batch", "all {} images are broken; the first is {}", n, dataset.name(0));
 }
 
+/// The rows of [count * B, ...] whose samples have an index, for each of the `count` views.
+Tensor kept_rows(const Tensor& rows, const std::vector<int64_t>& indices, int64_t kept) {
+  const int64_t views = rows.size(0) / int64_t(indices.size()), bytes = rows.nbytes() / rows.size(0);
+  Tensor out = Tensor::empty(rows.shape().without(0).insert(0, views * kept), rows.dtype());
+  int64_t to = 0;
+  for (int64_t row = 0; row < rows.size(0); ++row)
+    if (indices[size_t(row) % indices.size()] != kLeftOut)
+      std::memcpy(out.raw() + bytes * to++, rows.raw() + bytes * row, size_t(bytes));
+  return out;
+}
+
 }  // namespace
 
-ImageBatch::ImageBatch(const Dataset& dataset, Transform transform, const Shape& shape, BadFiles& bad_files)
+ImageBatch::ImageBatch(const Dataset& dataset, Transform transform, const Shape& shape, BadFiles& bad_files,
+                       Broken broken)
     : ImageBatch(
           dataset,
           [one = std::move(transform)](const Image& image, Rng& rng, std::span<const std::span<float>> out) {
             one(image, rng, out[0]);
           },
-          {Views{shape}}, bad_files) {}
+          {Views{shape}}, bad_files, broken) {}
 
-ImageBatch::ImageBatch(const Dataset& dataset, ViewsTransform transform, std::vector<Views> views, BadFiles& bad_files)
-    : dataset_(&dataset), transform_(std::move(transform)), views_(std::move(views)), bad_files_(&bad_files) {
+ImageBatch::ImageBatch(const Dataset& dataset, ViewsTransform transform, std::vector<Views> views, BadFiles& bad_files,
+                       Broken broken)
+    : dataset_(&dataset),
+      transform_(std::move(transform)),
+      views_(std::move(views)),
+      bad_files_(&bad_files),
+      broken_(broken) {
   check_views(views_);
 }
 
@@ -58,16 +85,29 @@ Batch ImageBatch::open(std::span<const int64_t> indices) const {
 }
 
 int64_t ImageBatch::fill(Batch& batch, int64_t i, int64_t index, Rng& rng) const {
-  const auto [found, sample] = get_good(*dataset_, index, *bad_files_);
+  int64_t found = index;
+  std::optional<Sample> sample;
+  if (broken_ == Broken::left_out)
+    sample = get_or_note(*dataset_, index, *bad_files_);
+  else
+    std::tie(found, sample) = get_good(*dataset_, index, *bad_files_);
+  if (!sample) return kLeftOut;
   std::vector<std::span<float>> places;
   for (const Views& views : views_) {
     const int64_t numel = views.shape.numel();
     float* data = batch.tensors.at(views.name).data<float>();
     for (int64_t v = 0; v < views.count; ++v) places.emplace_back(data + (v * batch.size() + i) * numel, size_t(numel));
   }
-  transform_(sample.image, rng, places);
-  batch.tensors.at("labels").data<int64_t>()[i] = sample.label;
+  transform_(sample->image, rng, places);
+  batch.tensors.at("labels").data<int64_t>()[i] = sample->label;
   return found;
+}
+
+void ImageBatch::close(Batch& batch) const {
+  const int64_t kept = batch.size() - std::count(batch.indices.begin(), batch.indices.end(), kLeftOut);
+  if (kept == batch.size()) return;
+  for (auto& [name, rows] : batch.tensors) rows = kept_rows(rows, batch.indices, kept);
+  std::erase(batch.indices, kLeftOut);
 }
 
 }  // namespace vitrail::data

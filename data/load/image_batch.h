@@ -22,18 +22,27 @@ using ViewsTransform = std::function<void(const Image& image, Rng& rng, std::spa
 /// default: f32 [count * B, shape...]. It is crop-major, view v of image i is row v * B + i, so that one forward pass
 /// takes all views of a shape as they lie.
 ///
-/// A broken image is replaced by the next good one of the dataset, with its label; bad_files notes it, or ends the run.
+/// What becomes of a broken image, if bad_files lets the run go on.
+enum class Broken {
+  replaced,  // for training: by the next good one of the dataset, with its label
+  left_out,  // for evaluation: the batch has a row less
+};
+
+/// bad_files notes a broken image, or ends the run.
 class ImageBatch final : public BatchMaker {
  public:
   /// One view of each image. dataset and bad_files outlive this.
-  ImageBatch(const Dataset& dataset, Transform transform, const Shape& shape, BadFiles& bad_files);
+  ImageBatch(const Dataset& dataset, Transform transform, const Shape& shape, BadFiles& bad_files,
+             Broken broken = Broken::replaced);
   /// Several views of each image. Throws ConfigError for no views, a count below 1, or a name that comes twice.
-  ImageBatch(const Dataset& dataset, ViewsTransform transform, std::vector<Views> views, BadFiles& bad_files);
+  ImageBatch(const Dataset& dataset, ViewsTransform transform, std::vector<Views> views, BadFiles& bad_files,
+             Broken broken = Broken::replaced);
 
   int64_t size() const override { return dataset_->size(); }
   Batch open(std::span<const int64_t> indices) const override;
   /// Throws DataError from bad_files, or whatever transform throws.
   int64_t fill(Batch& batch, int64_t i, int64_t index, Rng& rng) const override;
+  void close(Batch& batch) const override;
   const BadFiles* bad_files() const override { return bad_files_; }
 
  private:
@@ -41,6 +50,7 @@ class ImageBatch final : public BatchMaker {
   ViewsTransform transform_;
   std::vector<Views> views_;
   BadFiles* bad_files_;
+  Broken broken_;
 };
 
 }  // namespace vitrail::data

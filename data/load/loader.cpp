@@ -55,7 +55,14 @@ class Loader::Pipeline final {
 
   ~Pipeline() { stop(); }
 
+  /// The next batch that has a sample.
   std::optional<Batch> next() {
+    std::optional<Batch> batch = next_of_any_size();
+    while (batch && batch->size() == 0) batch = next_of_any_size();
+    return batch;
+  }
+
+  std::optional<Batch> next_of_any_size() {
     std::unique_lock lock(mutex_);
     if (consumed_.epoch >= options_.epochs) return std::nullopt;
     const auto ready = [&] { return !window_.empty() && window_.front().closed; };
@@ -67,8 +74,8 @@ class Loader::Pipeline final {
       std::rethrow_exception(window_.front().error);
     }
     Batch batch = std::move(window_.front().batch);
+    consumed_ = next_batch_start({batch.epoch, batch.position + window_.front().size});
     window_.pop_front();
-    consumed_ = next_batch_start({batch.epoch, batch.position + batch.size()});
     lock.unlock();
     room_.notify_all();
     return batch;
@@ -86,6 +93,7 @@ class Loader::Pipeline final {
 
   struct Slot {
     Batch batch;
+    int64_t size = 0;  // of the batch when it was opened; samples may be left out when it is closed
     Order order;
     int64_t taken = 0;     // samples given to workers
     int64_t unfilled = 0;  // samples not yet written
@@ -137,11 +145,11 @@ class Loader::Pipeline final {
     }
     Slot& slot = window_.back();
     const int64_t begin = slot.taken;
-    slot.taken = std::min(begin + kRun, slot.batch.size());
+    slot.taken = std::min(begin + kRun, slot.size);
     return Run{&slot, begin, slot.taken};
   }
 
-  bool has_open_batch() const { return !window_.empty() && window_.back().taken < window_.back().batch.size(); }
+  bool has_open_batch() const { return !window_.empty() && window_.back().taken < window_.back().size; }
   bool can_open_batch() const { return !no_more_batches() && int64_t(window_.size()) < options_.prefetch; }
   bool no_more_batches() const { return opened_.epoch >= options_.epochs; }
 
@@ -159,7 +167,7 @@ class Loader::Pipeline final {
     Slot& slot = window_.emplace_back();
     slot.batch = std::move(batch);
     slot.order = order_;
-    slot.unfilled = count;
+    slot.size = slot.unfilled = count;
     opened_ = next_batch_start({opened_.epoch, opened_.position + count});
     room_.notify_all();
   }
@@ -185,7 +193,7 @@ class Loader::Pipeline final {
     try {
       if (!slot.error) maker_->close(slot.batch);
     } catch (...) {
-      keep_error(slot, slot.batch.size());
+      keep_error(slot, slot.size);
     }
     const std::scoped_lock lock(mutex_);
     slot.closed = true;

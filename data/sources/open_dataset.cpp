@@ -83,4 +83,14 @@ std::vector<std::string> dataset_splits(const std::string& path) {
   return has_parts_inside(parts[0]) ? hdf5_splits(parts[0].paths[0]) : splits_of(parts);
 }
 
+bool is_undivided(const std::string& path) {
+  if (find_source(path)) return false;
+  try {
+    const std::vector<SourcePart> parts = find_parts(path);
+    return parts.size() == 1 && parts[0].split.empty() && !has_parts_inside(parts[0]);
+  } catch (const Error&) {  // whoever opens it says what is wrong
+    return false;
+  }
+}
+
 }  // namespace vitrail::data

@@ -8,6 +8,7 @@
 #include "vitrail/data/augment/rand_augment.h"
 #include "vitrail/data/augment/random_resized_crop.h"
 #include "vitrail/data/load/sampler.h"
+#include "vitrail/data/sources/class_match.h"
 #include "vitrail/data/sources/open_dataset.h"
 #include "vitrail/data/sources/open_pairs.h"
 #include "vitrail/data/sources/subset.h"
@@ -109,6 +110,10 @@ void DataConfig::describe_source(Fields& f) {
   f("train_split", train_split, "the part to train on");
   f("val_split", val_split, "the part to evaluate on");
   describe_division(f);
+  f("val_root", val_root, "where the part to evaluate on is, if not in root; undivided data is taken whole");
+  f("classes", classes,
+    "file with a class on each line, in the order of the labels; or its name in the data, a tab, the model's name or "
+    "number");
   f("subset", subset, "share of the training images of each class to use", positive().up_to(1));
   f("subset_seed", subset_seed, "chooses the subset; independent of the training seed", at_least(0));
 }
@@ -197,10 +202,36 @@ std::unique_ptr<data::Dataset> open_images(const DataConfig& config, const std::
   return data::subset(std::move(whole), std::move(chosen));
 }
 
+namespace {
+
+data::ClassList class_list(const data::Dataset& part, const std::string& owner) {
+  return {.owner = owner, .names = part.classes(), .count = int64_t(part.classes().size())};
+}
+
+}  // namespace
+
 std::unique_ptr<data::Dataset> open_labelled(const DataConfig& config, const std::string& split) {
   auto part = open_images(config, split, /*labelled=*/true);
   check<DataError>(!part->classes().empty(), "data", "{} has no labels in its part '{}'", config.root, split);
-  return part;
+  return config.classes.empty() ? std::move(part) : data::with_class_file(std::move(part), config.classes);
+}
+
+std::unique_ptr<data::Dataset> open_evaluated(const DataConfig& config) {
+  DataConfig evaluated = config;
+  evaluated.root = evaluated_root(config);
+  const bool whole = evaluated.val_fraction == 0 && data::is_undivided(evaluated.root);
+  if (!config.val_root.empty()) evaluated.val_fraction = 0;
+  return open_labelled(
+      evaluated, whole || (!config.val_root.empty() && data::is_undivided(evaluated.root)) ? "" : config.val_split);
+}
+
+const std::string& evaluated_root(const DataConfig& config) {
+  return config.val_root.empty() ? config.root : config.val_root;
+}
+
+std::string evaluated_name(const DataConfig& config) {
+  const std::string& root = evaluated_root(config);
+  return data::is_undivided(root) ? root : config.val_split + " of " + root;
 }
 
 data::Pairs open_captioned(const DataConfig& config, const std::string& split, const std::vector<std::string>& kinds) {
@@ -220,14 +251,18 @@ std::unique_ptr<data::Dataset> open_training(const DataConfig& config) {
 }
 
 LabelledParts open_parts(const DataConfig& config) {
-  LabelledParts parts{open_training(config), open_labelled(config, config.val_split), {}};
+  LabelledParts parts{.train = open_training(config),
+                      .val = config.val_root.empty() ? open_labelled(config, config.val_split) : open_evaluated(config),
+                      .notes = {}};
   parts.notes = notes_of(*parts.train, *parts.val);
-  check<DataError>(parts.train->classes() == parts.val->classes(), "data",
-                   "the parts '{}' and '{}' of {} have different classes: {} and {}", config.train_split,
-                   config.val_split, config.root, parts.train->classes().size(), parts.val->classes().size());
   check<DataError>(parts.train->classes().size() > 1, "data",
                    "{} has the one class '{}'; a classifier needs two or more, in a folder each{}", config.root,
                    parts.train->classes()[0], data::as_ending(parts.notes));
+  const auto match = data::match_classes("data", class_list(*parts.val, evaluated_name(config)),
+                                         class_list(*parts.train, config.train_split + " of " + config.root));
+  if (!match.note.empty()) parts.notes.push_back("[data] " + match.note);
+  if (parts.val->classes() != parts.train->classes())
+    parts.val = data::relabelled(std::move(parts.val), match.to, parts.train->classes());
   return parts;
 }
 
@@ -243,7 +278,7 @@ std::unique_ptr<data::Loader> eval_loader(const Preprocessing& preprocessing, co
   constexpr int64_t kSeed = 0;  // nothing is random
   const int64_t side = preprocessing.img_size();
   return std::make_unique<data::Loader>(
-      data::ImageBatch(dataset, preprocessing.transform(), {3, side, side}, bad_files),
+      data::ImageBatch(dataset, preprocessing.transform(), {3, side, side}, bad_files, data::Broken::left_out),
       loader_options(config, kSeed, batch_size));
 }
 

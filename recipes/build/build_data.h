@@ -28,6 +28,8 @@ struct DataConfig {
   double val_fraction = 0;
   int64_t val_seed = 0;
   bool follow_symlinks = false;
+  std::string val_root;
+  std::string classes;
   double subset = 1;
   int64_t subset_seed = 0;
   int64_t img_size = 224;
@@ -71,22 +73,31 @@ Preprocessing eval_preprocessing(const DataConfig& config);
 /// Throws ConfigError if root is empty, or if val_fraction is given and there is a validation part; DataError or
 /// IoError as data::open_dataset.
 std::unique_ptr<data::Dataset> open_images(const DataConfig& config, const std::string& split, bool labelled);
-/// The same with labels. Throws DataError if it has none.
+/// The same with labels. Its classes are those of the file config.classes, if there is one. Throws DataError if it has
+/// no labels.
 std::unique_ptr<data::Dataset> open_labelled(const DataConfig& config, const std::string& split);
-/// The same for images with captions of the kinds, all if empty. Throws as data::open_pairs.
+/// The part to evaluate on, as open_labelled: val_split of val_root, or of root. Undivided data is taken whole.
+std::unique_ptr<data::Dataset> open_evaluated(const DataConfig& config);
+/// Where the part to evaluate on is: val_root, or root.
+const std::string& evaluated_root(const DataConfig& config);
+/// "val of photos/": the part to evaluate on, for messages.
+std::string evaluated_name(const DataConfig& config);
+/// The same as open_images for images with captions of the kinds, all if empty. Throws as data::open_pairs.
 data::Pairs open_captioned(const DataConfig& config, const std::string& split, const std::vector<std::string>& kinds);
-/// The training part (open_training) and the validation part. Throws as open_labelled; DataError if their classes
-/// differ, or if there is only one class.
+
+/// The training part (open_training) and the validation part. Both have the classes of the training part.
 struct LabelledParts {
   std::unique_ptr<data::Dataset> train, val;
-  std::vector<std::string> notes;  // what was passed over
+  std::vector<std::string> notes;  // what was passed over or had to be assumed
 };
+/// Throws as open_labelled and data::match_classes; DataError if there is only one class.
 LabelledParts open_parts(const DataConfig& config);
 /// The training part, or the stratified share of it that config.subset gives. Throws as open_labelled.
 std::unique_ptr<data::Dataset> open_training(const DataConfig& config);
 /// An empty list of broken images, with the policy of the section.
 data::BadFiles bad_files_policy(const DataConfig& config);
-/// All images of a dataset once, in order, with the transform of evaluations. dataset and bad_files outlive the loader.
+/// All images of a dataset once, in order, with the transform of evaluations. Broken images are left out.
+/// dataset and bad_files outlive the loader.
 std::unique_ptr<data::Loader> eval_loader(const DataConfig& config, const data::Dataset& dataset, int64_t batch_size,
                                           data::BadFiles& bad_files);
 /// The same with a model's own preprocessing in place of the section's.
@@ -118,13 +129,16 @@ Preview preview(const DataConfig& config, int64_t seed, int64_t count);
 /// A labelled dataset: a training part and a validation part with the same classes.
 class ImageData {
  public:
-  /// Throws DataError or IoError as data::open_dataset; DataError if the parts have no labels or different classes.
+  /// Throws as open_parts.
   ImageData(const DataConfig& config, int64_t seed);
 
-  /// Of the training part: the number of classes, and of images.
-  int64_t classes() const { return int64_t(parts_.train->classes().size()); }
+  /// Of the training part: the number of classes, their names, and the number of images.
+  int64_t classes() const { return int64_t(class_names().size()); }
+  const std::vector<std::string>& class_names() const { return parts_.train->classes(); }
   int64_t train_size() const { return parts_.train->size(); }
-  /// What was passed over when the parts were opened.
+  /// Images of the validation part.
+  int64_t val_size() const { return parts_.val->size(); }
+  /// What was passed over or had to be assumed when the parts were opened.
   const std::vector<std::string>& notes() const { return parts_.notes; }
   /// "3,068 training images of 10 classes, 341 validation images, from /data/mine".
   std::string text() const;
@@ -134,7 +148,7 @@ class ImageData {
   int64_t epoch_size() const;
   /// See training_images and shuffled.
   std::unique_ptr<data::Loader> train_loader(int64_t batch_size, int64_t epochs, const data::LoaderState& start);
-  /// All validation images once, in order.
+  /// All validation images once, in order. Broken ones are left out.
   std::unique_ptr<data::Loader> val_loader(int64_t batch_size);
 
  private:

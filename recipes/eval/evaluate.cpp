@@ -1,8 +1,11 @@
 #include "vitrail/recipes/eval/evaluate.h"
 
+#include "vitrail/core/error.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/nn/backbone.h"
 #include "vitrail/recipes/eval/finite.h"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <string>
@@ -50,6 +53,26 @@ void add_confusion(Confusion& confusion, const Tensor& logits, const Tensor& lab
   for (size_t i = 0; i < truth.size(); ++i) ++counts[size_t(truth[i] * confusion.size(1) + guess[i])];
 }
 
+/// logits_of: images to the logits of the whole model, then those of each head if it has several.
+template <class LogitsOf>
+Scores evaluate_logits(LogitsOf&& logits_of, data::Loader& loader, const Tick& tick, Confusion* confusion) {
+  Scores scores;
+  for (int64_t done = 0; const auto batch = loader.next();) {
+    const std::vector<Tensor> logits = logits_of((*batch)["images"]);
+    const Tensor& labels = (*batch)["labels"];
+    expect_finite(logits[0], "eval", [&](int64_t i) { return "image " + std::to_string(batch->indices[size_t(i)]); });
+    add_scores(scores, logits[0], labels);
+    if (confusion) add_confusion(*confusion, logits[0], labels);
+    scores.heads.resize(logits.size() - 1);
+    for (size_t i = 1; i < logits.size(); ++i) add_scores(scores.heads[i - 1], logits[i], labels);
+    tick(++done, loader.batches_per_epoch());
+  }
+  check<DataError>(scores.all.images > 0, "evaluate", "no image is left to evaluate on: all are broken");
+  scores.loss /= double(scores.all.images);
+  for (Scores& head : scores.heads) head.loss /= double(head.all.images);
+  return scores;
+}
+
 }  // namespace
 
 Stats Scores::stats() const {
@@ -61,25 +84,26 @@ Stats Scores::stats() const {
   return result;
 }
 
+std::string left_out_note(int64_t images, int64_t scored) {
+  if (scored >= images) return {};
+  return fmt::format("{} of {} images to evaluate on are broken and left out", images - scored, images);
+}
+
 Scores evaluate(nn::Backbone& model, data::Loader& loader, const Tick& tick, Confusion* confusion) {
   model.eval();
-  Scores scores;
-  for (int64_t done = 0; const auto batch = loader.next();) {
-    const ag::Var features = model.features((*batch)["images"]);
-    const std::vector<ag::Var> heads = model.heads(features);
-    const Tensor logits = (heads.size() == 1 ? heads.front() : model.classify(features)).value();
-    expect_finite(logits, "eval", [&](int64_t i) { return "image " + std::to_string(batch->indices[size_t(i)]); });
-    add_scores(scores, logits, (*batch)["labels"]);
-    if (confusion) add_confusion(*confusion, logits, (*batch)["labels"]);
-    if (heads.size() > 1) {
-      scores.heads.resize(heads.size());
-      for (size_t i = 0; i < heads.size(); ++i) add_scores(scores.heads[i], heads[i].value(), (*batch)["labels"]);
-    }
-    tick(++done, loader.batches_per_epoch());
-  }
-  scores.loss /= double(scores.all.images);
-  for (Scores& head : scores.heads) head.loss /= double(head.all.images);
-  return scores;
+  return evaluate_logits(
+      [&model](const Tensor& images) {
+        const ag::Var features = model.features(images);
+        std::vector<Tensor> logits;
+        for (const ag::Var& head : model.heads(features)) logits.push_back(head.value());
+        if (logits.size() > 1) logits.insert(logits.begin(), model.classify(features).value());
+        return logits;
+      },
+      loader, tick, confusion);
+}
+
+Scores evaluate(const FeatureOf& logits_of, data::Loader& loader, const Tick& tick, Confusion* confusion) {
+  return evaluate_logits([&](const Tensor& images) { return std::vector{logits_of(images)}; }, loader, tick, confusion);
 }
 
 }  // namespace vitrail::recipes

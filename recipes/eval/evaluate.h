@@ -2,14 +2,12 @@
 #pragma once
 
 #include "vitrail/core/tensor.h"
+#include "vitrail/recipes/eval/features.h"
 #include "vitrail/recipes/run/recipe.h"
 
 #include <cstdint>
+#include <string>
 #include <vector>
-
-namespace vitrail::nn {
-class Backbone;
-}
 
 namespace vitrail::recipes {
 
@@ -34,12 +32,18 @@ struct Scores {
   Stats stats() const;
 };
 
+/// "2 of 360 images are broken and left out"; empty if all are scored.
+std::string left_out_note(int64_t images, int64_t scored);
+
 /// How many images of each class (row) were taken for each class (column): i64 [K, K].
 using Confusion = Tensor;
 
 /// Runs the model in evaluation mode over the batches of loader, in the compute type of ag::Autocast.
 /// confusion: zeros [K, K] to count in, if wanted.
-/// Throws: NumericError for logits that are not finite; as the loader, and what tick throws.
+/// Throws: NumericError for logits that are not finite; DataError if no image is left; as the loader, and what tick
+///         throws.
 Scores evaluate(nn::Backbone& model, data::Loader& loader, const Tick& tick, Confusion* confusion = nullptr);
+/// The same for a function from images to logits [B, K].
+Scores evaluate(const FeatureOf& logits_of, data::Loader& loader, const Tick& tick, Confusion* confusion = nullptr);
 
 }  // namespace vitrail::recipes

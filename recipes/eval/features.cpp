@@ -1,5 +1,6 @@
 #include "vitrail/recipes/eval/features.h"
 
+#include "vitrail/core/error.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/recipes/eval/finite.h"
 
@@ -51,6 +52,7 @@ FeatureSet extract_features(const FeatureOf& feature_of, data::Loader& loader, c
     rows += batch->size();
     tick(int64_t(features.size()), loader.batches_per_epoch());
   }
+  check<DataError>(!features.empty(), "features", "no image is left: all are broken");
   return {core::concat(features, 0), core::concat(labels, 0), std::move(indices)};
 }
 

@@ -29,7 +29,7 @@ bool pixels_fit(int64_t images, int64_t side);
 struct FeatureSet {
   Tensor features;                    // f32 [N, D]
   Tensor labels;                      // i64 [N]
-  std::vector<int64_t> indices = {};  // of the images in their dataset; where one is broken, of the one in its place
+  std::vector<int64_t> indices = {};  // of the images in their dataset; the loader leaves broken ones out
 };
 /// The images of the loader, in its order, at least `most` of them or all. Throws NumericError for features that are
 /// not finite; as the loader, and what tick throws.

@@ -3,6 +3,9 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/ops.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace vitrail::recipes {
 
 std::string fill_template(const std::string& text, const std::string& name) {
@@ -32,6 +35,18 @@ Tensor zero_shot_weights(const TextFeatures& features_of, const std::vector<std:
   const Tensor each = core::l2_normalize(features_of(prompts(names, templates))).y;
   const Tensor mean = core::mean(each.reshape({classes, count, each.size(1)}), {1});
   return core::l2_normalize(mean).y;
+}
+
+std::vector<std::string> words_of(std::vector<std::string> names) {
+  for (std::string& name : names) std::replace(name.begin(), name.end(), '_', ' ');
+  return names;
+}
+
+FeatureOf zero_shot_classifier(FeatureOf image_features, Tensor weights, double logit_scale) {
+  return [features_of = std::move(image_features), weights = std::move(weights), logit_scale](const Tensor& images) {
+    const Tensor features = core::l2_normalize(features_of(images).to(DType::f32)).y;
+    return core::mul(core::matmul(features, weights, core::Trans::no, core::Trans::yes), scalar(logit_scale));
+  };
 }
 
 }  // namespace vitrail::recipes

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "vitrail/core/tensor.h"
+#include "vitrail/recipes/eval/features.h"
 
 #include <functional>
 #include <span>
@@ -25,5 +26,11 @@ std::vector<std::string> prompts(const std::vector<std::string>& names, const st
 /// Source: Radford et al. 2021 (arXiv:2103.00020), section 3.1.4.
 Tensor zero_shot_weights(const TextFeatures& features_of, const std::vector<std::string>& names,
                          const std::vector<std::string>& templates);
+
+/// Names of folders as words: "traffic_light" is "traffic light".
+std::vector<std::string> words_of(std::vector<std::string> names);
+
+/// A classifier of images by texts: logits [B, K] are logit_scale times the cosines of their features and the weights.
+FeatureOf zero_shot_classifier(FeatureOf image_features, Tensor weights, double logit_scale);
 
 }  // namespace vitrail::recipes

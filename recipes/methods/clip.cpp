@@ -38,6 +38,7 @@ void ClipConfig::describe_data(Fields& f) {
   f("train_split", data.train_split, "the part to train on");
   f("val_split", data.val_split, "the part to evaluate on");
   data.describe_division(f);
+  f("val_root", data.val_root, "where the part to evaluate on is, if not in root; undivided data is taken whole");
   f("captions", captions, "kinds of captions to train on, if the table has a column 'kind'; empty: all");
   data.describe_augmentation(f);
   data.describe_pixels(f);

@@ -3,8 +3,11 @@
 #include "vitrail/core/error.h"
 #include "vitrail/data/io/lines.h"
 #include "vitrail/data/load/caption_batch.h"
+#include "vitrail/data/sources/class_match.h"
 #include "vitrail/data/sources/open_dataset.h"
+#include "vitrail/data/sources/source_parts.h"
 #include "vitrail/data/text/train_vocabulary.h"
+#include "vitrail/recipes/eval/zero_shot.h"
 
 #include <fmt/format.h>
 
@@ -24,23 +27,21 @@ data::Vocabulary vocabulary(const ClipModelConfig::Text& text, const data::Pairs
   return trainer.train(text.vocab_size);
 }
 
-/// Folder names as words: "traffic_light" is "traffic light".
-std::vector<std::string> words_of(std::vector<std::string> names) {
-  for (std::string& name : names) std::replace(name.begin(), name.end(), '_', ' ');
-  return names;
-}
-
-/// A labelled dataset. The names of its classes are used unless the recipe gives others.
-void open_labelled(const ClipConfig::ZeroShot& z, EvalClasses& classes) {
+/// A labelled dataset. The recipe may give names, which meet those of the dataset's classes; otherwise the latter are
+/// used. Returns a note if names did not decide which is which.
+std::string open_labelled(const ClipConfig::ZeroShot& z, EvalClasses& classes) {
   classes.own = data::open_dataset(z.root, z.split);
   classes.images = classes.own.get();
-  const auto& folders = classes.own->classes();
+  const std::vector<std::string> folders = words_of(classes.own->classes());
   check<DataError>(!folders.empty(), "zero_shot.root", "{} has no labels in its part '{}'", z.root, z.split);
-  if (classes.names.empty()) classes.names = words_of(folders);
-  check<DataError>(classes.names.size() == folders.size(), "zero_shot.names", "{} has {} names, {} has {} classes",
-                   z.names, classes.names.size(), z.root, folders.size());
+  if (classes.names.empty()) classes.names = folders;
+  const auto count = [](const std::vector<std::string>& names) { return int64_t(names.size()); };
+  const data::ClassMatch match =
+      data::match_classes("zero_shot.names", {.owner = z.root, .names = folders, .count = count(folders)},
+                          {.owner = z.names, .names = words_of(classes.names), .count = count(classes.names)});
   classes.labels.reserve(size_t(classes.own->size()));
-  for (int64_t i = 0; i < classes.own->size(); ++i) classes.labels.push_back(classes.own->label(i));
+  for (int64_t i = 0; i < classes.own->size(); ++i) classes.labels.push_back(match.to[size_t(classes.own->label(i))]);
+  return match.note;
 }
 
 /// The images of the pairs. An image belongs to the class whose name is one of its captions. False if none does.
@@ -77,6 +78,18 @@ data::Pairs open_pairs_of(const ClipConfig& config, const std::string& split, co
   return pairs;
 }
 
+/// The pairs to evaluate on. Undivided pairs at data.val_root are taken whole.
+data::Pairs open_evaluated_pairs(const ClipConfig& config, const std::vector<std::string>& kinds,
+                                 std::vector<std::string>& notes) {
+  if (config.data.val_root.empty()) return open_pairs_of(config, config.data.val_split, kinds, notes);
+  ClipConfig evaluated = config;
+  evaluated.data.root = config.data.val_root;
+  evaluated.data.val_fraction = 0;
+  const std::vector<data::SourcePart> parts = data::find_pair_parts(evaluated.data.root);
+  const bool whole = parts.size() == 1 && parts[0].split.empty();
+  return open_pairs_of(evaluated, whole ? "" : config.data.val_split, kinds, notes);
+}
+
 }  // namespace
 
 EvalPairs::EvalPairs(data::Pairs pairs) : images(std::move(pairs.images)) {
@@ -95,6 +108,23 @@ EvalPairs::EvalPairs(data::Pairs pairs) : images(std::move(pairs.images)) {
       images_of[size_t(text->second)].push_back(int64_t(image));
     }
   }
+}
+
+Answers answers_among(const EvalPairs& pairs, const std::vector<int64_t>& images) {
+  Answers answers;
+  answers.texts_of.resize(images.size());
+  std::vector<int64_t> row_of(pairs.texts_of.size(), -1);
+  for (size_t row = 0; row < images.size(); ++row) row_of[size_t(images[row])] = int64_t(row);
+  for (size_t text = 0; text < pairs.texts.size(); ++text) {
+    std::vector<int64_t> rows;
+    for (const int64_t image : pairs.images_of[text])
+      if (row_of[size_t(image)] >= 0) rows.push_back(row_of[size_t(image)]);
+    if (rows.empty()) continue;
+    for (const int64_t row : rows) answers.texts_of[size_t(row)].push_back(int64_t(answers.texts.size()));
+    answers.texts.push_back(pairs.texts[text]);
+    answers.images_of.push_back(std::move(rows));
+  }
+  return answers;
 }
 
 ClipTrainData::ClipTrainData(const ClipConfig& config, data::BadFiles& bad_files)
@@ -133,11 +163,8 @@ ClipEvalData::ClipEvalData(const ClipConfig& config, data::BadFiles& bad_files)
 }
 
 void ClipEvalData::open_pairs() {
-  const auto open = [&](const std::vector<std::string>& kinds) {
-    return open_pairs_of(config_, config_.data.val_split, kinds, notes_);
-  };
   try {
-    pairs_.emplace(open(config_.eval.captions));
+    pairs_.emplace(open_evaluated_pairs(config_, config_.eval.captions, notes_));
   } catch (const DataError& error) {
     if (!config_.eval.captions.empty() && open_all_captions()) return;
     notes_.push_back("no retrieval evaluation: " + std::string(error.what()));
@@ -146,7 +173,7 @@ void ClipEvalData::open_pairs() {
 
 bool ClipEvalData::open_all_captions() {
   try {
-    data::Pairs pairs = open_pairs_of(config_, config_.data.val_split, {}, notes_);
+    data::Pairs pairs = open_evaluated_pairs(config_, {}, notes_);
     if (!pairs.kinds.empty()) {
       notes_.push_back("eval.captions=[] takes the captions of all kinds");
       return false;
@@ -165,14 +192,16 @@ void ClipEvalData::open_classes() {
   EvalClasses classes;
   if (!z.names.empty()) classes.names = data::read_lines(z.names);
   classes.templates = z.templates.empty() ? std::vector<std::string>{"{}"} : data::read_lines(z.templates);
-  if (!z.root.empty()) {
-    open_labelled(z, classes);
-  } else if (!label_by_captions(*pairs_, classes)) {
-    notes_.push_back(
-        fmt::format("no zero-shot evaluation: no caption of the part '{}' of {} is one of the {} names in {}; "
-                    "zero_shot.names=FILE names your classes, zero_shot.root=FOLDER has labelled images",
-                    config_.data.val_split, config_.data.root, classes.names.size(), z.names));
-    return;
+  if (z.root.empty()) {
+    if (!label_by_captions(*pairs_, classes)) {
+      notes_.push_back(
+          fmt::format("no zero-shot evaluation: no caption of the part '{}' of {} is one of the {} names in {}; "
+                      "zero_shot.names=FILE names your classes, zero_shot.root=FOLDER has labelled images",
+                      config_.data.val_split, evaluated_root(config_.data), classes.names.size(), z.names));
+      return;
+    }
+  } else if (const std::string note = open_labelled(z, classes); !note.empty()) {
+    notes_.push_back("[zero_shot.names] " + note);
   }
   classes_.emplace(std::move(classes));
 }

@@ -23,6 +23,14 @@ struct EvalPairs {
   explicit EvalPairs(data::Pairs pairs);
 };
 
+/// The right answers among some of the images and the texts that these have.
+struct Answers {
+  std::vector<std::string> texts;
+  std::vector<std::vector<int64_t>> texts_of, images_of;  // as in EvalPairs, by row in `images` and in texts
+};
+/// images: numbers of images of the pairs, those that could be read.
+Answers answers_among(const EvalPairs& pairs, const std::vector<int64_t>& images);
+
 /// Images whose classes have names.
 struct EvalClasses {
   const data::Dataset* images = nullptr;  // the images of the pairs, or `own`
@@ -70,9 +78,9 @@ class ClipEvalData final {
   /// The parts that the recipe names and that exist; notes() explains the others.
   const std::optional<EvalPairs>& pairs() const { return pairs_; }
   const std::optional<EvalClasses>& classes() const { return classes_; }
-  /// All images once, in order, with the transform of evaluations.
+  /// All images once, in order, with the transform of evaluations. Broken ones are left out.
   std::unique_ptr<data::Loader> loader(const data::Dataset& images);
-  /// The reasons for missing parts.
+  /// The reasons for missing parts, and what had to be assumed.
   const std::vector<std::string>& notes() const { return notes_; }
 
  private:

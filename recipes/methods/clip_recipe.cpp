@@ -7,6 +7,7 @@
 #include "vitrail/nn/summary.h"
 #include "vitrail/nn/weights/transfer.h"
 #include "vitrail/recipes/eval/clip_features.h"
+#include "vitrail/recipes/eval/evaluate.h"
 #include "vitrail/recipes/methods/clip.h"
 #include "vitrail/recipes/methods/clip_data.h"
 #include "vitrail/recipes/methods/clip_eval.h"
@@ -150,6 +151,10 @@ struct ClipRecipe final : Recipe {
     Stats stats = evaluate_clip(image_features(*model), text_features(*model, train.tokenizer()), eval, tick);
     for (const auto& entry : baselines) stats.push_back(entry);
     if (stats.empty()) return {};  // there is nothing to evaluate on
+    if (eval.pairs())
+      if (const std::string note = left_out_note(eval.pairs()->images->size(), int64_t(stat(stats, "images")));
+          !note.empty())
+        say(note);
     const double score = stat(stats, eval.classes() ? "zero_shot_top1" : "i2t_r1");
     return {std::move(stats), score};
   }
@@ -223,7 +228,8 @@ struct ClipRecipe final : Recipe {
                                       train.tokenizer().vocabulary().size());
     for (const auto& [name, value] :
          evaluate_clip(image_features(*untrained), text_features(*untrained, train.tokenizer()), eval, tick))
-      if (name.find("_rank") == std::string::npos) baselines.emplace(name + "_untrained", value);
+      if (name.find("_rank") == std::string::npos && !name.ends_with("images"))
+        baselines.emplace(name + "_untrained", value);
   }
 
   const ClipConfig config;

@@ -20,22 +20,23 @@ class DinoData final {
   /// Labels and a validation part are optional. Throws DataError or IoError as data::open_dataset.
   explicit DinoData(const DinoConfig& config);
 
-  /// The number of training images.
+  /// The number of training images, and of validation images, which needs labelled().
   int64_t train_size() const { return train_->size(); }
   /// What is read, for the start of a run.
   std::string text() const;
+  int64_t val_size() const { return val_->size(); }
   /// True if both parts have labels of the same classes.
   bool labelled() const { return val_ != nullptr; }
   /// The reason if not labelled().
   const std::string& why_unlabelled() const { return why_unlabelled_; }
-  /// What was passed over when the parts were opened.
+  /// What was passed over or had to be assumed when the parts were opened.
   const std::vector<std::string>& notes() const { return notes_; }
   /// The number of classes; 0 without labels.
   int64_t classes() const { return int64_t(train_->classes().size()); }
 
   /// Crops of shuffled images: see data::MultiCrop::views.
   std::unique_ptr<data::Loader> train_loader(const data::LoaderState& start, int64_t batch_size);
-  /// All images of a part, with the transform of evaluations. The validation part needs labelled().
+  /// All images of a part but broken ones, with the transform of evaluations. The validation part needs labelled().
   std::unique_ptr<data::Loader> plain_train_loader();
   std::unique_ptr<data::Loader> val_loader();
 

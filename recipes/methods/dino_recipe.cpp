@@ -5,6 +5,7 @@
 #include "vitrail/nn/summary.h"
 #include "vitrail/optim/schedule.h"
 #include "vitrail/recipes/eval/collapse.h"
+#include "vitrail/recipes/eval/evaluate.h"
 #include "vitrail/recipes/eval/features.h"
 #include "vitrail/recipes/eval/image_retrieval.h"
 #include "vitrail/recipes/eval/knn.h"
@@ -116,6 +117,9 @@ struct Dino final : Recipe {
               .top1);
     for (const auto& entry : baselines) stats.push_back(entry);
     for (const auto& entry : signs_of(val_pooled)) stats.push_back(entry);
+    const int64_t scored = val.labels.size(0);
+    stats.emplace_back("images", scored);
+    if (const std::string note = left_out_note(images.val_size(), scored); !note.empty()) say(note);
     return {std::move(stats), top1};
   }
 

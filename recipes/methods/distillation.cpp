@@ -1,6 +1,7 @@
 #include "vitrail/recipes/methods/distillation.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/data/sources/class_match.h"
 #include "vitrail/nn/losses/distillation.h"
 
 #include <algorithm>
@@ -25,16 +26,19 @@ void DistillationConfig::describe(Fields& f) {
     kNorms);
 }
 
-Distillation::Distillation(const DistillationConfig& config, const DataConfig& student, int64_t classes,
-                           const PublishedOptions& options)
+Distillation::Distillation(const DistillationConfig& config, const DataConfig& student,
+                           const std::vector<std::string>& classes, const PublishedOptions& options)
     : config_(config) {
   check<ConfigError>(!config.teacher.empty(), "distillation.teacher",
                      "kind {} needs a teacher: distillation.teacher=RUN, the folder or a checkpoint of a run",
                      config.kind == Teaching::hard ? "hard" : "soft");
   teacher_ = open_model(config.teacher, {}, options);
-  const int64_t outputs = teacher_.classify ? teacher_.backbone->num_classes() : 0;
-  check<ConfigError>(outputs == classes, "distillation.teacher", "{} has {} classes, the data {}",
-                     teacher_.source.string(), outputs, classes);
+  expect_classes(teacher_, "distillation.teacher");
+  const data::ClassMatch match = data::match_classes(
+      "distillation.teacher", {.owner = student.root, .names = classes, .count = int64_t(classes.size())},
+      class_list(teacher_));
+  if (!match.note.empty()) note_ = "[distillation.teacher] " + match.note;
+  if (!match.same) outputs_ = tensor(match.to, {int64_t(match.to.size())});
   const Preprocessing& p = teacher_.preprocessing;
   if (std::equal(p.mean.begin(), p.mean.end(), student.mean.begin()) &&
       std::equal(p.std.begin(), p.std.end(), student.std.begin()))
@@ -49,8 +53,9 @@ Distillation::Distillation(const DistillationConfig& config, const DataConfig& s
 
 Tensor Distillation::teach(const Tensor& images) {
   const ag::NoGrad no_grad;
-  if (!factor_.defined()) return teacher_.classify(images);
-  return teacher_.classify(core::add(core::mul(images, factor_), offset_));
+  const Tensor logits = teacher_.classify(factor_.defined() ? core::add(core::mul(images, factor_), offset_) : images);
+  if (!outputs_.defined()) return logits;
+  return core::embedding(logits.transpose(0, 1).contiguous(), outputs_).transpose(0, 1).contiguous();
 }
 
 ag::Var Distillation::distill(const ag::Var& student, const Tensor& teacher) const {

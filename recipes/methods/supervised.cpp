@@ -82,7 +82,8 @@ struct Supervised final : Recipe {
     if (c.distillation.on()) {
       DistillationConfig settings = c.distillation;
       if (!settings.norm) settings.norm = deit() ? ag::KlNorm::elements : ag::KlNorm::batch;
-      distillation.emplace(settings, c.data, images.classes(), PublishedOptions{.accept_keys = c.accept_keys});
+      distillation.emplace(settings, c.data, images.class_names(), PublishedOptions{.accept_keys = c.accept_keys});
+      if (!distillation->note().empty()) say(distillation->note());
     }
     for (const std::string& note : images.notes()) say(note);
     check<ConfigError>(!c.model.distilled || distillation, "model.distilled",
@@ -94,6 +95,7 @@ struct Supervised final : Recipe {
   std::vector<std::string> begin() override {
     if (config.init.empty()) return {};
     StartWeights start = without_texts(read_weights(config.init, config.accept_keys));
+    fit_classifier(start, images.class_names());
     std::vector<std::string> notes = std::move(start.notes);
     if (const nn::VisionTransformer* const vit = nn::find_vit(*model))
       for (std::string& note : differences(vit->config, start.unwritten)) notes.push_back(std::move(note));
@@ -167,6 +169,8 @@ struct Supervised final : Recipe {
       score = stat(of_average, "top1");
       for (const auto& [name, value] : of_average) stats.emplace_back("ema_" + name, value);
     }
+    stats.emplace_back("images", scored);
+    if (const std::string note = left_out_note(images.val_size(), scored); !note.empty()) say(note);
     return {std::move(stats), score};
   }
 
@@ -177,6 +181,7 @@ struct Supervised final : Recipe {
   std::vector<std::string> next_commands(const std::string& run) const override {
     return {"vitrail eval " + run, "vitrail predict " + run + " photo.jpg"};
   }
+  std::vector<std::string> classes() const override { return images.class_names(); }
 
   std::vector<ModelCard> cards() override { return {model_card(*model, config.data.img_size)}; }
 
@@ -239,7 +244,9 @@ struct Supervised final : Recipe {
   optim::DecayRule decay_rule() const { return deit() ? optim::deit_decay() : optim::timm_decay(); }
 
   Stats evaluate(nn::Backbone& network, const Tick& tick) {
-    return recipes::evaluate(network, *images.val_loader(config.train.batch_size), tick).stats();
+    const Scores scores = recipes::evaluate(network, *images.val_loader(config.train.batch_size), tick);
+    scored = scores.all.images;
+    return scores.stats();
   }
 
   const SupervisedConfig config;
@@ -252,6 +259,7 @@ struct Supervised final : Recipe {
   std::optional<data::Mixup> mixup;
   Tensor class_weights;  // [K]; undefined: all 1
   Plan plan_;
+  int64_t scored = 0;  // images of the last evaluation
 };
 
 }  // namespace

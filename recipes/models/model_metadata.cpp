@@ -1,6 +1,7 @@
 #include "vitrail/recipes/models/model_metadata.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/core/io/json.h"
 #include "vitrail/core/text.h"
 #include "vitrail/recipes/build/build_model.h"
 
@@ -16,7 +17,8 @@ namespace {
 constexpr const char *kHeads = "vitrail.num_heads", *kTextHeads = "vitrail.text_num_heads", *kEps = "vitrail.ln_eps",
                      *kTextEps = "vitrail.text_ln_eps", *kGelu = "vitrail.gelu", *kTextGelu = "vitrail.text_gelu",
                      *kPool = "vitrail.pool", *kNormAfterPool = "vitrail.norm_after_pool", *kCausal = "vitrail.causal",
-                     *kTextPool = "vitrail.text_pool", *kPositions = "vitrail.pos_interp";
+                     *kTextPool = "vitrail.text_pool", *kPositions = "vitrail.pos_interp",
+                     *kClasses = "vitrail.classes";
 
 constexpr Named<ag::Gelu> kGelus[] = {{"erf", ag::Gelu::erf}, {"tanh", ag::Gelu::tanh}, {"quick", ag::Gelu::quick}};
 constexpr Named<nn::Pool> kPools[] = {
@@ -67,7 +69,7 @@ std::optional<T> number_in(const safetensors::Metadata& metadata, const char* ke
 
 }  // namespace
 
-safetensors::Metadata to_metadata(const nn::Unwritten& unwritten) {
+safetensors::Metadata to_metadata(const nn::Unwritten& unwritten, const std::vector<std::string>& classes) {
   safetensors::Metadata metadata = {{"format", "pt"}};
   if (unwritten.num_heads) metadata[kHeads] = std::to_string(*unwritten.num_heads);
   if (unwritten.text_num_heads) metadata[kTextHeads] = std::to_string(*unwritten.text_num_heads);
@@ -80,7 +82,21 @@ safetensors::Metadata to_metadata(const nn::Unwritten& unwritten) {
   write_name(metadata, kCausal, unwritten.causal, kFlags);
   write_name(metadata, kTextPool, unwritten.text_pool, kTextPools);
   if (unwritten.pos_interp) metadata[kPositions] = std::string(name_of(*unwritten.pos_interp));
+  if (!classes.empty()) metadata[kClasses] = Json(classes).text();
   return metadata;
+}
+
+std::vector<std::string> classes_in(const safetensors::Metadata& metadata, const std::string& source) {
+  const auto found = metadata.find(kClasses);
+  if (found == metadata.end()) return {};
+  std::vector<std::string> names;
+  try {
+    for (const Json& name : Json::parse(found->second).as_array()) names.push_back(name.as_string());
+  } catch (const IoError&) {
+    fail<IoError>("load", "{}: its metadata has '{}' {}; it must be a list of names", source, kClasses,
+                  Json(found->second).excerpt());
+  }
+  return names;
 }
 
 nn::Unwritten unwritten_in(const safetensors::Metadata& metadata, const std::string& source) {

@@ -73,6 +73,7 @@ OpenModel open_model(const std::filesystem::path& path, const std::vector<std::s
   opened.preprocessing = eval_preprocessing(opened.eval.data);
   opened.untrained = [settings] { return settings->build_backbone(nn::Scope(uint64_t(settings->seed)), 0); };
   settings->open(run.state, opened);
+  if (opened.classify && opened.backbone->num_classes() == int64_t(run.classes.size())) opened.classes = run.classes;
   return opened;
 }
 
@@ -110,10 +111,30 @@ PublishedModel to_published(const OpenModel& model) {
   return published;
 }
 
+data::ClassList class_list(const OpenModel& model) {
+  return {.owner = model.source.string(), .names = model.classes, .count = model.backbone->num_classes()};
+}
+
+MatchedData match_data(const OpenModel& model, std::unique_ptr<data::Dataset> images, std::string_view command) {
+  const DataConfig& config = model.eval.data;
+  const data::ClassList outputs = class_list(model), own{.owner = evaluated_name(config),
+                                                         .names = images->classes(),
+                                                         .count = int64_t(images->classes().size()),
+                                                         .mapped = !config.classes.empty()};
+  data::ClassMatch match = data::match_classes(command, own, outputs);
+  std::vector<std::string> names = model.classes;
+  if (names.empty())  // an output that no class of the data is has its number as a name
+    for (int64_t i = 0; i < outputs.count; ++i) names.push_back(std::to_string(i));
+  if (model.classes.empty())
+    for (size_t i = 0; i < own.names.size(); ++i) names[size_t(match.to[i])] = own.names[i];
+  if (match.same && names == own.names) return {std::move(images), std::move(match.note)};
+  return {data::relabelled(std::move(images), std::move(match.to), std::move(names)), std::move(match.note)};
+}
+
 void expect_classes(const OpenModel& model, std::string_view command) {
   check<ConfigError>(model.classify != nullptr, command,
-                     "{} has no classifier; evaluate its features with vitrail knn or vitrail linear, a CLIP with "
-                     "vitrail retrieval",
+                     "{} has no classifier; evaluate its features with vitrail knn or vitrail linear; a CLIP "
+                     "classifies with vitrail zero-shot",
                      model.source.string());
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "vitrail/core/tensor_map.h"
+#include "vitrail/data/sources/class_match.h"
 #include "vitrail/data/text/vocabulary.h"
 #include "vitrail/nn/backbone.h"
 #include "vitrail/recipes/build/build_data.h"
@@ -75,6 +76,16 @@ OpenModel open_model(const PublishedModel& published, const std::vector<std::str
 
 /// The model as write_model takes it. Throws ConfigError for a network that no layout has a place for.
 PublishedModel to_published(const OpenModel& model);
+
+/// The classes of a classifier, for data::match_classes.
+data::ClassList class_list(const OpenModel& model);
+/// The dataset with the classes of the model's outputs as its labels. If the model does not name them, they have the
+/// names of the data. Throws as data::match_classes.
+struct MatchedData {
+  std::unique_ptr<data::Dataset> images;
+  std::string note;  // how the classes were matched, if not by name; else empty
+};
+MatchedData match_data(const OpenModel& model, std::unique_ptr<data::Dataset> images, std::string_view command);
 
 /// Throw ConfigError naming the command, the model and the models that can do it.
 void expect_classes(const OpenModel& model, std::string_view command);

@@ -41,6 +41,7 @@ OpenedRun open_run(const fs::path& path, const std::vector<std::string>& changes
   Config config(*run.settings);
   config.read_text(checkpoint.recipe, run.checkpoint.string(), changes);
   run.state = sub_map(checkpoint.tensors, "recipe");
+  run.classes = checkpoint.classes;
   return run;
 }
 

@@ -20,6 +20,7 @@ struct OpenedRun {
   std::filesystem::path checkpoint;
   std::unique_ptr<RecipeConfig> settings;  // the run's recipe, changed
   TensorMap state;                         // Recipe::state
+  std::vector<std::string> classes;        // Recipe::classes; empty in checkpoints of version 0.1.0
 };
 /// path: a checkpoint, or the folder of a run, where best.h5 is taken, or last.h5 if there is no best.h5.
 /// Throws: ConfigError if path is neither, or for changes that do not fit; IoError for a damaged checkpoint.

@@ -236,6 +236,16 @@ void take_tower_alone(HubConfig& config, const std::vector<std::string>& names, 
   notes.emplace_back("the text tower has no weights: the image tower is opened alone");
 }
 
+/// Names that are not one for each output are of no use, and a note says so.
+void check_class_names(PublishedModel& model) {
+  const auto names = int64_t(model.classes.size()), outputs = model.architecture->num_classes();
+  if (names == outputs) return;
+  if (names > 0 && outputs > 0)
+    model.notes.push_back(
+        fmt::format("there are {} names of classes for {} outputs: they are not used", names, outputs));
+  model.classes.clear();
+}
+
 }  // namespace
 
 std::optional<fs::path> published_weights(const fs::path& path) {
@@ -264,6 +274,15 @@ nn::Unwritten stated_beside(const fs::path& weights, const std::vector<std::stri
   if (!config) return {};
   notes.insert(notes.end(), config->notes.begin(), config->notes.end());
   return stated_by(*config);
+}
+
+std::vector<std::string> published_classes(const fs::path& weights, const std::vector<std::string>& accept_keys) {
+  try {
+    const std::optional<HubConfig> config = config_beside(weights, {weights.parent_path(), accept_keys});
+    if (config && !config->classes.empty()) return config->classes;
+  } catch (const Error&) {  // of a model that is not ours: its weights may still serve
+  }
+  return classes_in(safetensors::Reader(weights).metadata(), weights.string());
 }
 
 PublishedModel read_published_model(const fs::path& path, const PublishedOptions& options) {
@@ -302,7 +321,8 @@ PublishedModel read_published_model(const fs::path& path, const PublishedOptions
     model.classes = config->classes;
     model.notes.insert(model.notes.end(), config->notes.begin(), config->notes.end());
   }
-  if (int64_t(model.classes.size()) != model.architecture->num_classes()) model.classes.clear();
+  if (model.classes.empty()) model.classes = classes_in(file.metadata(), model.source.string());
+  check_class_names(model);
   find_vocabulary(model, beside, config ? config->no_texts : "");
   return model;
 }

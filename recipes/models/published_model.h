@@ -54,6 +54,9 @@ PublishedModel read_published_model(const std::filesystem::path& path, const Pub
 /// Notes go to notes. Throws IoError as parse_config.
 nn::Unwritten stated_beside(const std::filesystem::path& weights, const std::vector<std::string>& accept_keys,
                             std::vector<std::string>& notes);
+/// The names of a classifier's outputs, from the files beside the weights or from their metadata; empty: unknown.
+std::vector<std::string> published_classes(const std::filesystem::path& weights,
+                                           const std::vector<std::string>& accept_keys = {});
 
 /// The file of the weights at path: path itself or a file in that folder. Nothing if there is none; path may be a run.
 /// Throws ConfigError for PyTorch's own files, saying how to convert them, and for a folder with several files of

@@ -2,6 +2,8 @@
 
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/safetensors.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/data/sources/class_match.h"
 #include "vitrail/nn/state_io.h"
 #include "vitrail/recipes/models/hub_json.h"
 #include "vitrail/recipes/models/model_metadata.h"
@@ -11,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <utility>
 
 namespace vitrail::recipes {
@@ -19,26 +22,60 @@ namespace {
 StartWeights read_file_of_weights(const std::filesystem::path& file, const std::vector<std::string>& accept_keys) {
   const safetensors::Reader reader(file);
   const nn::Layout* layout = nn::find_layout(reader.names());
-  if (!layout) return {read_own_names(reader), nullptr, {}};
+  if (!layout) return {.tensors = read_own_names(reader), .notes = {}, .classes = published_classes(file, accept_keys)};
   nn::Converted converted = read_in_layout(reader, *layout, {.training_head = false});
-  StartWeights start{std::move(converted.weights), layout, std::move(converted.notes)};
+  StartWeights start{.tensors = std::move(converted.weights),
+                     .layout = layout,
+                     .notes = std::move(converted.notes),
+                     .classes = published_classes(file, accept_keys)};
   start.unwritten =
       stated_beside(file, accept_keys, start.notes).or_else(unwritten_in(reader.metadata(), file.string()));
   return start;
+}
+
+Tensor rows_of(const Tensor& matrix, const std::vector<int64_t>& rows) {
+  std::vector<Tensor> parts;
+  parts.reserve(rows.size());
+  for (const int64_t row : rows) parts.push_back(matrix.slice(0, row, row + 1));
+  return core::concat(parts, 0);
 }
 
 }  // namespace
 
 StartWeights read_weights(const std::filesystem::path& path, const std::vector<std::string>& accept_keys) {
   if (const auto file = published_weights(path)) return read_file_of_weights(*file, accept_keys);
-  const OpenModel run = open_model(path);
-  return {.tensors = nn::state(*run.backbone), .layout = nullptr, .notes = {}, .pixels = run.preprocessing};
+  OpenModel run = open_model(path);
+  return {
+      .tensors = nn::state(*run.backbone), .notes = {}, .classes = std::move(run.classes), .pixels = run.preprocessing};
+}
+
+void fit_classifier(StartWeights& start, const std::vector<std::string>& classes) {
+  if (start.classes.empty() || start.classes == classes) return;
+  const data::ClassList wanted{.owner = "the data", .names = classes, .count = int64_t(classes.size())},
+      known{.owner = "the file", .names = start.classes, .count = int64_t(start.classes.size())};
+  std::optional<data::ClassMatch> match;
+  try {
+    match = data::match_classes("init", wanted, known);
+    start.notes.push_back(match->note.empty() ? "the classifier's rows are taken by the names of the classes"
+                                              : match->note);
+  } catch (const DataError&) {
+    start.notes.push_back(fmt::format("the classifier is left out: the data has the classes {}, the file {}",
+                                      data::shortened_list(classes), data::shortened_list(start.classes)));
+  }
+  for (const char* name : {"head.weight", "head.bias", "head_dist.weight", "head_dist.bias", "fc.weight", "fc.bias"}) {
+    const auto found = start.tensors.find(name);
+    if (found == start.tensors.end() || found->second.size(0) != known.count) continue;
+    if (match)
+      found->second = rows_of(found->second, match->to);
+    else
+      start.tensors.erase(found);
+  }
 }
 
 StartWeights read_clip_weights(const std::filesystem::path& path, const std::vector<std::string>& accept_keys) {
   const auto file = published_weights(path);
-  StartWeights start =
-      file ? read_file_of_weights(*file, accept_keys) : StartWeights{nn::state(*open_model(path).network), nullptr, {}};
+  StartWeights start = file ? read_file_of_weights(*file, accept_keys)
+                            : StartWeights{.tensors = nn::state(*open_model(path).network), .notes = {}};
   check<IoError>(start.tensors.contains("text.token_embedding.weight"), "init", "{} has no text tower", path.string());
   return start;
 }

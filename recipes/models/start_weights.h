@@ -17,6 +17,7 @@ struct StartWeights {
   TensorMap tensors;                         // under our names
   const nn::Layout* layout = nullptr;        // of the file; null: a checkpoint of ours, or names of no layout
   std::vector<std::string> notes;            // what was left out
+  std::vector<std::string> classes = {};     // names of the classifier's outputs; empty: unknown
   nn::Unwritten unwritten = {};              // what a configuration beside the file says
   std::optional<Preprocessing> pixels = {};  // that the weights were trained on, if that is known: of a run
 };
@@ -30,6 +31,10 @@ inline constexpr const char* kAcceptKeysHelp =
 /// file, see JsonObject.
 /// Throws: ConfigError or IoError as published_weights, safetensors::Reader, from_layout, parse_config and open_model.
 StartWeights read_weights(const std::filesystem::path& path, const std::vector<std::string>& accept_keys = {});
+/// Makes the classifier of start one for the named classes: its rows are taken by name. Does nothing if start does not
+/// name its classes, or if no name agrees and the numbers of classes do; a note says so. Leaves the classifier out if
+/// it lacks some of the classes.
+void fit_classifier(StartWeights& start, const std::vector<std::string>& classes);
 /// The weights of both towers of a CLIP, from the same places. Throws IoError too if there is no text tower.
 StartWeights read_clip_weights(const std::filesystem::path& path, const std::vector<std::string>& accept_keys = {});
 

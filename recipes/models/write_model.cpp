@@ -145,7 +145,7 @@ WrittenModel write_model(const PublishedModel& model, std::string_view name, con
     written.notes.push_back("no layout stores the background of transparent pixels: use the model with --background '" +
                             background.text() + "'");
   note_positions(model, layout, written.notes);
-  const auto metadata = to_metadata(model.architecture->unwritten());
+  const auto metadata = to_metadata(model.architecture->unwritten(), model.classes);
 
   const bool file = out.extension() == ".safetensors", hf = layout.name.starts_with("hf_"),
              open_clip = layout.name == "open_clip";

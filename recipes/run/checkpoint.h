@@ -11,8 +11,9 @@
 namespace vitrail::recipes {
 
 struct Checkpoint {
-  TensorMap tensors;   // "recipe/model/blocks.0.attn.qkv.weight", "loop/step", ...
-  std::string recipe;  // the resolved recipe
+  TensorMap tensors;                      // "recipe/model/blocks.0.attn.qkv.weight", "loop/step", ...
+  std::string recipe;                     // the resolved recipe
+  std::vector<std::string> classes = {};  // names of the classifier's outputs; empty: unknown, or no classifier
 };
 
 /// Writes or replaces path durably.

@@ -9,6 +9,7 @@
 #include "vitrail/core/parallel.h"
 #include "vitrail/data/image/background.h"
 #include "vitrail/data/load/bad_files.h"
+#include "vitrail/data/sources/class_match.h"
 #include "vitrail/recipes/run/checkpoint.h"
 #include "vitrail/recipes/run/environment.h"
 #include "vitrail/recipes/run/metrics_log.h"
@@ -245,6 +246,7 @@ class Loop {
     }
     const auto [checkpoint, path, problems] = load_newest_checkpoint({folder_.last(), folder_.best()});
     for (const std::string& problem : problems) progress_.message(problem);
+    expect_classes(checkpoint, path.string());
     recipe_.load_state(sub_map(checkpoint.tensors, "recipe"));
     Position position = to_position(sub_map(checkpoint.tensors, "loop"), plan_);
     const int64_t per_epoch = plan_.steps_per_epoch;
@@ -271,6 +273,19 @@ class Loop {
   void tell() {
     for (const std::string& message : recipe_.take_messages()) progress_.message(message);
     if (const auto note = data::take_transparency_note()) progress_.message(*note);
+  }
+
+  /// Throws DataError if the data no longer has the classes of the checkpoint, in their order.
+  void expect_classes(const Checkpoint& checkpoint, const std::string& path) {
+    const std::vector<std::string> now = recipe_.classes(), &then = checkpoint.classes;
+    if (now.empty() || then.empty()) return;
+    const data::ClassMatch match =
+        data::match_classes("resume", {.owner = "the data", .names = now, .count = int64_t(now.size())},
+                            {.owner = path, .names = then, .count = int64_t(then.size())});
+    if (!match.note.empty()) progress_.message("[resume] " + match.note);
+    check<DataError>(match.same, "resume",
+                     "the data has the classes {}, but {} was trained on {}; data.classes=FILE gives their order",
+                     data::shortened_list(now), path, data::shortened_list(then));
   }
 
   void step() {
@@ -449,6 +464,7 @@ class Loop {
     add_map(checkpoint.tensors, "recipe", recipe_.state());
     add_map(checkpoint.tensors, "loop", to_map(position_, plan_));
     checkpoint.recipe = options_.config;
+    checkpoint.classes = recipe_.classes();
     save_checkpoint(path, checkpoint);
   }
 
@@ -487,6 +503,7 @@ class Loop {
     const Json result = Json::object({{"recipe", plan_.name},
                                       {"metrics", json(position_.metrics)},
                                       {"best", best},
+                                      {"classes", recipe_.classes()},
                                       {"epochs", epoch()},
                                       {"steps", position_.step},
                                       {"seconds", records_->clock.seconds()},

@@ -115,6 +115,8 @@ class Recipe {
   /// Copies a state() back. Throws IoError, ConfigError or ShapeError if a part lacks a name, has an unknown one, or
   /// differs in shape.
   virtual void load_state(const TensorMap& state);
+  /// Names of the classes that the trained network tells apart, by output. By default it is no classifier.
+  virtual std::vector<std::string> classes() const { return {}; }
   /// Warnings for the user since the last call, each with a remedy. By default those given to say().
   virtual std::vector<std::string> take_messages() { return std::exchange(messages_, {}); }
 

@@ -48,6 +48,7 @@ class StopAfter final : public recipes::Recipe {
   recipes::Evaluation evaluate(const recipes::Tick& tick) override { return inner_.evaluate(tick); }
   TensorMap state() const override { return inner_.state(); }
   void load_state(const TensorMap& state) override { inner_.load_state(state); }
+  std::vector<std::string> classes() const override { return inner_.classes(); }
   std::vector<std::string> take_messages() override { return inner_.take_messages(); }
 
  private:

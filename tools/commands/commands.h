@@ -15,6 +15,7 @@ void add_init(Program& program);
 void add_plot(Program& program);
 void add_tokenizer(Program& program);
 void add_zero_shot(Program& program);
+void add_predict(Program& program);
 void add_features(Program& program);
 void add_similarity(Program& program);
 void add_search(Program& program);

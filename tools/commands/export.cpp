@@ -4,6 +4,8 @@
 #include "tools/commands/published_arguments.h"
 #include "vitrail/core/io/safetensors.h"
 #include "vitrail/nn/state_io.h"
+#include "vitrail/recipes/models/model_family.h"
+#include "vitrail/recipes/models/model_metadata.h"
 #include "vitrail/recipes/models/open_model.h"
 
 #include <cstdio>
@@ -21,7 +23,8 @@ struct Options {
 void export_weights(const Options& o) {
   const recipes::OpenModel model = open_with_notes(o.checkpoint, {}, o.published.options(o.network));
   const TensorMap weights = nn::state(*model.backbone);
-  safetensors::save(o.out, weights);
+  const nn::Unwritten unwritten = model.architecture ? model.architecture->unwritten() : nn::Unwritten();
+  safetensors::save(o.out, weights, recipes::to_metadata(unwritten, model.classes));
   std::printf("%s: %zu tensors, %lld parameters, of %s%s\n", o.out.c_str(), weights.size(),
               static_cast<long long>(model.backbone->parameter_count()), model.source.c_str(),
               model.averaged ? " (averaged weights)" : "");
@@ -31,8 +34,9 @@ void export_weights(const Options& o) {
 
 void add_export(Program& program) {
   const auto o = std::make_shared<Options>();
-  const Command command =
-      program.command("export", "Writes the weights of a checkpoint as safetensors, under timm's names.");
+  const Command command = program.command(
+      "export",
+      "Writes the weights of a checkpoint as safetensors, under timm's names, with the names of its classes.");
   command
       .option("checkpoint", o->checkpoint,
               "checkpoint or folder of a run; or a published model, whose names become timm's")

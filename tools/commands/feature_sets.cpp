@@ -2,12 +2,18 @@
 
 #include "vitrail/autograd/scope.h"
 
+#include <fmt/format.h>
+
+#include <cstdio>
+
 namespace vitrail::tools {
 
 using namespace recipes;
 
 FeatureSets::FeatureSets(const OpenModel& model)
-    : model_(model), bad_files_(bad_files_policy(config())), parts_(open_parts(config())) {}
+    : model_(model), bad_files_(bad_files_policy(config())), parts_(open_parts(config())) {
+  for (const std::string& note : parts_.notes) fmt::print(stderr, "{}\n", note);
+}
 
 FeatureSet FeatureSets::features(const FeatureOf& feature_of, data::Loader& loader, int64_t epochs,
                                  TerminalProgress& progress) {

@@ -8,8 +8,8 @@
 
 namespace vitrail::tools {
 
-/// The training and validation images that a model has settings for, in their precision. The constructor throws as
-/// open_parts.
+/// The training and validation images that a model has settings for, in their precision. The constructor prints what it
+/// had to assume on standard error. Throws as open_parts.
 class FeatureSets final {
  public:
   /// model outlives this.
@@ -17,10 +17,11 @@ class FeatureSets final {
 
   int64_t classes() const { return int64_t(parts_.train->classes().size()); }
   int64_t train_size() const { return parts_.train->size(); }
+  int64_t val_size() const { return parts_.val->size(); }
   const recipes::DataConfig& config() const { return model_.eval.data; }
-  /// Features of the training images, in their order.
+  /// Features of the training images, in their order, without broken ones.
   recipes::FeatureSet train(const recipes::FeatureOf& feature_of, TerminalProgress& progress);
-  /// Features of the validation images, in their order.
+  /// Features of the validation images, in their order, without broken ones.
   recipes::FeatureSet val(const recipes::FeatureOf& feature_of, TerminalProgress& progress);
   /// Features of the training images, augmented `times` times as for supervised training. One set per time.
   std::vector<recipes::FeatureSet> augmented(const recipes::FeatureOf& feature_of, int64_t times,

@@ -58,7 +58,9 @@ void knn(const Options& o) {
     for (const Score& s : score(name, train, val, parts.classes(), o)) scores.push_back(s);
     return val;
   };
-  const double map = retrieval_map(add("model", pooled_features(*model.backbone)));
+  const FeatureSet scored = add("model", pooled_features(*model.backbone));
+  const double map = retrieval_map(scored);
+  const int64_t images = scored.labels.size(0), left_out = parts.val_size() - images;
   if (o.baselines) {
     const auto network = model.untrained();
     add("untrained", pooled_features(*network));
@@ -68,10 +70,9 @@ void knn(const Options& o) {
 
   const std::string checkpoint = model.source.string();
   if (o.json) {
-    nlohmann::ordered_json result = {{"checkpoint", checkpoint},
-                                     {"data", parts.config().root},
-                                     {"temperature", o.temperature},
-                                     {"retrieval_map", map}};
+    nlohmann::ordered_json result = {{"checkpoint", checkpoint},     {"data", parts.config().root},
+                                     {"pictures", images},           {"left_out", left_out},
+                                     {"temperature", o.temperature}, {"retrieval_map", map}};
     auto& list = result["knn"] = nlohmann::ordered_json::array();
     for (const Score& s : scores)
       list.push_back({{"features", s.features}, {"k", s.k}, {"top1", s.top1}, {"top5", s.top5}});
@@ -82,8 +83,8 @@ void knn(const Options& o) {
   for (const Score& s : scores)
     rows.push_back(
         {s.features, std::to_string(s.k), fmt::format("{:.2f}%", 100 * s.top1), fmt::format("{:.2f}%", 100 * s.top5)});
-  fmt::print("{}{} on {} of {}: mean average precision of retrieval {:.4f}\n", to_table(rows), checkpoint,
-             parts.config().val_split, parts.config().root, map);
+  fmt::print("{}{} on {}: {}: mean average precision of retrieval {:.4f}\n", to_table(rows), checkpoint,
+             evaluated_name(parts.config()), images_text(images, left_out), map);
 }
 
 }  // namespace

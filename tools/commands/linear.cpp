@@ -37,12 +37,15 @@ void linear(const Options& o) {
   probe.seed = uint64_t(model.eval.seed);
   const auto results = linear_probe(train, val, parts.classes(), probe, progress.tick("epochs"));
   progress.report(parts.bad_files());
+  const int64_t images = val.labels.size(0), left_out = parts.val_size() - images;
 
   const LinearProbeResult best = best_of(results);
   const std::string checkpoint = model.source.string();
   if (o.json) {
     nlohmann::ordered_json result = {{"checkpoint", checkpoint},
                                      {"data", parts.config().root},
+                                     {"pictures", images},
+                                     {"left_out", left_out},
                                      {"feature_dim", val.features.size(1)},
                                      {"epochs", o.probe.epochs},
                                      {"lr", best.lr},
@@ -57,8 +60,9 @@ void linear(const Options& o) {
   for (const auto& r : results)
     rows.push_back(
         {fmt::format("{:g}", r.lr), fmt::format("{:.2f}%", 100 * r.top1), fmt::format("{:.2f}%", 100 * r.top5)});
-  fmt::print("{}{} on {} of {}, {} features: top-1 {:.2f}%, top-5 {:.2f}%\n", to_table(rows), checkpoint,
-             parts.config().val_split, parts.config().root, val.features.size(1), 100 * best.top1, 100 * best.top5);
+  fmt::print("{}{} on {}: {}, {} features: top-1 {:.2f}%, top-5 {:.2f}%\n", to_table(rows), checkpoint,
+             evaluated_name(parts.config()), images_text(images, left_out), val.features.size(1), 100 * best.top1,
+             100 * best.top5);
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ struct Options {
 void map(const Options& o) {
   const OpenModel model = o.arguments.open();
   const DataConfig& config = model.eval.data;
-  const auto part = data::spread(open_labelled(config, config.val_split), o.count);
+  const auto part = data::spread(open_evaluated(config), o.count);
   data::BadFiles bad_files = bad_files_policy(config);
   TerminalProgress progress;
   const auto loader = eval_loader(model, *part, bad_files);

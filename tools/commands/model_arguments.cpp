@@ -1,6 +1,7 @@
 #include "tools/commands/model_arguments.h"
 
 #include "tools/commands/model_notes.h"
+#include "vitrail/data/sources/open_dataset.h"
 
 namespace vitrail::tools {
 namespace {
@@ -30,7 +31,8 @@ std::vector<std::string> ModelArguments::changes() const {
   std::vector<std::string> result = background.changes();
   for (const std::string& word : rest) {
     const bool is_change = word.find('=') != std::string::npos;
-    result.push_back(is_change ? word : "data.root=" + quoted(word));
+    const char* const key = !is_change && data::is_undivided(word) ? "data.val_root=" : "data.root=";
+    result.push_back(is_change ? word : key + quoted(word));
   }
   return result;
 }

@@ -24,7 +24,8 @@ struct ModelArguments {
 
   /// model_help: what the checkpoint may be.
   void add_to(const Command& command, const std::string& data_help, const std::string& model_help = kAnyModel);
-  /// The overrides; other data becomes an override of data.root, --background one of data.background.
+  /// The overrides; other data becomes an override of data.root, or of data.val_root if it is undivided, --background
+  /// one of data.background.
   std::vector<std::string> changes() const;
   /// As open_with_notes.
   recipes::OpenModel open() const;

@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,8 +38,8 @@ struct Options {
 
 /// Images of one split, evenly spread over it, at most `most`.
 struct Part {
-  Part(const DataConfig& config, const std::string& split, int64_t most, bool labelled)
-      : images(data::spread(data::open_dataset(config.root, split, {.labelled = labelled}), most)) {}
+  Part(const std::string& root, const std::string& split, bool labelled, int64_t most)
+      : images(data::spread(data::open_dataset(root, split, {.labelled = labelled}), most)) {}
 
   FeatureSet features(const OpenModel& model, TerminalProgress& progress) const {
     data::BadFiles bad_files = bad_files_policy(model.eval.data);
@@ -55,12 +56,37 @@ struct Part {
   std::unique_ptr<data::Dataset> images;
 };
 
-Part open_part(const DataConfig& config, const std::string& split, int64_t most) {
+Part open_part(const std::string& root, const std::string& split, int64_t most) {
   try {
-    return {config, split, most, true};
+    return {root, split, true, most};
   } catch (const DataError&) {  // without labels
-    return {config, split, most, false};
+    return {root, split, false, most};
   }
+}
+
+/// An image, and its number among the known images if it is one of them.
+struct Query {
+  Image image;
+  std::optional<int64_t> known = {};
+};
+
+/// Images of the validation part. Data without one asks for the neighbours of its own images.
+std::vector<Query> queries_of(const DataConfig& config, const Part& known, int64_t count) {
+  std::vector<Query> queries;
+  const std::string& root = evaluated_root(config);
+  const bool undivided = data::is_undivided(root);
+  if (undivided && root == config.root) {
+    const int64_t size = known.images->size(), shown = std::min(count, size);
+    for (int64_t i = 0; i < shown; ++i) {
+      const int64_t image = i * size / shown;
+      queries.push_back({{known.caption(image), known.images->get(image).image}, image});
+    }
+    return queries;
+  }
+  const Part asked = open_part(root, undivided ? "" : config.val_split, count);
+  for (int64_t i = 0; i < asked.images->size(); ++i)
+    queries.push_back({{asked.caption(i), asked.images->get(i).image}});
+  return queries;
 }
 
 Tensor features_of(const data::Image& image, const OpenModel& model) {
@@ -72,27 +98,29 @@ void neighbours(const Options& o) {
   const OpenModel model = o.arguments.open();
   const DataConfig& config = model.eval.data;
   TerminalProgress progress;
-  const Part known = open_part(config, config.train_split, o.most);
-  const FeatureSet set = known.features(model, progress);
+  const Part known = open_part(config.root, config.train_split, o.most);
+  const FeatureSet set = known.features(model, progress);  // without broken images
 
-  std::vector<Image> queries;
-  if (!o.query.empty()) {
-    data::BadFiles bad_files = o.skip.bad_files();
-    queries = read_images(o.query, o.count, bad_files);
-    progress.report(bad_files);
+  std::vector<Query> queries;
+  if (o.query.empty()) {
+    queries = queries_of(config, known, o.count);
   } else {
-    const Part asked = open_part(config, config.val_split, o.count);
-    for (int64_t i = 0; i < asked.images->size(); ++i)
-      queries.push_back({asked.caption(i), asked.images->get(i).image});
+    data::BadFiles bad_files = o.skip.bad_files();
+    for (Image& image : read_images(o.query, o.count, bad_files)) queries.push_back({std::move(image)});
+    progress.report(bad_files);
   }
   std::vector<data::Image> cells;
   std::vector<std::string> captions;
-  const int64_t k = std::min(o.neighbours, set.features.size(0));
-  for (const Image& query : queries) {
+  const int64_t itself = !queries.empty() && queries.front().known ? 1 : 0;
+  const int64_t k = std::min(o.neighbours, set.features.size(0) - itself);
+  for (const auto& [query, own] : queries) {
     cells.push_back(query.image);
     captions.push_back(query.name);
-    for (const int64_t row : nearest(features_of(query.image, model), set.features, k).span<int64_t>()) {
+    int64_t shown = 0;
+    for (const int64_t row : nearest(features_of(query.image, model), set.features, k + itself).span<int64_t>()) {
       const int64_t index = set.indices[size_t(row)];
+      if (index == own || shown == k) continue;
+      ++shown;
       cells.push_back(known.images->get(index).image);
       captions.push_back(known.caption(index));
     }

@@ -41,9 +41,9 @@ struct Options {
 /// caption of the first image that has it.
 data::Image sheet(const OpenModel& model, ClipEvalData& data, const Options& o, TerminalProgress& progress) {
   const EvalPairs& pairs = *data.pairs();
-  const Tensor images =
-      normalized(extract_features(model.image_features, *data.loader(*pairs.images), progress.tick("features")))
-          .features;
+  const FeatureSet set =
+      normalized(extract_features(model.image_features, *data.loader(*pairs.images), progress.tick("features")));
+  const Tensor& images = set.features;  // without broken images
   const Tensor texts = core::l2_normalize(model.text_features(pairs.texts)).y;
   std::vector<data::Image> cells;
   std::vector<std::string> captions;
@@ -55,13 +55,13 @@ data::Image sheet(const OpenModel& model, ClipEvalData& data, const Options& o, 
   const int64_t all = images.size(0), count = std::min(o.count, all);
   for (const bool from_image : {true, false}) {
     for (int64_t i = 0; i < count; ++i) {
-      const int64_t image = i * all / count;  // spread over the split
-      const int64_t text = pairs.texts_of[size_t(image)][0];
+      const int64_t row = i * all / count;  // spread over the split
+      const int64_t image = set.indices[size_t(row)], text = pairs.texts_of[size_t(image)][0];
       add(image, (from_image ? "image: " : "text: ") + text_of(image));
       const Tensor& known = from_image ? texts : images;
-      const Tensor asked = from_image ? images.slice(0, image, image + 1) : texts.slice(0, text, text + 1);
+      const Tensor asked = from_image ? images.slice(0, row, row + 1) : texts.slice(0, text, text + 1);
       for (const int64_t answer : nearest(asked, known, std::min(o.answers, known.size(0))).span<int64_t>()) {
-        const int64_t shown = from_image ? pairs.images_of[size_t(answer)][0] : answer;
+        const int64_t shown = from_image ? pairs.images_of[size_t(answer)][0] : set.indices[size_t(answer)];
         add(shown, from_image ? pairs.texts[size_t(answer)] : text_of(shown));
       }
     }
@@ -82,18 +82,20 @@ void retrieval(const Options& o) {
   if (data.pairs()) note_cut_texts(model, data.pairs()->texts);
   if (data.classes()) note_cut_texts(model, prompts(data.classes()->names, data.classes()->templates));
   TerminalProgress progress;
+  for (const std::string& note : data.notes()) progress.message(note);
   const ag::Autocast precision(settings->precision);
   const Stats stats = evaluate_clip(model.image_features, model.text_features, data, progress.tick("eval"));
   progress.report(bad_files);
   if (o.json) {
-    nlohmann::ordered_json result = {{"checkpoint", model.source.string()}, {"data", settings->data.root}};
+    nlohmann::ordered_json result = {{"checkpoint", model.source.string()}, {"data", evaluated_root(settings->data)}};
     for (const auto& [name, value] : stats) result[name] = value;
     fmt::print("{}\n", json_text(result));
   } else {
     std::vector<Row> rows;
     for (const auto& [name, value] : stats)
-      rows.push_back(
-          {name, name.ends_with("rank") ? fmt::format("{:.1f}", value) : fmt::format("{:.1f}%", 100 * value)});
+      rows.push_back({name, name.ends_with("images") ? fmt::format("{:.0f}", value)
+                            : name.ends_with("rank") ? fmt::format("{:.1f}", value)
+                                                     : fmt::format("{:.1f}%", 100 * value)});
     fmt::print("{}", to_table(rows));
   }
   if (o.out.empty()) return;

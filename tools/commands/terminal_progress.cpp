@@ -4,6 +4,10 @@
 
 namespace vitrail::tools {
 
+std::string images_text(int64_t scored, int64_t left_out) {
+  return std::to_string(scored) + " images" + (left_out > 0 ? " (" + std::to_string(left_out) + " left out)" : "");
+}
+
 recipes::Tick TerminalProgress::tick(const char* phase) {
   return [this, phase](int64_t done, int64_t total) {
     if (!isatty(STDERR_FILENO) || !progress_.due()) return;

@@ -9,6 +9,9 @@
 
 namespace vitrail::tools {
 
+/// "360 images", or "358 images (2 left out)": how many a score counts.
+std::string images_text(int64_t scored, int64_t left_out);
+
 /// A progress line on standard error. It is shown only if that is a terminal.
 class TerminalProgress final {
  public:

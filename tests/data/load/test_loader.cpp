@@ -218,6 +218,46 @@ TEST_CASE("a broken image is replaced by the next good one, with its label, and 
   }
 }
 
+TEST_CASE("a broken image of an evaluation is left out, and noted") {
+  const Numbers numbers(20, {0, 3, 8, 9, 10, 11});
+  for (const int workers : {1, 3}) {
+    LoaderOptions options = options_for(4);
+    options.shuffle = false;
+    options.workers = workers;
+    BadFiles bad(OnError::skip, 0.5);
+    Loader loader(ImageBatch(numbers, pixel_and_noise, {2}, bad, Broken::left_out), options);
+    const Taken taken = take_all(loader);
+    CHECK(taken.indices == std::vector<int64_t>{1, 2, 4, 5, 6, 7, 12, 13, 14, 15, 16, 17, 18, 19});
+    REQUIRE(taken.labels.size() == taken.indices.size());
+    for (size_t i = 0; i < taken.indices.size(); ++i) {
+      CHECK(taken.labels[i] == double(taken.indices[i] % 7));
+      CHECK(taken.images[2 * i] == double(taken.indices[i]));
+    }
+    CHECK(bad.list().size() == 6);
+  }
+  BadFiles strict, careless(OnError::skip, 1);
+  Loader refused(ImageBatch(numbers, pixel_and_noise, {2}, strict, Broken::left_out), options_for(4));
+  CHECK_THROWS_WITH_AS(take_all(refused), doctest::Contains("broken image number "), DataError);
+  const Numbers none(2, {0, 1});
+  Loader empty(ImageBatch(none, pixel_and_noise, {2}, careless, Broken::left_out), options_for(1));
+  CHECK_FALSE(empty.next());
+}
+
+TEST_CASE("an image that is left out takes all its views with it") {
+  const Numbers numbers(3, {1});
+  BadFiles bad(OnError::skip, 1);
+  const auto views = [](const Image& image, Rng&, std::span<const std::span<float>> out) {
+    for (size_t v = 0; v < out.size(); ++v) out[v][0] = float(image.data()[0]) + 10 * float(v);
+  };
+  LoaderOptions options = options_for(3);
+  options.shuffle = false;
+  Loader loader(ImageBatch(numbers, views, {Views{.shape = {1}, .count = 2}}, bad, Broken::left_out), options);
+  const auto batch = loader.next();
+  REQUIRE(batch);
+  CHECK((*batch)["images"].to_vector() == std::vector<double>{0, 2, 10, 12});
+  CHECK((*batch)["labels"].to_vector() == std::vector<double>{0, 2});
+}
+
 TEST_CASE("too many broken images end the run, one does by default") {
   LoaderOptions options = options_for(8);
   options.epochs = 2;

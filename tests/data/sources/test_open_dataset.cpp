@@ -184,6 +184,24 @@ TEST_CASE("parts share their labels: from classes.txt, or from the folders of tr
                        DataError);
 }
 
+TEST_CASE("undivided data is known before it is opened, and opens as a whole") {
+  const test::TemporaryFolder folder;
+  const std::string root = (folder.path() / "own").string();
+  for (const char* file : {"own/ant/1.bmp", "own/bee/2.bmp", "parts/train/ant/1.bmp"})
+    test::write_file(folder.path() / file, test::bmp({1, 2, 3}));
+  CHECK(is_undivided(root));
+  CHECK_THROWS_AS(open_dataset(root, "val"), DataError);
+  CHECK(open_dataset(root, "")->size() == 2);
+  const std::string archive = (folder.path() / "own.tar").string();
+  test::write_text(archive, test::tar({{"ant/1.bmp", test::bmp({1, 2, 3})}, {"bee/1.bmp", test::bmp({1, 2, 3})}}));
+  CHECK(is_undivided(archive));
+  CHECK(open_dataset(archive, "")->classes().size() == 2);
+
+  const std::string parts = (folder.path() / "parts").string();
+  CHECK_FALSE(is_undivided(parts));
+  CHECK_FALSE(is_undivided((folder.path() / "nowhere").string()));
+}
+
 TEST_CASE("a registered source opens its paths, before the built-in formats") {
   const auto open = [](const std::string& path, std::string_view split, const SourceOptions&) {
     PixelArray array;

@@ -2,6 +2,7 @@
 #include "tests/support/close.h"
 #include "tests/support/temporary_folder.h"
 #include "vitrail/core/error.h"
+#include "vitrail/core/io/hdf5.h"
 #include "vitrail/data/augment/color.h"
 #include "vitrail/data/augment/rand_augment.h"
 #include "vitrail/data/image/resize.h"
@@ -12,6 +13,10 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
 
 using namespace vitrail;
 using recipes::DataConfig;
@@ -171,6 +176,129 @@ TEST_CASE("a classifier of one class is refused") {
   CHECK_THROWS_WITH_AS(recipes::open_parts(config), doctest::Contains("has the one class 'cat'"), DataError);
   CHECK_THROWS_WITH_AS(recipes::open_parts(config), doctest::Contains("1 file is of a kind that is not read (.webp)"),
                        DataError);
+}
+
+namespace {
+
+/// Writes an 8 x 8 image to each of the paths.
+void write_images(const std::filesystem::path& folder, std::initializer_list<const char*> paths) {
+  for (const char* path : paths) test::write_file(folder / path, test::bmp({1, 2, 3}, 8, 8));
+}
+
+/// An IDX part of 1 x 1 images with these labels.
+void write_idx(const std::filesystem::path& folder, const std::string& part, const std::string& labels) {
+  const std::string count{'\0', '\0', '\0', char(labels.size())}, one{'\0', '\0', '\0', '\1'},
+      zeros{'\0', '\0', '\x08'};
+  test::write_file(folder / (part + "-images-idx3-ubyte"), zeros + '\3' + count + one + one + labels);
+  test::write_file(folder / (part + "-labels-idx1-ubyte"), zeros + '\1' + count + labels);
+}
+
+std::vector<int64_t> labels_of(const data::Dataset& dataset) {
+  std::vector<int64_t> labels;
+  for (int64_t i = 0; i < dataset.size(); ++i) labels.push_back(dataset.label(i));
+  return labels;
+}
+
+}  // namespace
+
+TEST_CASE("a validation part may lack the largest label, and training may not") {
+  const test::TemporaryFolder folder;
+  write_idx(folder.path() / "val", "train", {0, 1, 2});
+  write_idx(folder.path() / "val", "test", {1, 0});
+  DataConfig config;
+  config.root = (folder.path() / "val").string();
+  const auto parts = recipes::open_parts(config);
+  CHECK(parts.train->classes().size() == 3);
+  CHECK(parts.val->classes() == parts.train->classes());
+  CHECK(labels_of(*parts.val) == std::vector<int64_t>{1, 0});
+  CHECK(parts.notes.empty());
+
+  write_idx(folder.path() / "train", "train", {0, 1, 1});
+  write_idx(folder.path() / "train", "test", {1, 2});
+  config.root = (folder.path() / "train").string();
+  CHECK_THROWS_WITH_AS(recipes::open_parts(config), doctest::Contains("unknown there: 2; missing here: none"),
+                       DataError);
+
+  hdf5::save(folder.path() / "val.h5", [](hdf5::Writer& file) {
+    for (const auto& [part, labels] :
+         {std::pair{"train", tensor<int64_t>({2, 0, 1}, {3})}, std::pair{"val", tensor<int64_t>({1, 0}, {2})}}) {
+      file.write(std::string(part) + "/image", zeros({labels.size(0), 2, 2, 3}, DType::u8));
+      file.write(std::string(part) + "/label", labels);
+    }
+  });
+  config.root = (folder.path() / "val.h5").string();
+  CHECK(recipes::open_parts(config).val->classes().size() == 3);
+}
+
+TEST_CASE("parts with the same classes in another order are matched by name") {
+  const test::TemporaryFolder folder;
+  hdf5::save(folder.path() / "parts.h5", [](hdf5::Writer& file) {
+    for (const auto& [part, classes] : {std::pair{"train", "a\nb\nc"}, std::pair{"val", "c\na"}}) {
+      file.write(std::string(part) + "/image", zeros({2, 2, 2, 3}, DType::u8));
+      file.write(std::string(part) + "/label", tensor<int64_t>({0, 1}, {2}));
+      file.attribute(part, "classes", std::string(classes));
+    }
+  });
+  DataConfig config;
+  config.root = (folder.path() / "parts.h5").string();
+  const auto parts = recipes::open_parts(config);
+  CHECK(labels_of(*parts.val) == std::vector<int64_t>{2, 0});
+  CHECK(parts.val->classes() == std::vector<std::string>{"a", "b", "c"});
+}
+
+TEST_CASE("data.val_root is another place to evaluate on, and undivided data is taken whole") {
+  const test::TemporaryFolder folder;
+  write_images(folder.path(), {"mine/train/a/1.bmp", "mine/train/b/2.bmp", "mine/val/a/3.bmp", "other/b/4.bmp",
+                               "other/b/5.bmp", "odd/c/6.bmp", "odd/a/7.bmp"});
+  DataConfig config;
+  config.root = (folder.path() / "mine").string();
+  CHECK(recipes::evaluated_name(config) == "val of " + config.root);
+  CHECK(recipes::open_parts(config).val->size() == 1);
+  config.val_root = (folder.path() / "other").string();
+  CHECK(recipes::evaluated_name(config) == config.val_root);
+  const auto parts = recipes::open_parts(config);
+  CHECK(parts.train->size() == 2);
+  CHECK(labels_of(*parts.val) == std::vector<int64_t>{1, 1});
+  config.val_root = (folder.path() / "odd").string();
+  CHECK_THROWS_WITH_AS(recipes::open_parts(config), doctest::Contains("unknown there: c; missing here: b"), DataError);
+  config.root = config.val_root;
+  config.val_root.clear();
+  CHECK_THROWS_AS(recipes::open_parts(config), DataError);  // nobody evaluates on training images unasked
+  CHECK(recipes::open_evaluated(config)->size() == 2);
+}
+
+TEST_CASE("data.classes gives the classes of both parts") {
+  const test::TemporaryFolder folder;
+  write_images(folder.path(), {"train/n01/1.bmp", "train/n02/2.bmp", "train/n03/3.bmp", "val/n03/4.bmp"});
+  test::write_text(folder.path() / "names.txt", "n03\tcat\nn01\tdog\nn02\tcat\n");
+  DataConfig config;
+  config.root = folder.path().string();
+  config.classes = (folder.path() / "names.txt").string();
+  const recipes::ImageData images(config, 0);
+  CHECK(images.class_names() == std::vector<std::string>{"cat", "dog"});
+  const auto parts = recipes::open_parts(config);
+  CHECK(labels_of(*parts.train) == std::vector<int64_t>{1, 0, 0});
+  CHECK(labels_of(*parts.val) == std::vector<int64_t>{0});
+}
+
+TEST_CASE("broken validation images are left out, broken training images are replaced") {
+  const test::TemporaryFolder folder;
+  write_images(folder.path(), {"train/a/1.bmp", "train/b/1.bmp", "train/b/2.bmp", "val/a/1.bmp", "val/b/1.bmp"});
+  for (const char* path : {"train/a/0.bmp", "val/a/2.bmp"}) test::write_file(folder.path() / path, "no image");
+  DataConfig config;
+  config.root = folder.path().string();
+  config.img_size = 8;
+  config.crop = TrainCrop::none;
+  config.on_error = data::OnError::skip;
+  config.max_bad = 0.5;
+  recipes::ImageData images(config, 0);
+  CHECK(images.val_size() == 3);
+  const auto val = images.val_loader(4)->next(), train = images.train_loader(4, 1, {})->next();
+  REQUIRE(val);
+  REQUIRE(train);
+  CHECK((*val)["labels"].to_vector() == std::vector<double>{0, 1});
+  CHECK((*val)["images"].shape() == Shape{2, 3, 8, 8});
+  CHECK(train->size() == 4);
 }
 
 TEST_CASE("data.root names data of a source that the program registered") {

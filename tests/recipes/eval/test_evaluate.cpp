@@ -3,10 +3,13 @@
 #include "vitrail/core/error.h"
 #include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/eval/evaluate.h"
+#include "vitrail/recipes/eval/top_classes.h"
 #include "vitrail/recipes/models/open_model.h"
 #include "vitrail/recipes/models/open_run.h"
 
 #include <doctest/doctest.h>
+
+#include <cmath>
 
 using namespace vitrail;
 using namespace vitrail::recipes;
@@ -37,6 +40,26 @@ TEST_CASE("the scores of a distilled model's heads follow its own") {
   CHECK(stat(stats, "cls_top1") == 0.25);
   CHECK(stat(stats, "dist_top1") == 0.75);
   CHECK(stats.size() == 9);
+}
+
+TEST_CASE("the most probable classes have their names, or the numbers of their outputs") {
+  const Tensor logits = tensor<float>({0, 2, 1, 3, 0, 0}, {2, 3});
+  const auto rows = top_classes(logits, {"hat", "shirt", "shoe"}, 2);
+  REQUIRE(rows.size() == 2);
+  REQUIRE(rows[0].size() == 2);
+  CHECK(rows[0][0].name == "shirt");
+  CHECK(rows[0][0].output == 1);
+  CHECK(rows[0][0].probability == doctest::Approx(std::exp(2.0) / (1 + std::exp(1.0) + std::exp(2.0))));
+  CHECK(rows[0][1].name == "shoe");
+  CHECK(rows[1][0].name == "hat");
+  CHECK(top_classes(logits, {}, 9)[0].size() == 3);
+  CHECK(top_classes(logits, {}, 1)[0][0].name == "1");
+  CHECK_THROWS_AS(top_classes(logits, {"hat"}, 1), ShapeError);
+}
+
+TEST_CASE("images that are not scored are counted") {
+  CHECK(left_out_note(5, 5).empty());
+  CHECK(left_out_note(5, 3) == "2 of 5 images to evaluate on are broken and left out");
 }
 
 TEST_CASE("a preview has the images of the first steps, at most all") {

@@ -9,6 +9,7 @@
 #include "vitrail/recipes/config/config.h"
 #include "vitrail/recipes/methods/clip.h"
 #include "vitrail/recipes/methods/clip_data.h"
+#include "vitrail/recipes/methods/clip_eval.h"
 #include "vitrail/recipes/models/open_model.h"
 #include "vitrail/recipes/models/start_weights.h"
 
@@ -281,6 +282,56 @@ TEST_CASE("a table of one's own has no kinds, other names and missing images") {
             "2 of the 9 images of the part 'train' are not there: squares/red1.png, squares/grey1.png") !=
         std::string::npos);
   CHECK(skipping.recipe->headline()[0].starts_with("7 training images"));
+}
+
+TEST_CASE("broken images are left out of retrieval, with the texts that only they have") {
+  data::Pairs pairs;
+  pairs.captions = {{"red", "colour"}, {"colour", "green"}, {"blue"}};
+  const EvalPairs all(std::move(pairs));
+  CHECK(all.texts == std::vector<std::string>{"red", "colour", "green", "blue"});
+  const Answers answers = answers_among(all, {0, 2});
+  CHECK(answers.texts == std::vector<std::string>{"red", "colour", "blue"});
+  CHECK(answers.texts_of == std::vector<std::vector<int64_t>>{{0, 1}, {2}});
+  CHECK(answers.images_of == std::vector<std::vector<int64_t>>{{0}, {0}, {1}});
+
+  const test::TemporaryFolder temp;
+  write_pairs(temp.path());
+  const SmallClip clip(temp.path(), {"data.on_error=skip", "data.max_bad=0.5"});
+  data::BadFiles bad_files = bad_files_policy(clip.settings.data);
+  ClipEvalData eval(clip.settings, bad_files);
+  REQUIRE(eval.pairs());
+  const std::string broken = eval.pairs()->images->name(4);
+  test::write_text(broken, "no image");
+  const FeatureOf ones = [](const Tensor& images) { return full({images.size(0), 2}, 1); };
+  const TextFeatures same = [](std::span<const std::string> texts) { return full({int64_t(texts.size()), 2}, 1); };
+  const Stats stats = evaluate_clip(ones, same, eval, [](int64_t, int64_t) {});
+  CHECK(stat(stats, "images") == 8);
+  CHECK(stat(stats, "zero_shot_images") == 8);
+  CHECK(stat(stats, "zero_shot_top1") == doctest::Approx(1.0 / 8));  // on ties the first class
+}
+
+TEST_CASE("names for zero-shot classification meet the folders of their names") {
+  const test::TemporaryFolder temp;
+  write_pairs(temp.path());
+  for (const char* name : {"ice_cream", "tea"}) {
+    fs::create_directories(temp.path() / "food/val" / name);
+    data::write_png(temp.path() / "food/val" / name / "1.png", data::Image(4, 4));
+  }
+  const auto open = [&](const std::string& names) {
+    test::write_text(temp.path() / "food.txt", names);
+    const SmallClip clip(temp.path(), {"zero_shot.root=" + (temp.path() / "food").string(),
+                                       "zero_shot.names=" + (temp.path() / "food.txt").string()});
+    data::BadFiles bad_files;
+    const ClipEvalData eval(clip.settings, bad_files);
+    return std::pair(eval.classes()->labels, eval.notes());
+  };
+  CHECK(open("tea\nbread\nice cream\n").first == std::vector<int64_t>{2, 0});
+  const auto [labels, notes] = open("dessert\ndrink\n");
+  CHECK(labels == std::vector<int64_t>{0, 1});
+  REQUIRE(notes.size() == 1);
+  CHECK(notes[0].find("so their order counts: 'ice cream' is 'dessert', 'tea' is 'drink'") != std::string::npos);
+  CHECK_THROWS_WITH_AS(open("tea\nbread\n"), doctest::Contains("unknown there: ice cream; missing here: bread"),
+                       DataError);
 }
 
 TEST_CASE("values of clip that do not fit together are refused before training") {

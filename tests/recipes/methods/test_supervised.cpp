@@ -208,10 +208,54 @@ TEST_CASE("a teacher of another normalisation sees the same pixels") {
     const Tensor mean = tensor(c.mean, {3, 1, 1}).to(DType::f32), std = tensor(c.std, {3, 1, 1}).to(DType::f32);
     return core::div(core::sub(pixels, mean), std);
   };
-  const Tensor a = Distillation(config, its, 10).teach(normalised(its));
-  const Tensor b = Distillation(config, other, 10).teach(normalised(other));
+  std::vector<std::string> digits;
+  for (int i = 0; i < 10; ++i) digits.push_back(std::to_string(i));
+  const Tensor a = Distillation(config, its, digits).teach(normalised(its));
+  const Tensor b = Distillation(config, other, digits).teach(normalised(other));
   CHECK(test::max_difference(a, b) < 1e-4);
-  CHECK_THROWS_WITH_AS(Distillation(config, its, 11), doctest::Contains("has 10 classes, the data 11"), ConfigError);
+
+  // Its outputs are those of the data's classes, by name.
+  const Tensor few = Distillation(config, its, {"7", "2"}).teach(normalised(its));
+  REQUIRE(few.shape() == Shape{4, 2});
+  for (int64_t i = 0; i < 4; ++i) {
+    CHECK(few.select(0, i).to_vector()[0] == a.select(0, i).to_vector()[7]);
+    CHECK(few.select(0, i).to_vector()[1] == a.select(0, i).to_vector()[2]);
+  }
+  CHECK_THROWS_WITH_AS(Distillation(config, its, {"7", "twelve"}), doctest::Contains("unknown there: twelve"),
+                       DataError);
+  CHECK_THROWS_WITH_AS(Distillation(config, its, {"seven", "two"}), doctest::Contains("no name agrees"), DataError);
+  digits[0] = "zero";
+  CHECK_THROWS_WITH_AS(Distillation(config, its, digits), doctest::Contains("unknown there: zero; missing here: 0"),
+                       DataError);
+}
+
+TEST_CASE("the classifier of initial weights serves the classes of the same names") {
+  const auto start = [](std::vector<std::string> classes) {
+    StartWeights weights;
+    weights.tensors = {{"head.weight", tensor<float>({1, 1, 2, 2, 3, 3}, {3, 2})},
+                       {"head.bias", tensor<float>({1, 2, 3}, {3})},
+                       {"norm.weight", tensor<float>({5, 6, 7}, {3})}};
+    weights.classes = std::move(classes);
+    return weights;
+  };
+  StartWeights same = start({"a", "b", "c"}), turned = same, some = same, other = same, part = same, old = start({});
+  fit_classifier(same, {"a", "b", "c"});
+  CHECK(same.notes.empty());
+  fit_classifier(turned, {"c", "a", "b"});
+  CHECK(turned.tensors.at("head.bias").to_vector() == std::vector<double>{3, 1, 2});
+  CHECK(turned.tensors.at("head.weight").to_vector() == std::vector<double>{3, 3, 1, 1, 2, 2});
+  CHECK(turned.tensors.at("norm.weight").to_vector() == std::vector<double>{5, 6, 7});
+  fit_classifier(some, {"b"});
+  CHECK(some.tensors.at("head.bias").to_vector() == std::vector<double>{2});
+  fit_classifier(other, {"x", "y", "z"});
+  CHECK(other.tensors.at("head.bias").to_vector() == std::vector<double>{1, 2, 3});
+  REQUIRE(other.notes.size() == 1);
+  CHECK(other.notes[0].find("their order counts") != std::string::npos);
+  fit_classifier(part, {"a", "b", "d"});
+  CHECK_FALSE(part.tensors.contains("head.weight"));
+  CHECK(part.notes[0].find("the data has the classes a, b, d, the file a, b, c") != std::string::npos);
+  fit_classifier(old, {"a", "b", "c"});
+  CHECK(old.notes.empty());
 }
 
 TEST_CASE("a run starts from the weights of another, of another size too, and says what is new") {

@@ -79,6 +79,18 @@ TEST_CASE("checkpoint: round trip, and equal states are equal bytes") {
   CHECK(content(a) == content(b));
 }
 
+TEST_CASE("checkpoint: it keeps the names of classes, and older files have none") {
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "last.h5";
+  Checkpoint named = make_checkpoint(1);
+  named.classes = {"hat", "t-shirt, blue", "\xc3\xa9t\xc3\xa9\n"};
+  recipes::save_checkpoint(path, named);
+  const Checkpoint loaded = recipes::load_checkpoint(path);
+  CHECK(loaded.classes == named.classes);
+  CHECK(loaded.tensors.size() == named.tensors.size());
+  CHECK(recipes::load_checkpoint(VITRAIL_SOURCE_DIR "/tests/runs/supervised/run/checkpoints/last.h5").classes.empty());
+}
+
 TEST_CASE("checkpoint: every damage is found before use") {
   const test::TemporaryFolder folder;
   const auto path = folder.path() / "last.h5", bad = folder.path() / "bad.h5";
