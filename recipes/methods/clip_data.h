@@ -41,12 +41,10 @@ class ClipTrainData final {
   int64_t size() const { return images_->size(); }
   /// Images in an epoch.
   int64_t epoch_size() const;
-  /// What was passed over when the images were opened.
+  /// What was passed over or left out when the images were opened.
   const std::vector<std::string>& notes() const { return notes_; }
   /// The tokenizer of the vocabulary in use.
   const data::Tokenizer& tokenizer() const { return *tokenizer_; }
-  /// What was left out.
-  const std::vector<std::string>& notes() const { return notes_; }
   /// Augmented images in random order, with a caption each: see data::CaptionBatch.
   std::unique_ptr<data::Loader> loader(const data::LoaderState& start);
 
