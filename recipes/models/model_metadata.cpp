@@ -91,7 +91,8 @@ std::vector<std::string> classes_in(const safetensors::Metadata& metadata, const
   if (found == metadata.end()) return {};
   std::vector<std::string> names;
   try {
-    for (const Json& name : Json::parse(found->second).as_array()) names.push_back(name.as_string());
+    const Json list = Json::parse(found->second);
+    for (const Json& name : list.as_array()) names.push_back(name.as_string());
   } catch (const IoError&) {
     fail<IoError>("load", "{}: its metadata has '{}' {}; it must be a list of names", source, kClasses,
                   Json(found->second).excerpt());

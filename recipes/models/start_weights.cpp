@@ -59,6 +59,7 @@ void fit_classifier(StartWeights& start, const std::vector<std::string>& classes
     start.notes.push_back(match->note.empty() ? "the classifier's rows are taken by the names of the classes"
                                               : match->note);
   } catch (const DataError&) {
+    if (wanted.count != known.count) return;  // load_pretrained starts a classifier of another size anew
     start.notes.push_back(fmt::format("the classifier is left out: the data has the classes {}, the file {}",
                                       data::shortened_list(classes), data::shortened_list(start.classes)));
   }
