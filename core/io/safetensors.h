@@ -42,7 +42,7 @@ class Reader {
  public:
   explicit Reader(const std::filesystem::path& path);
 
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return path_; }  ///< The file, as it was given.
   std::vector<std::string> names() const;  // sorted
   /// Neither reads the data. shape() throws IoError for a missing name.
   bool contains(std::string_view name) const { return tensors_.contains(name); }
