@@ -26,6 +26,7 @@ class Relabelled final : public Dataset {
   Sample get(int64_t index) const override { return {whole_->get(index).image, label(index)}; }
   std::string name(int64_t index) const override { return whole_->name(index); }
   Bytes encoded(int64_t index) const override { return whole_->encoded(index); }
+  Names notes() const override { return whole_->notes(); }
 
  private:
   std::unique_ptr<Dataset> whole_;
@@ -110,13 +111,13 @@ std::vector<int64_t> places_by_name(std::string_view op, const ClassList& data, 
 
 /// The names of new classes, which are numbers, become the labels.
 void take_as_numbers(Names& names, std::map<std::string, int64_t>& to, const std::string& file) {
-  constexpr int64_t kMostClasses = 1 << 20;
+  constexpr int64_t kMostLabels = 1 << 20;
   int64_t largest = 0;
   for (auto& [old, label] : to) {
     label = *number(names[size_t(label)]);
     largest = std::max(largest, label);
   }
-  check<DataError>(largest < kMostClasses, "data.classes", "{}: {} is too large for the number of a class", file,
+  check<DataError>(largest < kMostLabels, "data.classes", "{}: {} is too large for the number of a class", file,
                    largest);
   names.clear();
   for (int64_t i = 0; i <= largest; ++i) names.push_back(std::to_string(i));

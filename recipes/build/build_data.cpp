@@ -109,11 +109,12 @@ void DataConfig::describe_source(Fields& f) {
   f("root", root, "where the images are: class folders, tar shards, CIFAR, IDX, HDF5", is_path());
   f("train_split", train_split, "the part to train on");
   f("val_split", val_split, "the part to evaluate on");
-  describe_division(f);
-  f("val_root", val_root, "where the part to evaluate on is, if not in root; undivided data is taken whole");
+  f("val_root", val_root, "where the part to evaluate on is, if not in root; undivided data is taken whole", is_path());
   f("classes", classes,
     "file with a class on each line, in the order of the labels; or its name in the data, a tab, the model's name or "
-    "number");
+    "number",
+    is_path());
+  describe_division(f);
   f("subset", subset, "share of the training images of each class to use", positive().up_to(1));
   f("subset_seed", subset_seed, "chooses the subset; independent of the training seed", at_least(0));
 }
@@ -193,6 +194,17 @@ Preprocessing eval_preprocessing(const DataConfig& c) {
   return p;
 }
 
+namespace {
+
+data::ClassList class_list(const data::Dataset& part, const std::string& owner) {
+  return {.owner = owner, .names = part.classes(), .count = int64_t(part.classes().size())};
+}
+
+/// Whether all images are the part to evaluate on. there: as evaluated() returns it.
+bool is_whole(const DataConfig& there) { return there.val_fraction == 0 && data::is_undivided(there.root); }
+
+}  // namespace
+
 std::unique_ptr<data::Dataset> open_images(const DataConfig& config, const std::string& split, bool labelled) {
   check_root(config);
   const data::SourceOptions options{.labelled = labelled, .follow_symlinks = config.follow_symlinks};
@@ -202,36 +214,30 @@ std::unique_ptr<data::Dataset> open_images(const DataConfig& config, const std::
   return data::subset(std::move(whole), std::move(chosen));
 }
 
-namespace {
-
-data::ClassList class_list(const data::Dataset& part, const std::string& owner) {
-  return {.owner = owner, .names = part.classes(), .count = int64_t(part.classes().size())};
-}
-
-}  // namespace
-
 std::unique_ptr<data::Dataset> open_labelled(const DataConfig& config, const std::string& split) {
   auto part = open_images(config, split, /*labelled=*/true);
   check<DataError>(!part->classes().empty(), "data", "{} has no labels in its part '{}'", config.root, split);
   return config.classes.empty() ? std::move(part) : data::with_class_file(std::move(part), config.classes);
 }
 
-std::unique_ptr<data::Dataset> open_evaluated(const DataConfig& config) {
-  DataConfig evaluated = config;
-  evaluated.root = evaluated_root(config);
-  const bool whole = evaluated.val_fraction == 0 && data::is_undivided(evaluated.root);
-  if (!config.val_root.empty()) evaluated.val_fraction = 0;
-  return open_labelled(
-      evaluated, whole || (!config.val_root.empty() && data::is_undivided(evaluated.root)) ? "" : config.val_split);
+DataConfig evaluated(const DataConfig& config) {
+  DataConfig there = config;
+  if (config.val_root.empty()) return there;
+  there.root = config.val_root;
+  there.val_root.clear();
+  there.val_fraction = 0;
+  return there;
 }
 
-const std::string& evaluated_root(const DataConfig& config) {
-  return config.val_root.empty() ? config.root : config.val_root;
+std::unique_ptr<data::Dataset> open_evaluated(const DataConfig& config) {
+  const DataConfig there = evaluated(config);
+  check_root(there);
+  return open_labelled(there, is_whole(there) ? "" : there.val_split);
 }
 
 std::string evaluated_name(const DataConfig& config) {
-  const std::string& root = evaluated_root(config);
-  return data::is_undivided(root) ? root : config.val_split + " of " + root;
+  const DataConfig there = evaluated(config);
+  return is_whole(there) ? there.root : there.val_split + " of " + there.root;
 }
 
 data::Pairs open_captioned(const DataConfig& config, const std::string& split, const std::vector<std::string>& kinds) {
@@ -258,8 +264,9 @@ LabelledParts open_parts(const DataConfig& config) {
   check<DataError>(parts.train->classes().size() > 1, "data",
                    "{} has the one class '{}'; a classifier needs two or more, in a folder each{}", config.root,
                    parts.train->classes()[0], data::as_ending(parts.notes));
-  const auto match = data::match_classes("data", class_list(*parts.val, evaluated_name(config)),
-                                         class_list(*parts.train, config.train_split + " of " + config.root));
+  const data::ClassMatch match =
+      data::match_classes("data", class_list(*parts.val, evaluated_name(config)),
+                          class_list(*parts.train, config.train_split + " of " + config.root));
   if (!match.note.empty()) parts.notes.push_back("[data] " + match.note);
   if (parts.val->classes() != parts.train->classes())
     parts.val = data::relabelled(std::move(parts.val), match.to, parts.train->classes());

@@ -25,11 +25,11 @@ enum class TrainCrop {
 struct DataConfig {
   std::string root;
   std::string train_split = "train", val_split = "val";
+  std::string val_root;
+  std::string classes;
   double val_fraction = 0;
   int64_t val_seed = 0;
   bool follow_symlinks = false;
-  std::string val_root;
-  std::string classes;
   double subset = 1;
   int64_t subset_seed = 0;
   int64_t img_size = 224;
@@ -73,24 +73,25 @@ Preprocessing eval_preprocessing(const DataConfig& config);
 /// Throws ConfigError if root is empty, or if val_fraction is given and there is a validation part; DataError or
 /// IoError as data::open_dataset.
 std::unique_ptr<data::Dataset> open_images(const DataConfig& config, const std::string& split, bool labelled);
-/// The same with labels. Its classes are those of the file config.classes, if there is one. Throws DataError if it has
-/// no labels.
+/// The same with labels, those of the file config.classes if there is one. Throws DataError if it has none, and as
+/// data::with_class_file.
 std::unique_ptr<data::Dataset> open_labelled(const DataConfig& config, const std::string& split);
+/// The same for images with captions of the kinds, all if empty. Throws as data::open_pairs.
+data::Pairs open_captioned(const DataConfig& config, const std::string& split, const std::vector<std::string>& kinds);
+/// The section with the place of the part to evaluate on as its root: val_root, or root.
+DataConfig evaluated(const DataConfig& config);
 /// The part to evaluate on, as open_labelled: val_split of val_root, or of root. Undivided data is taken whole.
 std::unique_ptr<data::Dataset> open_evaluated(const DataConfig& config);
-/// Where the part to evaluate on is: val_root, or root.
-const std::string& evaluated_root(const DataConfig& config);
 /// "val of photos/": the part to evaluate on, for messages.
 std::string evaluated_name(const DataConfig& config);
-/// The same as open_images for images with captions of the kinds, all if empty. Throws as data::open_pairs.
-data::Pairs open_captioned(const DataConfig& config, const std::string& split, const std::vector<std::string>& kinds);
 
-/// The training part (open_training) and the validation part. Both have the classes of the training part.
+/// The training part (open_training) and the validation part. Both have the classes of the training part. Throws as
+/// open_labelled and data::match_classes; DataError if there is only one class.
 struct LabelledParts {
   std::unique_ptr<data::Dataset> train, val;
-  std::vector<std::string> notes;  // what was passed over or had to be assumed
+  std::vector<std::string> notes;  // what was passed over, what had to be assumed
 };
-/// Throws as open_labelled and data::match_classes; DataError if there is only one class.
+/// Throws as open_labelled and data::match_classes.
 LabelledParts open_parts(const DataConfig& config);
 /// The training part, or the stratified share of it that config.subset gives. Throws as open_labelled.
 std::unique_ptr<data::Dataset> open_training(const DataConfig& config);
@@ -138,7 +139,7 @@ class ImageData {
   int64_t train_size() const { return parts_.train->size(); }
   /// Images of the validation part.
   int64_t val_size() const { return parts_.val->size(); }
-  /// What was passed over or had to be assumed when the parts were opened.
+  /// What was passed over, or had to be assumed, when the parts were opened.
   const std::vector<std::string>& notes() const { return parts_.notes; }
   /// "3,068 training images of 10 classes, 341 validation images, from /data/mine".
   std::string text() const;

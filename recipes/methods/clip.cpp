@@ -37,8 +37,9 @@ void ClipConfig::describe_data(Fields& f) {
   f("root", data.root, "where the pairs are: a table of captions with its images, tar shards, HDF5", is_path());
   f("train_split", data.train_split, "the part to train on");
   f("val_split", data.val_split, "the part to evaluate on");
+  f("val_root", data.val_root, "where the part to evaluate on is, if not in root; undivided data is taken whole",
+    is_path());
   data.describe_division(f);
-  f("val_root", data.val_root, "where the part to evaluate on is, if not in root; undivided data is taken whole");
   f("captions", captions, "kinds of captions to train on, if the table has a column 'kind'; empty: all");
   data.describe_augmentation(f);
   data.describe_pixels(f);

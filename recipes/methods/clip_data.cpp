@@ -61,9 +61,9 @@ bool label_by_captions(const EvalPairs& pairs, EvalClasses& classes) {
 }
 
 /// A part of the pairs. With on_error: skip, images that are not there are left out, up to the share max_bad of all.
-data::Pairs open_pairs_of(const ClipConfig& config, const std::string& split, const std::vector<std::string>& kinds,
+data::Pairs open_pairs_of(const DataConfig& config, const std::string& split, const std::vector<std::string>& kinds,
                           std::vector<std::string>& notes) {
-  data::Pairs pairs = open_captioned(config.data, split, kinds);
+  data::Pairs pairs = open_captioned(config, split, kinds);
   const size_t missing = pairs.missing.size();
   if (missing == 0) return pairs;
   const int64_t all = pairs.named;  // of both parts, if one was cut from the other
@@ -72,22 +72,20 @@ data::Pairs open_pairs_of(const ClipConfig& config, const std::string& split, co
                                        pairs.missing.begin() + int64_t(std::min(missing, kShown)));
   const std::string text = fmt::format("{} of the {} images of the part '{}' are not there: {}{}", missing, all, split,
                                        fmt::join(shown, ", "), missing > kShown ? ", ..." : "");
-  check<DataError>(double(missing) <= config.data.max_bad * double(all), "pairs",
-                   "{}; more than the share data.max_bad {} of them", text, config.data.max_bad);
+  check<DataError>(double(missing) <= config.max_bad * double(all), "pairs",
+                   "{}; more than the share data.max_bad {} of them", text, config.max_bad);
   notes.push_back(text + "; they are left out (data.on_error: skip)");
   return pairs;
 }
 
-/// The pairs to evaluate on. Undivided pairs at data.val_root are taken whole.
-data::Pairs open_evaluated_pairs(const ClipConfig& config, const std::vector<std::string>& kinds,
-                                 std::vector<std::string>& notes) {
-  if (config.data.val_root.empty()) return open_pairs_of(config, config.data.val_split, kinds, notes);
-  ClipConfig evaluated = config;
-  evaluated.data.root = config.data.val_root;
-  evaluated.data.val_fraction = 0;
-  const std::vector<data::SourcePart> parts = data::find_pair_parts(evaluated.data.root);
+/// The part to evaluate on. Undivided pairs at val_root are taken whole.
+data::Pairs open_val_pairs(const DataConfig& config, const std::vector<std::string>& kinds,
+                           std::vector<std::string>& notes) {
+  const DataConfig there = evaluated(config);
+  if (config.val_root.empty()) return open_pairs_of(there, there.val_split, kinds, notes);
+  const std::vector<data::SourcePart> parts = data::find_pair_parts(there.root);
   const bool whole = parts.size() == 1 && parts[0].split.empty();
-  return open_pairs_of(evaluated, whole ? "" : config.data.val_split, kinds, notes);
+  return open_pairs_of(there, whole ? "" : there.val_split, kinds, notes);
 }
 
 }  // namespace
@@ -129,7 +127,7 @@ Answers answers_among(const EvalPairs& pairs, const std::vector<int64_t>& images
 
 ClipTrainData::ClipTrainData(const ClipConfig& config, data::BadFiles& bad_files)
     : config_(config), bad_files_(bad_files) {
-  data::Pairs pairs = open_pairs_of(config, config.data.train_split, config.captions, notes_);
+  data::Pairs pairs = open_pairs_of(config.data, config.data.train_split, config.captions, notes_);
   for (const std::string& note : pairs.images->notes()) notes_.push_back(note);
   tokenizer_.emplace(vocabulary(config.towers.text, pairs));
   ids_.emplace(*tokenizer_, pairs.captions, config.towers.text.context_length);
@@ -164,7 +162,7 @@ ClipEvalData::ClipEvalData(const ClipConfig& config, data::BadFiles& bad_files)
 
 void ClipEvalData::open_pairs() {
   try {
-    pairs_.emplace(open_evaluated_pairs(config_, config_.eval.captions, notes_));
+    pairs_.emplace(open_val_pairs(config_.data, config_.eval.captions, notes_));
   } catch (const DataError& error) {
     if (!config_.eval.captions.empty() && open_all_captions()) return;
     notes_.push_back("no retrieval evaluation: " + std::string(error.what()));
@@ -173,7 +171,7 @@ void ClipEvalData::open_pairs() {
 
 bool ClipEvalData::open_all_captions() {
   try {
-    data::Pairs pairs = open_evaluated_pairs(config_, {}, notes_);
+    data::Pairs pairs = open_val_pairs(config_.data, {}, notes_);
     if (!pairs.kinds.empty()) {
       notes_.push_back("eval.captions=[] takes the captions of all kinds");
       return false;
@@ -192,16 +190,15 @@ void ClipEvalData::open_classes() {
   EvalClasses classes;
   if (!z.names.empty()) classes.names = data::read_lines(z.names);
   classes.templates = z.templates.empty() ? std::vector<std::string>{"{}"} : data::read_lines(z.templates);
-  if (z.root.empty()) {
-    if (!label_by_captions(*pairs_, classes)) {
-      notes_.push_back(
-          fmt::format("no zero-shot evaluation: no caption of the part '{}' of {} is one of the {} names in {}; "
-                      "zero_shot.names=FILE names your classes, zero_shot.root=FOLDER has labelled images",
-                      config_.data.val_split, evaluated_root(config_.data), classes.names.size(), z.names));
-      return;
-    }
-  } else if (const std::string note = open_labelled(z, classes); !note.empty()) {
-    notes_.push_back("[zero_shot.names] " + note);
+  if (!z.root.empty()) {
+    if (const std::string note = open_labelled(z, classes); !note.empty())
+      notes_.push_back("[zero_shot.names] " + note);
+  } else if (!label_by_captions(*pairs_, classes)) {
+    notes_.push_back(
+        fmt::format("no zero-shot evaluation: no caption of the part '{}' of {} is one of the {} names in {}; "
+                    "zero_shot.names=FILE names your classes, zero_shot.root=FOLDER has labelled images",
+                    config_.data.val_split, evaluated(config_.data).root, classes.names.size(), z.names));
+    return;
   }
   classes_.emplace(std::move(classes));
 }

@@ -88,6 +88,7 @@ std::string several(int64_t count, std::string_view thing) {
 }
 
 std::string stat_text(std::string_view name, double value) {
+  if (name.ends_with("images")) return fmt::format("{} {:.0f}", name, value);
   return is_share(name) ? fmt::format("{} {:.2f}%", name, 100 * value) : fmt::format("{} {:.4f}", name, value);
 }
 

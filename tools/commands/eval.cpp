@@ -49,7 +49,7 @@ double share(int64_t part, int64_t all) { return all == 0 ? 0 : double(part) / d
 void print_json(const OpenModel& model, const Result& r) {
   const DataConfig& config = model.eval.data;
   nlohmann::ordered_json result = {{"checkpoint", model.source.string()}, {"averaged", model.averaged},
-                                   {"data", evaluated_root(config)},      {"split", config.val_split},
+                                   {"data", evaluated(config).root},      {"split", config.val_split},
                                    {"pictures", r.scores.all.images},     {"left_out", r.left_out}};
   for (const auto& [name, value] : r.scores.stats()) result[name] = value;
   auto& classes = result["classes"] = nlohmann::ordered_json::array();

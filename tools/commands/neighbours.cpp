@@ -36,10 +36,10 @@ struct Options {
   SkipOption skip;  // of the query; data.on_error is for the data
 };
 
-/// Images of one split, evenly spread over it, at most `most`.
+/// Images of a part, evenly spread over it, at most `most`.
 struct Part {
-  Part(const std::string& root, const std::string& split, bool labelled, int64_t most)
-      : images(data::spread(data::open_dataset(root, split, {.labelled = labelled}), most)) {}
+  Part(const DataConfig& config, const std::string& split, bool labelled, int64_t most)
+      : images(data::spread(open_images(config, split, labelled), most)) {}
 
   FeatureSet features(const OpenModel& model, TerminalProgress& progress) const {
     data::BadFiles bad_files = bad_files_policy(model.eval.data);
@@ -56,11 +56,11 @@ struct Part {
   std::unique_ptr<data::Dataset> images;
 };
 
-Part open_part(const std::string& root, const std::string& split, int64_t most) {
+Part open_part(const DataConfig& config, const std::string& split, int64_t most) {
   try {
-    return {root, split, true, most};
+    return {config, split, true, most};
   } catch (const DataError&) {  // without labels
-    return {root, split, false, most};
+    return {config, split, false, most};
   }
 }
 
@@ -73,9 +73,9 @@ struct Query {
 /// Images of the validation part. Data without one asks for the neighbours of its own images.
 std::vector<Query> queries_of(const DataConfig& config, const Part& known, int64_t count) {
   std::vector<Query> queries;
-  const std::string& root = evaluated_root(config);
-  const bool undivided = data::is_undivided(root);
-  if (undivided && root == config.root) {
+  const DataConfig there = evaluated(config);
+  const bool whole = there.val_fraction == 0 && data::is_undivided(there.root);
+  if (whole && config.val_root.empty()) {
     const int64_t size = known.images->size(), shown = std::min(count, size);
     for (int64_t i = 0; i < shown; ++i) {
       const int64_t image = i * size / shown;
@@ -83,7 +83,7 @@ std::vector<Query> queries_of(const DataConfig& config, const Part& known, int64
     }
     return queries;
   }
-  const Part asked = open_part(root, undivided ? "" : config.val_split, count);
+  const Part asked = open_part(there, whole ? "" : there.val_split, count);
   for (int64_t i = 0; i < asked.images->size(); ++i)
     queries.push_back({{asked.caption(i), asked.images->get(i).image}});
   return queries;
@@ -98,7 +98,7 @@ void neighbours(const Options& o) {
   const OpenModel model = o.arguments.open();
   const DataConfig& config = model.eval.data;
   TerminalProgress progress;
-  const Part known = open_part(config.root, config.train_split, o.most);
+  const Part known = open_part(config, config.train_split, o.most);
   const FeatureSet set = known.features(model, progress);  // without broken images
 
   std::vector<Query> queries;

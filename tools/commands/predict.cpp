@@ -2,6 +2,7 @@
 #include "tools/commands/commands.h"
 #include "tools/commands/csv.h"
 #include "tools/commands/feature_arguments.h"
+#include "tools/commands/model_notes.h"
 #include "tools/commands/table.h"
 #include "tools/json_text.h"
 #include "vitrail/autograd/scope.h"
@@ -32,7 +33,7 @@ constexpr size_t kMostDrawn = 1024;  // images on a contact sheet
 struct Options {
   FeatureArguments arguments;
   int64_t count = 5;
-  std::string csv, out, on_error = "fail";
+  std::string csv, out;
   bool json = false;
 };
 
@@ -47,7 +48,7 @@ std::vector<Prediction> predictions(const Options& o, const OpenModel& model, co
   data::LoaderOptions options;
   options.batch_size = std::min(o.arguments.batch, images.dataset->size());
   options.workers = 2;
-  data::BadFiles bad_files(o.on_error == "skip" ? data::OnError::skip : data::OnError::fail, 1);
+  data::BadFiles bad_files = o.arguments.skip.bad_files();
   data::Loader loader(data::ImageBatch(*images.dataset, model.preprocessing.transform(), {3, side, side}, bad_files,
                                        data::Broken::left_out),
                       options);
@@ -138,18 +139,11 @@ void add_predict(Program& program) {
       .option("model", o->arguments.model,
               "folder of a run, a checkpoint, the folder of a published model, or a .safetensors file")
       .required();
-  command.option("images", o->arguments.images,
-                 "images and folders of images; -: read their names from standard input");
-  command.option("--list", o->arguments.list, "file with one image name per line").existing_file();
-  command.option("--precision", o->arguments.precision, "of matrix products").choices({"f32", "bf16"});
-  command.option("--batch", o->arguments.batch, "images at a time").range(1, 4096);
+  add_network_option(command, o->arguments.network);
+  o->arguments.add_images_to(command);
   command.option("-k,--top", o->count, "classes to show per image").range(1, 1 << 20);
   command.option("--csv", o->csv, "also write a CSV file with a line for each image");
   command.option("-o,--out", o->out, "also write a PNG file of the images with their classes");
-  command
-      .option("--on-error", o->on_error,
-              "a broken image: fail ends the command; skip leaves it out and prints its name")
-      .choices({"fail", "skip"});
   command.flag("--json", o->json, "print JSON");
   command.example("vitrail predict runs/vit_clothing-2025-01-31-1 photos/ -k 3 --csv classes.csv -o classes.png");
   command.action([o] { predict(*o); });

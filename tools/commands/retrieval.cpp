@@ -87,7 +87,7 @@ void retrieval(const Options& o) {
   const Stats stats = evaluate_clip(model.image_features, model.text_features, data, progress.tick("eval"));
   progress.report(bad_files);
   if (o.json) {
-    nlohmann::ordered_json result = {{"checkpoint", model.source.string()}, {"data", evaluated_root(settings->data)}};
+    nlohmann::ordered_json result = {{"checkpoint", model.source.string()}, {"data", evaluated(settings->data).root}};
     for (const auto& [name, value] : stats) result[name] = value;
     fmt::print("{}\n", json_text(result));
   } else {
