@@ -21,9 +21,9 @@ constexpr data::Normalize::Channels kClipMean = {0.48145466, 0.4578275, 0.408210
                                     kClipStd = {0.26862954, 0.26130258, 0.27577711};
 
 /// PIL.Image's names for the filters, in the order of its numbers.
-constexpr Named<Filter> kFilters[] = {{"nearest", Filter::nearest},   {"lanczos", Filter::lanczos},
-                                      {"bilinear", Filter::bilinear}, {"bicubic", Filter::bicubic},
-                                      {"box", Filter::box},           {"hamming", Filter::hamming}};
+constexpr Named<Filter> kPillowFilters[] = {{"nearest", Filter::nearest},   {"lanczos", Filter::lanczos},
+                                            {"bilinear", Filter::bilinear}, {"bicubic", Filter::bicubic},
+                                            {"box", Filter::box},           {"hamming", Filter::hamming}};
 
 /// The beginnings of the names of Hugging Face's image processors that prepare images by the keys read here. One that
 /// keeps proportions applies a single size to the shorter side, the others apply it to both sides.
@@ -121,14 +121,14 @@ Preprocessing published_preprocessing(const nn::Layout& layout, int64_t img_size
 data::Filter parse_filter(const JsonObject& c, const char* key, data::Filter otherwise) {
   const Json* const value = c.find(key);
   if (!value) return otherwise;
-  if (!value->is_string()) return kFilters[c.integer(key, 0, std::ssize(kFilters) - 1)].value;
+  if (!value->is_string()) return kPillowFilters[c.integer(key, 0, std::ssize(kPillowFilters) - 1)].value;
   std::string name = value->as_string();
   name.erase(0, name.rfind('.') + 1);  // "PIL.Image.BICUBIC"
   for (char& letter : name) letter = letter >= 'A' && letter <= 'Z' ? char(letter - 'A' + 'a') : letter;
-  for (const Named<Filter>& filter : kFilters)
+  for (const Named<Filter>& filter : kPillowFilters)
     if (filter.name == name) return filter.value;
   fail<IoError>("json", "{}: '{}' is {}; known are {}", c.file(), c.path(key), value->excerpt(),
-                joined(kFilters, [](const Named<Filter>& f) { return f.name; }));
+                joined(kPillowFilters, [](const Named<Filter>& f) { return f.name; }));
 }
 
 Preprocessing parse_preprocessor(std::string_view text, const std::string& name, const nn::Layout& layout,
@@ -171,7 +171,7 @@ Preprocessing parse_preprocessor(const JsonObject& c, const nn::Layout& layout) 
 }
 
 std::string to_preprocessor_json(const Preprocessing& p, const nn::Layout& layout) {
-  const auto* const filter = std::find_if(std::begin(kFilters), std::end(kFilters),
+  const auto* const filter = std::find_if(std::begin(kPillowFilters), std::end(kPillowFilters),
                                           [&](const Named<Filter>& f) { return f.value == p.filter; });
   const bool shorter = p.resize == Preprocessing::Resize::shorter;
   std::string processor = shorter ? "BitImageProcessor" : p.crop > 0 ? "DeiTImageProcessor" : "ViTImageProcessor";
@@ -183,7 +183,7 @@ std::string to_preprocessor_json(const Preprocessing& p, const nn::Layout& layou
     c["size"] = Json::object({{"shortest_edge", p.size}});
   else
     c["size"] = Json::object({{"height", p.size}, {"width", p.size}});
-  c["resample"] = int64_t(filter - std::begin(kFilters));
+  c["resample"] = int64_t(filter - std::begin(kPillowFilters));
   if (p.crop > 0) {
     c["do_center_crop"] = true;
     c["crop_size"] = Json::object({{"height", p.crop}, {"width", p.crop}});

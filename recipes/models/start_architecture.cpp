@@ -21,7 +21,7 @@ constexpr const char* kArchitectureKeys[] = {
     "arch",        "patch_size", "embed_dim",     "depth", "num_heads",  "mlp_ratio", "layerscale_init",
     "global_pool", "distilled",  "num_registers", "ffn",   "pos_interp", "width",     "small_images"};
 
-int64_t hidden_width(const nn::VitConfig& vit) {
+int64_t ffn_width(const nn::VitConfig& vit) {
   if (vit.mlp_hidden > 0) return vit.mlp_hidden;
   if (vit.ffn == nn::Ffn::swiglu) return nn::swiglu_hidden(vit.embed_dim, vit.mlp_ratio);
   return int64_t(double(vit.embed_dim) * vit.mlp_ratio);
@@ -41,7 +41,7 @@ std::string differences(const nn::VitConfig& a, const nn::VitConfig& b) {
   compare("pre_norm", [](const auto& v) { return v.pre_norm; });
   compare("pool", [](const auto& v) { return v.pool; });
   compare("fc_norm", [](const auto& v) { return v.fc_norm; });
-  compare("the feed-forward's width", hidden_width);
+  compare("the feed-forward's width", ffn_width);
   return names;
 }
 
@@ -89,7 +89,7 @@ ModelConfig model_section(const nn::VitConfig& vit) {
   section.embed_dim = vit.embed_dim;
   section.depth = vit.depth;
   section.num_heads = vit.num_heads;
-  section.mlp_ratio = vit.ffn == nn::Ffn::mlp ? double(hidden_width(vit)) / double(vit.embed_dim) : vit.mlp_ratio;
+  section.mlp_ratio = vit.ffn == nn::Ffn::mlp ? double(ffn_width(vit)) / double(vit.embed_dim) : vit.mlp_ratio;
   section.layerscale_init = std::abs(vit.layerscale_init);
   section.global_pool = vit.pool;
   section.distilled = vit.distilled;
