@@ -21,16 +21,16 @@ template <>
 constexpr std::string_view kName<std::string> = "a string";
 
 template <class T>
-std::string name_of(const T*, const Limits&) {
+std::string type_name(const T*, const Limits&) {
   return std::string(kName<T>);
 }
 template <class T>
-std::string name_of(const std::optional<T>*, const Limits&) {
+std::string type_name(const std::optional<T>*, const Limits&) {
   return std::string(kName<T>) + " or null";
 }
-std::string name_of(const EnumSlot& slot, const Limits&) { return slot.optional ? "a string or null" : "a string"; }
+std::string type_name(const EnumSlot& slot, const Limits&) { return slot.optional ? "a string or null" : "a string"; }
 template <class T>
-std::string name_of(const std::vector<T>*, const Limits& limits) {
+std::string type_name(const std::vector<T>*, const Limits& limits) {
   const std::string count = limits.length ? std::to_string(*limits.length) + " " : "";
   constexpr std::string_view kind = std::is_same_v<T, double>    ? "numbers"
                                     : std::is_same_v<T, int64_t> ? "integers"
@@ -127,7 +127,7 @@ std::vector<std::string> Fields::keys_and_sections() const {
 }
 
 std::string type_name(const Field& field) {
-  return std::visit([&](const auto& slot) { return name_of(slot, field.limits); }, field.slot);
+  return std::visit([&](const auto& slot) { return type_name(slot, field.limits); }, field.slot);
 }
 
 std::string limits_text(const Limits& limits) {

@@ -109,8 +109,8 @@ void parse_open_clip_vision(const JsonObject& c, bool quick, HubConfig& config) 
   u.num_heads = width / head_width;
   u.gelu = tower_gelu(c, quick);
   u.ln_eps = c.object("norm_kwargs").number("eps", 0, 1, 1e-5);
-  constexpr Named<nn::Pool> kPools[] = {{"tok", nn::Pool::token}, {"avg", nn::Pool::avg}};
-  u.pool = c.choice("pool_type", kPools, "tok");
+  constexpr Named<nn::Pool> kClipPools[] = {{"tok", nn::Pool::token}, {"avg", nn::Pool::avg}};
+  u.pool = c.choice("pool_type", kClipPools, "tok");
   u.norm_after_pool = c.flag("final_ln_after_pool", false) && u.pool == nn::Pool::avg;  // of one token it is the same
   expect_usual_blocks(c);
   c.only("attentional_pool", false);
@@ -158,11 +158,11 @@ void parse_open_clip_text(const JsonObject& c, bool quick, HubConfig& config) {
   u.text_gelu = tower_gelu(c, quick);
   u.text_ln_eps = c.object("norm_kwargs").number("eps", 0, 1, 1e-5);
   u.causal = !c.flag("no_causal_mask", false);
-  constexpr Named<nn::TextPool> kPools[] = {{"argmax", nn::TextPool::argmax},
-                                            {"first", nn::TextPool::first},
-                                            {"last", nn::TextPool::last},
-                                            {"eos", nn::TextPool::argmax}};
-  u.text_pool = c.choice("pool_type", kPools, "argmax");
+  constexpr Named<nn::TextPool> kClipPools[] = {{"argmax", nn::TextPool::argmax},
+                                                {"first", nn::TextPool::first},
+                                                {"last", nn::TextPool::last},
+                                                {"eos", nn::TextPool::argmax}};
+  u.text_pool = c.choice("pool_type", kClipPools, "argmax");
   const int64_t words = c.integer("vocab_size", 1, kMostWords, 49408);
   if (c.text("pool_type", "argmax") == "eos") c.only("eos_id", words - 1);  // the end of text is the largest id
   parse_open_clip_tokens(c, config);

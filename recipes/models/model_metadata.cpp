@@ -14,14 +14,14 @@
 namespace vitrail::recipes {
 namespace {
 
-constexpr const char *kHeads = "vitrail.num_heads", *kTextHeads = "vitrail.text_num_heads", *kEps = "vitrail.ln_eps",
+constexpr const char *kHeads = "vitrail.num_heads", *kTextHeads = "vitrail.text_num_heads", *kEpsKey = "vitrail.ln_eps",
                      *kTextEps = "vitrail.text_ln_eps", *kGelu = "vitrail.gelu", *kTextGelu = "vitrail.text_gelu",
                      *kPool = "vitrail.pool", *kNormAfterPool = "vitrail.norm_after_pool", *kCausal = "vitrail.causal",
                      *kTextPool = "vitrail.text_pool", *kPositions = "vitrail.pos_interp",
-                     *kClasses = "vitrail.classes";
+                     *kClassesKey = "vitrail.classes";
 
-constexpr Named<ag::Gelu> kGelus[] = {{"erf", ag::Gelu::erf}, {"tanh", ag::Gelu::tanh}, {"quick", ag::Gelu::quick}};
-constexpr Named<nn::Pool> kPools[] = {
+constexpr Named<ag::Gelu> kGeluNames[] = {{"erf", ag::Gelu::erf}, {"tanh", ag::Gelu::tanh}, {"quick", ag::Gelu::quick}};
+constexpr Named<nn::Pool> kPoolNames[] = {
     {"token", nn::Pool::token}, {"avg", nn::Pool::avg}, {"token_and_avg", nn::Pool::token_and_avg}};
 constexpr Named<nn::TextPool> kTextPools[] = {
     {"argmax", nn::TextPool::argmax}, {"first", nn::TextPool::first}, {"last", nn::TextPool::last}};
@@ -73,28 +73,28 @@ safetensors::Metadata to_metadata(const nn::Unwritten& unwritten, const std::vec
   safetensors::Metadata metadata = {{"format", "pt"}};
   if (unwritten.num_heads) metadata[kHeads] = std::to_string(*unwritten.num_heads);
   if (unwritten.text_num_heads) metadata[kTextHeads] = std::to_string(*unwritten.text_num_heads);
-  if (unwritten.ln_eps) metadata[kEps] = fmt::format("{}", *unwritten.ln_eps);
+  if (unwritten.ln_eps) metadata[kEpsKey] = fmt::format("{}", *unwritten.ln_eps);
   if (unwritten.text_ln_eps) metadata[kTextEps] = fmt::format("{}", *unwritten.text_ln_eps);
-  write_name(metadata, kGelu, unwritten.gelu, kGelus);
-  write_name(metadata, kTextGelu, unwritten.text_gelu, kGelus);
-  write_name(metadata, kPool, unwritten.pool, kPools);
+  write_name(metadata, kGelu, unwritten.gelu, kGeluNames);
+  write_name(metadata, kTextGelu, unwritten.text_gelu, kGeluNames);
+  write_name(metadata, kPool, unwritten.pool, kPoolNames);
   write_name(metadata, kNormAfterPool, unwritten.norm_after_pool, kFlags);
   write_name(metadata, kCausal, unwritten.causal, kFlags);
   write_name(metadata, kTextPool, unwritten.text_pool, kTextPools);
   if (unwritten.pos_interp) metadata[kPositions] = std::string(name_of(*unwritten.pos_interp));
-  if (!classes.empty()) metadata[kClasses] = Json(classes).text();
+  if (!classes.empty()) metadata[kClassesKey] = Json(classes).text();
   return metadata;
 }
 
 std::vector<std::string> classes_in(const safetensors::Metadata& metadata, const std::string& source) {
-  const auto found = metadata.find(kClasses);
+  const auto found = metadata.find(kClassesKey);
   if (found == metadata.end()) return {};
   std::vector<std::string> names;
   try {
     const Json list = Json::parse(found->second);
     for (const Json& name : list.as_array()) names.push_back(name.as_string());
   } catch (const IoError&) {
-    fail<IoError>("load", "{}: its metadata has '{}' {}; it must be a list of names", source, kClasses,
+    fail<IoError>("load", "{}: its metadata has '{}' {}; it must be a list of names", source, kClassesKey,
                   Json(found->second).excerpt());
   }
   return names;
@@ -105,11 +105,11 @@ nn::Unwritten unwritten_in(const safetensors::Metadata& metadata, const std::str
   nn::Unwritten unwritten;
   unwritten.num_heads = number_in<int64_t>(metadata, kHeads, kMostHeadsSaved, source);
   unwritten.text_num_heads = number_in<int64_t>(metadata, kTextHeads, kMostHeadsSaved, source);
-  unwritten.ln_eps = number_in<double>(metadata, kEps, 1, source);
+  unwritten.ln_eps = number_in<double>(metadata, kEpsKey, 1, source);
   unwritten.text_ln_eps = number_in<double>(metadata, kTextEps, 1, source);
-  unwritten.gelu = name_in(metadata, kGelu, kGelus, source);
-  unwritten.text_gelu = name_in(metadata, kTextGelu, kGelus, source);
-  unwritten.pool = name_in(metadata, kPool, kPools, source);
+  unwritten.gelu = name_in(metadata, kGelu, kGeluNames, source);
+  unwritten.text_gelu = name_in(metadata, kTextGelu, kGeluNames, source);
+  unwritten.pool = name_in(metadata, kPool, kPoolNames, source);
   unwritten.norm_after_pool = name_in(metadata, kNormAfterPool, kFlags, source);
   unwritten.causal = name_in(metadata, kCausal, kFlags, source);
   unwritten.text_pool = name_in(metadata, kTextPool, kTextPools, source);

@@ -24,28 +24,28 @@ constexpr Size kSizes[] = {{"tiny", 192, 3},      {"xsmall", 256, 4},   {"wee", 
                            {"so400m", 1152, 16},  {"huge", 1280, 16},   {"giant", 1408, 16}, {"giantopt", 1536, 16},
                            {"gigantic", 1664, 16}};
 
-constexpr double kEps = 1e-6, kClipEps = 1e-5;
+constexpr double kTimmEps = 1e-6, kClipEps = 1e-5;
 
 /// The settings of the architectures whose names have this form. $ stands for one of kSizes, # for a number.
 struct Form {
   std::string_view pattern;
   nn::Pool pool = nn::Pool::token;
   ag::Gelu gelu = ag::Gelu::erf;
-  double ln_eps = kEps;
+  double ln_eps = kTimmEps;
   Size size = {};  // instead of the one in the name, or if there is none
 };
 // Source: timm/models/vision_transformer.py and deit.py. The first that fits counts.
 constexpr Form kForms[] = {
-    {"vit_base_patch#_gap_#", nn::Pool::avg, ag::Gelu::erf, kEps, {"", 768, 16}},
-    {"vit_base_patch#_plus_#", nn::Pool::token, ag::Gelu::erf, kEps, {"", 896, 14}},
+    {"vit_base_patch#_gap_#", nn::Pool::avg, ag::Gelu::erf, kTimmEps, {"", 768, 16}},
+    {"vit_base_patch#_plus_#", nn::Pool::token, ag::Gelu::erf, kTimmEps, {"", 896, 14}},
     {"vit_base_patch#_plus_clip_#", nn::Pool::token, ag::Gelu::erf, kClipEps, {"", 896, 14}},
-    {"vit_giant_patch#_dinov2", nn::Pool::token, ag::Gelu::erf, kEps, {"", 1536, 24}},
-    {"vit_giant_patch#_reg#_dinov2", nn::Pool::token, ag::Gelu::erf, kEps, {"", 1536, 24}},
-    {"vit_giant_patch#_reg#_tipsv2", nn::Pool::token, ag::Gelu::erf, kEps, {"", 1536, 24}},
-    {"vit_base_patch32_siglip_gap_#", nn::Pool::avg, ag::Gelu::tanh, kEps, {"", 768, 12}},
-    {"vit_large_patch16_siglip_gap_512", nn::Pool::avg, ag::Gelu::tanh, kEps, {"", 1024, 16}},
-    {"vit_so400m_patch16_siglip_gap_#", nn::Pool::avg, ag::Gelu::tanh, kEps, {"", 1152, 16}},
-    {"vit_giantopt_patch#_siglip_gap_#", nn::Pool::avg, ag::Gelu::tanh, kEps, {"", 1536, 16}},
+    {"vit_giant_patch#_dinov2", nn::Pool::token, ag::Gelu::erf, kTimmEps, {"", 1536, 24}},
+    {"vit_giant_patch#_reg#_dinov2", nn::Pool::token, ag::Gelu::erf, kTimmEps, {"", 1536, 24}},
+    {"vit_giant_patch#_reg#_tipsv2", nn::Pool::token, ag::Gelu::erf, kTimmEps, {"", 1536, 24}},
+    {"vit_base_patch32_siglip_gap_#", nn::Pool::avg, ag::Gelu::tanh, kTimmEps, {"", 768, 12}},
+    {"vit_large_patch16_siglip_gap_512", nn::Pool::avg, ag::Gelu::tanh, kTimmEps, {"", 1024, 16}},
+    {"vit_so400m_patch16_siglip_gap_#", nn::Pool::avg, ag::Gelu::tanh, kTimmEps, {"", 1152, 16}},
+    {"vit_giantopt_patch#_siglip_gap_#", nn::Pool::avg, ag::Gelu::tanh, kTimmEps, {"", 1536, 16}},
     {"vit_$_patch#_siglip_gap_#", nn::Pool::avg},
     {"vit_$_patch#_gap_#", nn::Pool::avg},
     {"vit_$_patch#_reg#_gap_#", nn::Pool::avg},
@@ -66,10 +66,10 @@ constexpr Form kForms[] = {
     {"deit_$_distilled_patch#_#"},
     {"deit3_$_patch#_#"},
     {"deit3_$_patch#_#_in#ft#k"},
-    {"eva_large_patch#_#", nn::Pool::avg, ag::Gelu::erf, kEps, {"", 1024, 16}},
+    {"eva_large_patch#_#", nn::Pool::avg, ag::Gelu::erf, kTimmEps, {"", 1024, 16}},
     {"flexivit_$"},
-    {"test_vit", nn::Pool::token, ag::Gelu::erf, kEps, {"", 64, 2}},
-    {"test_vit2", nn::Pool::avg, ag::Gelu::erf, kEps, {"", 64, 2}},
+    {"test_vit", nn::Pool::token, ag::Gelu::erf, kTimmEps, {"", 64, 2}},
+    {"test_vit2", nn::Pool::avg, ag::Gelu::erf, kTimmEps, {"", 64, 2}},
 };
 
 const Size* find_size(std::string_view word) {
@@ -121,10 +121,10 @@ void read_name(const JsonObject& c, HubConfig& config) {
 
 // ---- model_args -----------------------------------------------------------------------------------------------------
 
-constexpr Named<ag::Gelu> kGelus[] = {
+constexpr Named<ag::Gelu> kTimmGelus[] = {
     {"gelu", ag::Gelu::erf}, {"gelu_tanh", ag::Gelu::tanh}, {"quick_gelu", ag::Gelu::quick}};
-constexpr Named<nn::Pool> kPools[] = {{"token", nn::Pool::token}, {"avg", nn::Pool::avg}};
-constexpr Named<double> kNorms[] = {{"layernorm", kEps}};
+constexpr Named<nn::Pool> kTimmPools[] = {{"token", nn::Pool::token}, {"avg", nn::Pool::avg}};
+constexpr Named<double> kTimmNorms[] = {{"layernorm", kTimmEps}};
 
 struct CheckedKey {
   const char* key;
@@ -141,7 +141,7 @@ constexpr CheckedKey kNumbers[] = {
     {"depth", [](const Architecture& a) { return double(a.vision().depth); }},
     {"reg_tokens", [](const Architecture& a) { return double(a.vision().num_registers); }},
 };
-constexpr CheckedKey kFlags[] = {
+constexpr CheckedKey kTimmFlags[] = {
     {"qkv_bias", [](const Architecture& a) { return double(a.vision().qkv_bias); }},
     {"qk_norm", [](const Architecture& a) { return double(a.vision().qk_norm); }},
     {"class_token", [](const Architecture& a) { return double(a.vision().class_token); }},
@@ -170,7 +170,7 @@ void state_sizes(const JsonObject& c, std::vector<Stated>& stated) {
     if (c.has(key)) state(key, double(c.side(key, kMostSide)), in_weights);
   for (const auto& [key, in_weights] : kNumbers)
     if (c.has(key)) state(key, double(c.integer(key, 0, int64_t(kMostNumber))), in_weights);
-  for (const auto& [key, in_weights] : kFlags)
+  for (const auto& [key, in_weights] : kTimmFlags)
     if (c.has(key)) state(key, double(c.flag(key, false)), in_weights);
   if (c.has("mlp_ratio"))
     stated.push_back({c.path("mlp_ratio"), c.number("mlp_ratio", 0, kMostNumber), mlp_ratio_of, kRatioTolerance});
@@ -185,10 +185,10 @@ void state_sizes(const JsonObject& c, std::vector<Stated>& stated) {
 void read_model_args(const JsonObject& args, HubConfig& config) {
   if (args.has("num_heads")) config.unwritten.num_heads = args.integer("num_heads", 1, kMostHeads);
   if (args.has("embed_dim") && config.named) config.named->width = args.integer("embed_dim", 1, kMostWidth);
-  if (args.has("norm_layer")) config.unwritten.ln_eps = args.choice("norm_layer", kNorms, "");
+  if (args.has("norm_layer")) config.unwritten.ln_eps = args.choice("norm_layer", kTimmNorms, "");
   if (args.has("norm_eps")) config.unwritten.ln_eps = args.number("norm_eps", 0, 1);
-  if (args.has("act_layer")) config.unwritten.gelu = args.choice("act_layer", kGelus, "");
-  if (args.has("global_pool")) config.unwritten.pool = args.choice("global_pool", kPools, "");
+  if (args.has("act_layer")) config.unwritten.gelu = args.choice("act_layer", kTimmGelus, "");
+  if (args.has("global_pool")) config.unwritten.pool = args.choice("global_pool", kTimmPools, "");
   state_sizes(args, config.stated);
   args.only("proj_bias", true);
   args.only("final_norm", true);
@@ -266,7 +266,7 @@ HubConfig parse_timm_config(const JsonObject& c) {
   const bool nested = c.has("pretrained_cfg");
   const JsonObject pretrained = nested ? c.object("pretrained_cfg") : c;
   read_name(c, config);
-  if (c.has("global_pool")) config.unwritten.pool = c.choice("global_pool", kPools, "");
+  if (c.has("global_pool")) config.unwritten.pool = c.choice("global_pool", kTimmPools, "");
   read_model_args(c.object("model_args"), config);
   config.preprocessing = parse_timm_preprocessing(pretrained);
   if (const Json* const size = pretrained.find("input_size"))
