@@ -151,8 +151,6 @@ def cases(context) -> list[Case]:
              text={"proj_type": "none", "width": 24}, model={"custom_text": True}),
         clip("open_clip, norms of queries and keys", "qk_norm in both", vision={"qk_norm": True}, text={"qk_norm": True},
              refused="qk_norm"),
-        clip("open_clip, cosine attention", "scaled_cosine_attn", vision={"scaled_cosine_attn": True},
-             refused="scaled_cosine_attn"),
         clip("open_clip, scaled branches", "scale_attn, scale_fc", vision={"scale_attn": True, "scale_fc": True},
              refused="scale_"),
         clip("open_clip, projection with bias", "text proj_bias", text={"proj_bias": True}, refused="proj_bias"),

@@ -179,6 +179,10 @@ def hf_numbers(model: torch.nn.Module, pixels, v: Vit, **arguments) -> Theirs:
     with torch.no_grad():
         logits = getattr(model(inputs, **arguments), "logits", None)
         base = getattr(model, model.base_model_prefix, model)
+        if type(model).__name__.startswith("CLIPVision"):  # the norm comes after the tokens
+            out = model(inputs)
+            features = getattr(out, "image_embeds", None)
+            return Theirs(numbers(out.pooler_output if features is None else features), pixels=pixels)
         if hasattr(base, "out_features"):  # a backbone gives the patches as maps
             tokens = base.layernorm(base(inputs, output_hidden_states=True, **arguments).hidden_states[-1])
         else:
