@@ -13,7 +13,7 @@ namespace {
 
 /// A vocabulary with two merges, as the library tokenizers writes it.
 json small() {
-  const data::Vocabulary vocabulary(std::vector<data::Symbols>{{"a", "b"}, {"ab", "c</w>"}});
+  const data::Vocabulary vocabulary(std::vector<data::Vocabulary::Symbols>{{"a", "b"}, {"ab", "c</w>"}});
   json file = {{"version", "1.0"},
                {"truncation", nullptr},
                {"added_tokens", json::array()},

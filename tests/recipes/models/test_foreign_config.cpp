@@ -57,7 +57,7 @@ nn::ClipConfig small_clip() {
   return c;
 }
 
-data::Vocabulary small_vocabulary() { return data::Vocabulary(std::vector<data::Symbols>{{"a", "b"}}); }
+data::Vocabulary small_vocabulary() { return data::Vocabulary(std::vector<data::Vocabulary::Symbols>{{"a", "b"}}); }
 
 PublishedModel published(const nn::ClipConfig& config) {
   PublishedModel model;
