@@ -65,15 +65,15 @@ FromWeights from_published(const std::string& init) {
   return {model_section(vit->config), {p.mean.begin(), p.mean.end()}, {p.std.begin(), p.std.end()}};
 }
 
-/// Sets `key` to its value in `from`, and adds what it is now to text.
+/// Sets `key` to its value in `from`, and adds the value to text if the recipe had another one.
 void take(Config& config, const Fields& from, const std::string& key, const std::string& init, std::string& text) {
   const Field* const source = from.find(key);
   const Field* const own = config.find(key);
   if (!source || !own || (own->origin == "command line" && key != "model.arch")) return;
   const std::string value = to_yaml(*source);
+  const bool changes = value != to_yaml(*own);
   config.set(key + "=" + value, "the weights of " + init);
-  if (value != source->default_yaml || key == "model.arch")
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", key, value);
+  if (changes) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", key, value);
 }
 
 }  // namespace

@@ -366,7 +366,7 @@ TEST_CASE("model.arch from_init takes architecture and pixels from a run or a pu
   };
   SupervisedConfig settings;
   const std::string note = settled(start, settings);
-  CHECK(note.starts_with("[init] model and pixels of " + start + ": model.arch vit_tiny, model.patch_size 2, "));
+  CHECK(note.starts_with("[init] model and pixels of " + start + ": model.arch vit_tiny, model.embed_dim 32, "));
   CHECK(settings.model.global_pool == nn::Pool::token);
   CHECK(settings.model.embed_dim == 32);
   CHECK(settings.model.num_registers == 2);

@@ -101,7 +101,7 @@ TEST_CASE("train says what it reads, how it goes, what it reached and what comes
   check_contains(said, "vit_tiny: ");
   check_contains(said, " parameters\n");
   check_contains(said, "3 epochs of 6 steps of 4 images on ");
-  check_contains(said, "threads; writing to " + squares.run.string());
+  check_contains(said, "; writing to " + squares.run.string());
   check_contains(said, "\nepoch 1/3  train loss ");  // no evaluation
   check_contains(said, "  val loss ");
   const auto result = result_of(squares.run);
