@@ -11,6 +11,7 @@
 #include "vitrail/data/sources/class_match.h"
 #include "vitrail/data/sources/open_dataset.h"
 #include "vitrail/data/sources/open_pairs.h"
+#include "vitrail/data/sources/register_source.h"
 #include "vitrail/data/sources/subset.h"
 #include "vitrail/data/sources/unread_files.h"
 #include "vitrail/recipes/run/progress.h"
@@ -66,8 +67,7 @@ std::vector<std::string> notes_of(const data::Dataset& train, const data::Datase
 void check_root(const DataConfig& config) {
   check<ConfigError>(!config.root.empty(), "data.root", "is empty; set data.root=FOLDER");
   const std::filesystem::path root = config.root;
-  if (std::filesystem::exists(root) || config.root.find(':') != std::string::npos)
-    return;  // a source may have a scheme
+  if (std::filesystem::exists(root) || data::find_source(config.root) != nullptr) return;
   const std::string from = root.is_absolute() ? "" : " (seen from " + std::filesystem::current_path().string() + ")";
   fail<DataError>("data.root", "{} does not exist; data.root=FOLDER says where the data is now{}", config.root, from);
 }

@@ -124,12 +124,18 @@ TEST_CASE("a checkpoint of DINO converts, the teacher or the student") {
   };
   const std::string teacher = features("dino"), student = features("dino --network student");
   CHECK(teacher != student);
-  const std::pair<std::string, std::string> cases[] = {
-      {"", teacher}, {" --network teacher", teacher}, {" --network student", student}};
+  const char* const head = "left out, the head of DINO's loss";
+  const struct {
+    std::string option;
+    const char* note;
+    const std::string& features;
+  } cases[] = {{"", head, teacher},
+               {" --network teacher", head, teacher},
+               {" --network student", "left out, of the teacher", student}};
   for (const auto& c : cases) {
-    const Output converted = vitrail_program(folder, "convert dino -o out.safetensors --layout dino" + c.first);
-    check_says(converted, 0, "left out, the head of DINO's loss");
-    CHECK(features("out.safetensors") == c.second);
+    const Output converted = vitrail_program(folder, "convert dino -o out.safetensors --layout dino" + c.option);
+    check_says(converted, 0, c.note);
+    CHECK(features("out.safetensors") == c.features);
   }
   check_says(vitrail_program(folder, "features -m out.safetensors --network student a.png -o f.csv"), 2,
              "no network 'student'");

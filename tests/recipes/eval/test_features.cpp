@@ -85,7 +85,7 @@ TEST_CASE("names of features stay one line each, whatever characters they have")
   const test::TemporaryFolder folder;
   write_features(folder.path() / "f.npy",
                  {{"a b.png", "a\nb.png", "c\r\\n.png", "\\d.png", "e\\f.png"}, ones({5, 2}), "m"});
-  CHECK(test::read_text(folder.path() / "f.txt") == "a b.png\n\\a\\nb.png\n\\c\\r\\\\n.png\n\\\\d.png\ne\\f.png\n");
+  CHECK(test::read_text(folder.path() / "f.txt") == "a b.png\n\\a\\nb.png\n\\c\\r\\\\n.png\n\\\\\\d.png\ne\\f.png\n");
 }
 
 TEST_CASE("votes of the nearest neighbours, by hand") {
