@@ -138,7 +138,8 @@ class HuffmanTable {
     if (quick.length > 0) return quick;
     for (int length = kQuick + 1; length <= kLongest; ++length) {
       const int code = int(bits >> (kLongest - length));
-      if (code < limit_[size_t(length)]) return {uint8_t(length), symbols_[size_t(code + offset_[size_t(length)])]};
+      if (code < limit_[size_t(length)])
+        return {uint8_t(length), symbols_[size_t(int64_t(code) + offset_[size_t(length)])]};
     }
     return {};
   }

@@ -28,13 +28,13 @@ struct TileShapes {
 
   /// For products with `rows` rows, 1 to 32.
   explicit TileShapes(int64_t rows) {
-    for (int t = 0; t < 8; ++t) {
-      bytes[size_t(16 + 2 * t)] = 64;
-      bytes[size_t(48 + t)] = uint8_t(kTile);
+    for (size_t tile = 0; tile < 8; ++tile) {
+      bytes[16 + 2 * tile] = 64;
+      bytes[48 + tile] = uint8_t(kTile);
     }
     for (int row = 0; row < 2; ++row) {
       const auto height = uint8_t(std::clamp<int64_t>(rows - row * kTile, 1, kTile));
-      for (int t : {sum_tile(row, 0), sum_tile(row, 1), a_tile(row)}) bytes[size_t(48 + t)] = height;
+      for (const int tile : {sum_tile(row, 0), sum_tile(row, 1), a_tile(row)}) bytes[48 + size_t(tile)] = height;
     }
   }
 };
@@ -210,7 +210,7 @@ template <class Unit, class Out>
 void tile_gemm(const kernels::GemmTask<bf16, Out>& t) {
   Unit unit;
   TileEdge edge;
-  const auto each_panel = [&](int64_t begin, int64_t end, int64_t high, auto R) {
+  const auto each_panel = [&](int64_t begin, int64_t end, int64_t high, auto tiles) {
     if (begin == end) return;
     unit.configure(TileShapes(high));
     if (t.steps % kTile > 0) edge.fill_a(t, begin, end - begin);
@@ -220,9 +220,9 @@ void tile_gemm(const kernels::GemmTask<bf16, Out>& t) {
       for (int64_t row = begin; row < end; row += high) {
         const bf16* const edge_a = edge.a + (row - begin) * kTileDepth;
         if (width == kTilePanel)
-          tile_product<R(), 2>(unit, t, edge, edge_a, row, high, col, columns);
+          tile_product<tiles(), 2>(unit, t, edge, edge_a, row, high, col, columns);
         else
-          tile_product<R(), 1>(unit, t, edge, edge_a, row, high, col, columns);
+          tile_product<tiles(), 1>(unit, t, edge, edge_a, row, high, col, columns);
       }
     }
   };
