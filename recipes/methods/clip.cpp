@@ -103,7 +103,7 @@ std::unique_ptr<nn::Backbone> ClipConfig::build_backbone(const nn::Scope& scope,
 
 void ClipConfig::open(const TensorMap& state, OpenModel& opened) const {
   const std::string source = opened.source.string();
-  const data::Vocabulary vocabulary = to_vocabulary(state.at("vocabulary"), source);
+  data::Vocabulary vocabulary = to_vocabulary(state.at("vocabulary"), source);
   const std::shared_ptr<nn::Clip> model =
       build_clip(nn::Scope().without_values(), clip(), data.img_size, vocabulary.size());
   nn::load_state(*model, sub_map(state, "model"), source);
