@@ -53,7 +53,7 @@ Distillation::Distillation(const DistillationConfig& config, const DataConfig& s
 
 Tensor Distillation::teach(const Tensor& images) {
   const ag::NoGrad no_grad;
-  const Tensor logits = teacher_.classify(factor_.defined() ? core::add(core::mul(images, factor_), offset_) : images);
+  Tensor logits = teacher_.classify(factor_.defined() ? core::add(core::mul(images, factor_), offset_) : images);
   if (!outputs_.defined()) return logits;
   return core::embedding(logits.transpose(0, 1).contiguous(), outputs_).transpose(0, 1).contiguous();
 }

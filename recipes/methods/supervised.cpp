@@ -140,7 +140,7 @@ struct Supervised final : Recipe {
         const std::vector<ag::Var> heads = model->heads(model->features(now.images));  // one or two of [B, K]
         const std::vector<int64_t> places = label_places(heads.front().value(), now.labels, 1);
         correct += double(std::count(places.begin(), places.end(), 0));
-        const ag::Var labelled = labelled_loss(heads.front(), now);
+        ag::Var labelled = labelled_loss(heads.front(), now);
         if (!distillation) return labelled;
         const ag::Var distilled = distillation->distill(heads.back(), taught);
         distilled_loss += share * distilled.value().item();

@@ -170,7 +170,7 @@ void open_backbone(OpenModel& opened, const RecipeConfig& settings, const Tensor
     std::shared_ptr<nn::Backbone> network = settings.build_backbone(nn::Scope().without_values(), classes_in(weights));
     nn::load_state(*network, weights, source);
     opened.averaged = averaged;
-    set_backbone(opened, std::move(network));
+    set_backbone(opened, network);
     return;
   }
   fail<IoError>("checkpoint", "{} holds no model", source);
