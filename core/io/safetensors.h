@@ -43,7 +43,7 @@ class Reader {
   explicit Reader(const std::filesystem::path& path);
 
   const std::string& path() const { return path_; }  ///< The file, as it was given.
-  std::vector<std::string> names() const;  // sorted
+  std::vector<std::string> names() const;            // sorted
   /// Neither reads the data. shape() throws IoError for a missing name.
   bool contains(std::string_view name) const { return tensors_.contains(name); }
   const Shape& shape(std::string_view name) const { return find(name).entry.shape; }

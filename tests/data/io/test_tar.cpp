@@ -142,6 +142,7 @@ TEST_CASE("a gzipped archive is inflated as a stream: what is no image is passed
 
   // 300 images of 900 kB that deflate makes of almost nothing
   std::vector<TarItem> bomb;
+  bomb.reserve(300);
   for (int i = 0; i < 300; ++i) bomb.push_back({std::to_string(i) + ".bmp", std::string(900 << 10, '\0')});
   CHECK_THROWS_WITH_AS(inflated(test::tar(bomb)), doctest::Contains("inflate to more than 268435456 bytes"), IoError);
 }
@@ -193,7 +194,7 @@ TEST_CASE("hidden files and what systems leave behind are passed over in archive
   const test::TemporaryFolder folder;
   const std::string path = (folder.path() / "x.tar").string();
   test::write_text(path, test::tar({{"a/0.bmp", test::bmp({1, 2, 3})},
-                                    {"a/._0.bmp", "\0\5\x16\7"},
+                                    {"a/._0.bmp", {'\0', '\5', '\x16', '\7'}},
                                     {"a/Thumbs.db", "x"},
                                     {"__MACOSX/a/._0.bmp", "x"},
                                     {"__MACOSX/b/0.bmp", "x"},

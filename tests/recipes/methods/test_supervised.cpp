@@ -209,6 +209,7 @@ TEST_CASE("a teacher of another normalisation sees the same pixels") {
     return core::div(core::sub(pixels, mean), std);
   };
   std::vector<std::string> digits;
+  digits.reserve(10);
   for (int i = 0; i < 10; ++i) digits.push_back(std::to_string(i));
   const Tensor a = Distillation(config, its, digits).teach(normalised(its));
   const Tensor b = Distillation(config, other, digits).teach(normalised(other));
