@@ -16,7 +16,7 @@ namespace vitrail::data {
 /// Grey and palettes become RGB, 16 bits keep the upper 8, CMYK is converted. Transparency is kept beside the colours:
 /// see Image::opacity.
 /// Throws IoError for other formats, files over 64 MiB, sides over 16384, more than 2^26 pixels, and files that are
-/// damaged or truncated, even if a part of the image could be shown. docs/data.md lists what is noticed.
+/// damaged or truncated, even if a part of the image could be shown. docs/data.md lists the damage that it finds.
 Image decode_image(std::span<const std::byte> file);
 /// decode_image of a file; the error names the path.
 Image read_image(const std::filesystem::path& path);

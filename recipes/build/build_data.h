@@ -85,13 +85,12 @@ std::unique_ptr<data::Dataset> open_evaluated(const DataConfig& config);
 /// "val of photos/": the part to evaluate on, for messages.
 std::string evaluated_name(const DataConfig& config);
 
-/// The training part (open_training) and the validation part. Both have the classes of the training part. Throws as
-/// open_labelled and data::match_classes; DataError if there is only one class.
+/// The training part (open_training) and the validation part. Both have the classes of the training part.
 struct LabelledParts {
   std::unique_ptr<data::Dataset> train, val;
   std::vector<std::string> notes;  // what was passed over, what had to be assumed
 };
-/// Throws as open_labelled and data::match_classes.
+/// Throws as open_labelled and data::match_classes; DataError if there is only one class.
 LabelledParts open_parts(const DataConfig& config);
 /// The training part, or the stratified share of it that config.subset gives. Throws as open_labelled.
 std::unique_ptr<data::Dataset> open_training(const DataConfig& config);

@@ -13,6 +13,7 @@
 #include "vitrail/recipes/run/checkpoint.h"
 #include "vitrail/recipes/run/environment.h"
 #include "vitrail/recipes/run/metrics_log.h"
+#include "vitrail/recipes/run/position.h"
 #include "vitrail/recipes/run/progress.h"
 #include "vitrail/recipes/run/signals.h"
 #include "vitrail/recipes/run/tensorboard.h"
@@ -23,7 +24,6 @@
 #include <chrono>
 #include <cmath>
 #include <fstream>
-#include <limits>
 #include <map>
 #include <optional>
 #include <set>
@@ -44,79 +44,7 @@ class Stopwatch {
   Clock::time_point begin_ = Clock::now();
 };
 
-constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 constexpr const char* kMeans[] = {"loss", "acc"};  // numbers of a step whose mean over the epoch is reported
-
-/// The loop's part of a checkpoint. The place in the data and the random numbers of a step follow from the step alone.
-struct Position {
-  int64_t step = 0;       // steps done
-  int64_t evaluated = 0;  // steps done at the last evaluation
-  int64_t log_lines = 0;  // of metrics.jsonl
-  double best_score = -std::numeric_limits<double>::infinity();
-  int64_t best_epoch = 0;  // from 1; 0: none yet
-  Stats metrics, best;     // of the last evaluation and of the best one, by name
-  Stats sums;              // of kMeans over the steps of the present epoch, and "steps"
-  double first_loss = kNone;
-  double lr = kNone, next_lr = kNone;  // the rate of the last step, and the planned one of the next
-};
-
-TensorMap to_map(const Position& p, const Plan& plan) {
-  TensorMap map = {{"step", tensor<int64_t>({p.step}, {})},
-                   {"batch_size", tensor<int64_t>({plan.batch_size}, {})},
-                   {"steps_per_epoch", tensor<int64_t>({plan.steps_per_epoch}, {})},
-                   {"evaluated", tensor<int64_t>({p.evaluated}, {})},
-                   {"log_lines", tensor<int64_t>({p.log_lines}, {})},
-                   {"best_score", scalar(p.best_score, DType::f64)},
-                   {"best_epoch", tensor<int64_t>({p.best_epoch}, {})},
-                   {"first_loss", scalar(p.first_loss, DType::f64)},
-                   {"lr", scalar(p.lr, DType::f64)},
-                   {"next_lr", scalar(plan.lr(double(p.step)), DType::f64)}};
-  const auto add = [&map](const std::string& group, const Stats& stats) {
-    for (const auto& [name, value] : stats) map.emplace(group + name, scalar(value, DType::f64));
-  };
-  add("metrics/", p.metrics);
-  add("best/", p.best);
-  add("sums/", p.sums);
-  return map;
-}
-
-Position to_position(const TensorMap& map, const Plan& plan) {
-  const auto number = [&map](const char* name) -> const Tensor& {
-    const auto it = map.find(name);
-    check<IoError>(it != map.end(), "checkpoint", "loop/{} is missing", name);
-    return it->second;
-  };
-  // The steps done give the place in the data only if these are unchanged.
-  const int64_t batch_size = number("batch_size").span<int64_t>()[0];
-  const int64_t steps_per_epoch = number("steps_per_epoch").span<int64_t>()[0];
-  check<ConfigError>(
-      batch_size == plan.batch_size && steps_per_epoch == plan.steps_per_epoch, "train",
-      "the run has {} steps an epoch with batches of {}; a resumed run cannot have {} with batches of {}",
-      steps_per_epoch, batch_size, plan.steps_per_epoch, plan.batch_size);
-  Position p;
-  p.step = number("step").span<int64_t>()[0];
-  p.evaluated = number("evaluated").span<int64_t>()[0];
-  p.log_lines = number("log_lines").span<int64_t>()[0];
-  p.best_score = number("best_score").item();
-  const auto stats = [&map](const std::string& group) {
-    Stats result;
-    for (const auto& [name, value] : sub_map(map, group)) result.emplace_back(name, value.item());
-    return result;
-  };
-  p.metrics = stats("metrics");
-  p.best = stats("best");
-  p.sums = stats("sums");
-  // Checkpoints of version 0.1.0 lack these.
-  const auto later_number = [&map](const char* name, double otherwise) {
-    const auto it = map.find(name);
-    return it == map.end() ? otherwise : it->second.item();
-  };
-  p.best_epoch = int64_t(later_number("best_epoch", 0));
-  p.first_loss = later_number("first_loss", kNone);
-  p.lr = later_number("lr", kNone);
-  p.next_lr = later_number("next_lr", kNone);
-  return p;
-}
 
 double& entry(Stats& stats, std::string_view name) {
   for (auto& [key, value] : stats)
@@ -299,10 +227,11 @@ class Loop {
                 .weight_decay = plan_.weight_decay(double(position_.step))};
     const Stats stats = guarded_step(*batch, at);
     speed_.add(watch.seconds(), waited);
-    if (position_.step == 0) position_.first_loss = stat(stats, "loss", kNone);
+    if (position_.step == 0) position_.first_loss = stat(stats, "loss", Position::kUnknown);
     if (position_.step % plan_.steps_per_epoch == 0) position_.sums.clear();
     for (const char* name : kMeans)
-      if (const double value = stat(stats, name, kNone); !std::isnan(value)) entry(position_.sums, name) += value;
+      if (const double value = stat(stats, name, Position::kUnknown); !std::isnan(value))
+        entry(position_.sums, name) += value;
     entry(position_.sums, "steps") += 1;
     position_.lr = at.lr;
     ++position_.step;
@@ -322,7 +251,7 @@ class Loop {
     Stats result;
     const double steps = stat(position_.sums, "steps", 1);
     for (const char* name : kMeans)
-      if (const double sum = stat(position_.sums, name, kNone); !std::isnan(sum))
+      if (const double sum = stat(position_.sums, name, Position::kUnknown); !std::isnan(sum))
         result.emplace_back(name, sum / steps);
     return result;
   }
@@ -334,7 +263,7 @@ class Loop {
     row.insert(row.end(), epoch_means.begin(), epoch_means.end());
     log("epoch", row);
     if (!evaluation_due()) progress_.message(epoch_text());
-    const double loss = stat(epoch_means, "loss", kNone), first = position_.first_loss;
+    const double loss = stat(epoch_means, "loss", Position::kUnknown), first = position_.first_loss;
     if (warned_ || !(loss > 10 * std::max(std::abs(first), 1.0))) return;
     warned_ = true;
     progress_.message(

@@ -45,34 +45,28 @@ std::vector<bf16> transposed(const std::vector<bf16>& x, int64_t rows, int64_t c
   return y;
 }
 
-/// b packed from its rows, or from its columns.
-std::vector<bf16> packed_b(const kernels::Gemm<bf16>& kernel, const Product& p, bool by_rows) {
-  const int64_t steps = (p.size.k + 1) / 2;
-  std::vector<bf16> packed(size_t(steps * 2 * padded(p.size.n)));
-  const std::vector<bf16> columns = transposed(p.b, p.size.k, p.size.n);
-  const kernels::PackTask<bf16> task{.k = p.size.k,
-                                     .n = p.size.n,
-                                     .x = by_rows ? p.b.data() : columns.data(),
-                                     .x_stride = by_rows ? p.size.n : p.size.k,
-                                     .y = packed.data(),
-                                     .steps = steps};
-  by_rows ? kernel.pack_rows(task) : kernel.pack_columns(task);
-  return packed;
-}
-/// a packed as one panel, from its rows or from its columns.
-std::vector<bf16> packed_a(const kernels::Gemm<bf16>& kernel, const Product& p, bool by_rows) {
-  const int64_t steps = (p.size.k + 1) / 2;
-  std::vector<bf16> packed(size_t(steps * 2 * padded(p.size.m)));
-  const std::vector<bf16> columns = transposed(p.a, p.size.m, p.size.k);
-  const kernels::PackTask<bf16> task{.k = p.size.k,
-                                     .n = p.size.m,
-                                     .x = by_rows ? columns.data() : p.a.data(),
-                                     .x_stride = by_rows ? p.size.m : p.size.k,
-                                     .y = packed.data(),
+/// x [k, n] packed from its rows, or from its columns. width: see PackTask.
+std::vector<bf16> packed(const kernels::Gemm<bf16>& kernel, const std::vector<bf16>& x, int64_t k, int64_t n,
+                         bool by_rows, int64_t width) {
+  const int64_t steps = (k + 1) / 2;
+  std::vector<bf16> y(size_t(steps * 2 * padded(n)));
+  const std::vector<bf16> columns = transposed(x, k, n);
+  const kernels::PackTask<bf16> task{.k = k,
+                                     .n = n,
+                                     .x = by_rows ? x.data() : columns.data(),
+                                     .x_stride = by_rows ? n : k,
+                                     .y = y.data(),
                                      .steps = steps,
-                                     .width = padded(p.size.m)};
+                                     .width = width};
   by_rows ? kernel.pack_rows(task) : kernel.pack_columns(task);
-  return packed;
+  return y;
+}
+std::vector<bf16> packed_b(const kernels::Gemm<bf16>& kernel, const Product& p, bool by_rows) {
+  return packed(kernel, p.b, p.size.k, p.size.n, by_rows, 0);
+}
+/// a as one panel: its transpose, packed.
+std::vector<bf16> packed_a(const kernels::Gemm<bf16>& kernel, const Product& p, bool by_rows) {
+  return packed(kernel, transposed(p.a, p.size.m, p.size.k), p.size.k, p.size.m, by_rows, padded(p.size.m));
 }
 
 /// The model of the unit; the kernel of this machine, if its first factors have their rows together.
