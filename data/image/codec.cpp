@@ -142,10 +142,9 @@ Image decode_by_stb(std::span<const std::byte> file, ImageSize size, int channel
 }
 
 Image decode_jpeg(std::span<const std::byte> file, ImageSize size) {
-  const bool has_end = check_jpeg(file);
-  if (has_end) return decode_by_stb(file, size, 3);
-  // The image is complete, and stb_image wants to see its end.
-  std::vector<std::byte> ended(file.begin(), file.end());
+  // stb_image must read no unchecked byte, and wants the end marker, which may be missing.
+  const auto checked = file.first(check_jpeg(file));
+  std::vector<std::byte> ended(checked.begin(), checked.end());
   ended.insert(ended.end(), {std::byte{0xff}, std::byte{jpeg_marker::kEnd}});
   return decode_by_stb(ended, size, 3);
 }

@@ -21,7 +21,8 @@ namespace vitrail::data {
 namespace {
 
 constexpr int kCoefficients = 64;
-constexpr int kUnsent = 127;     // as a precision
+constexpr int kUnsent = 127;  // as a precision
+constexpr size_t kMarkerBytes = 2;
 constexpr int kMostScans = 256;  // real files have about ten
 
 int byte_at(ByteSpan bytes, size_t at) { return int(bytes[at]); }
@@ -371,14 +372,14 @@ class JpegChecker {
  public:
   explicit JpegChecker(ByteSpan file) : file_(file) {}
 
-  bool run() {
+  size_t run() {
     size_t at = 2;
     while (const auto segment = next_segment(file_, at)) {
       at = segment->end;
       switch (segment->marker) {
         case jpeg_marker::kEnd:
           expect_complete();
-          return true;
+          return at - kMarkerBytes;
         case jpeg_marker::kQuantization:
           read_quantization(segment->payload);
           break;
@@ -401,7 +402,7 @@ class JpegChecker {
       }
     }
     check<IoError>(frame_.has_value() && !missing(), "decode_image", "the file is truncated: its end is missing");
-    return false;
+    return at;
   }
 
  private:
@@ -562,6 +563,6 @@ ImageSize jpeg_size(std::span<const std::byte> file) {
   }
 }
 
-bool check_jpeg(std::span<const std::byte> file) { return JpegChecker(file).run(); }
+size_t check_jpeg(std::span<const std::byte> file) { return JpegChecker(file).run(); }
 
 }  // namespace vitrail::data

@@ -17,7 +17,9 @@ ImageSize jpeg_size(std::span<const std::byte> file);
 
 /// Throws IoError that says what is damaged unless all of the image is there: each component has its quantisation and
 /// Huffman tables, its scans hold the codes of every block, and together they give every coefficient at full precision.
-/// Returns whether the end marker follows. Bytes after it are not looked at (an MPO holds a second image there).
-bool check_jpeg(std::span<const std::byte> file);
+/// Returns how many bytes it checked: those before the end marker, or before the point where the file breaks off after
+/// its last scan. A decoder must read no more: bytes after the end marker mean nothing (an MPO holds a second image
+/// there), nor does a segment that is cut short.
+size_t check_jpeg(std::span<const std::byte> file);
 
 }  // namespace vitrail::data

@@ -69,7 +69,7 @@ TEST_CASE("a background reads back, and another text names what is known") {
     CHECK_THROWS_WITH_AS(Background::parse(text), doctest::Contains("known are drop, white"), ConfigError);
 }
 
-TEST_CASE("transforms lay images on their background first; without one a note is due, once") {
+TEST_CASE("transforms lay images on their background first, and without one a note is due, once") {
   const Background white(255, 255, 255);
   Rng rng(0, "unused");
   const ImageTransform plain({}, {kHalfMean, kHalfStd}, {}, white);

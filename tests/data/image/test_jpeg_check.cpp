@@ -158,6 +158,8 @@ TEST_CASE("a JPEG that is complete needs no end mark, and what follows the mark 
     CHECK(decode(file.substr(0, file.size() - 1)) == image);
     CHECK(decode(file + std::string(5000, '\0')) == image);
     CHECK(decode(file + image_file("grey.jpg")) == image);  // as in an MPO
+    // A segment that is cut short is not looked at either: here a Huffman table with 16 x 255 codes.
+    CHECK(decode(file.substr(0, file.size() - 2) + "\xff\xc4\xff\xff" + std::string(200, '\xff')) == image);
   }
 }
 

@@ -83,7 +83,7 @@ TEST_CASE("symbolic links are followed only when asked, circles end") {
   CHECK(test::first_pixel(set->get(1).image) == std::array<int, 3>{9, 9, 9});
 }
 
-TEST_CASE("files of kinds that are not read are counted; a class of them alone ends the reading") {
+TEST_CASE("files of kinds that are not read are counted, and a class of them alone ends the reading") {
   const test::TemporaryFolder folder;
   const std::string root = folder.path().string();
   for (const char* name : {"a/1.bmp", "b/1.BMP", "b/2.jfif"}) test::write_file(folder.path() / name, "x");
@@ -111,7 +111,7 @@ TEST_CASE("files of kinds that are not read are counted; a class of them alone e
                        doctest::Contains("holds no .jpg, .png or .bmp files; "), DataError);
 }
 
-TEST_CASE("links that are not followed are counted; a class of them alone ends the reading") {
+TEST_CASE("links that are not followed are counted, and a class of them alone ends the reading") {
   const test::TemporaryFolder folder, elsewhere;
   const std::string root = folder.path().string();
   for (const char* name : {"a/1.bmp", "b/1.bmp"}) test::write_file(folder.path() / name, test::bmp({1, 2, 3}));

@@ -95,7 +95,7 @@ TEST_CASE("the kind and parts of what lies at a path are found") {
   CHECK_THROWS_WITH_AS(find_parts((folder.path() / "empty").string()), doctest::Contains("it is empty"), DataError);
 }
 
-TEST_CASE("folders are parts in any spelling and case; what is unclear is refused") {
+TEST_CASE("folders are parts in any spelling and case, and an unclear choice is refused") {
   const test::TemporaryFolder folder;
   const auto make = [&](const std::string& root, std::initializer_list<const char*> folders) {
     for (const char* name : folders) test::write_file(folder.path() / root / name / "a/1.jpg", "x");

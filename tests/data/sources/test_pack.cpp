@@ -59,7 +59,7 @@ TEST_CASE("sets of plain pixels are packed as pixels") {
   check_equal(*open_dataset(packed, "train"), *set);
 }
 
-TEST_CASE("only images that decode are packed; broken ones are listed, or left out") {
+TEST_CASE("only images that decode are packed, and broken ones are listed or left out") {
   const test::TemporaryFolder folder;
   const auto root = folder.path() / "set", packed = folder.path() / "set.h5";
   test::write_file(root / "a/1.bmp", test::bmp({1, 1, 1}));
