@@ -6,7 +6,6 @@
 #include "vitrail/data/augment/image_transform.h"
 #include "vitrail/data/image/background.h"
 #include "vitrail/nn/weights/layout.h"
-#include "vitrail/recipes/config/json_object.h"
 
 #include <cstdint>
 #include <span>
@@ -15,6 +14,8 @@
 #include <vector>
 
 namespace vitrail::recipes {
+
+class JsonObject;
 
 struct Preprocessing {
   enum class Resize { none, shorter, exact };  // exact: to a square, ignoring the proportions
@@ -44,7 +45,7 @@ struct Preprocessing {
 Preprocessing published_preprocessing(const nn::Layout& layout, int64_t img_size);
 
 /// Reads a preprocessor_config.json of Hugging Face for models of that layout. Missing values are those of
-/// published_preprocessing. name: of the file, for messages. accepted: see JsonObject.
+/// published_preprocessing. name: of the file, for messages. accepted: keys to pass over.
 /// Throws IoError for a value of another type, for unknown steps and for unknown keys.
 Preprocessing parse_preprocessor(std::string_view json, const std::string& name, const nn::Layout& layout,
                                  const std::vector<std::string>& accepted = {});

@@ -46,7 +46,8 @@ struct HubConfig {
 };
 
 /// Parses a config.json. name: the file, for messages. A key that is missing from a file of Hugging Face has the
-/// default of the library transformers. accepted: keys to pass over, see JsonObject.
+/// default of the library transformers. accepted: keys to pass over, each alone ("dropout") or with its
+/// path ("vision_config.dropout").
 /// Throws IoError naming the key for a value that has another type or is out of range (a width above 16384, more than
 /// 256 blocks, ...), for an unknown kind of model, for options that we do not have, and for unknown keys.
 HubConfig parse_config(std::string_view json, const std::string& name, const std::vector<std::string>& accepted = {});

@@ -36,7 +36,7 @@ struct PublishedModel {
 struct PublishedOptions {
   const nn::Layout* layout = nullptr;  // null: recognised from the names
   nn::Unwritten unwritten = {};
-  std::vector<std::string> accept_keys = {};  // keys of configurations to pass over, see JsonObject
+  std::vector<std::string> accept_keys = {};  // keys of config.json to pass over: "dropout", or with its path
   std::string network = "";                   // of a checkpoint with a student and a teacher, see nn::Selection
 };
 

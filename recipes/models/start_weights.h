@@ -27,8 +27,8 @@ inline constexpr const char* kAcceptKeysHelp =
     "keys in the configuration of a published model (of init, of a teacher) to pass over, though they are not known";
 
 /// The weights of a safetensors file (or the index of its shards) or of a published model's folder, in any layout that
-/// find_layout knows; or the image network of a run, as open_model takes it. accept_keys: of a configuration beside the
-/// file, see JsonObject.
+/// find_layout knows; or the image network of a run, as open_model takes it. accept_keys: keys to
+/// pass over in a configuration beside the file (hub_config.h).
 /// Throws: ConfigError or IoError as published_weights, safetensors::Reader, from_layout, parse_config and open_model.
 StartWeights read_weights(const std::filesystem::path& path, const std::vector<std::string>& accept_keys = {});
 /// Makes the classifier of start one for the named classes: its rows are taken by name. Does nothing if start does not

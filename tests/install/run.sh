@@ -18,6 +18,9 @@ done
 if grep -rnE '#include <(oneapi|hdf5|nlohmann|yaml-cpp|stb|utf8proc|zlib|xxhash|fmt|CLI)' "$include"; then
   echo "these public headers include a library that is used inside" && exit 1
 fi
+grep -rhoE '#include "vitrail/[^"]+' "$include" | sed 's/.*"//' | sort -u | while read -r header; do
+  [ -e "$include/$header" ] || { echo "public headers include the private $header" && exit 1; }
+done
 # A header with a source of its name is the first that the source includes (tools/check_layers.sh), so it does.
 find "$include/vitrail" -name '*.h' -printf '%P\n' | while read -r header; do
   [ -e "$source/${header%.h}.cpp" ] || echo "$header"
