@@ -132,7 +132,7 @@ class Builder final : public YAML::EventHandler {
   int64_t nodes_ = 0;
 };
 
-/// Refuses what is no text at all.
+/// Refuses files that are not text.
 void check_text(std::string_view text, const std::string& name) {
   check<ConfigError>(int64_t(text.size()) <= kMaxRecipeBytes, "config", "{}: {} bytes; a recipe has at most {}", name,
                      text.size(), kMaxRecipeBytes);

@@ -50,7 +50,7 @@ struct ClipRecipe final : Recipe {
     return notes;
   }
 
-  /// Of an image model, or of the image tower of another pair.
+  /// Loads the image tower from an image model or from the image tower of another pair.
   void start_image_tower(const StartWeights& start, const std::string& file, std::vector<std::string>& notes) {
     const bool pair = start.layout && start.layout->family == nn::Family::clip;
     note(start, file, notes);
@@ -58,7 +58,7 @@ struct ClipRecipe final : Recipe {
                      pair ? nullptr : start.layout);
   }
 
-  /// Adds what is to be said of weights: what was left out, and how their own model differs.
+  /// Adds notes: tensors that were left out, and settings in which the model of the weights differs.
   void note(const StartWeights& start, const std::string& file, std::vector<std::string>& notes) const {
     for (const std::string& text : start.notes) notes.push_back("[init] " + file + ": " + text);
     for (const std::string& text : differences(model->visual.config, start.unwritten))

@@ -197,7 +197,7 @@ class Loop {
         at.lr, rate, plan_.epochs, at.lr));
   }
 
-  /// Shows what the recipe and the data have to say.
+  /// Shows the notes of the recipe and of the data.
   void tell() {
     for (const std::string& message : recipe_.take_messages()) progress_.message(message);
     if (const auto note = data::take_transparency_note()) progress_.message(*note);

@@ -63,7 +63,7 @@ std::vector<std::string> resume_notes(const fs::path& resolved, const Config& no
 }
 
 /// A run that is no longer than the recipe's warm-up gets a shorter one, unless the user asked for that warm-up.
-/// Returns what there is to say about it.
+/// Returns a note about the change.
 std::vector<std::string> shorten_warmup(Config& config) {
   const Field* const warmup = config.find("schedule.warmup_epochs");
   const Field* const epochs = config.find("train.epochs");

@@ -110,7 +110,7 @@ nn::VitConfig config_of(const Attributes& a, const std::string& path, const Tens
   return c;
 }
 
-// ---- what the cases expect ------------------------------------------------------------------------------------------
+// ---- expected outputs -----------------------------------------------------------------------------------------------
 
 Tensor patches_of(const nn::VisionTransformer& model, const Tensor& tokens) {
   return tokens.slice(1, model.prefix_tokens(), tokens.size(1));
