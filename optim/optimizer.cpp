@@ -2,6 +2,7 @@
 
 #include "vitrail/core/error.h"
 
+#include <algorithm>
 #include <set>
 
 namespace vitrail::optim {
@@ -55,6 +56,13 @@ void Optimizer::step(double lr, double weight_decay) {
 
 void Optimizer::zero_grad() {
   for (Slot& slot : slots_) slot.parameter->drop_grad();
+}
+
+void Optimizer::set_lr_scale(const ag::Parameter& parameter, double scale) {
+  const auto slot =
+      std::find_if(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.parameter == &parameter; });
+  check<ConfigError>(slot != slots_.end(), "optimizer", "parameter '{}' is in no group", parameter.name());
+  slot->lr_scale = scale;
 }
 
 TensorMap Optimizer::state() const {

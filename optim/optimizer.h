@@ -32,6 +32,9 @@ class Optimizer {
   void step(double lr, double weight_decay);
   /// Drops all gradients.
   void zero_grad();
+  /// Replaces the scale of one parameter's learning rate. 0 keeps its value while its moments go on. The scale is no
+  /// part of state(). Throws ConfigError for a parameter that the optimizer does not have.
+  void set_lr_scale(const ag::Parameter& parameter, double scale);
 
   /// "NAME/step" (i64) for each parameter, and its moments ("NAME/exp_avg") once it has been updated. Shares the
   /// elements: the next step changes them.

@@ -23,7 +23,7 @@ std::vector<ParamGroup> decay_groups(std::span<ag::Parameter* const> parameters,
 }
 
 std::vector<ParamGroup> layer_decay_groups(std::span<ag::Parameter* const> parameters, double decay,
-                                           const DecayRule& rule) {
+                                           const DecayRule& rule, const LrFactor& factor) {
   int64_t depth = 0;
   for (const ag::Parameter* p : parameters) depth = std::max(depth, p->layer().value_or(0));
   check<ConfigError>(depth > 0 || decay == 1, "layer_decay", "{}: no parameter is of a block", decay);
@@ -31,7 +31,8 @@ std::vector<ParamGroup> layer_decay_groups(std::span<ag::Parameter* const> param
   std::map<std::pair<double, double>, ParamGroup> groups;  // by scales
   for (ag::Parameter* p : parameters) {
     if (!p->requires_grad()) continue;
-    const double lr_scale = std::pow(decay, double(depth + 1 - p->layer().value_or(depth + 1)));
+    const double lr_scale =
+        std::pow(decay, double(depth + 1 - p->layer().value_or(depth + 1))) * (factor ? factor(*p) : 1);
     const double decay_scale = rule.decays(*p) ? 1 : 0;
     ParamGroup& group = groups[{lr_scale, decay_scale}];
     group.lr_scale = lr_scale;

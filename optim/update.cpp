@@ -3,8 +3,10 @@
 #include "vitrail/core/error.h"
 #include "vitrail/optim/clip_grad.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <string>
 #include <utility>
 
 namespace vitrail::optim {
@@ -57,15 +59,22 @@ GradNorms Update::clip() {
       if (p->grad().defined() && final_.insert(p).second) (*hook_)(*p);
 
   GradNorms norms;
-  if (options_.clip_each) {
-    norms.each = clip_each(parameters_, options_.max_norm);
-    for (size_t i = 0; i < parameters_.size(); ++i)
-      check_finite("gradient norm of " + parameters_[i]->name(), norms.each[i], at_);
-    norms.total = std::sqrt(std::inner_product(norms.each.begin(), norms.each.end(), norms.each.begin(), 0.0));
-  } else {
+  if (options_.clip_by == ClipBy::all) {
     norms.total = clip_grad_norm(parameters_, options_.max_norm);
     check_finite("gradient norm", norms.total, at_);
+    return norms;
   }
+  const auto name_of = [&](const ag::Parameter* p) {
+    return options_.clip_by == ClipBy::parameter ? p->name() : p->name().substr(0, p->name().find('.'));
+  };
+  for (auto begin = parameters_.begin(); begin != parameters_.end();) {
+    const std::string name = name_of(*begin);
+    const auto end = std::find_if(begin, parameters_.end(), [&](const auto* p) { return name_of(p) != name; });
+    norms.each.push_back(clip_grad_norm({begin, end}, options_.max_norm));
+    check_finite("gradient norm of " + name, norms.each.back(), at_);
+    begin = end;
+  }
+  norms.total = std::sqrt(std::inner_product(norms.each.begin(), norms.each.end(), norms.each.begin(), 0.0));
   return norms;
 }
 

@@ -28,14 +28,18 @@ struct At {
 /// Throws NumericError naming the step if value is not finite.
 void check_finite(std::string_view name, double value, const At& at);
 
+/// The gradients that are clipped together: all of them; those of a network, which share the first part of their names
+/// ("backbone", "head"), as in DINOv2; those of one parameter, as in DINO.
+enum class ClipBy { all, network, parameter };
+
 struct UpdateOptions {
-  double max_norm = 0;     // largest norm of the gradient; 0: no clipping
-  bool clip_each = false;  // max_norm is for each parameter by itself, as in DINO
+  double max_norm = 0;  // largest norm of the gradients that are clipped together; 0: no clipping
+  ClipBy clip_by = ClipBy::all;
 };
 
 struct GradNorms {
   double total = 0;          // of all gradients together, before clipping
-  std::vector<double> each;  // clip_each: of each parameter; 0 without a gradient
+  std::vector<double> each;  // by network or parameter, in order: before clipping; 0 without a gradient
 };
 
 /// One step of training: gradients, accumulated over micro-batches, then clipping and the optimizer's step.

@@ -43,4 +43,16 @@ ag::Var dino_loss(const ag::Var& student, const Tensor& targets, int64_t views, 
   return soft_cross_entropy(student * (1 / temp), core::concat(sums, 0)) * (double(views) / pairs);
 }
 
+ag::Var dino_local_loss(const ag::Var& student, const Tensor& targets, int64_t views, int64_t teacher_views,
+                        double temp) {
+  check<ShapeError>(views > 0 && teacher_views > 0 && student.rank() == 2 && targets.rank() == 2 &&
+                        student.size(1) == targets.size(1) && student.size(0) % views == 0 &&
+                        targets.size(0) * views == student.size(0) * teacher_views,
+                    "dino_local_loss", "student is {}, targets are {}; {} and {} views of one batch are needed",
+                    student.shape(), targets.shape(), views, teacher_views);
+  const Tensor by_view = targets.reshape({teacher_views, targets.size(0) / teacher_views, targets.size(1)});
+  const std::vector<Tensor> means(size_t(views), core::mean(by_view, {0}));
+  return soft_cross_entropy(student * (1 / temp), core::concat(means, 0));
+}
+
 }  // namespace vitrail::nn

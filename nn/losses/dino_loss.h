@@ -37,4 +37,11 @@ class DinoCenter final {
 /// Source: Caron et al. 2021 (arXiv:2104.14294), eq. 3.
 ag::Var dino_loss(const ag::Var& student, const Tensor& targets, int64_t views, int64_t teacher_views, double temp);
 
+/// The same average over all pairs of a view of the teacher and a view of the student, for views that the teacher does
+/// not see.
+/// Shape:  student [V B, K] scores, targets [T B, K] probabilities -> scalar; both view by view.
+/// Throws: ShapeError if sizes do not fit.
+ag::Var dino_local_loss(const ag::Var& student, const Tensor& targets, int64_t views, int64_t teacher_views,
+                        double temp);
+
 }  // namespace vitrail::nn

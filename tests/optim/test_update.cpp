@@ -117,7 +117,8 @@ TEST_CASE("clipping all gradients together or each by itself") {
   Model model;
   for (const bool each : {false, true}) {
     CAPTURE(each);
-    optim::Update update(model.parameters(), model.optimizer, at(), {.max_norm = 0.01, .clip_each = each});
+    optim::Update update(model.parameters(), model.optimizer, at(),
+                         {.max_norm = 0.01, .clip_by = each ? optim::ClipBy::parameter : optim::ClipBy::all});
     update.backward([&] { return model.loss(kRows); });
     const optim::GradNorms norms = update.clip();
     CHECK(norms.each.size() == (each ? 2 : 0));
@@ -137,7 +138,8 @@ TEST_CASE("a loss or gradient that is not finite stops the update before the wei
   CHECK_THROWS_AS(update.backward_with([] { return std::numeric_limits<double>::quiet_NaN(); }), NumericError);
   const auto steep = [&] { return sum(sqrt(ag::Var(model.w) * 0.0)); };  // finite, with a slope that is not
   for (const bool each : {false, true}) {
-    optim::Update other(model.parameters(), model.optimizer, at(), {.clip_each = each});
+    optim::Update other(model.parameters(), model.optimizer, at(),
+                        {.clip_by = each ? optim::ClipBy::parameter : optim::ClipBy::all});
     other.backward(steep);
     CHECK_THROWS_WITH_AS(other.clip(), doctest::Contains(each ? "gradient norm of w" : "gradient norm is"),
                          NumericError);

@@ -18,7 +18,7 @@ void fill_golden(nn::ModuleBase& model, const nlohmann::json& order) {
     ++t;
     const auto text = name.get<std::string>();
     nn::Parameter& p = model.parameter(text);
-    const bool gain = text.find("norm") != std::string::npos && text.ends_with(".weight");
+    const bool gain = (text.find("norm") != std::string::npos && text.ends_with(".weight")) || text.ends_with(".gamma");
     const bool length = text.ends_with(".weight_g");
     std::vector<double> values(size_t(p.value().numel()));
     for (size_t i = 0; i < values.size(); ++i)

@@ -1,0 +1,151 @@
+#include "vitrail/recipes/methods/dinov2_step.h"
+
+#include "vitrail/autograd/ops.h"
+#include "vitrail/core/error.h"
+#include "vitrail/nn/losses/ibot_loss.h"
+#include "vitrail/nn/losses/koleo.h"
+#include "vitrail/nn/losses/sinkhorn.h"
+#include "vitrail/nn/state_io.h"
+#include "vitrail/optim/ema.h"
+#include "vitrail/optim/param_groups.h"
+#include "vitrail/recipes/build/freeze.h"
+
+#include <algorithm>
+#include <array>
+
+namespace vitrail::recipes {
+namespace {
+
+std::vector<optim::ParamGroup> dinov2_groups(nn::Dinov2Network& student, const Dinov2Options& o) {
+  const auto factor = [&](const ag::Parameter& p) {
+    return p.name().find("patch_embed") != std::string::npos ? o.patch_embed_lr : 1;
+  };
+  return optim::layer_decay_groups(student.parameters(), o.layer_decay, optim::dino_decay(), factor);
+}
+
+/// The scores of the masked patches [M, K]; patches [B, N, C].
+ag::Var masked_scores(nn::Dinov2Network& network, const ag::Var& patches, const Tensor& rows) {
+  const ag::Var flat = reshape(patches, {patches.size(0) * patches.size(1), patches.size(2)});
+  return network.patch_head()(index_select(flat, 0, rows));
+}
+
+}  // namespace
+
+Dinov2Step::Dinov2Step(const nn::Scope& scope, const nn::MakeBackbone& make_student,
+                       const nn::MakeBackbone& make_teacher, const MakeOptimizer& make_optimizer,
+                       const Dinov2Options& o)
+    : options(o),
+      student(scope, make_student, o.head, o.ibot_head),
+      teacher(scope.without_values(), make_teacher, o.head, o.ibot_head),
+      center(o.head.out_dim, o.center_momentum, scope.dtype()),
+      ibot_center((o.ibot_head ? *o.ibot_head : o.head).out_dim, o.center_momentum, scope.dtype()),
+      optimizer_(make_optimizer(dinov2_groups(student, o))) {
+  nn::copy_state(teacher, student);
+  teacher.freeze();
+}
+
+Tensor Dinov2Step::targets_of(const nn::DinoCenter& running, const Tensor& scores, double temp) const {
+  return options.centering == Dinov2Options::Centering::centering ? running.targets(scores, temp)
+                                                                  : nn::sinkhorn_targets(scores, temp);
+}
+
+Dinov2Step::Result Dinov2Step::operator()(std::span<const Tensor> crops, const Tensor& masks, const At& at,
+                                          const DinoAt& now) {
+  const int64_t locals = options.views - kGlobalViews;
+  const int64_t sizes = locals > 0 ? 2 : 1;
+  check<ShapeError>(int64_t(crops.size()) == sizes && crops[0].size(0) % kGlobalViews == 0 &&
+                        (sizes == 1 || crops[1].size(0) * kGlobalViews == crops[0].size(0) * locals),
+                    "dinov2", "needs {} global and {} local views of each image", kGlobalViews, locals);
+  const auto parameters = student.parameters();
+  optim::Update update(parameters, *optimizer_, at, {.max_norm = options.clip_grad, .clip_by = optim::ClipBy::network});
+  student.train();
+  hold_frozen_norms(student);
+  teacher.eval();
+  const nn::MaskedPatches masked = nn::masked_patches(masks);
+  const bool any_masked = masked.rows.size(0) > 0;
+
+  Result result;
+  Tensor patch_scores, patch_targets;  // [M, K]
+  {
+    // There is no tape yet, so the teacher is not recorded.
+    const nn::Dinov2Network::Features seen = teacher(crops[0]);
+    result.teacher_features = seen.classes.value();
+    result.teacher_scores = teacher.dino_head(seen.classes).value();
+    result.teacher_probs = targets_of(center, result.teacher_scores, now.teacher_temp);
+    if (any_masked) {
+      patch_scores = masked_scores(teacher, seen.patches, masked.rows).value();
+      patch_targets = targets_of(ibot_center, patch_scores, now.teacher_temp);
+    }
+  }
+  for (ag::Parameter* p : teacher.parameters()) p->drop_converted();
+
+  Losses& losses = result.losses;
+  std::array<double, kGlobalViews> koleo{};
+  losses.total = update.backward([&] {
+    // DINOv2 counts one pair of a local view even where there is none.
+    const double global_pairs = kGlobalViews * (kGlobalViews - 1);
+    const double local_pairs = double(std::max<int64_t>(1, kGlobalViews * locals)), pairs = global_pairs + local_pairs;
+    std::optional<ag::Var> total;
+    const auto add = [&](double& number, const ag::Var& term) {
+      number = term.value().item();
+      total = total ? *total + term : term;
+    };
+    const nn::Dinov2Network::Features seen = student(crops[0], masks);
+    const ag::Var global = nn::dino_loss(student.dino_head(seen.classes), result.teacher_probs, kGlobalViews,
+                                         kGlobalViews, options.student_temp);
+    add(losses.dino_global, global * (global_pairs / pairs));
+    if (locals > 0) {
+      const ag::Var scores = student.dino_head(student.backbone->features(crops[1]));
+      const ag::Var local =
+          nn::dino_local_loss(scores, result.teacher_probs, locals, kGlobalViews, options.student_temp);
+      add(losses.dino_local, local * (local_pairs / pairs));
+    }
+    if (options.koleo_weight > 0) {
+      const int64_t batch = seen.classes.size(0) / kGlobalViews;
+      for (int64_t view = 0; view < kGlobalViews; ++view)
+        add(koleo[size_t(view)],
+            nn::koleo_loss(slice(seen.classes, 0, view * batch, (view + 1) * batch), options.koleo_group) *
+                options.koleo_weight);
+    }
+    if (any_masked && options.ibot_weight > 0) {
+      const ag::Var scores = masked_scores(student, seen.patches, masked.rows);
+      add(losses.ibot, nn::ibot_loss(scores, patch_targets, masked, options.student_temp) * options.ibot_weight);
+    }
+    return *total;
+  });
+  losses.koleo = koleo[0] + koleo[1];
+  result.grad_norms = update.clip();
+  for (nn::DinoHead* head : student.modules<nn::DinoHead>())
+    for (ag::Parameter* p : head->last_layer.parameters())
+      if (p->requires_grad()) optimizer_->set_lr_scale(*p, at.epoch < options.freeze_last_layer ? 0 : 1);
+  update.step();
+
+  optim::ema_update(teacher.parameters(), parameters, now.teacher_momentum);
+  if (options.centering == Dinov2Options::Centering::centering) {
+    center.update(result.teacher_scores);
+    if (any_masked) ibot_center.update(patch_scores);
+  }
+  return result;
+}
+
+TensorMap Dinov2Step::state() const {
+  TensorMap map;
+  add_map(map, "student", nn::state(student));
+  add_map(map, "teacher", nn::state(teacher));
+  add_map(map, "optimizer", optimizer_->state());
+  map.insert_or_assign("center", center.value());
+  map.insert_or_assign("ibot_center", ibot_center.value());
+  return map;
+}
+
+void Dinov2Step::load_state(const TensorMap& map) {
+  for (const char* name : {"center", "ibot_center"})
+    check<IoError>(map.contains(name), "checkpoint", "recipe/{} is missing", name);
+  nn::load_state(student, sub_map(map, "student"), "checkpoint");
+  nn::load_state(teacher, sub_map(map, "teacher"), "checkpoint");
+  optimizer_->load_state(sub_map(map, "optimizer"));
+  center.set(map.at("center"));
+  ibot_center.set(map.at("ibot_center"));
+}
+
+}  // namespace vitrail::recipes
