@@ -34,12 +34,13 @@ std::unique_ptr<nn::Backbone> build_resnet(const nn::Scope& scope, const ModelCo
   const bool vit_only = config.patch_size || config.embed_dim || config.depth || config.num_heads || config.mlp_ratio ||
                         config.drop_rate != 0 || config.drop_path_rate != 0 || config.layerscale_init != 0 ||
                         config.checkpoint || config.distilled || config.num_registers != 0 ||
-                        config.ffn != nn::Ffn::mlp || config.gelu != ag::Gelu::erf || config.pre_norm;
-  check<ConfigError>(
-      !vit_only, "model",
-      "{} takes none of patch_size, embed_dim, depth, num_heads, mlp_ratio, drop_rate, drop_path_rate, "
-      "layerscale_init, checkpoint, distilled, num_registers, ffn, gelu, pre_norm: those are for vision transformers",
-      config.arch);
+                        config.drop_path_uniform || config.mask_token || config.ffn != nn::Ffn::mlp ||
+                        config.gelu != ag::Gelu::erf || config.pre_norm;
+  check<ConfigError>(!vit_only, "model",
+                     "{} takes none of patch_size, embed_dim, depth, num_heads, mlp_ratio, drop_rate, drop_path_rate, "
+                     "drop_path_uniform, layerscale_init, checkpoint, distilled, num_registers, mask_token, ffn, gelu, "
+                     "pre_norm: those are for vision transformers",
+                     config.arch);
   nn::ResNetConfig resnet = nn::resnet_variant(config.arch);
   resnet.num_classes = num_classes;
   resnet.width = config.width.value_or(resnet.width);
@@ -73,10 +74,12 @@ void ModelConfig::describe(Fields& f) {
   f("drop_rate", drop_rate, "dropout in the blocks", between(0, 0.99));
   f("drop_path_rate", drop_path_rate, "stochastic depth of the last block; rises linearly from 0 in the first",
     between(0, 0.99));
+  f("drop_path_uniform", drop_path_uniform, "ViT: drop_path_rate in all blocks alike, as in DINOv2");
   f("layerscale_init", layerscale_init, "initial gain of the branches; 0: no LayerScale", at_least(0));
   f("global_pool", global_pool, "ViT: input of the head: the class token, or the mean of the patch tokens", kPools);
   f("distilled", distilled, "ViT: adds a distillation token with its own head, as in DeiT");
   f("num_registers", num_registers, "ViT: register tokens, which belong to no patch", at_least(0));
+  f("mask_token", mask_token, "ViT: a learned token in the place of masked patches; dinov2 needs it");
   f("ffn", ffn, "ViT: feed-forward part of a block; swiglu: as in DINOv2's giant", kFfns);
   f("gelu", gelu, "ViT: activation; erf: GELU; tanh: its approximation; quick: QuickGELU, of OpenAI's CLIP", kGelus);
   f("ln_eps", ln_eps, "ViT: epsilon of the norms; CLIP's image towers have 1e-5", positive());
@@ -101,9 +104,11 @@ nn::VitConfig vit_config(const ModelConfig& config, int64_t img_size, int64_t nu
   override_size(vit, config);
   vit.drop_rate = config.drop_rate;
   vit.drop_path_rate = config.drop_path_rate;
+  vit.drop_path_uniform = config.drop_path_uniform;
   vit.layerscale_init = config.layerscale_init;
   vit.distilled = config.distilled;
   vit.num_registers = config.num_registers;
+  vit.mask_token = config.mask_token;
   vit.ffn = config.ffn;
   vit.gelu = config.gelu;
   vit.ln_eps = config.ln_eps;

@@ -20,10 +20,12 @@ struct ModelConfig {
   std::optional<double> mlp_ratio;
   double drop_rate = 0;
   double drop_path_rate = 0;
+  bool drop_path_uniform = false;
   double layerscale_init = 0;
   nn::Pool global_pool = nn::Pool::token;
   bool distilled = false;
   int64_t num_registers = 0;
+  bool mask_token = false;
   nn::Ffn ffn = nn::Ffn::mlp;
   ag::Gelu gelu = ag::Gelu::erf;
   double ln_eps = 1e-6;

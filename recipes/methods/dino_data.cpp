@@ -12,8 +12,8 @@ data::Normalize::Channels channels_of(const std::vector<double>& v) { return {v[
 
 }  // namespace
 
-data::MultiCrop multi_crop(const DinoConfig& config) {
-  const DinoConfig::Crops& c = config.crops;
+data::MultiCrop multi_crop(const SelfDistillationConfig& config) {
+  const SelfDistillationConfig::Crops& c = config.crops;
   return data::MultiCrop({.global_size = config.data.img_size,
                           .local_size = c.local_size,
                           .local_count = c.local_number,
@@ -42,7 +42,7 @@ std::vector<Tensor> crops_of(const data::Batch& batch) {
   return crops;
 }
 
-DinoData::DinoData(const DinoConfig& config) : config_(config), bad_files_(bad_files_policy(config.data)) {
+DinoData::DinoData(const SelfDistillationConfig& config) : config_(config), bad_files_(bad_files_policy(config.data)) {
   multi_crop(config);  // refuses bad values now, before a run has a folder
   try {
     LabelledParts parts = open_parts(config.data);

@@ -1,7 +1,7 @@
 // The data of DINO: images to train on, and labelled parts to evaluate on if the dataset has them.
 #pragma once
 
-#include "vitrail/recipes/methods/dino.h"
+#include "vitrail/recipes/methods/self_distillation.h"
 
 #include <memory>
 #include <string>
@@ -10,15 +10,15 @@
 namespace vitrail::recipes {
 
 /// The views of a training image.
-data::MultiCrop multi_crop(const DinoConfig& config);
+data::MultiCrop multi_crop(const SelfDistillationConfig& config);
 /// The crops of a batch by size, the global ones first, as DinoStep takes them.
 std::vector<Tensor> crops_of(const data::Batch& batch);
 
 /// Opens the datasets of a DINO recipe and makes their loaders.
 class DinoData final {
  public:
-  /// Labels and a validation part are optional. Throws DataError or IoError as data::open_dataset.
-  explicit DinoData(const DinoConfig& config);
+  /// Labels and a validation part are optional. config outlives it. Throws DataError or IoError as data::open_dataset.
+  explicit DinoData(const SelfDistillationConfig& config);
 
   /// The number of training images, and of validation images, which needs labelled().
   int64_t train_size() const { return train_->size(); }
@@ -41,7 +41,7 @@ class DinoData final {
   std::unique_ptr<data::Loader> val_loader();
 
  private:
-  const DinoConfig config_;
+  const SelfDistillationConfig& config_;
   data::BadFiles bad_files_;
   std::unique_ptr<data::Dataset> train_, val_;
   std::string why_unlabelled_;

@@ -22,7 +22,8 @@ DinoStep::DinoStep(const nn::Scope& scope, const nn::MakeBackbone& make_student,
 DinoStep::Result DinoStep::operator()(std::span<const Tensor> crops, const At& at, const DinoAt& now) {
   const auto parameters = student.parameters();
   // First of all: it drops the last step's gradients, so that memory does not hold them beside the activations.
-  optim::Update update(parameters, *optimizer_, at, {.max_norm = options.clip_grad, .clip_by = optim::ClipBy::parameter});
+  optim::Update update(parameters, *optimizer_, at,
+                       {.max_norm = options.clip_grad, .clip_by = optim::ClipBy::parameter});
   student.train();
   hold_frozen_norms(student);
   teacher.train();  // as in the reference code: BatchNorm uses the statistics of its own batch

@@ -1,6 +1,7 @@
 // The methods of the library. Adding one is a line here.
 #include "vitrail/recipes/methods/clip.h"
 #include "vitrail/recipes/methods/dino.h"
+#include "vitrail/recipes/methods/dinov2.h"
 #include "vitrail/recipes/methods/supervised.h"
 #include "vitrail/recipes/run/registry.h"
 
@@ -10,6 +11,7 @@ std::span<const Method> built_in_methods() {
   static const Method methods[] = {
       {"supervised", [] { return std::make_unique<SupervisedConfig>(); }},
       {"dino", [] { return std::make_unique<DinoConfig>(); }},
+      {"dinov2", [] { return std::make_unique<Dinov2Config>(); }},
       {"clip", [] { return std::make_unique<ClipConfig>(); }},
   };
   return methods;

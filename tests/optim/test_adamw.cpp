@@ -53,6 +53,20 @@ TEST_CASE("groups scale learning rate and weight decay") {
   CHECK(free.value().item() == 1);
 }
 
+TEST_CASE("a rate of 0 keeps the value while the moments go on") {
+  ag::Parameter held{"held", tensor<float>({1, 2}, {2})}, free{"free", tensor<float>({1, 2}, {2})};
+  ag::Parameter other{"other", zeros({1})};
+  AdamW optimizer({{.parameters = {&held, &free}}});
+  optimizer.set_lr_scale(held, 0);
+  for (ag::Parameter* p : {&held, &free}) p->grad() = tensor<float>({0.5, -1}, {2});
+  optimizer.step(0.1, 0.1);
+  CHECK(held.value().to_vector() == std::vector<double>{1, 2});
+  CHECK(free.value().to_vector() != std::vector<double>{1, 2});
+  CHECK(optimizer.state().at("held/exp_avg").to_vector() == optimizer.state().at("free/exp_avg").to_vector());
+  CHECK(optimizer.state().at("held/step").item() == 1);
+  CHECK_THROWS_WITH_AS(optimizer.set_lr_scale(other, 1), doctest::Contains("'other' is in no group"), ConfigError);
+}
+
 TEST_CASE("saved, loaded and continued equals not stopping, whatever the threads") {
   for (const DType dtype : {DType::f32, DType::f64}) {
     const optim::AdamWOptions options{.amsgrad = true};

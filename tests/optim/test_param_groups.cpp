@@ -109,6 +109,11 @@ TEST_CASE("layers learn slower towards the input") {
     CAPTURE(p->name());
     CHECK(scales.at(p->name()).lr == std::pow(0.5, double(12 - layer_by_name(p->name(), 11))));
   }
+  const auto slow = by_name(layer_decay_groups(vit.parameters(), 0.5, timm_decay(), [](const ag::Parameter& p) {
+    return p.name().starts_with("patch_embed.") ? 0.2 : 1;
+  }));
+  CHECK(slow.at("patch_embed.proj.weight").lr == 0.2 * scales.at("patch_embed.proj.weight").lr);
+  CHECK(slow.at("pos_embed").lr == scales.at("pos_embed").lr);
   Parameters convolutions;
   convolutions.add("layer1.0.conv1.weight", Shape{2, 2});
   CHECK_THROWS_WITH_AS(layer_decay_groups(convolutions.all(), 0.5), doctest::Contains("no parameter is of a block"),

@@ -129,6 +129,23 @@ TEST_CASE("clipping all gradients together or each by itself") {
   }
 }
 
+TEST_CASE("the gradients of each network are clipped together") {
+  ag::Parameter w{"backbone.w", tensor<double>({1, -2, 0.5}, {3, 1})}, b{"backbone.b", tensor<double>({0.25}, {1})};
+  ag::Parameter head{"head.w", tensor<double>({1.5}, {1, 1})};
+  optim::Sgd optimizer{{{.parameters = {&w, &b, &head}}}};
+  optim::Update update({&w, &b, &head}, optimizer, at(), {.max_norm = 0.01, .clip_by = optim::ClipBy::network});
+  update.backward([&] { return sum(matmul(matmul(kRows, w) + ag::Var(b), head)); });
+  const auto backbone_norm = [&] { return std::hypot(core::norm(w.grad()), core::norm(b.grad())); };
+  const double backbone = backbone_norm(), of_head = core::norm(head.grad());
+  const optim::GradNorms norms = update.clip();
+  REQUIRE(norms.each.size() == 2);
+  CHECK(norms.each[0] == doctest::Approx(backbone));
+  CHECK(norms.each[1] == doctest::Approx(of_head));
+  CHECK(norms.total == doctest::Approx(std::hypot(backbone, of_head)));
+  CHECK(backbone_norm() == doctest::Approx(0.01).epsilon(1e-3));
+  CHECK(core::norm(head.grad()) == doctest::Approx(0.01).epsilon(1e-3));
+}
+
 TEST_CASE("a loss or gradient that is not finite stops the update before the weights change") {
   Model model;
   const auto before = model.w.value().to_vector();

@@ -78,7 +78,7 @@ const RunCase* find_run(const std::vector<CaseKind>& kinds, const std::string& p
 std::vector<ReferenceCase> reference_cases(const hdf5::Reader& file) {
   std::vector<CaseKind> kinds;
   for (const auto& some : {optim_kinds(), loss_kinds(), image_kinds(), color_kinds(), policy_kinds(), mix_kinds(),
-                           vit_kinds(), deit_kinds(), clip_kinds(), dino_kinds(), knn_kinds()})
+                           vit_kinds(), deit_kinds(), clip_kinds(), dino_kinds(), dinov2_kinds(), knn_kinds()})
     kinds.insert(kinds.end(), some.begin(), some.end());
   std::vector<std::string> paths;
   find_cases(file, "", paths);

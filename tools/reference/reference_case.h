@@ -74,6 +74,7 @@ std::vector<CaseKind> vit_kinds();     // vit_forward_backward.h5: transformers,
 std::vector<CaseKind> clip_kinds();    // clip_trajectory.h5, and the losses of pairs in losses.h5
 std::vector<CaseKind> deit_kinds();    // deit_step.h5: the distilled transformer, steps of it; losses.h5: its loss
 std::vector<CaseKind> dino_kinds();    // dino_trajectory.h5: whole runs of DINO; losses.h5: its loss
+std::vector<CaseKind> dinov2_kinds();  // losses.h5: DINOv2's losses and targets
 std::vector<CaseKind> knn_kinds();     // knn.h5: weighted nearest neighbours
 
 }  // namespace vitrail::reference
