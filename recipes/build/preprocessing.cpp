@@ -112,7 +112,7 @@ Preprocessing published_preprocessing(const nn::Layout& layout, int64_t img_size
     p.crop_offset = data::CropOffset::floor;
     p.mean = data::kHalfMean;
     p.std = data::kHalfStd;
-  } else if (layout.name == "hf_deit") {
+  } else if (layout.name.starts_with("hf_deit")) {
     p.resize = Preprocessing::Resize::exact;
   }
   return p;
@@ -139,7 +139,7 @@ Preprocessing parse_preprocessor(std::string_view text, const std::string& name,
 Preprocessing parse_preprocessor(const JsonObject& c, const nn::Layout& layout) {
   constexpr int64_t kUsual = 224;
   Preprocessing p = published_preprocessing(layout, kUsual);
-  if (layout.name == "hf_deit")
+  if (layout.name.starts_with("hf_deit"))
     p.mean = data::kHalfMean, p.std = data::kHalfStd;  // the default of its class; published files set other values
 
   const bool keeps = keeps_proportions(c, layout), square = c.flag("default_to_square", !keeps);

@@ -11,6 +11,8 @@ import numpy as np
 from PIL import Image
 
 TOLERANCE = 1e-4  # the largest difference of a feature, a probability or a loss
+# Notes of `convert`: the other program cannot prepare images as the model needs them.
+OTHER_PIXELS = ("prepares images otherwise", "rounds the place of the crop otherwise")
 TEXTS = ["a red circle", "two cats", "a photograph of the sea", "nothing"]
 
 
@@ -119,10 +121,7 @@ class Vitrail:
 
     def __init__(self, program: Path, images: list[Path]):
         self.program, self.images = program, images
-        self.can_predict = self.has_command("predict")
-
-    def has_command(self, name: str) -> bool:
-        return subprocess.run([self.program, name, "--help"], capture_output=True).returncode == 0
+        self.notes = ""  # on standard error of the last run
 
     def run(self, *arguments) -> str:
         """Returns standard output. Throws Refused with the message of an error."""
@@ -131,6 +130,7 @@ class Vitrail:
             raise RuntimeError(f"vitrail {arguments[0]} crashed ({done.returncode}): {done.stderr[-500:]}")
         if done.returncode != 0:
             raise Refused(done.stderr.strip())
+        self.notes = done.stderr
         return done.stdout
 
     def features(self, model: Path, scratch: Path) -> np.ndarray:
@@ -141,24 +141,19 @@ class Vitrail:
         return np.array(json.loads(self.run("similarity", "-m", model, *self.images, "--json"))["cosines"])
 
     def probabilities(self, model: Path, names: list[str]) -> np.ndarray:
-        """Of all classes, in the order of names. Without names: sorted, the largest first."""
-        answer = json.loads(self.run("predict", "-m", model, *self.images, "-k", 1000, "--json"))
-        return self.table(answer, names)
+        """Of all classes, in the order of the model's outputs. names: theirs; empty if it has none."""
+        answer = json.loads(self.run("predict", model, *self.images, "-k", 1000, "--json"))
+        rows = [[c["probability"] for c in sorted(image["labels"], key=lambda c: c["output"])] for image in answer]
+        for c in answer[0]["labels"]:
+            if c["label"] in names and names[c["output"]] != c["label"]:
+                raise RuntimeError(f"predict calls output {c['output']} '{c['label']}'")
+        return np.array(rows)
 
     def text_probabilities(self, model: Path) -> np.ndarray:
         labels = ["--labels", *TEXTS]
-        answer = self.run("zero-shot", "-m", model, *self.images, "-k", len(TEXTS), "--json", *labels)
-        return self.table(json.loads(answer), TEXTS)
-
-    @staticmethod
-    def table(answer: list, names: list[str]) -> np.ndarray:
-        """The probabilities in the JSON of `predict` and `zero-shot`: a list of images, each with a list of labels."""
-        rows = []
-        for image in answer:
-            labels = next(value for value in image.values() if isinstance(value, list))
-            found = {label.get("label", label.get("class")): label["probability"] for label in labels}
-            rows.append([found[name] for name in names] if names else sorted(found.values(), reverse=True))
-        return np.array(rows)
+        answer = self.run("zero-shot", "-m", model, *self.images, "-k", len(TEXTS), "--json", "--labels", *TEXTS)
+        found = [{c["label"]: c["probability"] for c in image["labels"]} for image in json.loads(answer)]
+        return np.array([[image[text] for text in TEXTS] for image in found])
 
     def loss(self, model: Path, names: list[str], scratch: Path) -> float:
         """The mean loss of images in folders of classes. Image i belongs to class i, counted round."""
@@ -184,11 +179,8 @@ def compare(vitrail: Vitrail, model: Path, theirs: Theirs, scratch: Path, one_of
     if not one_of_many:
         found["similarity"] = largest_difference(vitrail.cosines(model), cosines(theirs.features))
     if theirs.logits is not None:
-        if vitrail.can_predict:
-            probabilities = softmax(theirs.logits)
-            if not theirs.classes:
-                probabilities = -np.sort(-probabilities, -1)
-            found["predict"] = largest_difference(vitrail.probabilities(model, theirs.classes), probabilities)
+        probabilities = vitrail.probabilities(model, theirs.classes)
+        found["predict"] = largest_difference(probabilities, softmax(theirs.logits))
         if theirs.classes:
             loss = expected_loss(theirs, len(vitrail.images))
             found["eval"] = abs(vitrail.loss(model, theirs.classes, scratch) - loss)
@@ -261,8 +253,12 @@ def try_conversion(case: Case, layout: str, load, vitrail: Vitrail, model: Path,
         vitrail.run("convert", model, "--layout", layout, "-o", out)
     except Refused as refused:
         return row(f"not written: {str(refused).splitlines()[-1]}", True)
+    announced = any(words in vitrail.notes for words in OTHER_PIXELS)
     try:
-        result = row_of(case.name, f"--layout {layout}", difference_between(load(out, theirs.pixels), theirs))
+        found = difference_between(load(out, theirs.pixels), theirs)
+        if announced:
+            found.pop("pixels", None)
+        result = row_of(case.name, f"--layout {layout}", found)
         result.layout = layout
         return result
     except Missing as missing:
