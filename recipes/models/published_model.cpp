@@ -326,7 +326,8 @@ PublishedModel read_published_model(const fs::path& path, const PublishedOptions
   note_guesses(model, said);
 
   std::optional<Preprocessing> preprocessing;
-  if (folder) preprocessing = preprocessing_beside(beside, model);
+  const bool by_open_clip = config && config->layout == &nn::layout_named("open_clip");  // it reads no other file
+  if (folder && !by_open_clip) preprocessing = preprocessing_beside(beside, model);
   if (!preprocessing && config) preprocessing = config->preprocessing;
   find_preprocessing(model, preprocessing);
   if (config) {

@@ -12,6 +12,7 @@ from vits import Vit, backs, hf_loader, hf_numbers, hf_pixels, hf_processor, loa
 NAMES = ("ant", "bee", "cat")
 HALF = dict(image_mean=[0.5] * 3, image_std=[0.5] * 3)
 SQUARE = dict(size={"height": 32, "width": 32}, **HALF)
+SHORT = {"size": {"shortest_edge": 36}, "crop_size": {"height": 32, "width": 32}}
 CROP = dict(size={"shortest_edge": 36}, crop_size={"height": 32, "width": 32}, do_center_crop=True,
             image_mean=[0.4, 0.45, 0.5], image_std=[0.2, 0.25, 0.3], resample=3)
 
@@ -39,15 +40,19 @@ def image_case(name: str, settings: str, v: Vit, model_class: str, images, *, ki
                more=None, options=None, dtype=torch.float32, shards=None, run=None, edit=None, refused="",
                convert=True) -> Case:
     """more: settings of the configuration. options: arguments of the model's class. run: arguments of its forward.
-    edit(folder) changes the files that were saved."""
+    processor: a class and its settings, or the content of preprocessor_config.json. edit(folder) changes the files that
+    were saved."""
 
     def save(folder: Path) -> Theirs:
         import transformers
 
         model = stir(getattr(transformers, model_class)(config_of(v, kind, more or {}), **(options or {})))
         model.to(dtype).save_pretrained(folder, **({"max_shard_size": shards} if shards else {}))
-        processor_class, processor_settings = processor
-        getattr(transformers, processor_class + "ImageProcessor")(**processor_settings).save_pretrained(folder)
+        if isinstance(processor, dict):
+            (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+        else:
+            processor_class, processor_settings = processor
+            getattr(transformers, processor_class + "ImageProcessor")(**processor_settings).save_pretrained(folder)
         pixels = hf_pixels(hf_processor(folder), images)
         if edit:
             edit(folder)
@@ -177,6 +182,15 @@ def image_cases(images) -> list[Case]:
              "Dinov2WithRegistersModel", "Dinov2WithRegisters"),
         dino("Dinov2 without a crop", "shorter side alone", dinov2, convert=False, refused="do_center_crop",
              edit=changed("preprocessor_config.json", do_center_crop=False)),
+        vit("ViT, CLIP's processor", "its class, size and crop_size alone", convert=False,
+            processor={"image_processor_type": "CLIPImageProcessor", **SHORT}),
+        vit("ViT, processor with a spare crop_size", "no do_center_crop", convert=False,
+            processor={"image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 32}, "crop_size": 24}),
+        dino("Dinov2, Bit's processor", "its class, size and crop_size alone", dinov2, convert=False,
+             processor={"image_processor_type": "BitImageProcessor", **SHORT}),
+        dino("Dinov2, processor without a class", "size and crop_size alone", dinov2, convert=False, processor=SHORT),
+        case("DeiT, processor without a class", "size and crop_size alone", replace(bare, distilled=True), "DeiTModel",
+             kind="DeiT", convert=False, processor={"size": 36, "crop_size": 32}),
         vit("I-JEPA", "another architecture", model="IJepaModel", kind="IJepa", refused="model_type", convert=False),
         case("BEiT", "another architecture", bare, "BeitModel", kind="Beit", processor=("Beit", SQUARE),
              refused="model_type", convert=False),

@@ -201,6 +201,8 @@ def cases(context) -> list[Case]:
         clip("open_clip, pixels as they are", "mean 0, std 1", pixels={"mean": (0, 0, 0), "std": (1, 1, 1)}),
         clip("open_clip, another size of images", "preprocess_cfg size 40", pixels={"size": 40}),
         clip("open_clip, f16", "weights in f16", edit=in_halves),
+        clip("open_clip, another program's processor", "preprocessor_config.json with another mean",
+             edit=lambda folder: (folder / "preprocessor_config.json").write_text('{"image_mean": [0.1, 0.2, 0.3]}')),
         clip("open_clip, model.safetensors", "weights of that name",
              edit=lambda folder: (folder / WEIGHTS).rename(folder / "model.safetensors")),
         clip("open_clip, PyTorch's name", "open_clip_pytorch_model.safetensors", model={"quick_gelu": True},

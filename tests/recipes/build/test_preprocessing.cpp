@@ -112,8 +112,9 @@ TEST_CASE("foreign configs: processors in their newer forms") {
     CHECK(parse(same, vit) == plain);
   }
   CHECK(parse(R"({"resample": "bicubic"})", vit).filter == data::Filter::bicubic);
-  CHECK(parse(R"({"size": 32, "default_to_square": false, "crop_size": [32, 32]})", vit).resize ==
-        Preprocessing::Resize::shorter);
+  CHECK(
+      parse(R"({"size": 32, "default_to_square": false, "do_center_crop": true, "crop_size": [32, 32]})", vit).resize ==
+      Preprocessing::Resize::shorter);
   struct Row {
     const char *text, *message;
   };
@@ -132,4 +133,20 @@ TEST_CASE("foreign configs: processors in their newer forms") {
     CAPTURE(row.text);
     test::check_refused([&] { parse(row.text, clip); }, row.message);
   }
+}
+
+TEST_CASE("preprocessing: a key that is missing has the value of the image processor's class") {
+  const nn::Layout &vit = nn::layout_named("hf_vit"), &clip = nn::layout_named("hf_clip"),
+                   &dinov2 = nn::layout_named("hf_dinov2");
+  const auto parse = [](const char* text, const nn::Layout& layout) {
+    return parse_preprocessor(text, "preprocessor_config.json", layout);
+  };
+  const Preprocessing usual_clip = published_preprocessing(clip, 224), usual_vit = published_preprocessing(vit, 224);
+  CHECK(parse(R"({"image_processor_type": "CLIPImageProcessor"})", vit) == usual_clip);
+  CHECK(parse(R"({"image_processor_type": "BitImageProcessor"})", dinov2) == usual_clip);
+  CHECK(parse("{}", dinov2) == usual_clip);
+  CHECK(parse(R"({"image_processor_type": "ViTImageProcessor"})", clip) == usual_vit);
+  CHECK(parse(R"({"image_processor_type": "ViTImageProcessor", "crop_size": 24})", vit) == usual_vit);
+  test::check_refused([&] { parse(R"({"do_center_crop": true})", vit); },
+                      "'do_center_crop' is true, but there is no 'crop_size'");
 }

@@ -159,6 +159,8 @@ TEST_CASE("foreign configs: open_clip's configuration is that of weights with an
     CHECK(opened.notes.empty());
     CHECK(test::max_difference(opened.image_features(kImages), features) == 0);
   }
+  write_text(temp.path() / "preprocessor_config.json", R"({"image_mean": [0.1, 0.2, 0.3]})");
+  CHECK(open_model(temp.path()).preprocessing == model.preprocessing);  // open_clip does not read that file
   // Beside a config.json of another program the name says which one is theirs.
   write_text(temp.path() / "config.json", R"({"model_type": "clip"})");
   CHECK(test::max_difference(open_model(temp.path()).image_features(kImages), features) == 0);
