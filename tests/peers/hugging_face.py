@@ -168,6 +168,8 @@ def image_cases(images) -> list[Case]:
             more={"problem_type": "single_label_classification"}),
         vit("ViT, many labels", "problem_type multi_label_classification", plain, "ViTForImageClassification",
             more={"problem_type": "multi_label_classification"}, refused="problem_type", convert=False),
+        vit("ViT, one output", "id2label with one name", replace(bare, classes=("ant",)), "ViTForImageClassification",
+            refused="one output", convert=False),
         vit("ViT, quantised", "quantization_config", refused="quantization_config", convert=False,
             edit=changed("config.json", quantization_config={"quant_method": "bitsandbytes", "load_in_8bit": True})),
         vit("ViT, cropped by its processor", "ViTImageProcessor, 40, crop 32",

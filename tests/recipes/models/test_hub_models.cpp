@@ -125,6 +125,16 @@ TEST_CASE("hub models: torch_dtype names the type of the weights that are writte
   }
 }
 
+TEST_CASE("hub models: one output is no classifier") {
+  const TemporaryFolder folder;
+  nn::VitConfig config = test::small_vit();
+  config.num_classes = 1;
+  write_folder(folder, "hf_vit", nn::state(nn::VisionTransformer(nn::Scope(1), config)), small_config("vit"));
+  const OpenModel model = open_model(folder.path());
+  CHECK(model.image_features(test::small_images()).shape() == Shape{2, 16});
+  check_refused([&] { expect_classes(model, "predict"); }, "has one output, which is no choice among classes");
+}
+
 TEST_CASE("hub models: every name of GELU means one of three functions") {
   const auto gelu = [](const char* name) {
     json config = small_config("vit");
