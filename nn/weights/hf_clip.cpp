@@ -32,9 +32,9 @@ constexpr Rule kHfClipRules[] = {
     {"text.norm.%", "text_model.final_layer_norm.%"},
     {"text.proj.weight", "text_projection.weight"},
 };
-constexpr std::string_view kVisual = "visual.";
+constexpr std::string_view kVisual = "visual.", kVisionModel = "vision_model.";
 
-/// The rules of the image tower, whose names have no prefix when it is alone.
+/// The rules of the image tower alone: our names have no prefix, and theirs need none.
 constexpr auto tower_rules() {
   constexpr size_t kCount = 12;
   std::array<Rule, kCount> rules{};
@@ -42,6 +42,7 @@ constexpr auto tower_rules() {
   for (Rule rule : kHfClipRules) {
     if (!rule.ours.starts_with(kVisual)) continue;
     rule.ours.remove_prefix(kVisual.size());
+    if (rule.theirs.starts_with(kVisionModel)) rule.theirs.remove_prefix(kVisionModel.size());
     rules[n++] = rule;
   }
   return rules;
@@ -53,8 +54,13 @@ constexpr Unused kHfClipVisionUnused[] = {{"text_model.", "of the text tower"},
                                           {"text_projection.", "of the text tower"},
                                           {"logit_scale", "of the pair of towers"}};
 
-bool is_hf_clip_vision(const NameSet& names) { return names.contains("vision_model.embeddings.class_embedding"); }
-bool is_hf_clip(const NameSet& names) { return is_hf_clip_vision(names) && any_begins(names, "text_model."); }
+constexpr std::string_view kHfClipVisionInner[] = {kVisionModel};  // CLIPVisionModel of transformers 5 has none
+
+bool is_hf_clip(const NameSet& names) {
+  return names.contains("vision_model.embeddings.class_embedding") && any_begins(names, "text_model.");
+}
+bool is_hf_clip_vision(const NameSet& names) { return names.contains("embeddings.class_embedding"); }
+std::string_view hf_clip_vision_prefix(const TensorMap&) { return kVisionModel; }
 
 }  // namespace
 
@@ -71,7 +77,8 @@ constinit const Layout kHfClipLayout{.name = "hf_clip",
 
 constinit const Layout kHfClipVisionLayout{.name = "hf_clip_vision",
                                            .title = "Hugging Face CLIP's image tower",
-                                           .anchor = "vision_model.embeddings.patch_embedding.weight",
+                                           .anchor = "embeddings.patch_embedding.weight",
+                                           .inner = kHfClipVisionInner,
                                            .recognises = is_hf_clip_vision,
                                            .rules = kHfClipVisionRules,
                                            .unused = kHfClipVisionUnused,
@@ -79,6 +86,7 @@ constinit const Layout kHfClipVisionLayout{.name = "hf_clip_vision",
                                            .ln_eps = 1e-5,
                                            .gelu = ag::Gelu::quick,
                                            .pos_interp = ag::PosInterp::size,
-                                           .adapt = drop_mask_token};
+                                           .adapt = drop_mask_token,
+                                           .written_prefix = hf_clip_vision_prefix};
 
 }  // namespace vitrail::nn

@@ -24,12 +24,16 @@ constexpr Rule kDeitHead[] = {
     {"head.%", "cls_classifier.%"},
     {"head_dist.%", "distillation_classifier.%"},
 };
+// DeiTForImageClassification: its classifier reads the class token alone, and the other token is a register.
+constexpr Rule kDeitOneHead[] = {{"reg_token", "embeddings.distillation_token"}, {"head.%", "classifier.%"}};
 constexpr std::string_view kVitInner[] = {"vit."}, kDeitInner[] = {"deit."};
 constexpr Unused kHfVitUnused[] = {{"pooler.", "a layer on the class token that no published image model uses"},
-                                   {"embeddings.mask_token", "of training by masking"}};
+                                   {"embeddings.mask_token", "of training by masking"},
+                                   {"decoder.", "of training by masking"}};
 
 bool is_vit(const NameSet& names) { return names.contains("encoder.layer.0.layernorm_before.weight"); }
 bool is_deit(const NameSet& names) { return names.contains("embeddings.distillation_token") && is_vit(names); }
+bool is_deit_one_head(const NameSet& names) { return is_deit(names) && names.contains("classifier.weight"); }
 
 std::string_view vit_prefix(const TensorMap& ours) { return ours.contains("head.weight") ? "vit." : ""; }
 std::string_view deit_prefix(const TensorMap& ours) { return ours.contains("head.weight") ? "deit." : ""; }
@@ -61,5 +65,16 @@ constinit const Layout kHfDeitLayout{.name = "hf_deit",
                                      .pos_interp = ag::PosInterp::size,
                                      .adapt = drop_mask_token,
                                      .written_prefix = deit_prefix};
+
+constinit const Layout kHfDeitOneHeadLayout{.name = "hf_deit_one_head",
+                                            .title = "Hugging Face DeiT with one classifier",
+                                            .anchor = kHfVitAnchor,
+                                            .inner = kDeitInner,
+                                            .recognises = is_deit_one_head,
+                                            .rules = kHfVitRules,
+                                            .more_rules = kDeitOneHead,
+                                            .unused = kHfVitUnused,
+                                            .ln_eps = 1e-12,
+                                            .pos_interp = ag::PosInterp::size};
 
 }  // namespace vitrail::nn

@@ -14,9 +14,10 @@
 namespace vitrail::nn {
 namespace {
 
-constexpr std::array<const Layout*, 11> kLayouts = {
-    &kHfClipLayout, &kHfClipVisionLayout, &kOpenClipLayout, &kOpenaiClipLayout, &kHfDinov2Layout, &kHfDeitLayout,
-    &kHfVitLayout,  &kTorchvisionLayout,  &kDinov2Layout,   &kDinoLayout,       &kTimmLayout};
+constexpr std::array<const Layout*, 12> kLayouts = {&kHfClipLayout,     &kHfClipVisionLayout, &kOpenClipLayout,
+                                                    &kOpenaiClipLayout, &kHfDinov2Layout,     &kHfDeitOneHeadLayout,
+                                                    &kHfDeitLayout,     &kHfVitLayout,        &kTorchvisionLayout,
+                                                    &kDinov2Layout,     &kDinoLayout,         &kTimmLayout};
 
 /// Entries of a training checkpoint that do not belong to the model.
 constexpr Unused kOthers[] = {{"student.", "of the student"},       {"model.", "of another model"},

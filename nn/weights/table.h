@@ -7,7 +7,8 @@
 namespace vitrail::nn {
 
 extern const Layout kTimmLayout, kDinoLayout, kDinov2Layout, kTorchvisionLayout;
-extern const Layout kHfVitLayout, kHfDeitLayout, kHfDinov2Layout, kHfClipLayout, kHfClipVisionLayout;
+extern const Layout kHfVitLayout, kHfDeitLayout, kHfDeitOneHeadLayout, kHfDinov2Layout;
+extern const Layout kHfClipLayout, kHfClipVisionLayout;
 extern const Layout kOpenaiClipLayout, kOpenClipLayout;
 
 /// Names that timm, DINO and DINOv2 share with us.

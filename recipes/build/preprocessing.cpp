@@ -26,18 +26,24 @@ constexpr Named<Filter> kPillowFilters[] = {{"nearest", Filter::nearest},   {"la
                                             {"box", Filter::box},           {"hamming", Filter::hamming}};
 
 /// The beginnings of the names of Hugging Face's image processors that prepare images by the keys read here. One that
-/// keeps proportions applies a single size to the shorter side, the others apply it to both sides.
+/// keeps proportions applies a single size to the shorter side, the others apply it to both sides. A key that is
+/// missing has the value that is usual for the layout.
 struct Processor {
   std::string_view beginning;
   bool keeps_proportions;
+  std::string_view layout;
 };
-constexpr Processor kProcessors[] = {{"CLIP", true}, {"Bit", true}, {"ViT", false}, {"DeiT", false}};
+constexpr Processor kProcessors[] = {
+    {"CLIP", true, "hf_clip"}, {"Bit", true, "hf_clip"}, {"ViT", false, "hf_vit"}, {"DeiT", false, "hf_deit"}};
 
-/// Whether the image processor of the file applies a single size to the shorter side.
-bool keeps_proportions(const JsonObject& c, const nn::Layout& layout) {
+/// The image processor of the file. If it names none: the one that Hugging Face has for models of the layout.
+Processor find_processor(const JsonObject& c, const nn::Layout& layout) {
   c.pass_over({"image_processor_type", "feature_extractor_type"});  // older files have either, or both
   const char* const key = c.has("image_processor_type") ? "image_processor_type" : "feature_extractor_type";
-  if (!c.has(key)) return layout.name.starts_with("hf_clip") || layout.name == "hf_dinov2";
+  if (!c.has(key)) {
+    const bool bit = layout.name == "hf_dinov2";
+    return {"", bit || layout.name.starts_with("hf_clip"), bit ? "hf_clip" : layout.name};
+  }
   const std::string name = c.text(key);
   const auto* const found = std::find_if(std::begin(kProcessors), std::end(kProcessors), [&](const Processor& p) {
     const std::string_view rest = std::string_view(name).substr(std::min(p.beginning.size(), name.size()));
@@ -47,7 +53,7 @@ bool keeps_proportions(const JsonObject& c, const nn::Layout& layout) {
                  "{}: '{}' is \"{}\", which may prepare images by other rules; known are those of {}; to go by the "
                  "other keys: --accept-key {}",
                  c.file(), c.path(key), name, joined(kProcessors, [](const Processor& p) { return p.beginning; }), key);
-  return found->keeps_proportions;
+  return *found;
 }
 
 /// The side of a square given as a number, as a list of two, or as {"height", "width"}.
@@ -112,7 +118,7 @@ Preprocessing published_preprocessing(const nn::Layout& layout, int64_t img_size
     p.crop_offset = data::CropOffset::floor;
     p.mean = data::kHalfMean;
     p.std = data::kHalfStd;
-  } else if (layout.name == "hf_deit") {
+  } else if (layout.name.starts_with("hf_deit")) {
     p.resize = Preprocessing::Resize::exact;
   }
   return p;
@@ -138,11 +144,12 @@ Preprocessing parse_preprocessor(std::string_view text, const std::string& name,
 
 Preprocessing parse_preprocessor(const JsonObject& c, const nn::Layout& layout) {
   constexpr int64_t kUsual = 224;
-  Preprocessing p = published_preprocessing(layout, kUsual);
-  if (layout.name == "hf_deit")
+  const Processor processor = find_processor(c, layout);
+  Preprocessing p = published_preprocessing(nn::layout_named(processor.layout), kUsual);
+  if (processor.layout.starts_with("hf_deit"))
     p.mean = data::kHalfMean, p.std = data::kHalfStd;  // the default of its class; published files set other values
 
-  const bool keeps = keeps_proportions(c, layout), square = c.flag("default_to_square", !keeps);
+  const bool square = c.flag("default_to_square", !processor.keeps_proportions);
   if (c.has("size")) {
     const Json& size = *c.find("size");
     const bool shorter = size.is_object() ? size.find("shortest_edge") != nullptr : size.is_number() && !square;
@@ -152,8 +159,11 @@ Preprocessing parse_preprocessor(const JsonObject& c, const nn::Layout& layout) 
   }
   p.filter = parse_filter(c, "resample", p.filter);
   if (!c.flag("do_resize", true)) p.resize = Preprocessing::Resize::none;
+  const bool crops = c.flag("do_center_crop", p.crop > 0);
   if (c.has("crop_size")) p.crop = square_side(c, "crop_size");
-  if (!c.flag("do_center_crop", p.crop > 0)) p.crop = 0;
+  check<IoError>(!crops || p.crop > 0, "json", "{}: '{}' is true, but there is no '{}'", c.file(),
+                 c.path("do_center_crop"), c.path("crop_size"));
+  if (!crops) p.crop = 0;
   check<IoError>(p.crop > 0 || p.resize == Preprocessing::Resize::exact, "json",
                  "{}: images keep their proportions and are not cropped; models here take squares: it needs "
                  "'do_center_crop' or a 'size' with height and width",

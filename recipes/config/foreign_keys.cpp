@@ -48,7 +48,6 @@ constexpr Harmless kHarmless[] = {
     {"hidden_dropout_prob"},
     {"initializer_factor"},
     {"initializer_range"},
-    {"problem_type"},
     {"semantic_loss_ignore_index"},
     {"task_specific_params"},
     // The layer on the class token that no published image model uses.
@@ -145,6 +144,7 @@ constexpr Harmless kHarmless[] = {
     {"is_decoder", "false"},
     {"is_encoder_decoder", "false"},
     {"position_embedding_type", "\"absolute\""},
+    {"problem_type", "\"single_label_classification\""},  // the others have no softmax
     {"pruned_heads", "{}"},
 };
 

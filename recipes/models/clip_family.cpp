@@ -5,6 +5,7 @@
 #include "vitrail/nn/state_io.h"
 #include "vitrail/recipes/eval/clip_features.h"
 #include "vitrail/recipes/models/clip_json.h"
+#include "vitrail/recipes/models/hub_json.h"
 #include "vitrail/recipes/models/open_model.h"
 #include "vitrail/recipes/models/published_model.h"
 #include "vitrail/recipes/models/vit_family.h"
@@ -62,7 +63,7 @@ struct ClipArchitecture final : Architecture {
                                                          const nn::Layout& layout) const override {
     if (layout.name == "open_clip")
       return {{"open_clip_config.json", to_open_clip_config_json(config, model.preprocessing)}};
-    return {{"config.json", to_config_json(config)},
+    return {{"config.json", to_config_json(config, torch_dtype(model))},
             {"preprocessor_config.json", to_preprocessor_json(model.preprocessing, layout)}};
   }
 

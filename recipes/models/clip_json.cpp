@@ -258,7 +258,7 @@ Json image_tower_json(const nn::VitConfig& c, const nn::Layout& layout) {
 
 }  // namespace
 
-std::string to_clip_vision_config_json(const nn::VitConfig& c) {
+std::string to_clip_vision_config_json(const nn::VitConfig& c, const std::string& dtype) {
   const nn::Layout& layout = nn::layout_named("hf_clip_vision");
   refuse_in_layout(c.num_classes > 0 && c.head_bias, layout, "classifier; its head is a projection without a bias");
   refuse_in_layout(!c.class_token || c.distilled || c.num_registers > 0 || c.qk_norm || c.layerscale_init != 0 ||
@@ -268,11 +268,11 @@ std::string to_clip_vision_config_json(const nn::VitConfig& c) {
       {{"architectures", Json::array({c.num_classes > 0 ? "CLIPVisionModelWithProjection" : "CLIPVisionModel"})}});
   json.update(image_tower_json(c, layout));
   if (c.num_classes > 0) json["projection_dim"] = c.num_classes;
-  json["torch_dtype"] = "float32";
+  json["torch_dtype"] = dtype;
   return json.text(2) + "\n";
 }
 
-std::string to_config_json(const nn::ClipConfig& c) {
+std::string to_config_json(const nn::ClipConfig& c, const std::string& dtype) {
   const nn::Layout& layout = nn::layout_named("hf_clip");
   const nn::TextConfig& t = c.text;
   refuse_in_layout(!t.causal, layout, "text tower without a causal mask");
@@ -298,7 +298,7 @@ std::string to_config_json(const nn::ClipConfig& c) {
                                   {"logit_scale_init_value", c.init_logit_scale},
                                   {"text_config", text},
                                   {"vision_config", vision},
-                                  {"torch_dtype", "float32"}});
+                                  {"torch_dtype", dtype}});
   return json.text(2) + "\n";
 }
 

@@ -24,10 +24,11 @@ HubConfig parse_clip_vision_config(const JsonObject& config);
 HubConfig parse_open_clip_config(std::string_view json, const std::string& name,
                                  const std::vector<std::string>& accepted = {});
 
-/// config.json of Hugging Face. Throws ConfigError naming the option that its models do not have.
-std::string to_config_json(const nn::ClipConfig& config);
+/// config.json of Hugging Face. dtype: of the weights, see torch_dtype(). Throws ConfigError naming the option that its
+/// models do not have.
+std::string to_config_json(const nn::ClipConfig& config, const std::string& dtype);
 /// The same for the image tower alone.
-std::string to_clip_vision_config_json(const nn::VitConfig& config);
+std::string to_clip_vision_config_json(const nn::VitConfig& config, const std::string& dtype);
 /// Throws ConfigError naming the option that models of open_clip do not have.
 std::string to_open_clip_config_json(const nn::ClipConfig& config, const Preprocessing& preprocessing);
 

@@ -1,6 +1,7 @@
 #include "vitrail/recipes/models/hub_json.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/recipes/models/published_model.h"
 
 #include <algorithm>
 #include <cmath>
@@ -13,7 +14,10 @@ constexpr Named<ag::Gelu> kActivations[] = {{"gelu", ag::Gelu::erf},
                                             {"quick_gelu", ag::Gelu::quick},
                                             {"gelu_pytorch_tanh", ag::Gelu::tanh},
                                             {"gelu_new", ag::Gelu::tanh},
-                                            {"gelu_fast", ag::Gelu::tanh}};
+                                            {"gelu_fast", ag::Gelu::tanh},
+                                            {"gelu_accurate", ag::Gelu::tanh},
+                                            {"gelu_python_tanh", ag::Gelu::tanh},
+                                            {"gelu_python", ag::Gelu::erf}};
 
 }  // namespace
 
@@ -42,7 +46,7 @@ nn::VitConfig parse_transformer(const JsonObject& c, double ln_eps, int64_t patc
   v.gelu = parse_activation(c, activation);
   v.patch_size = c.side("patch_size", kMostPatch, patch_size);
   v.img_size = c.side("image_size", kMostSide, img_size);
-  v.in_chans = c.integer("num_channels", 1, 64, 3);
+  c.only("num_channels", v.in_chans);
   check<IoError>(v.img_size % v.patch_size == 0, "json", "{}: '{}' {} is not a multiple of '{}' {}", c.file(),
                  c.path("image_size"), v.img_size, c.path("patch_size"), v.patch_size);
   return v;
@@ -66,6 +70,23 @@ void set_hidden_width(nn::VitConfig& v, int64_t hidden) {
 
 int64_t hidden_width(const nn::VitConfig& c) {
   return c.mlp_hidden > 0 ? c.mlp_hidden : std::llround(c.mlp_ratio * double(c.embed_dim));
+}
+
+std::string torch_dtype(const PublishedModel& model) {
+  constexpr Named<DType> kNames[] = {{"bfloat16", DType::bf16}, {"float64", DType::f64}};
+  if (model.floats == safetensors::Floats::f16) return "float16";
+  for (const Named<DType>& type : kNames)
+    if (std::all_of(model.weights.begin(), model.weights.end(),
+                    [&](const auto& item) { return item.second.dtype() == type.value; }))
+      return std::string(type.name);
+  return "float32";
+}
+
+bool has_class(const JsonObject& c, std::string_view name) {
+  const Json* const classes = c.find("architectures");
+  if (!classes || !classes->is_array()) return false;
+  const Json::Array& list = classes->as_array();
+  return std::any_of(list.begin(), list.end(), [&](const Json& v) { return v.is_string() && v.as_string() == name; });
 }
 
 void refuse_in_layout(bool refused, const nn::Layout& layout, const char* what) {

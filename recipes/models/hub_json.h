@@ -6,8 +6,11 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace vitrail::recipes {
+
+struct PublishedModel;
 
 // Limits above every published model. They keep a broken file from asking for all memory.
 inline constexpr int64_t kMostWidth = 1 << 14, kMostBlocks = 256, kMostHidden = 1 << 17, kMostSide = 1 << 14,
@@ -31,6 +34,12 @@ Json transformer_json(const nn::VitConfig& config);
 /// The hidden width of the MLP. Setting it also sets mlp_ratio.
 void set_hidden_width(nn::VitConfig& config, int64_t hidden);
 int64_t hidden_width(const nn::VitConfig& config);
+
+/// Whether "architectures" of Hugging Face's files names that class.
+bool has_class(const JsonObject& config, std::string_view name);
+
+/// "torch_dtype" of Hugging Face's files: the type that write_model() gives all weights, "float32" if they differ.
+std::string torch_dtype(const PublishedModel& model);
 
 /// Throws ConfigError "models of <layout> have no <what>" if refused.
 void refuse_in_layout(bool refused, const nn::Layout& layout, const char* what);

@@ -136,6 +136,9 @@ void expect_classes(const OpenModel& model, std::string_view command) {
                      "{} has no classifier; evaluate its features with vitrail knn or vitrail linear; a CLIP "
                      "classifies with vitrail zero-shot",
                      model.source.string());
+  check<ConfigError>(model.backbone->num_classes() > 1, command,
+                     "{} has one output, which is no choice among classes: its share would always be 100%",
+                     model.source.string());
 }
 
 void expect_tokens(const OpenModel& model, std::string_view command) {

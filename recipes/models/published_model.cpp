@@ -72,9 +72,11 @@ std::optional<fs::path> only_weights_in(const fs::path& folder) {
   return names.empty() ? std::nullopt : std::optional(folder / names.front());
 }
 
-/// Reads the configuration beside the weights. Nothing if there is none.
+/// Reads the configuration beside the weights. Nothing if there is none. Where there are two, the name of the weights
+/// says which is theirs; open_clip reads weights of any name.
 std::optional<HubConfig> config_beside(const fs::path& weights, const Beside& beside) {
-  if (beside.has(kOpenClipConfig) && weights.filename() == kWeights[2])
+  const bool named_so = weights.filename().string().starts_with("open_clip_");
+  if (beside.has(kOpenClipConfig) && (named_so || !beside.has(kConfig)))
     return parse_open_clip_config(beside.text(kOpenClipConfig), beside.path(kOpenClipConfig), beside.accept_keys);
   if (!beside.has(kConfig)) return std::nullopt;
   return parse_config(beside.text(kConfig), beside.path(kConfig), beside.accept_keys);
@@ -121,6 +123,15 @@ std::shared_ptr<const Architecture> find_architecture(const PublishedModel& mode
 
 nn::Unwritten stated_by(const HubConfig& config) {
   return config.architecture ? config.unwritten.or_else(config.architecture->unwritten()) : config.unwritten;
+}
+
+/// Images are read as red, green and blue.
+void check_channels(const PublishedModel& model) {
+  constexpr int64_t kChannels = 3;
+  const int64_t channels = model.architecture->vision().in_chans;
+  check<IoError>(channels == kChannels, "load",
+                 "{}: its patches have {} channels; models here read images of {}: red, green and blue",
+                 model.source.string(), channels, kChannels);
 }
 
 /// Throws IoError for the first setting of the configuration that is not that of the weights.
@@ -311,10 +322,12 @@ PublishedModel read_published_model(const fs::path& path, const PublishedOptions
   if (config) take_named_heads(model, *config, said);
   model.architecture = find_architecture(model, config, said);
   if (config) check_stated(model, *config);
+  check_channels(model);
   note_guesses(model, said);
 
   std::optional<Preprocessing> preprocessing;
-  if (folder) preprocessing = preprocessing_beside(beside, model);
+  const bool by_open_clip = config && config->layout == &nn::layout_named("open_clip");  // it reads no other file
+  if (folder && !by_open_clip) preprocessing = preprocessing_beside(beside, model);
   if (!preprocessing && config) preprocessing = config->preprocessing;
   find_preprocessing(model, preprocessing);
   if (config) {

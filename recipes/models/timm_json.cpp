@@ -124,7 +124,7 @@ void read_name(const JsonObject& c, HubConfig& config) {
 constexpr Named<ag::Gelu> kTimmGelus[] = {
     {"gelu", ag::Gelu::erf}, {"gelu_tanh", ag::Gelu::tanh}, {"quick_gelu", ag::Gelu::quick}};
 constexpr Named<nn::Pool> kTimmPools[] = {{"token", nn::Pool::token}, {"avg", nn::Pool::avg}};
-constexpr Named<double> kTimmNorms[] = {{"layernorm", kTimmEps}};
+constexpr Named<double> kTimmNorms[] = {{"layernorm", kTimmEps}, {"layernormfp32", kTimmEps}};
 
 struct CheckedKey {
   const char* key;
@@ -135,7 +135,6 @@ constexpr CheckedKey kSides[] = {
     {"patch_size", [](const Architecture& a) { return double(a.vision().patch_size); }},
 };
 constexpr CheckedKey kNumbers[] = {
-    {"in_chans", [](const Architecture& a) { return double(a.vision().in_chans); }},
     {"num_classes", [](const Architecture& a) { return double(a.vision().num_classes); }},
     {"embed_dim", [](const Architecture& a) { return double(a.vision().embed_dim); }},
     {"depth", [](const Architecture& a) { return double(a.vision().depth); }},
@@ -175,9 +174,9 @@ void state_sizes(const JsonObject& c, std::vector<Stated>& stated) {
   if (c.has("mlp_ratio"))
     stated.push_back({c.path("mlp_ratio"), c.number("mlp_ratio", 0, kMostNumber), mlp_ratio_of, kRatioTolerance});
   if (c.flag("no_embed_class", false)) state("no_embed_class", 1, has_no_embed_class);
-  if (c.has("init_values")) {
-    c.number("init_values", -kMostNumber, kMostNumber);
-    stated.push_back({c.path("init_values") + " (LayerScale)", 1, has_layer_scale});
+  if (c.has("init_values")) {  // timm makes no LayerScale of zeros
+    const bool scaled = c.number("init_values", -kMostNumber, kMostNumber) != 0;
+    stated.push_back({c.path("init_values") + " (LayerScale)", double(scaled), has_layer_scale});
   }
 }
 
@@ -190,6 +189,7 @@ void read_model_args(const JsonObject& args, HubConfig& config) {
   if (args.has("act_layer")) config.unwritten.gelu = args.choice("act_layer", kTimmGelus, "");
   if (args.has("global_pool")) config.unwritten.pool = args.choice("global_pool", kTimmPools, "");
   state_sizes(args, config.stated);
+  args.only("in_chans", 3);
   args.only("proj_bias", true);
   args.only("final_norm", true);
   args.only("pool_include_prefix", false);
@@ -246,8 +246,9 @@ Preprocessing parse_timm_preprocessing(const JsonObject& c) {
                    "json", "{}: '{}' is {}; it must be three whole numbers: channels, height, width", c.file(),
                    c.path("input_size"), size->excerpt());
     const Json::Array& sizes = size->as_array();
-    check<IoError>(sizes[1].as_int64() == sizes[2].as_int64(), "json", "{}: '{}' is {}; images must be square here",
-                   c.file(), c.path("input_size"), size->excerpt());
+    check<IoError>(sizes[0].as_int64() == 3 && sizes[1].as_int64() == sizes[2].as_int64(), "json",
+                   "{}: '{}' is {}; images must have 3 channels and be square here", c.file(), c.path("input_size"),
+                   size->excerpt());
     side = sizes[2].as_int64();
   }
   constexpr Named<Preprocessing::Resize> kCropModes[] = {{"center", Preprocessing::Resize::shorter},
@@ -269,14 +270,12 @@ HubConfig parse_timm_config(const JsonObject& c) {
   if (c.has("global_pool")) config.unwritten.pool = c.choice("global_pool", kTimmPools, "");
   read_model_args(c.object("model_args"), config);
   config.preprocessing = parse_timm_preprocessing(pretrained);
-  if (const Json* const size = pretrained.find("input_size"))
-    config.stated.push_back({pretrained.path("input_size") + "[0]", size->as_array()[0].as_double(),
-                             [](const Architecture& a) { return double(a.vision().in_chans); }});
   for (const JsonObject* const part : {&c, &pretrained})
     for (const char* const key : {"label_names", "labels"})
       if (config.classes.empty()) config.classes = label_names(*part, key);
   const auto classes = [](const Architecture& a) { return double(a.vision().num_classes); };
-  if (c.has("num_classes"))
+  const bool headless = has_class(c, "TimmWrapperModel");  // transformers writes a number of classes all the same
+  if (c.has("num_classes") && !headless)
     config.stated.push_back({"num_classes", double(c.integer("num_classes", 0, kMostClasses)), classes});
   const auto width = [](const Architecture& a) { return double(a.vision().embed_dim); };
   if (c.has("num_features"))

@@ -1,6 +1,7 @@
 #include "vitrail/recipes/models/vit_family.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/recipes/models/hub_json.h"
 #include "vitrail/recipes/models/open_model.h"
 #include "vitrail/recipes/models/published_model.h"
 #include "vitrail/recipes/models/vit_json.h"
@@ -49,7 +50,7 @@ struct VitArchitecture final : Architecture {
   const nn::Layout& hugging_face_layout() const override { return recipes::hugging_face_layout(config); }
   std::vector<std::pair<std::string, std::string>> files(const PublishedModel& model,
                                                          const nn::Layout& layout) const override {
-    return {{"config.json", to_config_json(config, layout, model.classes)},
+    return {{"config.json", to_config_json(config, layout, model.classes, torch_dtype(model))},
             {"preprocessor_config.json", to_preprocessor_json(model.preprocessing, layout)}};
   }
 

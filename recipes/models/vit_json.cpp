@@ -34,27 +34,27 @@ std::vector<std::string> class_names(const JsonObject& c) {
   return names;
 }
 
-/// Throws IoError if "architectures" names a class of that name.
-void refuse_class(const JsonObject& c, const char* name, const char* why) {
-  const Json* const classes = c.find("architectures");
-  if (!classes || !classes->is_array()) return;
-  const Json::Array& list = classes->as_array();
-  check<IoError>(
-      std::none_of(list.begin(), list.end(), [&](const Json& v) { return v.is_string() && v.as_string() == name; }),
-      "json", "{}: '{}' is {}; {}", c.file(), c.path("architectures"), classes->excerpt(), why);
-}
-
-HubConfig parse_vit(const JsonObject& c, const nn::Layout& layout) {
-  nn::VitConfig v = parse_transformer(c, 1e-12, 16, 224, "gelu");
+HubConfig parse_vit(const JsonObject& c, const nn::Layout& layout, double ln_eps = 1e-12) {
+  nn::VitConfig v = parse_transformer(c, ln_eps, 16, 224, "gelu");
   set_hidden_width(v, c.integer("intermediate_size", 1, kMostHidden, 3072));
   v.qkv_bias = c.flag("qkv_bias", true);
   v.distilled = layout.name == "hf_deit";
-  if (v.distilled)
-    refuse_class(c, "DeiTForImageClassification",
-                 "that class, whose one classifier does not read its distillation token, is not known here; known are "
-                 "DeiTForImageClassificationWithTeacher and DeiTModel");
+  if (layout.name == "hf_deit_one_head") {
+    v.num_registers = 1;
+    v.pos_embed = nn::PosEmbed::all_tokens;
+  }
   v.pos_interp = layout.pos_interp;
   return {.layout = &layout, .architecture = vit_architecture(v), .classes = class_names(c)};
+}
+
+HubConfig parse_vit_mae(const JsonObject& c) {
+  c.pass_over({"decoder_hidden_size", "decoder_intermediate_size", "decoder_num_attention_heads",
+               "decoder_num_hidden_layers", "mask_ratio", "norm_pix_loss"});  // of training: nothing is masked here
+  return parse_vit(c, nn::layout_named("hf_vit"));
+}
+
+HubConfig parse_deit(const JsonObject& c) {
+  return parse_vit(c, nn::layout_named(has_class(c, "DeiTForImageClassification") ? "hf_deit_one_head" : "hf_deit"));
 }
 
 HubConfig parse_dinov2(const JsonObject& c, const nn::Layout& layout, bool registers) {
@@ -107,9 +107,11 @@ void add_mlp_ratio(Json& json, const nn::VitConfig& c, const nn::Layout& layout)
 
 constexpr HubModelType kVitTypes[] = {
     {"vit", [](const JsonObject& c) { return parse_vit(c, nn::layout_named("hf_vit")); }},
-    {"deit", [](const JsonObject& c) { return parse_vit(c, nn::layout_named("hf_deit")); }},
+    {"deit", parse_deit},
     {"dinov2", [](const JsonObject& c) { return parse_dinov2(c, nn::layout_named("hf_dinov2"), false); }},
     {"dinov2_with_registers", [](const JsonObject& c) { return parse_dinov2(c, nn::layout_named("hf_dinov2"), true); }},
+    {"vit_mae", parse_vit_mae},
+    {"vit_msn", [](const JsonObject& c) { return parse_vit(c, nn::layout_named("hf_vit"), 1e-6); }},
     {"clip_vision_model", parse_clip_vision_config},
     {"timm_wrapper", parse_timm_config},
 };
@@ -124,14 +126,14 @@ const nn::Layout& hugging_face_layout(const nn::VitConfig& c) {
   return nn::layout_named(dinov2 ? "hf_dinov2" : c.distilled ? "hf_deit" : "hf_vit");
 }
 
-std::string to_config_json(const nn::VitConfig& c, const nn::Layout& layout, const std::vector<std::string>& classes) {
-  if (layout.name == "hf_clip_vision") return to_clip_vision_config_json(c);
+std::string to_config_json(const nn::VitConfig& c, const nn::Layout& layout, const std::vector<std::string>& classes,
+                           const std::string& dtype) {
+  if (layout.name == "hf_clip_vision") return to_clip_vision_config_json(c, dtype);
   check_plain(c, layout);
   const bool dinov2 = layout.name == "hf_dinov2", deit = layout.name == "hf_deit", head = c.num_classes > 0;
   refuse_in_layout(dinov2 && c.layerscale_init == 0, layout, "blocks without LayerScale");
   refuse_in_layout(!dinov2 && c.pool != nn::Pool::token, layout, "classifier on the mean of the patches");
-  refuse_in_layout(c.distilled != deit, layout,
-                   c.distilled ? "distillation token" : "model without a distillation token");
+  refuse_in_layout(c.distilled && !deit, layout, "distillation token");
   const std::string kind = deit ? "DeiT" : !dinov2 ? "ViT" : c.num_registers > 0 ? "Dinov2WithRegisters" : "Dinov2";
   const char* type = deit ? "deit" : !dinov2 ? "vit" : c.num_registers > 0 ? "dinov2_with_registers" : "dinov2";
   const char* task = !head ? "Model" : deit ? "ForImageClassificationWithTeacher" : "ForImageClassification";
@@ -159,7 +161,7 @@ std::string to_config_json(const nn::VitConfig& c, const nn::Layout& layout, con
     json["id2label"] = names;
     json["label2id"] = ids;
   }
-  json["torch_dtype"] = "float32";
+  json["torch_dtype"] = dtype;
   return json.text(2) + "\n";
 }
 

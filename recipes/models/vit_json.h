@@ -17,9 +17,9 @@ std::span<const HubModelType> vit_model_types();
 
 /// The layout of Hugging Face that fits the model.
 const nn::Layout& hugging_face_layout(const nn::VitConfig& config);
-/// classes: names of the outputs; a class without one is called LABEL_<number>.
-/// Throws ConfigError naming the option that models of the layout do not have.
+/// classes: names of the outputs; a class without one is called LABEL_<number>. dtype: of the weights, see
+/// torch_dtype(). Throws ConfigError naming the option that models of the layout do not have.
 std::string to_config_json(const nn::VitConfig& config, const nn::Layout& layout,
-                           const std::vector<std::string>& classes);
+                           const std::vector<std::string>& classes, const std::string& dtype);
 
 }  // namespace vitrail::recipes

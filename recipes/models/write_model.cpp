@@ -28,6 +28,8 @@ const nn::Layout& chosen_layout(const PublishedModel& model, std::string_view na
   check<ConfigError>(layout.family == family.family, "layout",
                      "{} is a layout of the family {}, but {} is of the family {}", layout.title,
                      model_family(layout.family).name, model.source.string(), family.name);
+  check<ConfigError>(layout.name != "hf_deit_one_head", "layout", "{} is read and not written: timm can say the same",
+                     layout.title);
   return layout;
 }
 
@@ -79,6 +81,8 @@ void check_computes_same(const nn::VitConfig& c, const nn::Layout& layout) {
   check<ConfigError>(!plain || c.gelu == ag::Gelu::erf || c.ffn == nn::Ffn::swiglu, "layout",
                      "models of {} always have GELU, this model has another activation: hf and timm can say so",
                      layout.title);
+  check<ConfigError>(layout.name != "hf_deit" || c.distilled, "layout",
+                     "models of {} have a distillation token, this model has none: hf_vit can say so", layout.title);
   check<ConfigError>(layout.name == "hf_dinov2" || c.pool != nn::Pool::token_and_avg || c.num_classes == 0, "layout",
                      "models of {} have no classifier on the class token and the mean of the patches: hf can say so",
                      layout.title);

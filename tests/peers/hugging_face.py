@@ -7,11 +7,12 @@ from pathlib import Path
 import torch
 
 from harness import TEXTS, Case, Theirs, need
-from vits import Vit, backs, hf_numbers, hf_pixels, hf_processor, load_hf, numbers, stir
+from vits import Vit, backs, hf_loader, hf_numbers, hf_pixels, hf_processor, load_hf, numbers, stir
 
 NAMES = ("ant", "bee", "cat")
 HALF = dict(image_mean=[0.5] * 3, image_std=[0.5] * 3)
 SQUARE = dict(size={"height": 32, "width": 32}, **HALF)
+SHORT = {"size": {"shortest_edge": 36}, "crop_size": {"height": 32, "width": 32}}
 CROP = dict(size={"shortest_edge": 36}, crop_size={"height": 32, "width": 32}, do_center_crop=True,
             image_mean=[0.4, 0.45, 0.5], image_std=[0.2, 0.25, 0.3], resample=3)
 
@@ -39,15 +40,19 @@ def image_case(name: str, settings: str, v: Vit, model_class: str, images, *, ki
                more=None, options=None, dtype=torch.float32, shards=None, run=None, edit=None, refused="",
                convert=True) -> Case:
     """more: settings of the configuration. options: arguments of the model's class. run: arguments of its forward.
-    edit(folder) changes the files that were saved."""
+    processor: a class and its settings, or the content of preprocessor_config.json. edit(folder) changes the files that
+    were saved."""
 
     def save(folder: Path) -> Theirs:
         import transformers
 
         model = stir(getattr(transformers, model_class)(config_of(v, kind, more or {}), **(options or {})))
         model.to(dtype).save_pretrained(folder, **({"max_shard_size": shards} if shards else {}))
-        processor_class, processor_settings = processor
-        getattr(transformers, processor_class + "ImageProcessor")(**processor_settings).save_pretrained(folder)
+        if isinstance(processor, dict):
+            (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+        else:
+            processor_class, processor_settings = processor
+            getattr(transformers, processor_class + "ImageProcessor")(**processor_settings).save_pretrained(folder)
         pixels = hf_pixels(hf_processor(folder), images)
         if edit:
             edit(folder)
@@ -126,9 +131,9 @@ def image_cases(images) -> list[Case]:
              "DeiTForImageClassificationWithTeacher", kind="DeiT", processor=("DeiT", CROP_SQUARE)),
         case("DeiT without head", "distilled, 2 heads", replace(bare, distilled=True, heads=2), "DeiTModel",
              kind="DeiT", processor=("DeiT", CROP_SQUARE)),
-        case("DeiT, one classifier", "DeiTForImageClassification", replace(plain, distilled=True),
-             "DeiTForImageClassification", kind="DeiT", processor=("DeiT", CROP_SQUARE), convert=False,
-             refused="DeiTForImageClassification"),
+        case("DeiT, one classifier", "DeiTForImageClassification",
+             replace(plain, registers=1, register_positions=True), "DeiTForImageClassification", kind="DeiT",
+             processor=("DeiT", CROP_SQUARE)),
         dino("Dinov2", "eps 1e-2, crop 32 of 36", dinov2),
         dino("Dinov2, SwiGLU", "SwiGLU, classifier on token and mean", Vit(swiglu=True, hidden=128, **labelled),
              "Dinov2ForImageClassification"),
@@ -142,7 +147,53 @@ def image_cases(images) -> list[Case]:
         dino("Dinov2 with registers for larger images", "image_size 56, crop 32", replace(registers, image=56),
              "Dinov2WithRegistersModel", "Dinov2WithRegisters", convert=False),
         vit("ViT for masked images", "ViTForMaskedImageModeling", model="ViTForMaskedImageModeling",
-            more={"encoder_stride": 8}, refused="decoder", convert=False),
+            more={"encoder_stride": 8}),
+        vit("ViT, MAE", "ViTMAEModel", model="ViTMAEModel", kind="ViTMAE", more={"mask_ratio": 0.0}),
+        vit("ViT, MAE with decoder", "ViTMAEForPreTraining", model="ViTMAEForPreTraining", kind="ViTMAE",
+            more=dict(mask_ratio=0.0, decoder_hidden_size=32, decoder_num_attention_heads=2,
+                      decoder_num_hidden_layers=1, decoder_intermediate_size=40)),
+        vit("ViT, MSN", "ViTMSNModel", model="ViTMSNModel", kind="ViTMSN"),
+        vit("ViT, MSN classifier", "ViTMSNForImageClassification", plain, "ViTMSNForImageClassification", kind="ViTMSN"),
+        vit("ViT, gelu_python", "gelu_python", replace(bare, act="gelu_python"), convert=False),
+        vit("ViT, gelu_accurate", "gelu_accurate", replace(bare, act="gelu_accurate"), convert=False),
+        vit("ViT, clipped GELU", "gelu_10", replace(bare, act="gelu_10"), refused="hidden_act", convert=False),
+        vit("ViT, SiLU", "hidden_act silu", replace(bare, act="silu"), refused="hidden_act", convert=False),
+        vit("ViT, f64", "f64", plain, "ViTForImageClassification", dtype=torch.float64),
+        vit("ViT, bf16 classifier", "bf16", plain, "ViTForImageClassification", dtype=torch.bfloat16),
+        vit("ViT, dropout", "hidden 0.5, attention 0.3, no effect", plain, "ViTForImageClassification",
+            more=dict(hidden_dropout_prob=0.5, attention_probs_dropout_prob=0.3)),
+        vit("ViT, one patch", "image 32, patch 32, 1 block", replace(plain, patch=32, depth=1),
+            "ViTForImageClassification"),
+        vit("ViT, one label", "problem_type single_label_classification", plain, "ViTForImageClassification",
+            more={"problem_type": "single_label_classification"}),
+        vit("ViT, many labels", "problem_type multi_label_classification", plain, "ViTForImageClassification",
+            more={"problem_type": "multi_label_classification"}, refused="problem_type", convert=False),
+        vit("ViT, one output", "id2label with one name", replace(bare, classes=("ant",)), "ViTForImageClassification",
+            refused="one output", convert=False),
+        vit("ViT, quantised", "quantization_config", refused="quantization_config", convert=False,
+            edit=changed("config.json", quantization_config={"quant_method": "bitsandbytes", "load_in_8bit": True})),
+        vit("ViT, cropped by its processor", "ViTImageProcessor, 40, crop 32",
+            processor=("ViT", dict(CROP_SQUARE, size={"height": 40, "width": 40}))),
+        vit("ViT, not rescaled", "do_rescale false", processor=("ViT", dict(SQUARE, do_rescale=False)),
+            refused="do_rescale", convert=False),
+        vit("ViT, processor nearest", "resample 0", processor=("ViT", dict(SQUARE, resample=0)), convert=False),
+        vit("ViT, processor Hamming", "resample 5", processor=("ViT", dict(SQUARE, resample=5)), convert=False),
+        dino("Dinov2, no biases", "qkv_bias false, layerscale_value 0.1", replace(dinov2, qkv_bias=False),
+             more={"layerscale_value": 0.1}),
+        dino("Dinov2 with registers, SwiGLU", "4 registers", replace(dinov2, swiglu=True, hidden=128, registers=4),
+             "Dinov2WithRegistersModel", "Dinov2WithRegisters"),
+        dino("Dinov2 without a crop", "shorter side alone", dinov2, convert=False, refused="do_center_crop",
+             edit=changed("preprocessor_config.json", do_center_crop=False)),
+        vit("ViT, CLIP's processor", "its class, size and crop_size alone", convert=False,
+            processor={"image_processor_type": "CLIPImageProcessor", **SHORT}),
+        vit("ViT, processor with a spare crop_size", "no do_center_crop", convert=False,
+            processor={"image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 32}, "crop_size": 24}),
+        dino("Dinov2, Bit's processor", "its class, size and crop_size alone", dinov2, convert=False,
+             processor={"image_processor_type": "BitImageProcessor", **SHORT}),
+        dino("Dinov2, processor without a class", "size and crop_size alone", dinov2, convert=False, processor=SHORT),
+        case("DeiT, processor without a class", "size and crop_size alone", replace(bare, distilled=True), "DeiTModel",
+             kind="DeiT", convert=False, processor={"size": 36, "crop_size": 32}),
+        vit("I-JEPA", "another architecture", model="IJepaModel", kind="IJepa", refused="model_type", convert=False),
         case("BEiT", "another architecture", bare, "BeitModel", kind="Beit", processor=("Beit", SQUARE),
              refused="model_type", convert=False),
     ]
@@ -194,6 +245,15 @@ def clip_case(name: str, settings: str, context, *, vision=None, text=None, more
     return Case(name, settings, ("transformers",), save, refused, back=context.clip_backs() if back else {})
 
 
+def with_older_sections(folder: Path) -> None:
+    """As transformers 4 wrote CLIP's configuration: the towers twice, and the first time with defaults."""
+    config = json.loads((folder / "config.json").read_text())
+    for tower in ("text_config", "vision_config"):
+        config[tower + "_dict"] = config[tower]
+        config[tower] = {**config[tower], "hidden_act": "gelu", "layer_norm_eps": 0.5}
+    (folder / "config.json").write_text(json.dumps(config))
+
+
 def clip_loader(context):
     """What loads vitrail's conversion of a CLIP to a folder for transformers."""
 
@@ -232,7 +292,7 @@ def clip_tower_case(name: str, settings: str, context, model_class: str, refused
         projected = getattr(out, "image_embeds", None)
         return Theirs(numbers(out.pooler_output if projected is None else projected), pixels=pixels)
 
-    return Case(name, settings, ("transformers",), save, refused)
+    return Case(name, settings, ("transformers",), save, refused, back={"hf": hf_loader(Vit(), context.images)})
 
 
 def clip_cases(context) -> list[Case]:
@@ -257,6 +317,13 @@ def clip_cases(context) -> list[Case]:
         clip("CLIP, larger before the crop", "shorter side 36, crop 32", save_as="files", processor=CROP),
         clip("CLIP, projection of a tower", "vision projection_dim 40, common 24", vision={"projection_dim": 40},
              text={"projection_dim": 12}, save_as="files"),
+        clip("CLIP, bf16", "bf16, saved by CLIPProcessor", dtype=torch.bfloat16, save_as="processor"),
+        clip("CLIP, not resized", "do_resize false, crop 32", processor=dict(CLIP_CROP, do_resize=False)),
+        clip("CLIP, crop larger than the image", "shorter side 28, crop 32: a black border",
+             processor=dict(CLIP_CROP, size={"shortest_edge": 28})),
+        clip("CLIP, older sections", "text_config_dict, vision_config_dict", edit=with_older_sections),
+        clip("CLIP, Chinese", "model_type chinese_clip", edit=changed("config.json", model_type="chinese_clip"),
+             refused="model_type"),
         clip_tower_case("CLIP's image tower", "CLIPVisionModel", context, "CLIPVisionModel"),
         clip_tower_case("CLIP's image tower, projected", "CLIPVisionModelWithProjection", context,
                         "CLIPVisionModelWithProjection"),
@@ -320,7 +387,9 @@ def wrapper_cases(context) -> list[Case]:
             return timm_models.timm_numbers(model.timm_model, pixels,
                                             NAMES if "Classification" in model_class else ())
 
-        return Case(name, settings, ("transformers", "timm"), save, refused)
+        labelled = NAMES if "Classification" in model_class else ()
+        back = backs(Vit(classes=labelled, hidden=192)) if architecture.startswith("vit_tiny") else {}
+        return Case(name, settings, ("transformers", "timm"), save, refused, back=back)
 
     small = dict(img_size=32, patch_size=8, embed_dim=48, depth=2, num_heads=4)
     return [

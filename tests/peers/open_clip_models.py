@@ -12,6 +12,7 @@ from harness import TEXTS, Case, NotStrict, Theirs, need
 from vits import load_strictly, numbers, open_images, read_weights, stir
 
 VISION = dict(image_size=32, patch_size=8, width=48, head_width=12, layers=2, mlp_ratio=2.0)
+WEIGHTS = "open_clip_model.safetensors"
 TEXT = dict(context_length=16, width=32, heads=4, layers=2)
 
 
@@ -58,7 +59,8 @@ def load_folder(folder: Path):
     import open_clip
 
     try:
-        return open_clip.create_model_from_pretrained(f"local-dir:{folder}")
+        model, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
+        return model.eval(), preprocess
     except RuntimeError as error:
         raise NotStrict(" ".join(str(error).split())) from error
 
@@ -86,6 +88,13 @@ def case(name: str, settings: str, context, *, vision=None, text=None, model=Non
         return clip_numbers(loaded, preprocess, context.vocabulary, context.images, length)
 
     return Case(name, settings, ("open-clip-torch",), save, refused, back=context.clip_backs() if back else {})
+
+
+def in_halves(folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    weights = read_weights(folder / WEIGHTS)
+    save_file({name: w.half() for name, w in weights.items()}, folder / WEIGHTS, metadata={"format": "pt"})
 
 
 def loaders(context) -> dict:
@@ -167,5 +176,35 @@ def cases(context) -> list[Case]:
         clip("open_clip, ResNet", "layers [1, 1, 1, 1]", refused="layers",
              vision={"layers": [1, 1, 1, 1], "width": 8, "head_width": 64, "patch_size": None}),
         clip("open_clip, timm tower", "timm_model_name", refused="timm_model_name",
-             vision={"timm_model_name": "vit_tiny_patch16_224", "timm_pool": "token", "timm_proj": "linear"}),
+             vision={"timm_model_name": "vit_tiny_patch16_224", "timm_pool": "token", "timm_proj": "linear",
+                     "image_size": 224}, pixels={"size": 224}),
+        clip("open_clip, QuickGELU and text module", "quick_gelu, custom_text",
+             model={"quick_gelu": True, "custom_text": True}),
+        clip("open_clip, scale as a list", "nonscalar_logit_scale", model={"nonscalar_logit_scale": True}),
+        clip("open_clip, average, QuickGELU", "pool_type avg, quick_gelu", vision={"pool_type": "avg"},
+             model={"quick_gelu": True}),
+        clip("open_clip, last token without a mask", "pool_type last, no_causal_mask, quick_gelu",
+             text={"pool_type": "last", "no_causal_mask": True}, model={"quick_gelu": True}),
+        clip("open_clip, layer scale of texts", "ls_init_value in text_cfg", text={"ls_init_value": 0.1}),
+        clip("open_clip, one head", "head_width 48, 1 head for texts, size as a list",
+             vision={"head_width": 48, "image_size": [32, 32]}, text={"heads": 1}),
+        clip("open_clip, usual values", "approximate none, block_type default, pad_id 1, attentional_pool false",
+             vision={"act_kwargs": {"approximate": "none"}, "block_type": "default", "attentional_pool": False},
+             text={"pad_id": 1, "block_type": "default", "final_ln_after_pool": True}),
+        clip("open_clip, blocks of another type", "block_type custom", vision={"block_type": "custom"},
+             refused="block_type"),
+        clip("open_clip, scaled heads", "text scale_heads", text={"scale_heads": True}, refused="scale_heads"),
+        clip("open_clip, norm in attention", "scale_attn_inner", vision={"scale_attn_inner": True},
+             refused="scale_attn_inner"),
+        clip("open_clip, other tokens", "tokenizer_kwargs clean whitespace", refused="tokenizer_kwargs",
+             text={"tokenizer_kwargs": {"clean": "whitespace"}}),
+        clip("open_clip, pixels as they are", "mean 0, std 1", pixels={"mean": (0, 0, 0), "std": (1, 1, 1)}),
+        clip("open_clip, another size of images", "preprocess_cfg size 40", pixels={"size": 40}),
+        clip("open_clip, f16", "weights in f16", edit=in_halves),
+        clip("open_clip, another program's processor", "preprocessor_config.json with another mean",
+             edit=lambda folder: (folder / "preprocessor_config.json").write_text('{"image_mean": [0.1, 0.2, 0.3]}')),
+        clip("open_clip, model.safetensors", "weights of that name",
+             edit=lambda folder: (folder / WEIGHTS).rename(folder / "model.safetensors")),
+        clip("open_clip, PyTorch's name", "open_clip_pytorch_model.safetensors", model={"quick_gelu": True},
+             edit=lambda folder: (folder / WEIGHTS).rename(folder / "open_clip_pytorch_model.safetensors")),
     ]

@@ -64,7 +64,7 @@ def run(case: Case, vitrail: Vitrail, work: Path) -> list[Row]:
     except Exception:  # noqa: BLE001
         traceback.print_exc()
         line = traceback.format_exc().strip().splitlines()[-1]
-        return [Row(case.name, case.settings, "", None, f"ERROR: {line}", False)]
+        return [Row(case.name, case.settings, None, f"ERROR: {line}", False)]
 
 
 def main() -> int:

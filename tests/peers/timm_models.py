@@ -17,11 +17,13 @@ def pixels_of(pretrained_cfg: dict, images) -> np.ndarray:
     from timm.data import create_transform, resolve_data_config
 
     transform = create_transform(**resolve_data_config({}, pretrained_cfg=pretrained_cfg), is_training=False)
-    return torch.stack([transform(image) for image in open_images(images)]).numpy()
+    channels = 1 if tuple(pretrained_cfg.get("input_size", ()))[:1] == (1,) else 3
+    return torch.stack([transform(image)[:channels] for image in open_images(images)]).numpy()
 
 
 def hub_case(name: str, settings: str, architecture: str, context, arguments=None, pixels=None, classes=NAMES,
-             refused="", back=None, edit=None) -> Case:
+             refused="", back=None, edit=None, dtype=torch.float32,
+             convert=True) -> Case:
     """arguments: of the model, beside SMALL; None removes one of SMALL. back: the same model as a Vit, if there is one."""
     given = {**SMALL, **(arguments or {}), "num_classes": len(classes)}
     given = {key: value for key, value in given.items() if value is not None}
@@ -35,17 +37,17 @@ def hub_case(name: str, settings: str, architecture: str, context, arguments=Non
     def save(folder: Path) -> Theirs:
         from timm.models._hub import save_for_hf
 
-        model = stir(make())
+        model = stir(make()).to(dtype)
         labels = {"label_names": list(classes)} if classes else {}
         recorded = {key: value for key, value in given.items() if key != "num_classes"}
         save_for_hf(model, folder, model_config=labels, model_args=recorded, safe_serialization=True)
         inputs = pixels_of(model.pretrained_cfg, context.images)
         if edit:
             edit(folder)
-        return timm_numbers(model, inputs, classes)
+        return timm_numbers(model.float(), inputs, classes)
 
     loaders = backs(back or Vit(classes=classes, hidden=192), make_timm=make)
-    return Case(name, settings, ("timm",), save, refused, back=loaders)
+    return Case(name, settings, ("timm",), save, refused, back=loaders if convert else {})
 
 
 def hub_cases(context) -> list[Case]:
@@ -53,6 +55,10 @@ def hub_cases(context) -> list[Case]:
 
     def case(name, settings, architecture, *, back=None, **options):
         return hub_case(name, settings, architecture, context, back=back, **options)
+
+    def tiny(name, settings, *, refused="", pixels=None, dtype=torch.float32, convert=True, back=None, **arguments):
+        return case(name, settings, "vit_tiny_patch16_224", arguments=arguments, pixels=pixels, refused=refused,
+                    dtype=dtype, convert=convert, back=back)
 
     same = dict(hidden=192)
     ratio2 = {"mlp_ratio": 2}
@@ -116,7 +122,41 @@ def hub_cases(context) -> list[Case]:
         case("timm ViT, unknown argument", "model_args.surprise", "vit_tiny_patch16_224", refused="surprise",
              edit=changed("config.json", model_args={**SMALL, "surprise": 1})),
         case("timm SigLIP tower", "vit_base_patch16_siglip_224", "vit_base_patch16_siglip_224", classes=(),
-             refused="global_pool"),
+             refused="architecture"),
+        tiny("timm ViT, norm before the blocks", "pre_norm", pre_norm=True),
+        tiny("timm ViT, no class token by argument", "class_token false, average", class_token=False,
+             global_pool="avg"),
+        tiny("timm ViT, registers alone", "class_token false, 3 registers without positions, average",
+             class_token=False, global_pool="avg", reg_tokens=3, no_embed_class=True),
+        tiny("timm ViT, many options", "pre_norm, qk_norm, LayerScale, 2 registers without positions", pre_norm=True,
+             qk_norm=True, init_values=0.1, reg_tokens=2, no_embed_class=True),
+        tiny("timm ViT, LayerScale of zeros", "init_values 0: none is made", init_values=0.0),
+        tiny("timm ViT, norm in f32", "norm_layer layernormfp32", norm_layer="layernormfp32"),
+        tiny("timm ViT, positions for 48", "img_size 48, dynamic_img_size, images of 32", convert=False,
+             img_size=48, dynamic_img_size=True),
+        tiny("timm ViT, patch 32", "one patch", patch_size=32, back=Vit(patch=32, classes=NAMES, **same)),
+        tiny("timm ViT, one channel", "in_chans 1", refused="in_chans", pixels={"input_size": (1, 32, 32)},
+             in_chans=1),
+        tiny("timm ViT, no bias of projections", "proj_bias false", refused="proj_bias", proj_bias=False),
+        tiny("timm ViT, average and maximum", "global_pool avgmax", refused="global_pool", global_pool="avgmax"),
+        tiny("timm ViT, attention pool", "global_pool map", refused="global_pool", global_pool="map"),
+        tiny("timm ViT, differential attention", "attn_layer diff", refused="attn_layer", attn_layer="diff"),
+        tiny("timm ViT, Lanczos", "interpolation lanczos, mean 0, std 1",
+             pixels=dict(interpolation="lanczos", mean=(0, 0, 0), std=(1, 1, 1))),
+        tiny("timm ViT, f16", "f16", dtype=torch.float16),
+        tiny("timm ViT, bf16", "bf16", dtype=torch.bfloat16),
+        case("timm CLIP tower, GELU by argument", "quickgelu's name, act_layer gelu", classes=(),
+             architecture="vit_base_patch32_clip_quickgelu_224", arguments={"act_layer": "gelu"}),
+        case("timm CLIP tower, norm by argument", "norm_layer layernorm: eps 1e-6", classes=(),
+             architecture="vit_base_patch32_clip_224", arguments={"norm_layer": "layernorm"}),
+        case("timm DeiT, distilled, no classifier", "deit_small_distilled", "deit_small_distilled_patch16_224",
+             classes=(), back=Vit(distilled=True, **same)),
+        case("timm ViT with convolutions", "vit_small_r26_s32_224", "vit_small_r26_s32_224", refused="architecture",
+             arguments={"patch_size": None, "img_size": 64}, pixels={"input_size": (3, 64, 64)}),
+        case("timm ViT, relative positions", "another architecture", "vit_relpos_small_patch16_224",
+             refused="architecture"),
+        case("timm ConvNeXt", "another architecture", "convnext_atto", refused="architecture", classes=(),
+             arguments={key: None for key in SMALL}),
         case("timm BEiT", "another architecture", "beit_base_patch16_224", refused="architecture"),
         case("timm EVA", "another architecture", "eva02_tiny_patch14_224", classes=(), refused="architecture"),
         case("timm ResNet", "another architecture", "resnet18", refused="architecture", classes=(),

@@ -28,6 +28,7 @@ class Vit:
     classes: tuple[str, ...] = ()
     distilled: bool = False
     registers: int = 0
+    register_positions: bool = False
     layer_scale: bool = False
     swiglu: bool = False
     pool: str = "token"  # or "avg"
@@ -101,7 +102,7 @@ def timm_vit(v: Vit) -> torch.nn.Module:
     if v.swiglu:
         settings.update(mlp_layer=SwiGLUPacked, act_layer="silu", mlp_ratio=2 * v.hidden / v.dim)
     if v.registers:
-        settings.update(reg_tokens=v.registers, no_embed_class=True)
+        settings.update(reg_tokens=v.registers, no_embed_class=not v.register_positions)
     return VisionTransformer(global_pool=v.pool, **settings)
 
 
@@ -177,7 +178,7 @@ def hf_numbers(model: torch.nn.Module, pixels, v: Vit, **arguments) -> Theirs:
     """The features that vitrail has: the tokens that a classifier reads. arguments: of the model's forward."""
     inputs = torch.as_tensor(pixels)[:, : model.config.num_channels]
     with torch.no_grad():
-        logits = getattr(model(inputs, **arguments), "logits", None)
+        logits = getattr(model(inputs, **arguments), "logits", None) if v.classes else None
         base = getattr(model, model.base_model_prefix, model)
         if type(model).__name__.startswith("CLIPVision"):  # the norm comes after the tokens
             out = model(inputs)

@@ -1,4 +1,5 @@
 #include "tests/support/close.h"
+#include "tests/support/messages.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/text_file.h"
 #include "vitrail/core/error.h"
@@ -45,12 +46,7 @@ void save_norm(const std::filesystem::path& path, const std::string& dtype, size
 }
 
 std::string refusal(const std::filesystem::path& file) {
-  try {
-    read_in_layout(safetensors::Reader(file), nn::layout_named("timm"), {});
-  } catch (const IoError& error) {
-    return error.what();
-  }
-  return "";
+  return test::message_of([&] { read_in_layout(safetensors::Reader(file), nn::layout_named("timm"), {}); });
 }
 
 }  // namespace
