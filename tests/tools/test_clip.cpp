@@ -57,6 +57,9 @@ TEST_CASE("a pair of towers is trained, evaluated and asked by one command each"
   for (const std::string layout : {"hf", "open_clip"})
     CHECK(vitrail("convert run -o " + layout + " --layout " + layout).out.find("CLIP: 2 blocks of width 24") !=
           std::string::npos);
+  const Output published = test::run(folder, "vitrail", "retrieval hf");
+  CHECK(published.code == 2);
+  CHECK(published.err.find("a published CLIP answers vitrail zero-shot and search") != std::string::npos);
   const auto converted =
       nlohmann::json::parse(vitrail("zero-shot -m hf " + image + " --labels 'a dog' 'a cat' --json").out)[0]["labels"];
   CHECK(converted[0]["label"] == labels[0]["label"]);

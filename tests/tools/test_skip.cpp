@@ -60,6 +60,16 @@ TEST_CASE("vitrail features skips broken images on demand, and its names are tho
              "no image is left: all are broken");
 }
 
+TEST_CASE("vitrail features follows symbolic links on demand, and counts them otherwise") {
+  const test::TemporaryFolder folder;
+  recipes::write_model(test::tiny_vit(2), "hf", folder.path() / "vit");
+  test::write_tiny_image(folder.path() / "a.png", 1);
+  std::filesystem::create_directory(folder.path() / "links");
+  std::filesystem::create_symlink(folder.path() / "a.png", folder.path() / "links/l.png");
+  check_says(vitrail_program(folder, "features -m vit links -o f.npy"), 3, "1 symbolic link was not followed");
+  check_says(vitrail_program(folder, "features -m vit links -o f.npy --follow-symlinks"), 0, "f.npy: 1 images");
+}
+
 TEST_CASE("vitrail neighbours leaves out broken images of the data, in both parts") {
   const test::TemporaryFolder folder;
   recipes::write_model(test::tiny_vit(2), "hf", folder.path() / "vit");
