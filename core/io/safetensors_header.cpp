@@ -39,6 +39,10 @@ struct Source {
 };
 
 std::string_view header_text(std::span<const std::byte> file, const Source& source) {
+  constexpr std::string_view kPointer = "version https://git-lfs";
+  const std::string_view first_bytes(reinterpret_cast<const char*>(file.data()),
+                                     std::min(file.size(), kPointer.size()));
+  source.require(first_bytes != kPointer, "GitLfsPointer", "the file itself is missing; git lfs pull fetches it");
   source.require(file.size() >= kLengthBytes, "HeaderTooSmall", "the file has {} bytes; it must have at least 8",
                  file.size());
   uint64_t length = 0;

@@ -2,6 +2,7 @@
 
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
+#include "vitrail/core/io/json.h"
 
 #include <algorithm>
 #include <optional>
@@ -137,29 +138,42 @@ std::string_view field(const Rows& rows, size_t column, const std::string& path)
   return rows.fields()[column];
 }
 
+void expect_utf8(std::string_view text, const std::string& path, int64_t line) {
+  check<DataError>(is_utf8(text), "captions",
+                   "{}:{}: is not UTF-8; convert the table, as in iconv -f ENCODING -t utf-8 (latin1, utf-16, ...)",
+                   path, line);
+}
+
 bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
 
 }  // namespace
 
-void for_each_caption(const std::string& path, const std::function<void(const Caption&)>& visit) {
+int64_t for_each_caption(const std::string& path, const std::function<void(const Caption&)>& visit) {
   const MappedFile table(path);
   Rows rows(table);
   check<DataError>(rows.next(), "captions", "{}: is empty", path);
+  for (const std::string_view name : rows.fields()) expect_utf8(name, path, rows.line());
   const auto image = find_column(rows.fields(), kPathNames), text = find_column(rows.fields(), kTextNames);
   const auto kind = find_column(rows.fields(), kKindNames);
   check<DataError>(image && text, "captions",
                    "{}: the first line must name the columns path and caption (or filepath and title, image and "
                    "caption); it has {}",
                    path, column_names(rows.fields()));
+  int64_t blank = 0;
   while (rows.next()) {
     Caption caption;
     caption.text = field(rows, *text, path);
-    if (is_blank(caption.text)) continue;
+    if (is_blank(caption.text)) {
+      ++blank;
+      continue;
+    }
+    expect_utf8(caption.text, path, rows.line());
     caption.path = field(rows, *image, path);
     if (kind) caption.kind = field(rows, *kind, path);
     caption.line = rows.line();
     visit(caption);
   }
+  return blank;
 }
 
 void for_each_text(const std::string& path, const std::function<void(std::string_view)>& visit) {

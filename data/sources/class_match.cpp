@@ -48,13 +48,31 @@ std::vector<int64_t> count_up(size_t n) {
   return numbers;
 }
 
-/// The numbers that the names are; nothing unless they are 0 to n - 1 in some order.
-std::optional<std::vector<int64_t>> all_numbers(const Names& names) {
-  std::vector<int64_t> numbers;
-  for (const std::string& name : names) numbers.push_back(number(name).value_or(-1));
-  std::vector<int64_t> sorted = numbers;
-  std::sort(sorted.begin(), sorted.end());
-  return sorted == count_up(names.size()) ? std::optional(numbers) : std::nullopt;
+/// The places of the names by the numbers at their ends, so that 10 comes after 9, and class_10 after class_9. Nothing
+/// unless each name has a number of its own behind the same text.
+std::optional<std::vector<int64_t>> places_by_number(const Names& names) {
+  constexpr std::string_view kDigits = "0123456789";
+  std::map<int64_t, size_t> sorted;
+  std::string_view text;
+  for (size_t i = 0; i < names.size(); ++i) {
+    const std::string_view name = names[i];
+    const size_t begin = name.find_last_not_of(kDigits) + 1;
+    if (i == 0) text = name.substr(0, begin);
+    int64_t value = 0;
+    const bool is_number = std::from_chars(name.data() + begin, name.data() + name.size(), value).ec == std::errc{};
+    if (!is_number || name.substr(0, begin) != text || !sorted.emplace(value, i).second) return std::nullopt;
+  }
+  std::vector<int64_t> places(names.size());
+  int64_t place = 0;
+  for (const auto& item : sorted) places[item.second] = place++;
+  return places;
+}
+
+/// Whether the names are 0, 1, 2, ...
+bool are_first_labels(const Names& names) {
+  for (size_t i = 0; i < names.size(); ++i)
+    if (names[i] != std::to_string(i)) return false;
+  return true;
 }
 
 /// "cat is output 0, dog is output 1, ...": the first pairs.
@@ -141,16 +159,16 @@ ClassMatch match_classes(std::string_view op, const ClassList& data, const Class
   if (unknown == 0) return {places, "", same(places)};
 
   const bool unnamed = model.names.empty(), equally_many = int64_t(n) == model.count;
-  const auto numbers = all_numbers(data.names);
-  const bool first_labels = unnamed && int64_t(n) < model.count && numbers == count_up(n);
+  const bool first_labels = unnamed && int64_t(n) < model.count && are_first_labels(data.names);
   if (unknown < n || (!equally_many && !first_labels)) fail_to_match(op, data, model, places);
-  const bool by_number = numbers && !unnamed;
-  places = by_number ? *numbers : count_up(n);
+  places = count_up(n);
+  if (const auto numbered = places_by_number(data.names); numbered && !model.by_bytes) places = *numbered;
+  const bool by_number = places != count_up(n);
   std::string note;
   if (!data.mapped || !unnamed)
     note = (unnamed ? model.owner + " does not name its classes"
                     : "no class of " + data.owner + " has a name of " + model.owner + "'s") +
-           (by_number ? ", so their numbers count: " : ", so their order counts: ") +
+           (by_number ? ", so the order of their numbers counts: " : ", so their order counts: ") +
            pairs_text(data.names, places, model.names) + "; data.classes=FILE gives another mapping";
   return {places, note, same(places)};
 }

@@ -16,7 +16,8 @@ struct ClassList {
   std::string owner;               // for messages: a path, or "the part 'val' of photos/"
   std::vector<std::string> names;  // by number; empty: unknown
   int64_t count = 0;
-  bool mapped = false;  // the names are from a class file: a number stands for the model's output of that number
+  bool mapped = false;    // the names are from a class file: a number stands for the model's output of that number
+  bool by_bytes = false;  // it has no names and was trained on classes in the order of bytes, as runs of 0.1.0 were
 };
 
 /// Where the classes of a dataset are among those of a model.
@@ -28,8 +29,8 @@ struct ClassMatch {
 
 /// Finds the classes of `data` among those of `model`.
 ///   all names agree         the names decide; the data may have some of the model's classes
-///   no name agrees          the order counts if both have the same number of classes, and a note says so. If the names
-///                           of the data are all numbers from 0 on, they are the numbers of a named model's classes
+///   no name agrees          the order counts if both have the same number of classes, and a note says so. Names with
+///                           numbers at their ends (0, 1, ..., 10; class_1, ..., class_10) have the order of these
 ///   the model has no names  the same; fewer labels 0, 1, 2, ... are the first of the model's classes
 /// Throws DataError that lists both sides if some names agree and others do not, if no name agrees and the numbers of
 /// classes differ, or if a name belongs to two classes of the model.

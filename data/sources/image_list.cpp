@@ -51,12 +51,12 @@ class ArchivedImages final : public ImageList {
     return place(shards_.names(), most_like(name, names));
   }
 
-  std::unique_ptr<Dataset> take() override {
+  std::unique_ptr<Dataset> take(std::vector<std::string> notes) override {
     entries_.clear();  // their names are in members_
     std::vector<TarShards::Member> members;
     members.reserve(chosen_.size());
     for (const size_t i : chosen_) members.push_back(std::move(members_[i]));
-    return make_tar_dataset(std::move(shards_), std::move(members), {});
+    return make_tar_dataset(std::move(shards_), std::move(members), {}, std::move(notes));
   }
 
  private:
@@ -146,11 +146,11 @@ class ListedFiles final : public ImageList {
     return place(there.string(), most_like(next, {entries.begin(), entries.end()}));
   }
 
-  std::unique_ptr<Dataset> take() override {
+  std::unique_ptr<Dataset> take(std::vector<std::string> notes) override {
     numbers_.clear();
     std::vector<std::string> files(std::make_move_iterator(names_.begin()), std::make_move_iterator(names_.end()));
     names_.clear();
-    return make_file_dataset(folder_, std::move(files), {});
+    return make_file_dataset(folder_, std::move(files), {}, std::move(notes));
   }
 
  private:

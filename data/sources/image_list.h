@@ -4,7 +4,9 @@
 #include "vitrail/data/sources/dataset.h"
 
 #include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace vitrail::data {
 
@@ -17,8 +19,8 @@ class ImageList {
   virtual std::optional<int64_t> find(std::string_view name) = 0;
   /// For the message about a name that was not found: "FOLDER, where the nearest name is 'x'".
   virtual std::string instead_of(std::string_view name) const = 0;
-  /// The images found, in the order of their numbers, unlabelled. Must be the last call.
-  virtual std::unique_ptr<Dataset> take() = 0;
+  /// The images found, in the order of their numbers, unlabelled, with the notes. Must be the last call.
+  virtual std::unique_ptr<Dataset> take(std::vector<std::string> notes) = 0;
 };
 
 /// Finds members of archives. Throws IoError as TarShards; find throws DataError for a name that is in two archives.

@@ -30,7 +30,7 @@ Pairs open_table(const SourcePart& part, const PairOptions& options) {
   PairCollector pairs(options);
   std::vector<std::string> missing;
   std::string first;  // the message about the first one
-  for_each_caption(table, [&](const Caption& row) {
+  const int64_t blank = for_each_caption(table, [&](const Caption& row) {
     if (!pairs.wants(row.kind)) return;
     if (const std::optional<int64_t> image = images->find(row.path)) return pairs.add(*image, row.text, row.kind);
     const std::string path(row.path);
@@ -40,7 +40,9 @@ Pairs open_table(const SourcePart& part, const PairOptions& options) {
   });
   const std::string others = missing.size() > 1 ? fmt::format("; {} more are missing", missing.size() - 1) : "";
   check<DataError>(missing.empty() || options.skip_missing, "pairs", "{}{}", first, others);
-  Pairs out = pairs.finish(images->take(), table);
+  std::vector<std::string> notes;
+  if (blank > 0) notes.push_back(fmt::format("{}: rows without a caption, which are passed over: {}", table, blank));
+  Pairs out = pairs.finish(images->take(std::move(notes)), table);
   out.named = int64_t(out.captions.size() + missing.size());
   out.missing = std::move(missing);
   return out;

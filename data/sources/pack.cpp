@@ -4,6 +4,7 @@
 #include "vitrail/core/io/hdf5.h"
 #include "vitrail/core/parallel.h"
 #include "vitrail/data/image/codec.h"
+#include "vitrail/data/sources/class_match.h"
 #include "vitrail/data/sources/hdf5_layout.h"
 #include "vitrail/data/sources/packed_captions.h"
 
@@ -165,8 +166,12 @@ int64_t check_parts(const std::vector<PackPart>& parts) {
                      "part '{}' has {} images and captions of {}", part.name, part.dataset->size(),
                      part.pairs == nullptr ? 0 : part.pairs->captions.size());
     if (part.dataset->classes().empty()) continue;
-    check<DataError>(classes == nullptr || *classes == part.dataset->classes(), "pack",
-                     "the classes of part '{}' are not those of the parts before it", part.name);
+    check<DataError>(
+        classes == nullptr || *classes == part.dataset->classes(), "pack",
+        "part '{}' has the classes {}, a part before it has {}; rename them, or pack each part into a file "
+        "of its own",
+        part.name, shortened_list(part.dataset->classes()),
+        classes == nullptr ? std::string() : shortened_list(*classes));
     classes = &part.dataset->classes();
   }
   return images;

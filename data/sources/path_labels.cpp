@@ -1,16 +1,19 @@
 #include "vitrail/data/sources/path_labels.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/data/sources/class_match.h"
 #include "vitrail/data/sources/source_parts.h"
 #include "vitrail/data/sources/unread_files.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <set>
 
 namespace vitrail::data {
 namespace {
 
+namespace fs = std::filesystem;
 using Paths = std::vector<std::string_view>;
 
 /// The folder that all paths lie in: "a/b" for "a/b/1.jpg" and "a/b/c/2.jpg".
@@ -52,11 +55,17 @@ std::string first_names(const std::set<std::string_view>& names) {
 void check_not_nested(const Paths& paths, const std::string& source) {
   const std::string_view folder = common_folder(paths);
   const std::set<std::string_view> below = folders_below(folder, paths);
-  check<DataError>(
-      below.size() < 2, "dataset",
-      "{}: all {} images lie in the one folder '{}', which has {} folders ({}); that is a folder too many: "
-      "move them up, or name the folder '{}' instead",
-      source, paths.size(), folder, below.size(), first_names(below), folder);
+  if (below.size() < 2) return;
+  const bool parts = std::all_of(below.begin(), below.end(), is_part_name), archive = !fs::is_directory(source);
+  const std::string there = (fs::path(source) / folder).string();
+  fail<DataError>("dataset",
+                  "{}: all {} images lie in the one folder '{}', which has {} folders ({}); that is a folder too many: "
+                  "{}",
+                  source, paths.size(), folder, below.size(), first_names(below),
+                  archive ? "make the archive without it"
+                  : parts ? "move them up, or give data.root=" + there
+                          : "move them up, or give data.root=" + there +
+                                " (and data.val_root=FOLDER for the images to evaluate on)");
 }
 
 /// Refuses classes that are parts, classes that hold parts, and a class that holds the other classes again.
@@ -114,12 +123,15 @@ PathLabels labels_from_paths(const std::vector<std::string_view>& paths, const S
     const bool fresh = label_of.emplace(out.classes[i], int64_t(i)).second;
     check<DataError>(fresh, "dataset", "{}: class '{}' is listed twice", source, out.classes[i]);
   }
-  for (size_t i = 0; i < paths.size(); ++i) {
-    const auto found = label_of.find(first_folder(paths[i]));
-    check<DataError>(found != label_of.end(), "dataset", "{}: the folder of '{}' is not one of the {} known classes",
-                     source, paths[i], out.classes.size());
-    out.labels[i] = found->second;
-  }
+  std::vector<std::string> unknown;
+  for (const std::string_view folder : folders)
+    if (!label_of.contains(folder)) unknown.emplace_back(folder);
+  check<DataError>(
+      unknown.empty(), "dataset",
+      "{}: unknown class folders: {}; the known classes are {} (those of train, or of classes.txt if there "
+      "is one); rename the folders or move them away",
+      source, shortened_list(unknown), shortened_list(out.classes));
+  for (size_t i = 0; i < paths.size(); ++i) out.labels[i] = label_of.at(first_folder(paths[i]));
   return out;
 }
 

@@ -2,10 +2,12 @@
 
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/json.h"
+#include "vitrail/data/sources/class_match.h"
 #include "vitrail/data/sources/unread_files.h"
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <set>
 #include <string>
 
@@ -22,9 +24,12 @@ std::string label_in_json(std::string_view text, const std::string& name) {
     const Json json = Json::parse(text);
     for (const char* key : {"label", "cls", "class", "class_name"}) {
       const Json* value = json.find(key);
-      if (value == nullptr) continue;
-      if (value->is_integer()) return std::to_string(value->as_int64());
+      if (value == nullptr || value->is_null()) continue;
       if (value->is_string()) return value->as_string();
+      const double number = value->is_number() ? value->as_double() : -1;
+      check<DataError>(number >= 0 && number < kMostLabels && number == std::floor(number), "dataset",
+                       "{}: '{}' is {}; a label is a name or a whole number", name, key, value->excerpt());
+      return std::to_string(int64_t(number));
     }
     return {};
   } catch (const JsonError& error) {
@@ -62,8 +67,8 @@ PathLabels by_name(const std::vector<std::string>& labels, const std::vector<std
   for (size_t i = 0; i < out.classes.size(); ++i) number.emplace(out.classes[i], int64_t(i));
   for (const std::string& label : labels) {
     const auto found = number.find(label);
-    check<DataError>(found != number.end(), "dataset", "{}: the label '{}' is not one of the {} known classes", source,
-                     label, out.classes.size());
+    check<DataError>(found != number.end(), "dataset", "{}: unknown label '{}'; the known classes are {}", source,
+                     label, shortened_list(out.classes));
     out.labels.push_back(found->second);
   }
   return out;

@@ -40,7 +40,8 @@ Shape image_shape(const DataConfig& config) { return {3, config.img_size, config
 /// Whether the part is a share of the training part. parts: the names of the parts at config.root.
 template <class Parts>
 bool is_cut(const DataConfig& config, const std::string& split, const Parts& parts) {
-  if (config.val_fraction == 0 || (split != config.train_split && split != config.val_split)) return false;
+  if (config.val_fraction == 0 || !config.val_root.empty()) return false;
+  if (split != config.train_split && split != config.val_split) return false;
   check<ConfigError>(config.train_split != config.val_split, "data.val_fraction",
                      "cuts the part '{}' in two; data.val_split must have another name", config.train_split);
   const std::vector<std::string> names = parts(config.root);
@@ -68,8 +69,10 @@ void check_root(const DataConfig& config) {
   check<ConfigError>(!config.root.empty(), "data.root", "is empty; set data.root=FOLDER");
   const std::filesystem::path root = config.root;
   if (std::filesystem::exists(root) || data::find_source(config.root) != nullptr) return;
-  const std::string from = root.is_absolute() ? "" : " (seen from " + std::filesystem::current_path().string() + ")";
-  fail<DataError>("data.root", "{} does not exist; data.root=FOLDER says where the data is now{}", config.root, from);
+  const std::string from =
+      root.is_absolute() ? ""
+                         : " in " + std::filesystem::current_path().string() + ", and the run may be from elsewhere";
+  fail<DataError>("data.root", "{} does not exist{}; data.root=FOLDER says where the data is now", config.root, from);
 }
 
 data::LoaderOptions loader_options(const DataConfig& config, int64_t seed, int64_t batch_size) {
@@ -216,7 +219,9 @@ std::unique_ptr<data::Dataset> open_images(const DataConfig& config, const std::
 
 std::unique_ptr<data::Dataset> open_labelled(const DataConfig& config, const std::string& split) {
   auto part = open_images(config, split, /*labelled=*/true);
-  check<DataError>(!part->classes().empty(), "data", "{} has no labels in its part '{}'", config.root, split);
+  check<DataError>(!part->classes().empty(), "data", "{} has no labels in its part '{}'{}", config.root, split,
+                   split == config.train_split ? "; put the images into a folder for each class"
+                                               : "; data.val_fraction=0.1 evaluates on a tenth of the training images");
   return config.classes.empty() ? std::move(part) : data::with_class_file(std::move(part), config.classes);
 }
 
@@ -233,6 +238,11 @@ std::unique_ptr<data::Dataset> open_evaluated(const DataConfig& config) {
   const DataConfig there = evaluated(config);
   check_root(there);
   return open_labelled(there, is_whole(there) ? "" : there.val_split);
+}
+
+std::string division_note(const DataConfig& config) {
+  if (config.val_root.empty() || config.val_fraction == 0) return {};
+  return "data.val_root names the images to evaluate on, so data.val_fraction holds back none";
 }
 
 std::string evaluated_name(const DataConfig& config) {
@@ -261,6 +271,7 @@ LabelledParts open_parts(const DataConfig& config) {
                       .val = config.val_root.empty() ? open_labelled(config, config.val_split) : open_evaluated(config),
                       .notes = {}};
   parts.notes = notes_of(*parts.train, *parts.val);
+  if (std::string note = division_note(config); !note.empty()) parts.notes.push_back(std::move(note));
   check<DataError>(parts.train->classes().size() > 1, "data",
                    "{} has the one class '{}'; a classifier needs two or more, in a folder each{}", config.root,
                    parts.train->classes()[0], data::as_ending(parts.notes));

@@ -68,10 +68,10 @@ data::Background background_of(const DataConfig& config);
 data::ImageTransform train_transform(const DataConfig& config);
 Preprocessing eval_preprocessing(const DataConfig& config);
 
-/// The part `split` of the dataset at config.root. With config.val_fraction the validation part is that share of the
-/// training part (data::hold_out), and the training part is the rest.
-/// Throws ConfigError if root is empty, or if val_fraction is given and there is a validation part; DataError or
-/// IoError as data::open_dataset.
+/// The part `split` of the dataset at config.root. With config.val_fraction, and no config.val_root, the validation
+/// part is that share of the training part (data::hold_out), and the training part is the rest. Throws ConfigError if
+/// root is empty, or if val_fraction is given and there is a validation part; DataError or IoError as
+/// data::open_dataset.
 std::unique_ptr<data::Dataset> open_images(const DataConfig& config, const std::string& split, bool labelled);
 /// The same with labels, those of the file config.classes if there is one. Throws DataError if it has none, and as
 /// data::with_class_file.
@@ -82,6 +82,8 @@ data::Pairs open_captioned(const DataConfig& config, const std::string& split, c
 DataConfig evaluated(const DataConfig& config);
 /// The part to evaluate on, as open_labelled: val_split of val_root, or of root. Undivided data is taken whole.
 std::unique_ptr<data::Dataset> open_evaluated(const DataConfig& config);
+/// A sentence for a section that has val_root and val_fraction, of which the first counts; else empty.
+std::string division_note(const DataConfig& config);
 /// "val of photos/": the part to evaluate on, for messages.
 std::string evaluated_name(const DataConfig& config);
 

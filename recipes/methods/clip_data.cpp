@@ -129,6 +129,7 @@ ClipTrainData::ClipTrainData(const ClipConfig& config, data::BadFiles& bad_files
     : config_(config), bad_files_(bad_files) {
   data::Pairs pairs = open_pairs_of(config.data, config.data.train_split, config.captions, notes_);
   for (const std::string& note : pairs.images->notes()) notes_.push_back(note);
+  if (std::string note = division_note(config.data); !note.empty()) notes_.push_back(std::move(note));
   tokenizer_.emplace(vocabulary(config.towers.text, pairs));
   ids_.emplace(*tokenizer_, pairs.captions, config.towers.text.context_length);
   images_ = std::move(pairs.images);

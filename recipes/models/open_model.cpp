@@ -78,6 +78,11 @@ OpenModel open_model(const std::filesystem::path& path, const std::vector<std::s
 }
 
 OpenModel open_model(const PublishedModel& published, const std::vector<std::string>& changes) {
+  const int64_t channels = published.architecture->vision().in_chans;
+  check<IoError>(channels == 3, "load",
+                 "{}: the model is for images of {} channels ('num_channels', timm's 'in_chans'); images here have "
+                 "three: red, green, blue",
+                 published.source.string(), channels);
   OpenModel opened;
   opened.source = published.source;
   opened.notes = published.notes;
@@ -112,7 +117,10 @@ PublishedModel to_published(const OpenModel& model) {
 }
 
 data::ClassList class_list(const OpenModel& model) {
-  return {.owner = model.source.string(), .names = model.classes, .count = model.backbone->num_classes()};
+  return {.owner = model.source.string(),
+          .names = model.classes,
+          .count = model.backbone->num_classes(),
+          .by_bytes = model.settings != nullptr};
 }
 
 MatchedData match_data(const OpenModel& model, std::unique_ptr<data::Dataset> images, std::string_view command) {

@@ -75,7 +75,7 @@ void complete(nn::VitConfig& config, const nn::VitConfig& shapes, const std::str
   agree("a width of", config.embed_dim, shapes.embed_dim);
   agree("a feed-forward width of", config.mlp_hidden, shapes.mlp_hidden);
   agree("a patch size of", config.patch_size, shapes.patch_size);
-  agree("input channels:", config.in_chans, shapes.in_chans);
+  agree("input channels ('num_channels'):", config.in_chans, shapes.in_chans);
   agree("an image size of", config.img_size, shapes.img_size);
   agree("registers:", config.num_registers, shapes.num_registers);
   if (projects(config) && shapes.num_classes > 0) agree("a projection to", config.num_classes, shapes.num_classes);

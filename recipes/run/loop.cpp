@@ -190,7 +190,11 @@ class Loop {
   /// A schedule of another length or form continues at another rate than the run left off with.
   void say_jump(const Position& at) {
     const double rate = plan_.lr(double(at.step));
-    if (!(std::abs(rate - at.next_lr) > 1e-9 * std::max(rate, at.next_lr))) return;
+    const auto differs = [rate](double other, double share) {
+      return std::abs(rate - other) > share * std::max(rate, other);
+    };
+    constexpr double kSame = 1e-9, kNoJump = 0.01;
+    if (!differs(at.next_lr, kSame) || !differs(at.lr, kNoJump)) return;
     progress_.message(fmt::format(
         "the learning rate jumps from {:.3g} to {:.3g}, because the schedule has changed (it is now one of {} epochs); "
         "schedule.name=constant with optim.lr={:.3g} keeps it low, schedule.min_lr is its end",

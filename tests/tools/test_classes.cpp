@@ -1,8 +1,10 @@
 // Classes of models and of data, matched by name; what is scored, printed and written.
 #include "tests/data/samples.h"
 #include "tests/tools/program.h"
+#include "vitrail/core/io/hdf5.h"
 #include "vitrail/core/io/safetensors.h"
 #include "vitrail/data/image/codec.h"
+#include "vitrail/data/sources/open_dataset.h"
 #include "vitrail/nn/models/vision_transformer.h"
 #include "vitrail/nn/state_io.h"
 #include "vitrail/recipes/models/published_model.h"
@@ -17,6 +19,7 @@
 #include <filesystem>
 #include <initializer_list>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace vitrail;
@@ -241,6 +244,29 @@ train: {epochs: 1, batch_size: 4}
   const Output again =
       test::run(folder, "train", "tiny.yaml out=again init=run data.root=elsewhere data.classes=order.txt");
   check_says(again, 0, "the classifier's rows are taken by the names of the classes");
+}
+
+TEST_CASE("vitrail pack gives all parts the classes of the first one, by name") {
+  const TemporaryFolder folder;
+  const auto write = [&](const std::string& name, const char* val_classes) {
+    hdf5::save(folder.path() / name, [&](hdf5::Writer& file) {
+      for (const auto& [part, classes] : {std::pair{"train", "a\nb\nc"}, std::pair{"val", val_classes}}) {
+        const std::string at = part;
+        file.write(at + "/image", zeros({2, 2, 2, 3}, DType::u8));
+        file.write(at + "/label", tensor<int64_t>({0, 1}, {2}));
+        file.attribute(at, "classes", std::string(classes));
+      }
+    });
+  };
+  write("some.h5", "c\na");
+  check_says(vitrail_program(folder, "pack some.h5 -o packed.h5"), 0, "packed.h5: 4 images");
+  const auto val = data::open_dataset((folder.path() / "packed.h5").string(), "val");
+  CHECK(val->classes() == Names{"a", "b", "c"});
+  CHECK(val->label(0) == 2);
+  CHECK(val->label(1) == 0);
+  write("other.h5", "c\nd");
+  check_says(vitrail_program(folder, "pack other.h5 -o no.h5"), 3,
+             "part 'val' has the classes c, d, a part before it has a, b, c");
 }
 
 TEST_CASE("a run of version 0.1.0, which has no names, is scored by the order, and says so") {

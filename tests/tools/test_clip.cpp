@@ -31,6 +31,21 @@ TEST_CASE("a pair of towers is trained, evaluated and asked by one command each"
   for (const char* name : {"zero_shot_top1", "i2t_r1", "i2t_r10", "t2i_r5", "t2i_median_rank"})
     CHECK_MESSAGE(scores.contains(name), name);
   CHECK(data::read_image(folder.path() / "answers.png").width() > 5 * 112);
+  CHECK(scores["left_out"] == 0);
+
+  // A broken image is neither scored nor drawn, and its text is no answer.
+  std::filesystem::create_directory(folder.path() / "own");
+  test::write_text(folder.path() / "own/captions.tsv", "path\tcaption\na.png\tred\nb.png\tblue\nc.png\tgreen\n");
+  for (const char* name : {"a.png", "c.png"})
+    std::filesystem::copy(folder.path() / "answers.png", folder.path() / "own" / name);
+  test::write_text(folder.path() / "own/b.png", "x");
+  const Output own = vitrail(
+      "retrieval run own data.val_split=train eval.captions=[] \"zero_shot.names=''\" data.on_error=skip "
+      "data.max_bad=0.5 --json -o own.png");
+  const auto of_own = nlohmann::json::parse(own.out);
+  CHECK(of_own["left_out"] == 1);
+  CHECK(of_own["images"] == 2);
+  CHECK(own.err.find("skipped own/b.png") != std::string::npos);
   CHECK(vitrail("retrieval run").out.find("zero_shot_top10") != std::string::npos);
 
   const std::string image = (folder.path() / "answers.png").string();
@@ -42,6 +57,9 @@ TEST_CASE("a pair of towers is trained, evaluated and asked by one command each"
   for (const std::string layout : {"hf", "open_clip"})
     CHECK(vitrail("convert run -o " + layout + " --layout " + layout).out.find("CLIP: 2 blocks of width 24") !=
           std::string::npos);
+  const Output published = test::run(folder, "vitrail", "retrieval hf");
+  CHECK(published.code == 2);
+  CHECK(published.err.find("a published CLIP answers vitrail zero-shot and search") != std::string::npos);
   const auto converted =
       nlohmann::json::parse(vitrail("zero-shot -m hf " + image + " --labels 'a dog' 'a cat' --json").out)[0]["labels"];
   CHECK(converted[0]["label"] == labels[0]["label"]);

@@ -57,7 +57,34 @@ TEST_CASE("vitrail features skips broken images on demand, and its names are tho
   check_says(vitrail_program(folder, "search l.h5 photos/c.png"), 0, "photos/c.png  1.000");
   check_says(vitrail_program(folder, "features -m vit --list list.txt -o f.npy"), 3, "none.png: no such file");
   check_says(vitrail_program(folder, "features -m vit photos/b.png photos/d.png -o n.npy --on-error skip"), 3,
-             "all 2 images are broken");
+             "no image is left: all are broken");
+}
+
+TEST_CASE("vitrail features follows symbolic links on demand, and counts them otherwise") {
+  const test::TemporaryFolder folder;
+  recipes::write_model(test::tiny_vit(2), "hf", folder.path() / "vit");
+  test::write_tiny_image(folder.path() / "a.png", 1);
+  std::filesystem::create_directory(folder.path() / "links");
+  std::filesystem::create_symlink(folder.path() / "a.png", folder.path() / "links/l.png");
+  check_says(vitrail_program(folder, "features -m vit links -o f.npy"), 3, "1 symbolic link was not followed");
+  check_says(vitrail_program(folder, "features -m vit links -o f.npy --follow-symlinks"), 0, "f.npy: 1 images");
+}
+
+TEST_CASE("vitrail neighbours leaves out broken images of the data, in both parts") {
+  const test::TemporaryFolder folder;
+  recipes::write_model(test::tiny_vit(2), "hf", folder.path() / "vit");
+  for (const std::string part : {"train", "val"}) {
+    std::filesystem::create_directories(folder.path() / "set" / part / "a");
+    for (const int i : {1, 2, 3}) {
+      const auto file = folder.path() / "set" / part / "a" / (std::to_string(i) + ".png");
+      i == 2 ? test::write_text(file, "x") : test::write_tiny_image(file, i);
+    }
+  }
+  const std::string command = "neighbours vit data.root=set";
+  check_says(vitrail_program(folder, command), 3, "broken image set/train/a/2.png");
+  const Output output = vitrail_program(folder, command + " data.on_error=skip data.max_bad=0.5");
+  check_says(output, 0, "neighbours.png: 2 images, each with its nearest of 2");
+  check_says(output, 0, "skipped set/val/a/2.png");
 }
 
 TEST_CASE("the other commands that read images skip broken ones too") {

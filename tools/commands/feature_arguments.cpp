@@ -16,8 +16,8 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
-#include <set>
 #include <system_error>
+#include <utility>
 
 namespace vitrail::tools {
 namespace {
@@ -29,21 +29,6 @@ std::vector<std::string> lines_of_input() {
   for (std::string line; std::getline(std::cin, line);)
     if (!line.empty()) lines.push_back(line);
   return lines;
-}
-
-/// The features without the rows of images that took the place of broken ones.
-ImageFeatures each_once(const recipes::FeatureSet& set, const std::vector<std::string>& names) {
-  ImageFeatures result;
-  std::vector<int64_t> rows;
-  std::set<int64_t> seen;
-  for (size_t row = 0; row < set.indices.size(); ++row) {
-    if (!seen.insert(set.indices[row]).second) continue;
-    rows.push_back(int64_t(row));
-    result.names.push_back(names[size_t(set.indices[row])]);
-  }
-  result.features = core::embedding(set.features, tensor(rows, {int64_t(rows.size())}));
-  result.skipped = int64_t(names.size() - rows.size());
-  return result;
 }
 
 }  // namespace
@@ -124,13 +109,16 @@ ImageFeatures features_of(const recipes::OpenModel& model, const NamedImages& im
   options.batch_size = std::min(arguments.batch, images.dataset->size());
   options.workers = 2;
   data::BadFiles bad_files = arguments.skip.bad_files();
-  data::Loader loader(data::ImageBatch(*images.dataset, model.preprocessing.transform(), {3, side, side}, bad_files),
+  data::Loader loader(data::ImageBatch(*images.dataset, model.preprocessing.transform(), {3, side, side}, bad_files,
+                                       data::Broken::left_out),
                       options);
   const ag::Autocast precision(parse_dtype(arguments.precision));
-  ImageFeatures result =
-      each_once(recipes::extract_features(model.image_features, loader, progress.tick("features")), images.names);
+  recipes::FeatureSet set = recipes::extract_features(model.image_features, loader, progress.tick("features"));
   progress.report(bad_files);
-  if (normalise) result.features = core::l2_normalize(result.features).y;
+  if (normalise) set = recipes::normalized(set);
+  ImageFeatures result{
+      .names = {}, .features = std::move(set.features), .skipped = images.dataset->size() - std::ssize(set.indices)};
+  for (const int64_t index : set.indices) result.names.push_back(images.names[size_t(index)]);
   return result;
 }
 

@@ -3,6 +3,7 @@
 #include "tools/commands/image_arguments.h"
 #include "tools/commands/model_arguments.h"
 #include "tools/commands/terminal_progress.h"
+#include "vitrail/core/error.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/data/draw/contact_sheet.h"
 #include "vitrail/data/image/codec.h"
@@ -71,21 +72,26 @@ struct Query {
 };
 
 /// Images of the validation part. Data without one asks for the neighbours of its own images.
-std::vector<Query> queries_of(const DataConfig& config, const Part& known, int64_t count) {
-  std::vector<Query> queries;
+std::vector<Query> queries_of(const DataConfig& config, const Part& known, int64_t count, TerminalProgress& progress) {
   const DataConfig there = evaluated(config);
-  const bool whole = there.val_fraction == 0 && data::is_undivided(there.root);
-  if (whole && config.val_root.empty()) {
-    const int64_t size = known.images->size(), shown = std::min(count, size);
-    for (int64_t i = 0; i < shown; ++i) {
-      const int64_t image = i * size / shown;
-      queries.push_back({{known.caption(image), known.images->get(image).image}, image});
+  const bool whole = there.val_fraction == 0 && data::is_undivided(there.root), own = whole && config.val_root.empty();
+  std::optional<Part> other;
+  if (!own) other = open_part(there, whole ? "" : there.val_split, count);
+  const Part& asked = own ? known : *other;
+  data::BadFiles bad_files = bad_files_policy(config);
+  std::vector<Query> queries;
+  const int64_t size = asked.images->size(), shown = std::min(count, size);
+  for (int64_t i = 0; i < shown; ++i) {
+    const int64_t image = i * size / shown;
+    try {
+      queries.push_back({{asked.caption(image), asked.images->get(image).image}, std::nullopt});
+      if (own) queries.back().known = image;
+    } catch (const IoError& error) {
+      bad_files.add(*asked.images, image, error.what());
     }
-    return queries;
   }
-  const Part asked = open_part(there, whole ? "" : there.val_split, count);
-  for (int64_t i = 0; i < asked.images->size(); ++i)
-    queries.push_back({{asked.caption(i), asked.images->get(i).image}});
+  progress.report(bad_files);
+  check<DataError>(!queries.empty(), "neighbours", "no image to ask about is left: all are broken");
   return queries;
 }
 
@@ -103,7 +109,7 @@ void neighbours(const Options& o) {
 
   std::vector<Query> queries;
   if (o.query.empty()) {
-    queries = queries_of(config, known, o.count);
+    queries = queries_of(config, known, o.count, progress);
   } else {
     data::BadFiles bad_files = o.skip.bad_files();
     for (Image& image : read_images(o.query, o.count, bad_files)) queries.push_back({std::move(image)});

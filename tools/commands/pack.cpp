@@ -5,6 +5,7 @@
 #include "tools/commands/table.h"
 #include "tools/commands/terminal_progress.h"
 #include "vitrail/core/error.h"
+#include "vitrail/data/sources/class_match.h"
 #include "vitrail/data/sources/open_dataset.h"
 #include "vitrail/data/sources/open_pairs.h"
 
@@ -99,12 +100,25 @@ void report(const Options& o, const std::string& table, const data::Packed& pack
   fmt::print("\n");
 }
 
+/// Gives a part whose classes are some of the known ones, or in another order, the known classes by name. pack()
+/// refuses other classes.
+void take_classes(const std::vector<std::string>& known, std::unique_ptr<data::Dataset>& part) {
+  std::vector<int64_t> labels;
+  for (const std::string& name : part->classes()) {
+    const auto found = std::find(known.begin(), known.end(), name);
+    if (found == known.end()) return;
+    labels.push_back(found - known.begin());
+  }
+  if (!labels.empty() && part->classes() != known) part = data::relabelled(std::move(part), std::move(labels), known);
+}
+
 void pack_labelled(const Options& o) {
   Opened opened;
   std::vector<data::PackPart> parts;
   for (const std::string& split : chosen_splits(o)) {
     opened.emplace_back(
         split, data::open_dataset(o.source, split, {.labelled = !o.unlabelled, .follow_symlinks = o.follow_symlinks}));
+    take_classes(opened.front().second->classes(), opened.back().second);
     const data::Dataset& part = *opened.back().second;
     for (const std::string& text : part.notes()) note(text);
     if (!o.unlabelled && part.classes().empty())

@@ -44,25 +44,26 @@ data::Image sheet(const OpenModel& model, ClipEvalData& data, const Options& o, 
   const FeatureSet set =
       normalized(extract_features(model.image_features, *data.loader(*pairs.images), progress.tick("features")));
   const Tensor& images = set.features;  // without broken images
-  const Tensor texts = core::l2_normalize(model.text_features(pairs.texts)).y;
+  const Answers right = answers_among(pairs, set.indices);
+  const Tensor texts = core::l2_normalize(model.text_features(right.texts)).y;
   std::vector<data::Image> cells;
   std::vector<std::string> captions;
-  const auto add = [&](int64_t image, const std::string& caption) {
-    cells.push_back(pairs.images->get(image).image);
+  const auto add = [&](int64_t row, const std::string& caption) {
+    cells.push_back(pairs.images->get(set.indices[size_t(row)]).image);
     captions.push_back(caption);
   };
-  const auto text_of = [&](int64_t image) { return pairs.texts[size_t(pairs.texts_of[size_t(image)][0])]; };
+  const auto first_text = [&](int64_t row) { return right.texts_of[size_t(row)][0]; };
+  const auto text_of = [&](int64_t row) { return right.texts[size_t(first_text(row))]; };
   const int64_t all = images.size(0), count = std::min(o.count, all);
   for (const bool from_image : {true, false}) {
     for (int64_t i = 0; i < count; ++i) {
-      const int64_t row = i * all / count;  // spread over the split
-      const int64_t image = set.indices[size_t(row)], text = pairs.texts_of[size_t(image)][0];
-      add(image, (from_image ? "image: " : "text: ") + text_of(image));
+      const int64_t row = i * all / count, text = first_text(row);  // spread over the split
+      add(row, (from_image ? "image: " : "text: ") + text_of(row));
       const Tensor& known = from_image ? texts : images;
       const Tensor asked = from_image ? images.slice(0, row, row + 1) : texts.slice(0, text, text + 1);
       for (const int64_t answer : nearest(asked, known, std::min(o.answers, known.size(0))).span<int64_t>()) {
-        const int64_t shown = from_image ? pairs.images_of[size_t(answer)][0] : set.indices[size_t(answer)];
-        add(shown, from_image ? pairs.texts[size_t(answer)] : text_of(shown));
+        const int64_t shown = from_image ? right.images_of[size_t(answer)][0] : answer;
+        add(shown, from_image ? right.texts[size_t(answer)] : text_of(shown));
       }
     }
   }
@@ -87,7 +88,9 @@ void retrieval(const Options& o) {
   const Stats stats = evaluate_clip(model.image_features, model.text_features, data, progress.tick("eval"));
   progress.report(bad_files);
   if (o.json) {
-    nlohmann::ordered_json result = {{"checkpoint", model.source.string()}, {"data", evaluated(settings->data).root}};
+    nlohmann::ordered_json result = {{"checkpoint", model.source.string()},
+                                     {"data", evaluated(settings->data).root},
+                                     {"left_out", bad_files.list().size()}};
     for (const auto& [name, value] : stats) result[name] = value;
     fmt::print("{}\n", json_text(result));
   } else {

@@ -47,6 +47,7 @@ TEST_CASE("safetensors: each broken rule is named") {
       {"HeaderTooSmall", bytes(7)},
       {"HeaderTooLarge", with_length(100'000'001, "{}")},
       {"HeaderTooLarge", with_length(UINT64_MAX, "{}")},
+      {"GitLfsPointer", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"},
       {"InvalidHeaderLength", with_length(3, "{}")},
       {"InvalidHeader", file_of("{\"a\xff\":1}")},
       {"InvalidHeader", file_of("{\"\xc0\x80\":1}")},

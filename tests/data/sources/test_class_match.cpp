@@ -94,7 +94,18 @@ TEST_CASE("classes: numbers are the numbers of outputs where names do not decide
   const ClassMatch numbers = match({"0", "10", "1", "2", "3", "4", "5", "6", "7", "8", "9"},
                                    Names{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"});
   CHECK(numbers.to == Numbers{0, 10, 1, 2, 3, 4, 5, 6, 7, 8, 9});
-  CHECK(contains(numbers.note, "so their numbers count: '0' is 'a', '10' is 'k', '1' is 'b', ...; data.classes=FILE"));
+  CHECK(contains(numbers.note,
+                 "so the order of their numbers counts: '0' is 'a', '10' is 'k', '1' is 'b', ...; data.classes=FILE"));
+  // Flowers-102 counts from 1; others write a word before the number.
+  CHECK(match({"1", "10", "2"}, Names{"a", "b", "c"}).to == Numbers{0, 2, 1});
+  CHECK(match({"class_0", "class_10", "class_9"}, Names{"a", "b", "c"}).to == Numbers{0, 2, 1});
+  CHECK(match({"1", "10", "b2"}, Names{"a", "b", "c"}).to == Numbers{0, 1, 2});
+  CHECK(match({"07", "7", "8"}, Names{"a", "b", "c"}).to == Numbers{0, 1, 2});
+  // A published model without names, and a run of version 0.1.0, which was trained on folders in the order of bytes
+  CHECK(match({"0", "10", "9"}, unnamed(3)).to == Numbers{0, 2, 1});
+  ClassList run = unnamed(3);
+  run.by_bytes = true;
+  CHECK(match({"0", "10", "9"}, run).to == Numbers{0, 1, 2});
   // Labels without the largest one. Fewer folders than outputs say nothing.
   CHECK(match({"0", "1"}, unnamed(3)).to == Numbers{0, 1});
   CHECK_FALSE(match({"0", "1"}, unnamed(3)).same);

@@ -141,11 +141,20 @@ TEST_CASE("a folder too many above the classes, or parts in their place, is refu
   };
   refused("twice", {"train/train/a", "train/train/b", "train/train/c", "val/train/a"},
           "twice/train: all 3 images lie in the one folder 'train', which has 3 folders (a, b, c)");
+  // Kaggle's training_set/training_set/cats: the way forward names both places.
+  refused("kaggle", {"training_set/training_set/cats", "training_set/training_set/dogs"},
+          "kaggle/training_set/training_set (and data.val_root=FOLDER for the images to evaluate on)");
   refused("above", {"images/cat", "images/dog"}, "the one folder 'images', which has 2 folders (cat, dog)");
   refused("deep", {"x/y/cat", "x/y/dog"}, "the one folder 'x/y', which has 2 folders (cat, dog)");
   refused("wrapped", {"mine/train/a", "mine/val/a"}, "the one folder 'mine', which has 2 folders (train, val)");
   refused("again", {"a", "b", "cells/a", "cells/b"}, "the folder 'cells' has folders with the names of classes");
   refused("inside", {"cat/train", "cat/val", "dog/train", "dog/val"}, "each class folder holds parts (train, val)");
+  const std::string whole = (folder.path() / "wrapped").string();
+  CHECK_THROWS_WITH_AS(open_dataset(whole, "train"), doctest::Contains(("data.root=" + whole + "/mine").c_str()),
+                       DataError);
+  test::write_file(folder.path() / "high.tar", test::tar({{"train/a/1.bmp", "x"}, {"train/b/2.bmp", "x"}}));
+  CHECK_THROWS_WITH_AS(open_dataset((folder.path() / "high.tar").string(), "train"),
+                       doctest::Contains("a folder too many: make the archive without it"), DataError);
   test::write_file(folder.path() / "parts.tar", test::tar({{"train/a/1.bmp", "x"}, {"val/a/2.bmp", "x"}}));
   CHECK_THROWS_WITH_AS(open_dataset((folder.path() / "parts.tar").string(), "train"),
                        doctest::Contains("its folders (train, val) are parts, not classes"), DataError);
@@ -177,8 +186,8 @@ TEST_CASE("parts share their labels: from classes.txt, or from the folders of tr
   CHECK(open_dataset(root, "train")->label(0) == 2);
   CHECK(open_dataset(root, "val", {.labelled = false})->label(0) == kNoLabel);
   test::write_file(folder.path() / "val/dog/5.bmp", test::bmp({1, 2, 3}));
-  CHECK_THROWS_WITH_AS(open_dataset(root, "val"), doctest::Contains("folder of 'dog/5.bmp' is not one of the 3"),
-                       DataError);
+  CHECK_THROWS_WITH_AS(open_dataset(root, "val"),
+                       doctest::Contains("unknown class folders: dog; the known classes are"), DataError);
   fs::remove_all(folder.path() / "val");
   CHECK_THROWS_WITH_AS(open_dataset(root, "val"), doctest::Contains("no part 'val'; there is: train (images)"),
                        DataError);

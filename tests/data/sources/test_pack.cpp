@@ -121,8 +121,8 @@ TEST_CASE("what cannot be packed leaves the old file") {
   test::write_file(folder.path() / "b/y/1.bmp", test::bmp({1, 1, 1}));
   const auto a = open_image_folder((folder.path() / "a").string()),
              b = open_image_folder((folder.path() / "b").string());
-  CHECK_THROWS_WITH_AS(pack(packed, {{"train", a.get()}, {"val", b.get()}}), doctest::Contains("classes of part 'val'"),
-                       DataError);
+  CHECK_THROWS_WITH_AS(pack(packed, {{"train", a.get()}, {"val", b.get()}}),
+                       doctest::Contains("part 'val' has the classes y, a part before it has x"), DataError);
   CHECK_THROWS_WITH_AS(pack(packed, {}), doctest::Contains("nothing to pack"), DataError);
   CHECK(test::read_text(packed) == "old");
 }

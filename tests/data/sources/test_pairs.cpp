@@ -193,6 +193,21 @@ TEST_CASE("quoted fields are the same between tabs as between commas") {
   }
 }
 
+TEST_CASE("a table in another encoding is refused by its line, and rows without a caption are counted") {
+  const Files files{{"latin1.tsv", "path\tcaption\n1.bmp\ta\n1.bmp\tcaf\xE9\n"},
+                    {"utf16.csv", std::string("\xFF\xFEp\0a\0", 6)},
+                    {"gaps.csv", "path,caption\n1.bmp,caf\u00e9\n1.bmp,\"\"\n1.bmp, \n"},
+                    {"1.bmp", image(1)}};
+  CHECK_THROWS_WITH_AS(open_pairs(files.path("latin1.tsv"), "train"), doctest::Contains("latin1.tsv:3: is not UTF-8"),
+                       DataError);
+  CHECK_THROWS_WITH_AS(open_pairs(files.path("utf16.csv"), "train"), doctest::Contains("utf16.csv:1: is not UTF-8"),
+                       DataError);
+  const Pairs gaps = open_pairs(files.path("gaps.csv"), "train");
+  CHECK(gaps.captions == std::vector<std::vector<std::string>>{{"caf\u00e9"}});
+  REQUIRE(gaps.images->notes().size() == 1);
+  CHECK(gaps.images->notes()[0].ends_with("gaps.csv: rows without a caption, which are passed over: 2"));
+}
+
 TEST_CASE("between tabs, quotes that do not enclose a field are text") {
   const Files files{{"a.tsv",
                      "path\tcaption\tnote\n1.bmp\tsay \"hi\"\tx\n1.bmp\t\"hi\" she said\tx\n1.bmp\t5\" tall\tx\n"

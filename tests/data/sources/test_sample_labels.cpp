@@ -65,6 +65,11 @@ TEST_CASE("labels may be members of .json files") {
                          {"1.bmp", kImage},
                          {"1.json", R"({"cls": 0})"}});
   CHECK(labels_of(*numbers.open()) == "1 0 ");
+  // pandas writes whole numbers with a point where a column has gaps.
+  const Archive points({{"0.bmp", kImage}, {"0.json", R"({"label": 1.0})"}});
+  CHECK(labels_of(*points.open()) == "1 ");
+  Archive({{"0.bmp", kImage}, {"0.json", R"({"label": 0.5})"}})
+      .refused("shard.tar/0.json: 'label' is 0.5; a label is a name or a whole number");
   const Archive names({{"0.bmp", kImage}, {"0.json", R"({"class_name": "cat"})"}});
   CHECK(labels_of(*names.open()) == "cat ");
   const Archive folders({{"cat/0.bmp", kImage}, {"cat/0.json", R"({"width": 3})"}, {"dog/1.bmp", kImage}});

@@ -267,6 +267,32 @@ TEST_CASE("data.val_root is another place to evaluate on, and undivided data is 
   CHECK(recipes::open_evaluated(config)->size() == 2);
 }
 
+TEST_CASE("data.val_root counts before data.val_fraction, and a note says so") {
+  const test::TemporaryFolder folder;
+  write_images(folder.path(), {"mine/a/1.bmp", "mine/a/2.bmp", "mine/b/3.bmp", "mine/b/4.bmp", "other/b/5.bmp"});
+  DataConfig config;
+  config.root = (folder.path() / "mine").string();
+  config.val_fraction = 0.5;
+  CHECK(recipes::open_parts(config).train->size() == 2);
+  config.val_root = (folder.path() / "other").string();
+  const auto parts = recipes::open_parts(config);
+  CHECK(parts.train->size() == 4);
+  CHECK(parts.val->size() == 1);
+  REQUIRE(parts.notes.size() == 1);
+  CHECK(parts.notes[0].find("so data.val_fraction holds back none") != std::string::npos);
+}
+
+TEST_CASE("images to evaluate on without labels are refused with a way forward") {
+  const test::TemporaryFolder folder;
+  write_images(folder.path(), {"train/a/1.bmp", "train/a/2.bmp", "train/b/3.bmp", "train/b/4.bmp", "test/5.bmp"});
+  DataConfig config;
+  config.root = folder.path().string();
+  CHECK_THROWS_WITH_AS(recipes::open_parts(config), doctest::Contains("no labels in its part 'val'; data.val_fraction"),
+                       DataError);
+  config.val_fraction = 0.5;
+  CHECK(recipes::open_parts(config).val->size() == 2);
+}
+
 TEST_CASE("data.classes gives the classes of both parts") {
   const test::TemporaryFolder folder;
   write_images(folder.path(), {"train/n01/1.bmp", "train/n02/2.bmp", "train/n03/3.bmp", "val/n03/4.bmp"});

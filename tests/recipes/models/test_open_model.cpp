@@ -72,6 +72,15 @@ TEST_CASE("open model: a classifier has features, tokens and logits, and reads n
                        ConfigError);
 }
 
+TEST_CASE("open model: images have three channels") {
+  nn::VitConfig grey = small_vit(5);
+  grey.in_chans = 1;
+  PublishedModel model = small_model(5);
+  model.architecture = vit_architecture(grey);
+  model.weights = nn::state(nn::VisionTransformer(nn::Scope(1), grey));
+  CHECK_THROWS_WITH_AS(open_model(model), doctest::Contains("small: the model is for images of 1 channels"), IoError);
+}
+
 TEST_CASE("open model: without a classifier there is nothing to evaluate as one") {
   const OpenModel model = open_model(small_model(0));
   CHECK_THROWS_WITH_AS(expect_classes(model, "eval"), doctest::Contains("[eval] small has no classifier"), ConfigError);

@@ -164,6 +164,10 @@ TEST_CASE("a resumed run says what changes, and a finished one changes nothing")
   check_contains(shorter, "jumps from");
   const std::string same = squares.resume({"train.epochs=10"});
   CHECK(same.find("jumps") == std::string::npos);
+  // Half of the peak at step 1 of 2, and at step 2 of 4: the schedule has changed, and the rate goes on.
+  Squares level;
+  level.train({"train.epochs=2", "train.batch_size=24"});
+  CHECK(level.resume({"train.epochs=4"}).find("jumps") == std::string::npos);
 }
 
 TEST_CASE("a run that fails at its start leaves no folder, and a dry run finds the fault too") {
