@@ -90,6 +90,7 @@ TEST_CASE("vitrail pack makes a dataset that opens as its source") {
   check_says(vitrail_program(folder, "pack digits.h5 -o again.h5"), 2, "again.h5 exists already");
   check_says(vitrail_program(folder, "pack digits.h5 -o again.h5 --force"), 0, "again.h5: 1797 images");
   check_says(vitrail_program(folder, "pack nowhere -o never.h5"), 3, "nowhere");
+  check_says(vitrail_program(folder, "pack digits.h5 -o none/x.h5"), 2, "there is no folder none to write none/x.h5");
   CHECK_FALSE(std::filesystem::exists(folder.path() / "never.h5"));
 }
 

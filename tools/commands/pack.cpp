@@ -138,6 +138,9 @@ void pack_captioned(const Options& o) {
 void pack(const Options& o) {
   check<ConfigError>(o.force || !std::filesystem::exists(o.out), "pack",
                      "{} exists already; choose another name, or replace it with --force", o.out);
+  const std::filesystem::path folder = std::filesystem::path(o.out).parent_path();
+  check<ConfigError>(folder.empty() || std::filesystem::is_directory(folder), "pack",
+                     "there is no folder {} to write {}", folder.string(), o.out);
   o.captions ? pack_captioned(o) : pack_labelled(o);
 }
 

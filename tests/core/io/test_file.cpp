@@ -163,6 +163,12 @@ TEST_CASE("a pipe, a socket, a device and a folder are refused at once") {
   ::close(fd);
 }
 
+TEST_CASE("a file in a folder that is not there names the folder") {
+  const test::TemporaryFolder folder;
+  CHECK_THROWS_WITH_AS(durable_write(folder.path() / "none/a.txt", "x"), doctest::Contains("none does not exist"),
+                       WriteError);
+}
+
 TEST_CASE("read_file and MappedFile") {
   const test::TemporaryFolder folder;
   const fs::path path = folder.path() / "a.txt";
