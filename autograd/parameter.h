@@ -22,8 +22,8 @@ struct ParameterOptions {
   bool requires_grad = true;
 };
 
-/// The tensor of a parameter, as Parameter::value() gives it. It is a Tensor everywhere but in differentiable operations:
-/// it does not become a Var, which would be a constant without a gradient. There the parameter itself is the operand:
+/// The tensor of a parameter, as Parameter::value() gives it. It is a Tensor everywhere but in differentiable
+/// functions: it does not become a Var, which would be a constant without a gradient. They take the parameter itself,
 /// x * weight, not x * weight.value(). Tensor(weight.value()) is a constant on purpose.
 class ParameterValue : public Tensor {
  public:
