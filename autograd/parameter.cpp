@@ -15,7 +15,7 @@ Parameter::Parameter(std::string name, Tensor value, const ParameterOptions& opt
   check<ShapeError>(dtype != DType::bf16 || !requires_grad_, "parameter",
                     "'{}' is bf16 and trained; trained weights are f32 or f64 (bf16 weights need Scope::frozen())",
                     name_);
-  value_ = value.unique() && value.is_contiguous() ? std::move(value) : value.clone();
+  value_ = ParameterValue(value.unique() && value.is_contiguous() ? std::move(value) : value.clone());
 }
 
 void Parameter::set_requires_grad(bool on) {

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace vitrail::ag {
 
@@ -21,6 +22,15 @@ struct ParameterOptions {
   bool requires_grad = true;
 };
 
+/// The tensor of a parameter, as Parameter::value() gives it. It is a Tensor everywhere but in differentiable
+/// functions: it does not become a Var, which would be a constant without a gradient. They take the parameter itself,
+/// x * weight, not x * weight.value(). Tensor(weight.value()) is a constant on purpose.
+class ParameterValue : public Tensor {
+ public:
+  ParameterValue() = default;
+  explicit ParameterValue(Tensor tensor) : Tensor(std::move(tensor)) {}
+};
+
 /// A weight and its gradient. Owned by a module, never copied or moved.
 class Parameter {
  public:
@@ -33,7 +43,7 @@ class Parameter {
   /// The name inside the model: "blocks.3.attn.qkv.weight".
   const std::string& name() const { return name_; }
   /// The weight itself, and its shape.
-  const Tensor& value() const { return value_; }
+  const ParameterValue& value() const { return value_; }
   const Shape& shape() const { return value_.shape(); }
   /// The value in another floating type (or itself), converted once per update and kept.
   const Tensor& value_as(DType dtype) const;
@@ -69,7 +79,7 @@ class Parameter {
   void expect_unpinned() const;
 
   std::string name_;
-  Tensor value_;
+  ParameterValue value_;
   Tensor grad_;
   mutable Tensor converted_;
   Decay decay_;

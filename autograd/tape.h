@@ -20,6 +20,7 @@ class Var {
   Var() = default;                                       // undefined, e.g. the bias of a layer without one
   Var(Tensor constant) : value_(std::move(constant)) {}  // NOLINT(google-explicit-constructor)
   Var(Parameter& p);                                     // NOLINT: p's leaf on the live tape
+  Var(const ParameterValue&) = delete;                   // write p, not p.value(): see ParameterValue
 
   /// The tensor and its properties. All but defined() need a defined variable.
   const Tensor& value() const { return value_; }

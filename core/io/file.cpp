@@ -101,6 +101,8 @@ void sync(const fs::path& path, int flags) {
 fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
 
 void check_free_space(const fs::path& folder, int64_t expected_bytes) {
+  std::error_code unknown;
+  check<WriteError>(fs::exists(folder, unknown) || unknown, "write", "the folder {} does not exist", folder.string());
   struct statvfs info {};
   if (::statvfs(folder.c_str(), &info) != 0) fail_write("write", folder, "read the free space");
   const double available = double(info.f_bavail) * double(info.f_frsize), needed = 1.1 * double(expected_bytes);

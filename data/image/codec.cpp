@@ -154,6 +154,12 @@ Image decode_bmp(std::span<const std::byte> file, ImageSize size) {
   return decode_by_stb(file, size, has_alpha_bmp(file) ? 4 : 3);
 }
 
+/// For the writers of stb_image_write; context is a std::vector<std::byte>.
+void append_bytes(void* context, void* bytes, int count) {
+  auto* out = static_cast<std::vector<std::byte>*>(context);
+  out->insert(out->end(), static_cast<std::byte*>(bytes), static_cast<std::byte*>(bytes) + count);
+}
+
 }  // namespace
 
 ImageSize image_size(std::span<const std::byte> file) {
@@ -180,13 +186,18 @@ Image read_image(const std::filesystem::path& path) {
 std::vector<std::byte> encode_png(const Image& image) {
   check<ShapeError>(!image.empty(), "encode_png", "the image is {}", image.size());
   std::vector<std::byte> file;
-  const auto append = [](void* context, void* bytes, int count) {
-    auto* out = static_cast<std::vector<std::byte>*>(context);
-    out->insert(out->end(), static_cast<std::byte*>(bytes), static_cast<std::byte*>(bytes) + count);
-  };
-  const bool ok = stbi_write_png_to_func(append, &file, int(image.width()), int(image.height()), 3, image.data(),
+  const bool ok = stbi_write_png_to_func(append_bytes, &file, int(image.width()), int(image.height()), 3, image.data(),
                                          int(image.width()) * 3);
   check<OutOfMemory>(ok, "encode_png", "no memory to encode an image of {}", image.size());
+  return file;
+}
+
+std::vector<std::byte> encode_jpeg(const Image& image, int quality) {
+  check<ShapeError>(!image.empty(), "encode_jpeg", "the image is {}", image.size());
+  std::vector<std::byte> file;
+  const bool ok =
+      stbi_write_jpg_to_func(append_bytes, &file, int(image.width()), int(image.height()), 3, image.data(), quality);
+  check<OutOfMemory>(ok, "encode_jpeg", "no memory to encode an image of {}", image.size());
   return file;
 }
 

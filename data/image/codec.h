@@ -23,8 +23,11 @@ Image read_image(const std::filesystem::path& path);
 /// The size that decode_image would give, from the header alone.
 ImageSize image_size(std::span<const std::byte> file);
 
-/// The bytes of a PNG file. Throws ShapeError for an empty image.
+/// The bytes of a PNG file; opacity is not written. Throws ShapeError for an empty image.
 std::vector<std::byte> encode_png(const Image& image);
+/// The bytes of a baseline JPEG file with full chroma, quality 1 to 100; opacity is not written. Throws ShapeError for
+/// an empty image.
+std::vector<std::byte> encode_jpeg(const Image& image, int quality);
 /// Writes the PNG file durably.
 void write_png(const std::filesystem::path& path, const Image& image);
 

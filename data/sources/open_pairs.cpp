@@ -1,9 +1,12 @@
 #include "vitrail/data/sources/open_pairs.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/core/io/file.h"
 #include "vitrail/data/sources/caption_table.h"
+#include "vitrail/data/sources/folder_index.h"
 #include "vitrail/data/sources/hdf5_dataset.h"
 #include "vitrail/data/sources/hdf5_layout.h"
+#include "vitrail/data/sources/image_folder.h"
 #include "vitrail/data/sources/image_list.h"
 #include "vitrail/data/sources/packed_captions.h"
 #include "vitrail/data/sources/pair_collector.h"
@@ -16,6 +19,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <span>
 #include <utility>
 
 namespace vitrail::data {
@@ -48,9 +52,13 @@ Pairs open_table(const SourcePart& part, const PairOptions& options) {
   return out;
 }
 
-Pairs open_tar(const SourcePart& part, const PairOptions& options) {
-  check<DataError>(options.kinds.empty(), "pairs", "{}: captions in archives have no kinds; '{}' was asked for",
+void expect_no_kinds(const SourcePart& part, const PairOptions& options) {
+  check<DataError>(options.kinds.empty(), "pairs", "{}: captions in .txt files have no kinds; '{}' was asked for",
                    part.paths[0], options.kinds.empty() ? std::string() : options.kinds[0]);
+}
+
+Pairs open_tar(const SourcePart& part, const PairOptions& options) {
+  expect_no_kinds(part, options);
   TarShards shards(part.paths);
   const std::vector<TarShards::Member> members = shards.take_index();
   const Sidecars texts(members, ".txt");
@@ -82,6 +90,44 @@ Pairs open_tar(const SourcePart& part, const PairOptions& options) {
       "same key, which is the name up to its first dot (x/1.image.jpg, x/1.text.txt)",
       source, left_out);
   Pairs out = pairs.finish(make_tar_dataset(std::move(shards), std::move(images), {}, std::move(notes)), source);
+  out.left_out = left_out;
+  return out;
+}
+
+/// The text beside an image file, without blanks at its ends; empty if there is none. A link counts as none unless
+/// links are followed: it may lead to any file.
+std::string text_beside(const std::string& image, bool follow_symlinks) {
+  constexpr int64_t kMostBytes = int64_t{1} << 20;
+  for (const char* ending : {".txt", ".TXT"}) {
+    const std::filesystem::path text = std::filesystem::path(image).replace_extension(ending);
+    std::error_code unknown;
+    const std::filesystem::file_status status = std::filesystem::symlink_status(text, unknown);
+    if (!std::filesystem::exists(status) || (std::filesystem::is_symlink(status) && !follow_symlinks)) continue;
+    const std::string content = read_file(text, kMostBytes);
+    return std::string(trimmed_text(std::as_bytes(std::span(content))));
+  }
+  return {};
+}
+
+Pairs open_folder(const SourcePart& part, const PairOptions& options) {
+  expect_no_kinds(part, options);
+  const std::string& root = part.paths[0];
+  FolderIndex index = index_folder(root, options.follow_symlinks);
+  std::vector<std::string> images;
+  PairCollector pairs(options);
+  for (std::string& file : index.files) {
+    const std::string text = text_beside(root + "/" + file, options.follow_symlinks);
+    if (text.empty()) continue;
+    pairs.add(int64_t(images.size()), text, "");
+    images.push_back(std::move(file));
+  }
+  const auto left_out = int64_t(index.files.size() - images.size());
+  std::vector<std::string> notes = unread_notes(index.unread, root);
+  check<DataError>(!images.empty(), "pairs",
+                   "{} has no captions: no table (captions.tsv), and none of its {} images has a text beside it "
+                   "(x/1.txt for x/1.jpg){}",
+                   root, left_out, as_ending(notes));
+  Pairs out = pairs.finish(make_file_dataset(root, std::move(images), {}, std::move(notes)), root);
   out.left_out = left_out;
   return out;
 }
@@ -137,6 +183,8 @@ Pairs open_pairs(const std::string& path, std::string_view split, const PairOpti
       return open_table(part, options);
     case SourceKind::tar:
       return open_tar(part, options);
+    case SourceKind::folder:
+      return open_folder(part, options);
     default:
       return open_hdf5_pairs(part, split, options);
   }

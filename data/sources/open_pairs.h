@@ -17,6 +17,7 @@ namespace vitrail::data {
 ///           of their first rows.
 ///   tar     WebDataset's layout: the caption of x/1.jpg is the file x/1.txt of the same archive, trimmed, or the only
 ///           .txt of the same key (the name up to its first dot), if it is the only image of that key.
+///   folder  the same of files: the caption of x/1.jpg is x/1.txt.
 ///   HDF5    a file that pack() made of either.
 ///
 /// Images without a caption, or without one of the kinds asked for, are left out.

@@ -4,6 +4,7 @@
 #include "vitrail/core/io/hdf5.h"
 #include "vitrail/core/parallel.h"
 #include "vitrail/data/image/codec.h"
+#include "vitrail/data/image/shrink.h"
 #include "vitrail/data/sources/class_match.h"
 #include "vitrail/data/sources/hdf5_layout.h"
 #include "vitrail/data/sources/packed_captions.h"
@@ -19,14 +20,27 @@
 namespace vitrail::data {
 namespace {
 
-/// An image that decodes: the size and hash of its file, or 0 bytes for plain pixels.
+/// An image that decodes: the size and hash of its file in the pack, or 0 bytes for plain pixels.
 struct Checked {
   int64_t bytes = 0;
   uint64_t hash = 0;
+  Shrunk shrunk = Shrunk::no;
   bool operator==(const Checked&) const = default;
 };
 
-Checked summary_of(const Bytes& file) { return {int64_t(file.size()), XXH3_64bits(file.data(), file.size())}; }
+/// The file that is packed for an image; empty for plain pixels.
+struct PackedFile {
+  Bytes bytes;
+  Shrunk shrunk = Shrunk::no;
+
+  Checked summary() const { return {int64_t(bytes.size()), XXH3_64bits(bytes.data(), bytes.size()), shrunk}; }
+};
+
+PackedFile packed_file(const Dataset& dataset, int64_t index, int64_t side) {
+  PackedFile file{dataset.encoded(index)};
+  if (side > 0 && !file.bytes.empty()) file.shrunk = shrink_file(file.bytes, side);
+  return file;
+}
 
 /// The good images of a part, with their indices.
 struct Good {
@@ -34,14 +48,18 @@ struct Good {
   std::vector<Checked> files;  // of each index
 };
 
+int64_t count_of(const Good& good, Shrunk shrunk) {
+  return std::count_if(good.files.begin(), good.files.end(), [&](const Checked& c) { return c.shrunk == shrunk; });
+}
+
 /// Decodes an image to see that it can be.
-Checked check_image(const Dataset& dataset, int64_t index) {
-  const Bytes file = dataset.encoded(index);
-  if (file.empty())
+Checked check_image(const Dataset& dataset, int64_t index, int64_t side) {
+  const PackedFile file = packed_file(dataset, index, side);
+  if (file.bytes.empty())
     dataset.get(index);  // plain pixels, or an empty file
   else
-    decode_image(file);
-  return file.empty() ? Checked{} : summary_of(file);
+    decode_image(file.bytes);
+  return file.bytes.empty() ? Checked{} : file.summary();
 }
 
 /// Decodes every image once, on all threads.
@@ -54,7 +72,7 @@ class Checker final {
     constexpr int64_t kChunk = 16;
     parallel_for(dataset.size(), kChunk, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) try {
-          results[size_t(i)] = check_image(dataset, i);
+          results[size_t(i)] = check_image(dataset, i, options_.side);
         } catch (const IoError& error) {
           add_broken({dataset.name(i), error.what()});
         }
@@ -107,8 +125,9 @@ Tensor tensor_of(const Bytes& bytes) {
   return out;
 }
 
-/// Writes image files one after another. They are read again, and must be what was decoded.
-void write_files(hdf5::Writer& writer, const std::string& group, const Dataset& dataset, const Good& good) {
+/// Writes image files one after another. They are read again, on all threads, and must be what was decoded.
+void write_files(hdf5::Writer& writer, const std::string& group, const Dataset& dataset, const Good& good,
+                 int64_t side) {
   const auto count = int64_t(good.indices.size());
   Tensor offsets = Tensor::empty({count + 1}, DType::i64);
   int64_t* offset = offsets.data<int64_t>();
@@ -116,12 +135,18 @@ void write_files(hdf5::Writer& writer, const std::string& group, const Dataset& 
   for (int64_t i = 0; i < count; ++i) offset[i + 1] = offset[i] + good.files[size_t(i)].bytes;
   writer.write(group + "/offset", offsets);
   writer.create(group + "/file", {offset[count]}, DType::u8);
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t index = good.indices[size_t(i)];
-    const Bytes bytes = dataset.encoded(index);
-    check<IoError>(summary_of(bytes) == good.files[size_t(i)], "pack", "{} changed while it was read",
-                   dataset.name(index));
-    writer.write_rows(group + "/file", offset[i], tensor_of(bytes));
+  constexpr int64_t kBlock = 32;
+  for (int64_t begin = 0; begin < count; begin += kBlock) {
+    std::vector<PackedFile> files(size_t(std::min(kBlock, count - begin)));
+    parallel_for(std::ssize(files), 1, [&](int64_t i, int64_t) {
+      files[size_t(i)] = packed_file(dataset, good.indices[size_t(begin + i)], side);
+    });
+    for (size_t i = 0; i < files.size(); ++i) {
+      const size_t place = size_t(begin) + i;
+      check<IoError>(files[i].summary() == good.files[place], "pack", "{} changed while it was read",
+                     dataset.name(good.indices[place]));
+      writer.write_rows(group + "/file", offset[place], tensor_of(files[i].bytes));
+    }
   }
 }
 
@@ -141,13 +166,15 @@ void write_pixels(hdf5::Writer& writer, const std::string& group, const Dataset&
   }
 }
 
-void write_part(hdf5::Writer& writer, const PackPart& part, const Good& good) {
+void write_part(hdf5::Writer& writer, const PackPart& part, const Good& good, int64_t side) {
   const Dataset& dataset = *part.dataset;
   const auto plain = std::count(good.files.begin(), good.files.end(), Checked{});
   check<DataError>(plain == 0 || plain == std::ssize(good.files), "pack",
                    "part '{}' has {} images of plain pixels and {} files", part.name, plain,
                    std::ssize(good.files) - plain);
-  plain > 0 ? write_pixels(writer, part.name, dataset, good) : write_files(writer, part.name, dataset, good);
+  check<DataError>(plain == 0 || side == 0, "pack",
+                   "part '{}' holds plain pixels; only image files (JPEG, PNG, BMP) are made smaller", part.name);
+  plain > 0 ? write_pixels(writer, part.name, dataset, good) : write_files(writer, part.name, dataset, good, side);
   if (part.pairs != nullptr) write_captions(writer, part.name, *part.pairs, good.indices);
   if (dataset.classes().empty()) return;
   Tensor labels = Tensor::empty({int64_t(good.indices.size())}, DType::i64);
@@ -201,9 +228,13 @@ Packed pack(const std::filesystem::path& path, const std::vector<PackPart>& part
     check<DataError>(!good[i].indices.empty(), "pack", "part '{}' has no image that can be read{}", parts[i].name,
                      listed(packed.broken));
   hdf5::save(path, [&](hdf5::Writer& writer) {
-    for (size_t i = 0; i < parts.size(); ++i) write_part(writer, parts[i], good[i]);
+    for (size_t i = 0; i < parts.size(); ++i) write_part(writer, parts[i], good[i], options.side);
   });
-  for (Good& part : good) packed.images.push_back(std::move(part.indices));
+  for (Good& part : good) {
+    packed.shrunk += count_of(part, Shrunk::yes);
+    packed.transparent += count_of(part, Shrunk::transparent);
+    packed.images.push_back(std::move(part.indices));
+  }
   return packed;
 }
 

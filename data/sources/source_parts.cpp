@@ -325,7 +325,9 @@ Parts parts_of_file(const std::string& path) {
 
 constexpr std::string_view kPairsAccepted =
     "images with captions are read from tables (captions.train.tsv, train.csv, captions.tsv, ...) with archives or "
-    "images beside them, .tar and .tar.gz archives with a .txt for each image, and .h5 files made by vitrail pack";
+    "images beside them, folders and .tar or .tar.gz archives with a .txt for each image, and .h5 files made by "
+    "vitrail "
+    "pack";
 
 bool is_table_name(std::string_view name) { return ends_with_any(name, {".tsv", ".csv"}); }
 
@@ -374,8 +376,11 @@ Parts pair_parts_of_folder(const std::string& path) {
   if (parts.empty()) parts = tar_parts(listing);
   if (parts.empty()) {
     parts = folder_parts(listing, path);
-    std::erase_if(parts, [](const SourcePart& part) { return part.kind != SourceKind::tar; });
+    const auto holds_files = [](const SourcePart& part) { return part.kind != SourceKind::tar; };
+    if (!std::all_of(parts.begin(), parts.end(), holds_files)) std::erase_if(parts, holds_files);
   }
+  if (parts.empty() && (has_images(listing) || !listing.folders.empty()))
+    parts.push_back({"", SourceKind::folder, {path}});
   check<DataError>(!parts.empty(), "pairs", "{} holds no captions in a known format: {}; {}", path,
                    listing.files.empty() ? std::string("no files") : first_few(listing.files), kPairsAccepted);
   return parts;

@@ -59,7 +59,8 @@ std::vector<SourcePart> find_parts(const std::string& path);
 ///   tables         captions.train.tsv or train.tsv, the same for val and test, or captions.tsv for undivided data;
 ///                  .csv stands for .tsv everywhere, and Flickr8k's captions.txt for captions.csv
 ///   HDF5, tar      as find_parts
-///   folders        train/, val/ or test/, each holding archives
+///   folders        train/, val/ or test/, each holding archives, or images with a .txt beside each
+///   images         with a .txt beside each, at any depth
 /// A table's images are members of the archives beside it: those named after its part (train*.tar, images.train*.tar,
 /// or gzipped), else all of them. Without archives they are files: see list_of_files. Throws DataError that lists the
 /// files found and the accepted formats.

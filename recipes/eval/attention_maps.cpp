@@ -1,6 +1,6 @@
 #include "vitrail/recipes/eval/attention_maps.h"
 
-#include "vitrail/core/error.h"
+#include "vitrail/core/ops.h"
 #include "vitrail/data/draw/colormap.h"
 #include "vitrail/recipes/eval/finite.h"
 
@@ -33,11 +33,10 @@ data::Image over_patches(const data::Image& image, const PatchMap& map, F&& colo
 
 }  // namespace
 
-std::vector<PatchMap> class_attention(nn::VisionTransformer& model, const Tensor& image) {
-  check<ConfigError>(model.config.class_token, "attention",
-                     "the model has no class token (global_pool: avg), whose attention could be shown");
+std::vector<PatchMap> last_attention(nn::VisionTransformer& model, const Tensor& image) {
   const int64_t patch = model.config.patch_size, rows = image.size(2) / patch, columns = image.size(3) / patch;
-  const Tensor weights = model.last_self_attention(image).select(0, 0).select(1, 0);  // [heads, tokens]
+  const Tensor all = model.last_self_attention(image).select(0, 0);  // [heads, tokens that ask, tokens]
+  const Tensor weights = model.config.class_token ? all.select(1, 0) : core::mean(all, {1});  // [heads, tokens]
   expect_finite(weights, "attention", [](int64_t head) { return "head " + std::to_string(head); });
   std::vector<PatchMap> maps;
   for (int64_t head = 0; head < weights.size(0); ++head)

@@ -1,4 +1,4 @@
-// What a transformer looks at: the attention of its class token in the last block, and the part that holds most of it.
+// What a transformer looks at: the attention in its last block, and the part that holds most of it.
 #pragma once
 
 #include "vitrail/data/image/image.h"
@@ -14,9 +14,10 @@ struct PatchMap {
   std::vector<double> values;
 };
 
-/// The attention of the class token to the patches in the last block, one map a head. image is normalised, [1, 3, H,
-/// W]. Throws ConfigError for a model without class token, NumericError for attention that is not finite.
-std::vector<PatchMap> class_attention(nn::VisionTransformer& model, const Tensor& image);
+/// The attention that the patches receive in the last block, one map a head: from the class token, or in a model
+/// without one the mean over all tokens. image is normalised, [1, 3, H, W]. Throws NumericError for attention that is
+/// not finite.
+std::vector<PatchMap> last_attention(nn::VisionTransformer& model, const Tensor& image);
 
 /// 1 for the patches that hold the largest `mass` of the values' sum, 0 for the others.
 /// Source: visualize_attention.py of DINO, there called threshold.

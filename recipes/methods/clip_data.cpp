@@ -60,10 +60,14 @@ bool label_by_captions(const EvalPairs& pairs, EvalClasses& classes) {
   return any;
 }
 
-/// A part of the pairs. With on_error: skip, images that are not there are left out, up to the share max_bad of all.
+/// A part of the pairs. Images without a caption are left out, with a note. With on_error: skip, images that are not
+/// there are left out, up to the share max_bad of all.
 data::Pairs open_pairs_of(const DataConfig& config, const std::string& split, const std::vector<std::string>& kinds,
                           std::vector<std::string>& notes) {
   data::Pairs pairs = open_captioned(config, split, kinds);
+  if (pairs.left_out > 0)
+    notes.push_back(fmt::format("{} images of the part '{}' have no caption{}; they are left out", pairs.left_out,
+                                split, kinds.empty() ? "" : " of the kinds asked for"));
   const size_t missing = pairs.missing.size();
   if (missing == 0) return pairs;
   const int64_t all = pairs.named;  // of both parts, if one was cut from the other

@@ -27,6 +27,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <utility>
 
 namespace vitrail::recipes {
 namespace {
@@ -231,6 +232,8 @@ class Loop {
                 .weight_decay = plan_.weight_decay(double(position_.step))};
     const Stats stats = guarded_step(*batch, at);
     speed_.add(watch.seconds(), waited);
+    epoch_seconds_ += watch.seconds();
+    epoch_waited_ += waited;
     if (position_.step == 0) position_.first_loss = stat(stats, "loss", Position::kUnknown);
     if (position_.step % plan_.steps_per_epoch == 0) position_.sums.clear();
     for (const char* name : kMeans)
@@ -267,6 +270,9 @@ class Loop {
     row.insert(row.end(), epoch_means.begin(), epoch_means.end());
     log("epoch", row);
     if (!evaluation_due()) progress_.message(epoch_text());
+    if (const auto hint = waiting_hint(epoch_seconds_, epoch_waited_); hint && !std::exchange(hinted_, true))
+      progress_.message(*hint);
+    epoch_seconds_ = epoch_waited_ = 0;
     const double loss = stat(epoch_means, "loss", Position::kUnknown), first = position_.first_loss;
     if (warned_ || !(loss > 10 * std::max(std::abs(first), 1.0))) return;
     warned_ = true;
@@ -458,7 +464,9 @@ class Loop {
   std::unique_ptr<data::Loader> loader_;
   Speed speed_;
   double evaluation_seconds_ = 0;
-  bool warned_ = false;  // of a growing loss
+  double epoch_seconds_ = 0, epoch_waited_ = 0;  // of this epoch's steps in this process
+  bool warned_ = false;                          // of a growing loss
+  bool hinted_ = false;                          // at waiting for images
 };
 
 }  // namespace

@@ -92,6 +92,15 @@ std::string stat_text(std::string_view name, double value) {
   return is_share(name) ? fmt::format("{} {:.2f}%", name, 100 * value) : fmt::format("{} {:.4f}", name, value);
 }
 
+std::optional<std::string> waiting_hint(double seconds, double waited) {
+  constexpr double kFew = 10;
+  if (waited < kFew || waited < 0.5 * seconds) return std::nullopt;
+  return fmt::format(
+      "{:.0f}% of the epoch was spent waiting for images: more data.workers use more cores, and vitrail pack --side N "
+      "makes images smaller once that are much larger than data.img_size",
+      100 * waited / seconds);
+}
+
 void Speed::add(double seconds, double data_seconds) {
   // A plain mean at first, later one that forgets with a half-life of about 35 steps.
   const double rate = std::max(1.0 / double(++steps_), 0.02);

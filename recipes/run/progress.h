@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,10 @@ std::string count_text(int64_t count);
 std::string several(int64_t count, std::string_view thing);
 /// A number of a report: "loss 2.0497"; of a share of images, "top1 25.22%", as `vitrail eval` prints it.
 std::string stat_text(std::string_view name, double value);
+
+/// What to do about an epoch that spent `waited` of its `seconds` on waiting for batches; nothing if that is less than
+/// half of it, or a few seconds.
+std::optional<std::string> waiting_hint(double seconds, double waited);
 
 /// The smoothed speed of this process's steps.
 class Speed {

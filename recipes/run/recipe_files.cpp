@@ -41,13 +41,16 @@ std::vector<RecipeFile> bundled_recipes() {
 }
 
 fs::path find_recipe(const fs::path& recipe) {
-  if (fs::exists(recipe) || recipe.has_parent_path()) return recipe;
-  const fs::path name = recipe.extension() == ".yaml" ? recipe.stem() : recipe;
+  if (fs::exists(recipe)) return recipe;
+  const fs::path name = recipe.extension() == ".yaml" ? recipe.stem() : recipe.filename();
   std::vector<std::string> names;
   for (const RecipeFile& bundled : bundled_recipes()) {
-    if (bundled.name == name) return bundled.path;
+    if (bundled.name == name && !recipe.has_parent_path()) return bundled.path;
+    check<ConfigError>(bundled.name != name, "config", "{}: no such file; the recipe that comes with Vitrail is '{}'",
+                       recipe.string(), bundled.name);
     names.push_back(bundled.name);
   }
+  if (recipe.has_parent_path()) return recipe;
   fail<ConfigError>("config",
                     "{}: no such file, and no recipe of this name comes with Vitrail{}; train --list shows them",
                     recipe.string(), did_you_mean(name.string(), names));

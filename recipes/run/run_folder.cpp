@@ -73,10 +73,14 @@ void RunFolder::remove_if_unused() const {
   if (is_unused(*this)) fs::remove_all(path(), kept);
 }
 
-RunFolder RunFolder::open(const fs::path& folder) {
+void expect_run(const fs::path& folder) {
   check<ConfigError>(fs::is_directory(folder), "resume", "{} is not a folder", folder.string());
   check<ConfigError>(fs::exists(RunFiles(folder).resolved()), "resume",
                      "{} is not the folder of a run: no resolved.yaml", folder.string());
+}
+
+RunFolder RunFolder::open(const fs::path& folder) {
+  expect_run(folder);
   return RunFolder(folder);
 }
 

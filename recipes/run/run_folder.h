@@ -58,4 +58,7 @@ class RunFolder final : public RunFiles {
   int lock_ = -1;
 };
 
+/// Throws ConfigError unless the folder is that of a run.
+void expect_run(const std::filesystem::path& folder);
+
 }  // namespace vitrail::recipes

@@ -184,6 +184,7 @@ int train(int argc, char** argv) {
 
 int run_train(const TrainOptions& o) {
   const bool resumed = !o.resume.empty();
+  if (resumed) expect_run(o.resume);
   const fs::path file = resumed ? RunFiles(o.resume).resolved() : find_recipe(o.recipe);
   const auto settings = method_config(recipe_name(file));
   Config config(*settings);

@@ -7,6 +7,9 @@
 
 #include <doctest/doctest.h>
 
+#include <type_traits>
+#include <utility>
+
 namespace vitrail::ag {
 namespace {
 
@@ -14,7 +17,30 @@ Parameter make(const char* name, const Shape& shape, DType dtype = DType::f32) {
   return Parameter(name, Rng(7, name).normal(shape, 0, 1, dtype));
 }
 
+/// Whether a forward that multiplies by the tensor of a parameter compiles.
+template <class P>
+concept MultipliesByValue = requires(const Var& x, P& weight) {
+  x* weight.value();
+};
+template <class P>
+concept MultipliesByParameter = requires(const Var& x, P& weight) {
+  x* weight;
+};
+
 }  // namespace
+
+TEST_CASE("the tensor of a parameter does not become a constant in silence") {
+  static_assert(!MultipliesByValue<Parameter>);
+  static_assert(MultipliesByParameter<Parameter>);
+  static_assert(!std::is_constructible_v<Var, decltype(std::declval<Parameter&>().value())>);
+  Parameter w = make("w", {3});
+  const Tensor plain = w.value();  // elsewhere it is a tensor
+  CHECK(plain.shares_storage(w.value()));
+  Tape tape;
+  const Var x = tape.input(ones({3}));
+  tape.backward(sum(x * w + x * Tensor(w.value())));  // the second is a constant on purpose
+  CHECK(test::max_difference(w.grad(), ones({3})) == 0);
+}
 
 TEST_CASE("gradients of a parameter used twice accumulate, over sweeps too") {
   Parameter w = make("w", {3});

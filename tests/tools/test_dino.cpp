@@ -36,10 +36,14 @@ TEST_CASE("a network trained by DINO is evaluated and drawn by one command each"
 
   vitrail("neighbours run -n 3 -k 4");
   CHECK(data::read_image(folder.path() / "neighbours.png").width() > 5 * 96);
+  const std::string asked = (folder.path() / "neighbours.png").string();
+  CHECK(vitrail("neighbours run -q " + asked + " " + asked + " -o two.png").out.find("two.png: 2 images") !=
+        std::string::npos);
   CHECK(vitrail("map run --method pca").out.find("PCA of 60 images") != std::string::npos);
   CHECK(data::read_image(folder.path() / "map.png").height() > 700);
   vitrail("preview " + kRecipes + "dino_emoji.yaml -n 12 -o views.png");
   const std::string image = (folder.path() / "views.png").string();
+  CHECK(vitrail("attention run -o two.png " + image + " " + image).out.find("two.png: 2 images") != std::string::npos);
   CHECK(vitrail("attention run " + image).out == "attention.png: 1 images, 3 heads\n");
   CHECK(data::read_image(folder.path() / "attention.png").width() > 4 * 240);
   CHECK(vitrail("pca run " + folder.path().string() + " -n 2 --size 32").out.find("2 images") != std::string::npos);

@@ -108,6 +108,8 @@ TEST_CASE("the other commands that read images skip broken ones too") {
     CHECK(skipped.out.find("b.png") == std::string::npos);
   }
   check_says(vitrail_program(folder, "attention vit photos -n 2 --on-error skip"), 0, "attention.png: 2 images");
+  check_says(vitrail_program(folder, "pca vit photos/b.png photos/a.png none.png photos/d.png --on-error skip"), 0,
+             "skipped none.png: ");
   check_says(vitrail_program(folder, "pca vit photos/b.png --on-error skip"), 3, "none of its images can be read");
 
   // An image of the index that has gone since

@@ -20,7 +20,9 @@ TEST_CASE("train finds recipes by their names from any folder, and lists them") 
     check_says(config, 0, "assets/digits8");
   }
   check_says(run(folder, "train", "vit_digit"), 2, "did you mean 'vit_digits'?");
-  check_says(run(folder, "train", "here/vit_digits.yaml"), 2, "here/vit_digits.yaml: no such file");
+  check_says(run(folder, "train", "here/vit_digits.yaml"), 2,
+             "here/vit_digits.yaml: no such file; the recipe that comes with Vitrail is 'vit_digits'");
+  check_says(run(folder, "train", "here/other.yaml"), 2, "here/other.yaml: no such file");
   check_says(test::vitrail_program(folder, "preview vit_digits.yaml -n 4 -o seen.png"), 0, "");
 }
 

@@ -90,6 +90,7 @@ TEST_CASE("vitrail pack makes a dataset that opens as its source") {
   check_says(vitrail_program(folder, "pack digits.h5 -o again.h5"), 2, "again.h5 exists already");
   check_says(vitrail_program(folder, "pack digits.h5 -o again.h5 --force"), 0, "again.h5: 1797 images");
   check_says(vitrail_program(folder, "pack nowhere -o never.h5"), 3, "nowhere");
+  check_says(vitrail_program(folder, "pack digits.h5 -o none/x.h5"), 2, "there is no folder none to write none/x.h5");
   CHECK_FALSE(std::filesystem::exists(folder.path() / "never.h5"));
 }
 
@@ -118,6 +119,23 @@ TEST_CASE("vitrail pack seals only what it has decoded, and says what it passes 
   test::write_text(folder.path() / "captions.tsv", "path\tcaption\nset/a/3.png\tx\n");
   check_says(vitrail_program(folder, "pack captions.tsv --captions -o never.h5"), 3, "1 of 1 images are broken");
   CHECK_FALSE(std::filesystem::exists(folder.path() / "never.h5"));
+}
+
+TEST_CASE("vitrail pack makes large images smaller on demand, and says how many") {
+  const test::TemporaryFolder folder;
+  std::filesystem::create_directories(folder.path() / "set/a");
+  data::write_png(folder.path() / "set/a/1.png", data::Image(40, 60));
+  data::write_png(folder.path() / "set/a/2.png", data::Image(8, 60));
+  check_says(vitrail_program(folder, "pack set -o set.h5 --side 20"), 0, "set.h5: 2 images, 1 of them made smaller");
+  const auto copy = data::open_dataset((folder.path() / "set.h5").string(), "train");
+  CHECK(copy->get(0).image.size() == data::ImageSize{20, 30});
+  CHECK(copy->get(1).image.size() == data::ImageSize{8, 60});
+  check_says(vitrail_program(folder, "pack " + kDigits + " -o never.h5 --side 4"), 3, "holds plain pixels");
+
+  test::write_text(folder.path() / "set/a/1.txt", "a square");  // images with texts beside them
+  const Output pairs = vitrail_program(folder, "pack set -o pairs.h5 --captions --side 20");
+  check_says(pairs, 0, "pairs.h5: 1 images, 1 of them made smaller");
+  check_says(pairs, 0, "images left out, without a caption      1");
 }
 
 TEST_CASE("vitrail pack packs images with their captions") {

@@ -8,7 +8,6 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,7 +33,7 @@ void attention(const Options& o) {
   for (const Image& source : images) {
     const data::Image image =
         fit_to_patches(opened.preprocessing.background.under(source.image), size, model.config.patch_size);
-    const auto maps = class_attention(model, to_input(image, opened.preprocessing));
+    const auto maps = last_attention(model, to_input(image, opened.preprocessing));
     const data::Image shown = enlarged(image, kShown);
     // Two rows: the maps of the heads beside the image; below, the patches that hold most of each head's attention.
     for (const bool masked : {false, true}) {
@@ -49,8 +48,8 @@ void attention(const Options& o) {
   }
   const data::ContactSheet layout{.columns = 1 + model.config.num_heads, .cell = kShown};
   data::write_png(o.out, data::contact_sheet(cells, captions, layout));
-  std::printf("%s: %zu images, %lld heads\n", o.out.c_str(), images.size(),
-              static_cast<long long>(model.config.num_heads));
+  fmt::print("{}: {} images, {} heads{}\n", o.out, images.size(), model.config.num_heads,
+             model.config.class_token ? "" : "; the model has no class token: the mean attention of all tokens");
 }
 
 }  // namespace
@@ -58,8 +57,8 @@ void attention(const Options& o) {
 void add_attention(Program& program) {
   const auto o = std::make_shared<Options>();
   o->out = "attention.png";
-  const Command command =
-      program.command("attention", "Draws the attention of the class token in the last block, head by head.");
+  const Command command = program.command(
+      "attention", "Draws the attention of the class token, or of all tokens, in the last block, head by head.");
   o->add_to(command);
   command.option("--mass", o->mass, "share of the attention that a mask keeps").fraction();
   command.example("vitrail attention runs/dino_cifar10-2025-01-31-1 photos/ -o attention.png");

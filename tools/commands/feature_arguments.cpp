@@ -1,5 +1,6 @@
 #include "tools/commands/feature_arguments.h"
 
+#include "tools/commands/image_files.h"
 #include "tools/commands/model_notes.h"
 #include "vitrail/autograd/scope.h"
 #include "vitrail/core/error.h"
@@ -7,22 +8,14 @@
 #include "vitrail/data/io/lines.h"
 #include "vitrail/data/load/image_batch.h"
 #include "vitrail/data/load/loader.h"
-#include "vitrail/data/sources/folder_index.h"
 #include "vitrail/data/sources/image_folder.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cstdio>
-#include <filesystem>
 #include <iostream>
-#include <system_error>
 #include <utility>
 
 namespace vitrail::tools {
 namespace {
-
-namespace fs = std::filesystem;
 
 std::vector<std::string> lines_of_input() {
   std::vector<std::string> lines;
@@ -71,31 +64,16 @@ recipes::OpenModel FeatureArguments::open() const {
   return opened;
 }
 
-void FeatureArguments::add(std::vector<std::string>& names, const std::string& path) const {
-  std::error_code error;
-  const fs::file_status status = fs::status(path, error);
-  if (fs::is_directory(status)) {
-    const data::FolderIndex index = data::index_folder(path, follow_symlinks);
-    for (const std::string& note : data::unread_notes(index.unread, path)) fmt::print(stderr, "note: {}\n", note);
-    for (const std::string& file : index.files) names.push_back((fs::path(path) / file).string());
-    return;
-  }
-  const bool missing = status.type() == fs::file_type::not_found;
-  check<DataError>(skip.skips() || fs::exists(status), "images", "{}: {}; --on-error skip leaves out such images", path,
-                   missing ? "no such file or folder" : error.message());
-  names.push_back(path);
-}
-
 NamedImages FeatureArguments::named_images() const {
   NamedImages result;
   for (const std::string& path : images) {
     if (path == "-")
-      for (const std::string& line : lines_of_input()) add(result.names, line);
+      for (const std::string& line : lines_of_input()) add_images(result.names, line, skip, follow_symlinks);
     else
-      add(result.names, path);
+      add_images(result.names, path, skip, follow_symlinks);
   }
   if (!list.empty())
-    for (const std::string& line : data::read_lines(list)) add(result.names, line);
+    for (const std::string& line : data::read_lines(list)) add_images(result.names, line, skip, follow_symlinks);
   check<DataError>(!result.names.empty(), "images",
                    "no images given or found: name files or folders, or use - or --list");
   result.dataset = data::make_file_dataset("", result.names, {});

@@ -51,9 +51,6 @@ struct FeatureArguments {
   /// The files, the files in the folders (at any depth), and those listed in the file `list` or on standard input
   /// ("-"). Throws DataError if there are none, or if one is missing and may not be skipped.
   NamedImages named_images() const;
-
- private:
-  void add(std::vector<std::string>& names, const std::string& path) const;
 };
 
 /// Features of the images in their order, with unit norm if `normalise`. Prints the names of images that it skipped.

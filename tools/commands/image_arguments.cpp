@@ -1,5 +1,6 @@
 #include "tools/commands/image_arguments.h"
 
+#include "tools/commands/image_files.h"
 #include "tools/commands/model_notes.h"
 #include "tools/commands/terminal_progress.h"
 #include "vitrail/core/error.h"
@@ -8,7 +9,10 @@
 #include "vitrail/data/image/resize.h"
 #include "vitrail/data/sources/image_folder.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <filesystem>
 
 namespace vitrail::tools {
 
@@ -19,10 +23,10 @@ void ImageArguments::add_to(const Command& command) {
       .option("checkpoint", checkpoint,
               "folder of a run, a checkpoint, the folder of a published model, or a .safetensors file")
       .required();
-  command.option("images", images, "image or folder of images").required();
+  command.option("images", images, "images and folders of images").required();
   command.option("-o,--out", out, "PNG file to write");
   command.option("--size", size, "shorter side of the model's input; 0: twice the recipe's").range(0, 4096);
-  command.option("-n,--count", count, "number of images to take from a folder").range(1, 256);
+  command.option("-n,--count", count, "number of images to take, at most").range(1, 256);
   background.add_to(command);
   published.add_to(command);
   add_positions_option(command, positions);
@@ -36,26 +40,21 @@ recipes::OpenModel ImageArguments::open() const {
   return model;
 }
 
-std::vector<Image> ImageArguments::read() const {
+std::vector<Image> read_images(const std::vector<std::string>& paths, int64_t most, const SkipOption& skip) {
+  std::vector<std::string> files;
+  for (const std::string& path : paths) add_images(files, path, skip);
+  const auto dataset = data::make_file_dataset("", files, {});
   data::BadFiles bad_files = skip.bad_files();
-  std::vector<Image> result = read_images(images, count, bad_files);
-  TerminalProgress().report(bad_files);
-  return result;
-}
-
-std::vector<Image> read_images(const fs::path& path, int64_t most, data::BadFiles& bad_files) {
-  check<DataError>(fs::exists(path), "images", "{}: no such file or folder", path.string());
-  const auto dataset = fs::is_directory(path) ? data::open_image_folder(path.string(), {.labelled = false})
-                                              : data::make_file_dataset("", {path.string()}, {});
   std::vector<Image> images;
   for (int64_t i = 0; i < dataset->size() && int64_t(images.size()) < most; ++i) {
     try {
-      images.push_back({fs::path(dataset->name(i)).filename().string(), dataset->get(i).image});
+      images.push_back({fs::path(files[size_t(i)]).filename().string(), dataset->get(i).image});
     } catch (const IoError& error) {
       bad_files.add(*dataset, i, error.what());
     }
   }
-  check<DataError>(!images.empty(), "images", "{}: none of its images can be read", path.string());
+  check<DataError>(!images.empty(), "images", "{}: none of its images can be read", fmt::join(paths, ", "));
+  TerminalProgress().report(bad_files);
   return images;
 }
 

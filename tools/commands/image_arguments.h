@@ -8,7 +8,6 @@
 #include "vitrail/data/image/image.h"
 #include "vitrail/recipes/models/open_model.h"
 
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -19,8 +18,14 @@ struct Image {
   data::Image image;
 };
 
+/// The first `most` images at the paths: files, and folders with what is in them at any depth. Prints the names of
+/// those that it skipped. Throws DataError for a path that does not exist and for a broken image, unless they are
+/// skipped, or if none can be read.
+std::vector<Image> read_images(const std::vector<std::string>& paths, int64_t most, const SkipOption& skip);
+
 struct ImageArguments {
-  std::string checkpoint, network, positions, images, out;
+  std::string checkpoint, network, positions, out;
+  std::vector<std::string> images;
   int64_t size = 0, count = 8;
   BackgroundOption background;
   PublishedArguments published;
@@ -29,18 +34,14 @@ struct ImageArguments {
   void add_to(const Command& command);
   /// As open_with_notes, with the chosen rule of positions. Prints the rule if the image size differs from the model's.
   recipes::OpenModel open() const;
-  /// The images, as read_images. Prints the names of those that it skipped.
-  std::vector<Image> read() const;
+  /// The images, as read_images.
+  std::vector<Image> read() const { return read_images(images, count, skip); }
   /// The shorter side of the model's input, in pixels.
   int64_t side(const recipes::Preprocessing& usual) const { return size > 0 ? size : 2 * usual.img_size(); }
 };
 
 /// The shorter side of an image in the drawings, at least.
 inline constexpr int64_t kShown = 240;
-
-/// The image at a path, or the first `most` images of a folder, at any depth, without those that bad_files lets skip.
-/// Throws DataError for a broken image or if none can be read.
-std::vector<Image> read_images(const std::filesystem::path& path, int64_t most, data::BadFiles& bad_files);
 
 /// Resizes the shorter side to `shorter`, then crops the centre to whole patches. Throws DataError for an image so long
 /// that its drawing would not fit into memory.

@@ -32,7 +32,8 @@ constexpr int64_t kCell = 96;
 
 struct Options {
   ModelArguments arguments;
-  std::string query, out = "neighbours.png";
+  std::vector<std::string> queries;
+  std::string out = "neighbours.png";
   int64_t count = 8, neighbours = 7, most = 20000;
   SkipOption skip;  // of the query; data.on_error is for the data
 };
@@ -108,12 +109,10 @@ void neighbours(const Options& o) {
   const FeatureSet set = known.features(model, progress);  // without broken images
 
   std::vector<Query> queries;
-  if (o.query.empty()) {
+  if (o.queries.empty()) {
     queries = queries_of(config, known, o.count, progress);
   } else {
-    data::BadFiles bad_files = o.skip.bad_files();
-    for (Image& image : read_images(o.query, o.count, bad_files)) queries.push_back({std::move(image)});
-    progress.report(bad_files);
+    for (Image& image : read_images(o.queries, o.count, o.skip)) queries.push_back({std::move(image)});
   }
   std::vector<data::Image> cells;
   std::vector<std::string> captions;
@@ -143,8 +142,8 @@ void add_neighbours(Program& program) {
   const Command command =
       program.command("neighbours", "Draws validation images, or other ones, beside the nearest training images.");
   o->arguments.add_to(command, "other data, labelled or not");
-  command.option("-q,--query", o->query, "image or folder, instead of the validation images");
-  command.option("-n,--count", o->count, "number of query images").range(1, 256);
+  command.option("-q,--query", o->queries, "images and folders, instead of the validation images");
+  command.option("-n,--count", o->count, "number of query images, at most").range(1, 256);
   command.option("-k", o->neighbours, "neighbours per query").range(1, 64);
   command.option("--most", o->most, "training images to search, at most").range(1, 1 << 30);
   o->skip.add_to(command);

@@ -30,6 +30,7 @@ struct Options {
   bool follow_symlinks = false;
   bool force = false;
   std::vector<std::string> kinds;
+  int64_t side = 0;
 };
 
 /// The splits to pack, in the order train, val, test.
@@ -90,12 +91,17 @@ void note(const std::string& text) { fmt::print(stderr, "note: {}\n", text); }
 
 data::Packed write(const Options& o, const std::vector<data::PackPart>& parts) {
   TerminalProgress progress;
-  return data::pack(o.out, parts, {.skip_broken = o.on_error == "skip", .tick = progress.tick("images checked")});
+  return data::pack(o.out, parts,
+                    {.skip_broken = o.on_error == "skip", .side = o.side, .tick = progress.tick("images checked")});
 }
 
 void report(const Options& o, const std::string& table, const data::Packed& packed) {
   for (const data::BrokenImage& file : packed.broken) fmt::print(stderr, "left out {}: {}\n", file.name, file.reason);
+  if (packed.transparent > 0)
+    note(fmt::format("left as they are: {} with transparent pixels, whose opacity would be lost",
+                     recipes::several(packed.transparent, "large image")));
   fmt::print("{}{}: {} images", table, o.out, packed.size());
+  if (o.side > 0) fmt::print(", {} of them made smaller", packed.shrunk);
   if (!packed.broken.empty()) fmt::print(", {} broken ones left out", packed.broken.size());
   fmt::print("\n");
 }
@@ -146,6 +152,9 @@ void pack_captioned(const Options& o) {
 void pack(const Options& o) {
   check<ConfigError>(o.force || !std::filesystem::exists(o.out), "pack",
                      "{} exists already; choose another name, or replace it with --force", o.out);
+  const std::filesystem::path folder = std::filesystem::path(o.out).parent_path();
+  check<ConfigError>(folder.empty() || std::filesystem::is_directory(folder), "pack",
+                     "there is no folder {} to write {}", folder.string(), o.out);
   o.captions ? pack_captioned(o) : pack_labelled(o);
 }
 
@@ -168,9 +177,14 @@ void add_pack(Program& program) {
   command.option("--kinds", o->kinds, "kinds of captions to pack; all if not given").needs(captions);
   command.option("--on-error", o->on_error, "broken images: fail lists them and writes nothing, skip leaves them out")
       .choices({"fail", "skip"});
+  command
+      .option("--side", o->side,
+              "make larger images smaller once, to this shorter side in pixels; 0: files as they are")
+      .range(0, 16384);
   command.flag("--follow-symlinks", o->follow_symlinks, "follow symbolic links, as data.follow_symlinks");
   command.flag("--force", o->force, "replace a file of that name");
   command.example("vitrail pack photos/ -o photos.h5 --split train val");
+  command.example("vitrail pack holiday/ -o holiday.h5 --side 512");
   command.example("vitrail pack emoji/ -o emoji.h5 --captions --kinds name short");
   command.action([o] { pack(*o); });
 }

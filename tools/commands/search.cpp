@@ -81,21 +81,23 @@ data::Image cell_of(const std::string& name, const SkipOption& skip, TerminalPro
   }
 }
 
-/// One row per query: its image (a white one for a text), then the images found.
-data::Image sheet(const Queries& queries, const NamedFeatures& index, const Tensor& found, const SkipOption& skip,
+/// One row per query: its image (a white one for a text), then the images found with their cosines.
+data::Image sheet(const Queries& queries, const NamedFeatures& index, const core::MaxOut& found, const SkipOption& skip,
                   TerminalProgress& progress) {
-  const int64_t k = found.size(1);
-  const auto places = found.span<int64_t>();
+  const int64_t k = found.indices.size(1);
+  const auto places = found.indices.span<int64_t>();
+  const auto cosines = found.values.span<float>();
   std::vector<data::Image> cells;
   std::vector<std::string> captions;
   for (size_t q = 0; q < queries.names.size(); ++q) {
     const bool image = q < queries.images;
     cells.push_back(image ? cell_of(queries.names[q], skip, progress) : white());
-    captions.push_back(image ? std::filesystem::path(queries.names[q]).filename().string() : queries.names[q]);
-    for (int64_t i = 0; i < k; ++i) {
-      const std::string& name = index.names[size_t(places[q * size_t(k) + size_t(i)])];
+    const std::string asked = image ? std::filesystem::path(queries.names[q]).filename().string() : queries.names[q];
+    captions.push_back("asked: " + asked);
+    for (size_t i = q * size_t(k); i < (q + 1) * size_t(k); ++i) {
+      const std::string& name = index.names[size_t(places[i])];
       cells.push_back(cell_of(name, skip, progress));
-      captions.push_back(std::filesystem::path(name).filename().string());
+      captions.push_back(fmt::format("{:.2f} {}", cosines[i], std::filesystem::path(name).filename().string()));
     }
   }
   return data::contact_sheet(cells, captions, {.columns = 1 + k, .cell = kCell});
@@ -136,7 +138,7 @@ void search(Options o) {
   const auto best = core::topk(core::matmul(queries.features, known, core::Trans::no, core::Trans::yes), k);
   print(o, queries, index, best);
   if (o.out.empty()) return;
-  data::write_png(o.out, sheet(queries, index, best.indices, o.arguments.skip, progress));
+  data::write_png(o.out, sheet(queries, index, best, o.arguments.skip, progress));
   if (!o.json) fmt::print("{}: the queries and the images found\n", o.out);
 }
 

@@ -90,10 +90,10 @@ TEST_CASE("durable_write: a process killed at any step leaves the old or the new
   }
 }
 
-TEST_CASE("durable_write: errors name the file and the system's reason") {
+TEST_CASE("durable_write: errors name the file or folder and the reason") {
   const test::TemporaryFolder folder;
-  CHECK_THROWS_WITH_AS(durable_write(folder.path() / "no/a.txt", "x"), doctest::Contains("No such file or directory"),
-                       IoError);
+  CHECK_THROWS_WITH_AS(durable_write(folder.path() / "no/a.txt", "x"), doctest::Contains("no does not exist"),
+                       WriteError);
   fs::create_directory(folder.path() / "d");
   CHECK_THROWS_WITH_AS(durable_write(folder.path() / "d", "x"), doctest::Contains("Is a directory"), IoError);
   CHECK_THROWS_WITH_AS(durable_write(folder.path() / std::string(300, 'n'), "x"), doctest::Contains("name too long"),

@@ -295,15 +295,18 @@ TEST_CASE("the parts of pairs are found by the names of tables and archives") {
   CHECK(part_names(make("folders", {"train/0.tar", "train/1.tar", "val/a/1.jpg"})) ==
         "train: tar archives 0.tar 1.tar");
   CHECK(part_names(make("h5", {"pairs.h5", "x.tar"})) == "-: HDF5 pairs.h5");
+  CHECK(part_names(make("beside", {"train/1.jpg", "train/1.txt", "val/a/1.jpg"})) ==
+        "train: images train; val: images val");
+  CHECK(part_names(make("images", {"cat/1.jpg", "notes.md"})) == "-: images images");
 
   CHECK_THROWS_WITH_AS(find_pair_parts(make("twice", {"train.tsv", "captions.train.csv"})),
                        doctest::Contains("several tables of one part, name one of them"), DataError);
   CHECK_THROWS_WITH_AS(
-      find_pair_parts(make("images", {"cat/1.jpg", "notes.md"})),
+      find_pair_parts(make("notes", {"notes.md"})),
       doctest::Contains("holds no captions in a known format: notes.md; images with captions are read from"),
       DataError);
   CHECK_THROWS_WITH_AS(find_pair_parts(files.path("nowhere")), doctest::Contains("nowhere does not exist"), DataError);
-  CHECK_THROWS_WITH_AS(find_pair_parts(files.path("images/notes.md")), doctest::Contains("of an unknown format"),
+  CHECK_THROWS_WITH_AS(find_pair_parts(files.path("notes/notes.md")), doctest::Contains("of an unknown format"),
                        DataError);
 }
 
@@ -333,7 +336,7 @@ TEST_CASE("archives hold each image's text beside it") {
   CHECK(pairs.images->name(2) == files.path("train-1.tar.gz") + "/2.bmp");
   CHECK_THROWS_WITH_AS(open_pairs(files.path(), "val"), doctest::Contains("none of the 1 images has a text"),
                        DataError);
-  CHECK_THROWS_WITH_AS(open_pairs(files.path(), "train", {{"name"}}), doctest::Contains("in archives have no kinds"),
+  CHECK_THROWS_WITH_AS(open_pairs(files.path(), "train", {{"name"}}), doctest::Contains("in .txt files have no kinds"),
                        DataError);
   const Files none{{"a.tar", test::tar({{"1.txt", "x"}})}};
   CHECK_THROWS_WITH_AS(open_pairs(none.path("a.tar"), "train"), doctest::Contains("no .jpg, .png or .bmp files"),

@@ -217,7 +217,7 @@ TEST_CASE("masks keep the patches with most of the attention") {
 
   nn::VisionTransformer model(nn::Scope(1),
                               {.img_size = 8, .patch_size = 4, .embed_dim = 8, .depth = 1, .num_heads = 2});
-  const auto maps = class_attention(model, ones({1, 3, 8, 12}));
+  const auto maps = last_attention(model, ones({1, 3, 8, 12}));
   REQUIRE(maps.size() == 2);
   CHECK(maps[0].rows == 2);
   CHECK(maps[0].columns == 3);
@@ -225,4 +225,17 @@ TEST_CASE("masks keep the patches with most of the attention") {
   for (const double v : maps[0].values) sum += v;
   CHECK(sum < 1);  // the class token looks at itself too
   CHECK(sum > 0.5);
+
+  nn::VisionTransformer pooled(nn::Scope(1), {.img_size = 8,
+                                              .patch_size = 4,
+                                              .embed_dim = 8,
+                                              .depth = 1,
+                                              .num_heads = 2,
+                                              .class_token = false,
+                                              .pool = nn::Pool::avg});
+  const auto means = last_attention(pooled, ones({1, 3, 8, 8}));
+  REQUIRE(means.size() == 2);
+  sum = 0;
+  for (const double v : means[1].values) sum += v;
+  CHECK(sum == doctest::Approx(1));  // of each patch, so of their mean too
 }

@@ -71,6 +71,14 @@ TEST_CASE("clock_text") {
   CHECK(clock_text(1e300) == "--:--");
 }
 
+TEST_CASE("an epoch that waits for images has a hint, a short one does not") {
+  const std::string hint = waiting_hint(100, 91).value();
+  CHECK(hint.starts_with("91% of the epoch was spent waiting for images"));
+  CHECK(hint.find("vitrail pack --side N") != std::string::npos);
+  CHECK_FALSE(waiting_hint(100, 49));
+  CHECK_FALSE(waiting_hint(9, 9));
+}
+
 TEST_CASE("speed forgets the past slowly") {
   Speed speed;
   CHECK(speed.seconds_per_step() == 0);

@@ -149,6 +149,7 @@ TEST_CASE("a resumed run says what changes, and a finished one changes nothing")
                        doctest::Contains("[train.epochs] 2 is fewer than the run has done: 48 steps, in epochs of 6; "
                                          "train.epochs=8 or more goes on"),
                        ConfigError);
+  CHECK_THROWS_WITH_AS(squares({.resume = squares.root}), doctest::Contains("is not the folder of a run"), ConfigError);
   CHECK_THROWS_WITH_AS(squares.resume({"train.batch_size=8"}), doctest::Contains("with batches of 4"), ConfigError);
   CHECK_THROWS_WITH_AS(squares.resume({"out=elsewhere", "train.epochs=9"}),
                        doctest::Contains("a run resumes in its own folder"), ConfigError);
