@@ -28,9 +28,12 @@ struct At {
 /// Throws NumericError naming the step if value is not finite.
 void check_finite(std::string_view name, double value, const At& at);
 
-/// The gradients that are clipped together: all of them; those of a network, which share the first part of their names
-/// ("backbone", "head"), as in DINOv2; those of one parameter, as in DINO.
-enum class ClipBy { all, network, parameter };
+/// Which gradients share one norm when they are clipped.
+enum class ClipBy {
+  all,
+  network,    // of one network, by the first part of the parameters' names ("backbone", "head"), as in DINOv2
+  parameter,  // of one parameter, as in DINO
+};
 
 struct UpdateOptions {
   double max_norm = 0;  // largest norm of the gradients that are clipped together; 0: no clipping

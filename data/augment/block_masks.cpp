@@ -42,15 +42,14 @@ std::vector<uint8_t> BlockMasks::sample(Rng& rng, int64_t target) const {
     for (int i = 0; i < kTries; ++i) {
       const double area = rng.uniform(double(config_.min_patches), double(limit));
       const double aspect = std::exp(rng.uniform(log_aspect, -log_aspect));
-      const Box block{.height = std::llrint(std::sqrt(area * aspect)), .width = std::llrint(std::sqrt(area / aspect))};
+      Box block{.height = std::llrint(std::sqrt(area * aspect)), .width = std::llrint(std::sqrt(area / aspect))};
       if (block.height >= height_ || block.width >= width_) continue;
-      Box placed = block;
-      placed.top = rng.below(height_ - block.height + 1);
-      placed.left = rng.below(width_ - block.width + 1);
-      const int64_t added = count_new(mask, width_, placed);
+      block.top = rng.below(height_ - block.height + 1);
+      block.left = rng.below(width_ - block.width + 1);
+      const int64_t added = count_new(mask, width_, block);
       if (added == 0 || added > limit) continue;
-      for (int64_t y = placed.top; y < placed.top + placed.height; ++y)
-        std::fill_n(mask.begin() + y * width_ + placed.left, placed.width, uint8_t(1));
+      for (int64_t y = block.top; y < block.top + block.height; ++y)
+        std::fill_n(mask.begin() + y * width_ + block.left, block.width, uint8_t(1));
       return added;
     }
     return 0;

@@ -125,7 +125,7 @@ Tensor tensor_of(const Bytes& bytes) {
   return out;
 }
 
-/// Writes image files one after another. They are read again, on all threads, and must be what was decoded.
+/// Writes image files one after another. All threads read them again. Each must be the file that was decoded.
 void write_files(hdf5::Writer& writer, const std::string& group, const Dataset& dataset, const Good& good,
                  int64_t side) {
   const auto count = int64_t(good.indices.size());

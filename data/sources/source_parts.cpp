@@ -326,8 +326,7 @@ Parts parts_of_file(const std::string& path) {
 constexpr std::string_view kPairsAccepted =
     "images with captions are read from tables (captions.train.tsv, train.csv, captions.tsv, ...) with archives or "
     "images beside them, folders and .tar or .tar.gz archives with a .txt for each image, and .h5 files made by "
-    "vitrail "
-    "pack";
+    "vitrail pack";
 
 bool is_table_name(std::string_view name) { return ends_with_any(name, {".tsv", ".csv"}); }
 

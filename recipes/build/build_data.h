@@ -82,7 +82,7 @@ data::Pairs open_captioned(const DataConfig& config, const std::string& split, c
 DataConfig evaluated(const DataConfig& config);
 /// The part to evaluate on, as open_labelled: val_split of val_root, or of root. Undivided data is taken whole.
 std::unique_ptr<data::Dataset> open_evaluated(const DataConfig& config);
-/// A sentence for a section that has val_root and val_fraction, of which the first counts; else empty.
+/// A note if the section has both val_root and val_fraction: val_root counts. Else empty.
 std::string division_note(const DataConfig& config);
 /// "val of photos/": the part to evaluate on, for messages.
 std::string evaluated_name(const DataConfig& config);

@@ -26,7 +26,7 @@ struct DinoConfig final : SelfDistillationConfig {
   } optim;
 
   void describe(Fields& f) override;
-  // In dino_recipe.cpp, beside what they build.
+  // These two are defined in dino_recipe.cpp.
   std::unique_ptr<Recipe> build() const override;
   /// Student, teacher and optimizer, without data.
   std::unique_ptr<DinoStep> build_step() const;

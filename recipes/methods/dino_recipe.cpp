@@ -20,7 +20,6 @@ namespace {
 
 constexpr int64_t kLeastBatch = 32;              // smaller batches give a noisy centre
 constexpr int64_t kMostPrototypesPerImage = 16;  // more prototypes stay unused
-constexpr int64_t kStepsBeforeWarning = 500;     // at first all outputs look the same
 
 DinoOptions options_of(const DinoConfig& c) {
   return {.views = DinoStep::kGlobalViews + c.crops.local_number,
@@ -51,8 +50,6 @@ struct Dino final : Recipe {
     teacher_temp = {.base = c.teacher.temp,
                     .warmup = {double(c.teacher.warmup_epochs), c.teacher.warmup_temp, optim::Ends::both}};
     keep("baselines", evaluation.baselines);
-    if (!images.labelled()) say("no k-NN evaluation: " + images.why_unlabelled());
-    for (const std::string& note : images.notes()) say(note);
     if (c.train.batch_size < kLeastBatch)
       say(
           fmt::format("train.batch_size {} is small for DINO: below {} the centre is noisy; raise it, or set "
@@ -102,8 +99,7 @@ struct Dino final : Recipe {
   }
   std::string score_name() const override { return "knn_top1"; }
   std::vector<std::string> next_commands(const std::string& run) const override {
-    if (!images.labelled()) return {"vitrail pca " + run + " photos/"};
-    return {"vitrail knn " + run, "vitrail pca " + run + " photos/"};
+    return evaluation.next_commands(run);
   }
   int64_t state_bytes() const override { return Recipe::state_bytes() + dino.missing_bytes(); }
 

@@ -46,7 +46,7 @@ struct Dinov2Config final : SelfDistillationConfig {
   /// Other defaults than DINO's.
   Dinov2Config();
   void describe(Fields& f) override;
-  // In dinov2_recipe.cpp, beside what they build.
+  // These two are defined in dinov2_recipe.cpp.
   std::unique_ptr<Recipe> build() const override;
   /// Student, teacher and optimizer, without data.
   std::unique_ptr<Dinov2Step> build_step() const;

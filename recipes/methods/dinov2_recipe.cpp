@@ -13,8 +13,6 @@
 namespace vitrail::recipes {
 namespace {
 
-constexpr int64_t kQuietSteps = 500;  // before a warning of collapse: at first all outputs look the same
-
 Dinov2Options dinov2_options(const Dinov2Config& c) {
   Dinov2Options o{.views = Dinov2Step::kGlobalViews + c.crops.local_number,
                   .head = head_of(c),
@@ -46,7 +44,7 @@ struct Dinov2 final : Recipe {
         dinov2(*step_),
         masks(grid_side(), grid_side(),
               {.probability = c.masks.probability, .min_ratio = c.masks.ratio[0], .max_ratio = c.masks.ratio[1]}),
-        watch(c.head.out_dim, kQuietSteps),
+        watch(c.head.out_dim, kStepsBeforeWarning),
         plan_(make_plan()),
         evaluation(
             config, images, *dinov2.teacher.backbone,
@@ -60,8 +58,6 @@ struct Dinov2 final : Recipe {
         .base = c.teacher.temp,
         .warmup = {double(c.teacher.warmup_epochs * plan_.steps_per_epoch), c.teacher.warmup_temp, optim::Ends::both}};
     keep("baselines", evaluation.baselines);
-    if (!images.labelled()) say("no k-NN evaluation: " + images.why_unlabelled());
-    for (const std::string& note : images.notes()) say(note);
   }
 
   const Plan& plan() const override { return plan_; }
@@ -112,8 +108,7 @@ struct Dinov2 final : Recipe {
   }
   std::string score_name() const override { return "knn_top1"; }
   std::vector<std::string> next_commands(const std::string& run) const override {
-    if (!images.labelled()) return {"vitrail pca " + run + " photos/"};
-    return {"vitrail knn " + run, "vitrail pca " + run + " photos/"};
+    return evaluation.next_commands(run);
   }
 
   std::vector<ModelCard> cards() override {

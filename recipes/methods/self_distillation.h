@@ -86,6 +86,9 @@ struct SelfDistillationConfig : RecipeConfig {
   void describe_course(Fields& f);
 };
 
+/// Steps before a warning of collapse: at first all outputs look the same.
+inline constexpr int64_t kStepsBeforeWarning = 500;
+
 /// Makes the student's backbone of a recipe, and the teacher's, which has no dropout.
 nn::MakeBackbone student_maker(const SelfDistillationConfig& config);
 nn::MakeBackbone teacher_maker(const SelfDistillationConfig& config);

@@ -20,7 +20,15 @@ constexpr int64_t kProbeBlocks = 4;    // whose class tokens the linear classifi
 
 TeacherEvaluation::TeacherEvaluation(const SelfDistillationConfig& config, DinoData& images, nn::Backbone& teacher,
                                      TargetsOf targets_of, std::function<void(std::string)> say)
-    : config_(config), images_(images), teacher_(teacher), targets_of_(std::move(targets_of)), say_(std::move(say)) {}
+    : config_(config), images_(images), teacher_(teacher), targets_of_(std::move(targets_of)), say_(std::move(say)) {
+  if (!images_.labelled()) say_("no k-NN evaluation: " + images_.why_unlabelled());
+  for (const std::string& note : images_.notes()) say_(note);
+}
+
+std::vector<std::string> TeacherEvaluation::next_commands(const std::string& run) const {
+  if (!images_.labelled()) return {"vitrail pca " + run + " photos/"};
+  return {"vitrail knn " + run, "vitrail pca " + run + " photos/"};
+}
 
 Evaluation TeacherEvaluation::operator()(const Tick& tick) {
   if (!images_.labelled()) {
@@ -51,7 +59,7 @@ Evaluation TeacherEvaluation::operator()(const Tick& tick) {
   return {std::move(stats), top1};
 }
 
-/// The columns of probe_features that pooled_features gives: those of the last block.
+/// The columns of the last block: the features that pooled_features() gives.
 FeatureSet TeacherEvaluation::last_columns(const FeatureSet& set) const {
   const int64_t all = set.features.size(1), dim = teacher_.feature_dim();
   return {set.features.slice(1, all - dim, all), set.labels};

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace vitrail::recipes {
 
@@ -16,12 +17,14 @@ class TeacherEvaluation final {
  public:
   /// The teacher's targets for features [N, D]: [N, K].
   using TargetsOf = std::function<Tensor(const Tensor& features)>;
-  /// All arguments outlive it. say: takes messages for the user.
+  /// All arguments outlive it. say: takes messages for the user; the first are those of the data.
   TeacherEvaluation(const SelfDistillationConfig& config, DinoData& images, nn::Backbone& teacher, TargetsOf targets_of,
                     std::function<void(std::string)> say);
 
   /// Throws as Recipe::evaluate.
   Evaluation operator()(const Tick& tick);
+  /// For Recipe::next_commands.
+  std::vector<std::string> next_commands(const std::string& run) const;
 
   /// The scores of a network with random weights and of the pixels, found by the first evaluation.
   std::map<std::string, double> baselines;
