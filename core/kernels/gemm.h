@@ -21,7 +21,7 @@ inline constexpr int64_t kGemmStep = std::is_same_v<In, bf16> ? 2 : 1;
 template <class In, class Out>
 struct GemmTask {
   int64_t m, n;   // of c, which may have any number of columns
-  int64_t steps;  // ceil(k / kGemmStep)
+  int64_t steps;  // of a: ceil(k / kGemmStep) or more; b has them rounded up to Gemm::step_multiple
   const In* a;    // element (i, k) at a[i * a_row + k / kGemmStep * a_step + k % kGemmStep]
   int64_t a_row, a_step;
   const In* b;  // packed
@@ -38,7 +38,7 @@ struct PackTask {
   const In* x;  // the rows are dense, or for pack_columns the columns are, x_stride elements from one to the next
   int64_t x_stride;
   In* y;              // packed; zeros fill the rest
-  int64_t steps;      // ceil(k / kGemmStep)
+  int64_t steps;      // Gemm::steps(k)
   int64_t width = 0;  // 0: as b. Else in panels of that width, each an `a` for that many rows of c; element
                       // (k, column) of a panel lies where Gemm::packed says
 };
@@ -55,8 +55,16 @@ struct Gemm {
   void (*multiply_narrow)(const GemmTask<In, In>& task);  // bf16 results of bf16 factors
   void (*pack_rows)(const PackTask<In>& task);
   void (*pack_columns)(const PackTask<In>& task);
-  bool rows_together;  // packed first factors: all steps of a row lie together; else all rows of a step
-  int64_t block_rows;  // rows of a that stay in the caches while the panels of b pass by
+  bool rows_together;     // packed first factors: all steps of a row lie together; else all rows of a step
+  int64_t step_multiple;  // packed factors are filled with zeros to a multiple of it
+  int64_t block_rows;     // rows of a that one task takes: they stay in the caches while the panels of b pass by
+  int64_t block_bytes;    // at most, of the panels of b that one task takes
+
+  /// Steps of a packed factor with k rows or columns.
+  int64_t steps(int64_t k) const {
+    const int64_t rows = step_multiple * kGemmStep<In>;
+    return (k + rows - 1) / rows * step_multiple;
+  }
 
   /// Strides of a first factor that was packed in a panel of `width` rows.
   Strides packed(int64_t width, int64_t steps) const {

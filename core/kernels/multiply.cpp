@@ -39,17 +39,18 @@ Matrix<T> part(const Matrix<T>& m, int64_t row, int64_t rows, int64_t col, int64
   return {&m(row, col), std::min(rows, m.rows - row), std::min(cols, m.cols - col), m.row_stride, m.col_stride};
 }
 
-/// The rows of a are read in place: b is packed once, then each task computes some rows and columns of c.
+/// The rows of a are read in place: b is packed once, then each task computes some rows and columns of c. The tasks of a
+/// thread follow one another down the rows, so that they share columns of b.
 template <class In, class Out>
 void multiply_rows(const Matrix<const In>& a, const Matrix<const In>& b, const Matrix<Out>& c, const float* bias) {
   constexpr int64_t kStep = kernels::kGemmStep<In>, kStrip = kernels::kGemmStrip;
-  const int64_t block_rows = kernels::gemm<In>()->block_rows;
-  const int64_t steps = a.cols / kStep, columns = padded_to(c.cols, kernels::kGemmColumns),
-                strips = parts(c.cols, kStrip);
-  Tensor packed = Tensor::empty({columns * a.cols}, dtype_of<In>()), padded_bias;
+  const kernels::Gemm<In>& kernel = *kernels::gemm<In>();
+  const int64_t block_rows = kernel.block_rows, steps = kernel.steps(a.cols), depth = steps * kStep;
+  const int64_t columns = padded_to(c.cols, kernels::kGemmColumns), strips = parts(c.cols, kStrip);
+  Tensor packed = Tensor::empty({columns * depth}, dtype_of<In>()), padded_bias;
   parallel_for(strips, 1, [&](int64_t strip, int64_t) {
     const int64_t col = strip * kStrip;
-    pack(part(b, 0, b.rows, col, kStrip), steps, 0, packed.data<In>() + col * a.cols);
+    pack(part(b, 0, b.rows, col, kStrip), steps, 0, packed.data<In>() + col * depth);
   });
   if (bias && columns != c.cols) {
     padded_bias = zeros({columns});
@@ -58,25 +59,26 @@ void multiply_rows(const Matrix<const In>& a, const Matrix<const In>& b, const M
   }
   const int64_t row_blocks = parts(c.rows, block_rows);
   const int64_t splits = std::clamp<int64_t>(kTasksPerThread * num_threads() / row_blocks, 1, strips);
-  const int64_t wide = parts(strips, splits) * kStrip, per_row = parts(c.cols, wide);
+  const int64_t cached = std::max<int64_t>(kernel.block_bytes / (kStrip * depth * int64_t(sizeof(In))), 1);
+  const int64_t wide = std::min(parts(strips, splits), cached) * kStrip, per_row = parts(c.cols, wide);
   parallel_for(row_blocks * per_row, 1, [&](int64_t task, int64_t) {
-    const int64_t row = task / per_row * block_rows, col = task % per_row * wide;
+    const int64_t row = task % row_blocks * block_rows, col = task / row_blocks * wide;
     const auto target = part(c, row, block_rows, col, wide);
     const kernels::GemmTask<In, Out> product{.m = target.rows,
                                              .n = target.cols,
-                                             .steps = steps,
+                                             .steps = a.cols / kStep,
                                              .a = &a(row, 0),
                                              .a_row = a.row_stride,
                                              .a_step = kStep,
-                                             .b = packed.data<In>() + col * a.cols,
+                                             .b = packed.data<In>() + col * depth,
                                              .c = target.data,
                                              .c_row = target.row_stride,
                                              .bias = bias ? bias + col : nullptr,
                                              .add = false};
     if constexpr (std::is_same_v<Out, float>)
-      kernels::gemm<In>()->multiply(product);
+      kernel.multiply(product);
     else
-      kernels::gemm<In>()->multiply_narrow(product);
+      kernel.multiply_narrow(product);
   });
 }
 
@@ -107,7 +109,7 @@ void multiply_blocks(const Matrix<const In>& a, const Matrix<const In>& b, const
     In* const right = left + high * kDepth;
     for (int64_t k = 0; k < a.cols; k += kDepth) {
       const auto a_part = part(a, row, high, k, kDepth), b_part = part(b, k, kDepth, col, wide);
-      const int64_t steps = parts(a_part.cols, kStep);
+      const int64_t steps = kernel.steps(a_part.cols);
       pack(a_part.transposed(), steps, block_rows, left);
       pack(b_part, steps, 0, right);
       const kernels::Strides strides = kernel.packed(block_rows, steps);

@@ -93,27 +93,31 @@ VITRAIL_INLINE float erf(float x) {
   return t < 0.95f ? near : __builtin_copysignf(far, x);
 }
 VITRAIL_INLINE double erf(double x) { return std::erf(x); }
-/// Off by at most 5e-6, at a third of the time: for results that are rounded to bf16 (steps of 4e-3) at once. Odd
-/// polynomials of the argument, in z = 2 (x / end)^2 - 1. There is no division: it would take as long as the rest.
-VITRAIL_INLINE float erf_coarse(float x) {
-  constexpr float kEnd = 3.4f;
-  const float u = x < -kEnd ? -kEnd : (x > kEnd ? kEnd : x), z = u * u * (2 / (kEnd * kEnd)) - 1.0f;
-  const float y = u * detail::polynomial(z, 4.156654477e-01f, -2.061070800e-01f, 1.495020390e-01f, -1.145262644e-01f,
-                                         8.671311289e-02f, -6.395824254e-02f, 4.071716219e-02f, -1.957800426e-02f,
-                                         1.343587507e-02f, -1.294727717e-02f, 5.201548804e-03f);
-  return abs(x) > kEnd ? __builtin_copysignf(1.0f, x) : y;
+/// x between low and high; NaN stays. One statement each, so that the compiler finds the minimum and the maximum.
+VITRAIL_INLINE float clamped(float x, float low, float high) {
+  const float at_most = high < x ? high : x;
+  return low > at_most ? low : at_most;
 }
-/// The slope of GELU by erf in the same way, off by at most 8e-6.
+/// The distribution function of the normal distribution, off by at most 2e-6: for results that are rounded to bf16 (steps
+/// of 4e-3) at once. An odd polynomial of x, in z = 2 (x / end)^2 - 1, and a half; it leaves [0, 1] at the ends alone.
+VITRAIL_INLINE float normal_cdf_coarse(float x) {
+  constexpr float kEnd = 4.7f;
+  const float u = clamped(x, -kEnd, kEnd), z = u * u * (2 / (kEnd * kEnd)) - 1.0f;
+  const float p = detail::polynomial(z, 1.503146142e-01f, -7.436466905e-02f, 5.356163358e-02f, -4.049074364e-02f,
+                                     2.997338345e-02f, -2.134982932e-02f, 1.327795633e-02f, -6.458979171e-03f,
+                                     4.125555613e-03f, -3.611977591e-03f, 1.406055681e-03f);
+  return clamped(0.5f + u * p, 0.0f, 1.0f);
+}
+/// The slope of GELU by erf in the same way, off by at most 4e-6.
 VITRAIL_INLINE float gelu_slope_coarse(float x) {
   constexpr float kEnd = 5.0f;
-  const float u = x < -kEnd ? -kEnd : (x > kEnd ? kEnd : x), z = u * u * (2 / (kEnd * kEnd)) - 1.0f;
-  const float y =
-      u * detail::polynomial(z, 1.421336532e-01f, -7.509978861e-02f, 6.658155471e-02f, -7.207906991e-02f,
-                             8.021359146e-02f, -8.191412687e-02f, 8.063627034e-02f, -7.730448246e-02f, 5.138690397e-02f,
-                             -1.787447557e-02f, 1.772764139e-02f, -2.466121875e-02f, 1.025555190e-02f);
-  return 0.5f + (abs(x) > kEnd ? __builtin_copysignf(0.5f, x) : y);
+  const float u = clamped(x, -kEnd, kEnd), z = u * u * (2 / (kEnd * kEnd)) - 1.0f;
+  const float p = detail::polynomial(z, 1.421333109e-01f, -7.509960652e-02f, 6.660979605e-02f, -7.208124327e-02f,
+                                     7.984733202e-02f, -8.191297352e-02f, 8.234812656e-02f, -7.727716225e-02f,
+                                     4.781096421e-02f, -1.793597395e-02f, 2.113991240e-02f, -2.462507459e-02f,
+                                     9.043306186e-03f);
+  return 0.5f + u * p;
 }
-VITRAIL_INLINE double erf_coarse(double x) { return std::erf(x); }
 
 VITRAIL_INLINE float tanh(float x) {
   const float t = abs(x);

@@ -103,11 +103,12 @@ struct Scores {
   using C = compute_t<F>;
   static constexpr bool kShared = std::is_same_v<F, C>;
 
+  static int64_t row_of(int64_t keys) { return std::max(padded(keys), padded_terms<F>(keys)); }
   static int64_t bytes(const Problem& p) {
-    const int64_t size = p.tile() * padded(p.keys);
+    const int64_t size = p.tile() * row_of(p.keys);
     return Scratch::bytes_of<C>(size) + (kShared ? 0 : Scratch::bytes_of<F>(size));
   }
-  Scores(const Problem& p, Scratch& scratch) : keys(p.keys), width(padded(p.keys)) {
+  Scores(const Problem& p, Scratch& scratch) : keys(p.keys), width(row_of(p.keys)) {
     computed = scratch.take<C>(p.tile() * width);
     if constexpr (kShared)
       factor = computed;
@@ -117,6 +118,8 @@ struct Scores {
 
   Matrix<C> matrix(int64_t n) const { return {computed, n, keys, width, 1}; }
   Matrix<const F> factors(int64_t n) const { return {factor, n, keys, width, 1}; }
+  /// The zeros behind the keys fill the steps of a packed factor.
+  Left<F> left() const { return {factor, width, kernels::kGemmStep<F>, kernels::gemm<F>()->steps(keys)}; }
   /// Ends the computation of row i: clears the elements from `visible` on and converts the row to the factor type.
   void finish(int64_t i, int64_t visible) const {
     C* const row = computed + i * width;
@@ -184,8 +187,8 @@ void attention_of_type(const Tensor& q, const Tensor& k, const Tensor& v, const 
   const Heads<F> queries(q), keys(k), values(v);
   const Heads<F> result(split_heads(y, p));
   const int64_t tile = p.tile(), dim = padded(p.dim);
-  const int64_t bytes = Scores<F>::bytes(p) + Scratch::bytes_of<F>(packed_size(p.dim, p.keys)) +
-                        Scratch::bytes_of<F>(packed_size(p.keys, p.dim)) + Scratch::bytes_of<F>(p.keys * dim) +
+  const int64_t bytes = Scores<F>::bytes(p) + Scratch::bytes_of<F>(packed_size<F>(p.dim, p.keys)) +
+                        Scratch::bytes_of<F>(packed_size<F>(p.keys, p.dim)) + Scratch::bytes_of<F>(p.keys * dim) +
                         Scratch::bytes_of<F>(tile * dim) + Scratch::bytes_of<C>(tile * dim) +
                         Scratch::bytes_of<C>(tile);
   p.for_each_key_head(bytes, [&](int64_t kv, Scratch scratch) {
@@ -196,15 +199,15 @@ void attention_of_type(const Tensor& q, const Tensor& k, const Tensor& v, const 
     F* const q_buffer = scratch.take<F>(tile * dim);
     C* const y_buffer = scratch.take<C>(tile * dim);
     C* const totals = scratch.take<C>(tile);
-    const F* const Kt = pack(keys.read(kv, 0, p.keys, buffer), Trans::yes, scratch.take<F>(packed_size(p.dim, p.keys)));
-    const F* const V = pack(values.read(kv, 0, p.keys, buffer), Trans::no, scratch.take<F>(packed_size(p.keys, p.dim)));
+    const F* const Kt = pack(keys.read(kv, 0, p.keys, buffer), Trans::yes, scratch.take<F>(packed_size<F>(p.dim, p.keys)));
+    const F* const V = pack(values.read(kv, 0, p.keys, buffer), Trans::no, scratch.take<F>(packed_size<F>(p.keys, p.dim)));
     for (int64_t head = kv * p.group(); head < (kv + 1) * p.group(); ++head) {
       queries.prefetch(head + 1);
       p.for_each_tile([&](int64_t begin, int64_t n) {
-        multiply(left(queries.read(head, begin, n, q_buffer)), Kt, p.dim, scores.matrix(n));
+        multiply(left(queries.read(head, begin, n, q_buffer)), Kt, scores.matrix(n));
         weigh(scores, n, p, head, begin, lse.data<C>() + head * p.queries + begin, totals);
         result.compute(head, begin, n, y_buffer,
-                       [&](const auto& to) { multiply(left(scores.factors(n)), V, p.keys, to); });
+                       [&](const auto& to) { multiply(scores.left(), V, to); });
       });
     }
   });
@@ -231,7 +234,7 @@ Tensor attention_weights(const Tensor& q, const Tensor& k, const AttentionOption
     const Heads<F> queries(q), keys(k);
     const Heads<F> result(weights);
     const int64_t tile = p.tile(), dim = padded(p.dim);
-    const int64_t bytes = Scores<F>::bytes(p) + Scratch::bytes_of<F>(packed_size(p.dim, p.keys)) +
+    const int64_t bytes = Scores<F>::bytes(p) + Scratch::bytes_of<F>(packed_size<F>(p.dim, p.keys)) +
                           Scratch::bytes_of<F>(p.keys * dim) + Scratch::bytes_of<F>(tile * dim) +
                           2 * Scratch::bytes_of<C>(tile);
     p.for_each_key_head(bytes, [&](int64_t kv, Scratch scratch) {
@@ -240,10 +243,10 @@ Tensor attention_weights(const Tensor& q, const Tensor& k, const AttentionOption
       C* const lse = scratch.take<C>(tile);
       C* const totals = scratch.take<C>(tile);
       const auto K = keys.read(kv, 0, p.keys, scratch.take<F>(p.keys * dim));
-      const F* const Kt = pack(K, Trans::yes, scratch.take<F>(packed_size(p.dim, p.keys)));
+      const F* const Kt = pack(K, Trans::yes, scratch.take<F>(packed_size<F>(p.dim, p.keys)));
       for (int64_t head = kv * p.group(); head < (kv + 1) * p.group(); ++head)
         p.for_each_tile([&](int64_t begin, int64_t n) {
-          multiply(left(queries.read(head, begin, n, q_buffer)), Kt, p.dim, scores.matrix(n));
+          multiply(left(queries.read(head, begin, n, q_buffer)), Kt, scores.matrix(n));
           weigh(scores, n, p, head, begin, lse, totals);
           result.write(head, begin, scores.matrix(n));
         });
@@ -294,9 +297,9 @@ void backward_of_type(const Tensor& dy, const Tensor& q, const Tensor& k, const 
   const Heads<F> queries(q), keys(k), values(v), dresult(split_heads(dy, p));
   const Heads<F> dqueries(dq), dkeys(dk), dvalues(dv);
   const int64_t tile = p.tile(), wide = padded(p.keys), dim = padded(p.dim);
-  const int64_t by_keys = packed_size(p.dim, p.keys), by_dim = packed_size(p.keys, p.dim);
+  const int64_t by_keys = packed_size<F>(p.dim, p.keys), by_dim = packed_size<F>(p.keys, p.dim);
   const int64_t bytes = 2 * Scores<F>::bytes(p) + 2 * Scratch::bytes_of<F>(by_keys) + Scratch::bytes_of<F>(by_dim) +
-                        Scratch::bytes_of<F>(packed_size(tile, p.dim)) + Scratch::bytes_of<F>((tile + 1) * wide) +
+                        Scratch::bytes_of<F>(packed_size<F>(tile, p.dim)) + Scratch::bytes_of<F>(padded_terms<F>(tile) * wide) +
                         Scratch::bytes_of<F>(p.keys * dim) + 2 * Scratch::bytes_of<F>(tile * dim) +
                         Scratch::bytes_of<C>(tile * dim) + 2 * Scratch::bytes_of<C>(p.keys * dim);
   const auto of_key_head = [&](int64_t kv, Scratch scratch) {
@@ -306,8 +309,8 @@ void backward_of_type(const Tensor& dy, const Tensor& q, const Tensor& k, const 
     F* const buffer = scratch.take<F>(p.keys * dim);
     F* const q_buffer = scratch.take<F>(tile * dim);
     F* const dy_buffer = scratch.take<F>(tile * dim);
-    F* const right = scratch.take<F>(packed_size(tile, p.dim));
-    F* const transposed = scratch.take<F>((tile + 1) * wide);
+    F* const right = scratch.take<F>(packed_size<F>(tile, p.dim));
+    F* const transposed = scratch.take<F>(padded_terms<F>(tile) * wide);
     C* const dq_buffer = scratch.take<C>(tile * dim);
     const F* const Vt = pack(values.read(kv, 0, p.keys, buffer), Trans::yes, scratch.take<F>(by_keys));
     const auto key_rows = keys.read(kv, 0, p.keys, buffer);
@@ -321,15 +324,15 @@ void backward_of_type(const Tensor& dy, const Tensor& q, const Tensor& k, const 
       dresult.prefetch(head + 1);
       p.for_each_tile([&](int64_t begin, int64_t n) {
         const auto Q = queries.read(head, begin, n, q_buffer), dY = dresult.read(head, begin, n, dy_buffer);
-        multiply(left(Q), Kt, p.dim, P.matrix(n));
+        multiply(left(Q), Kt, P.matrix(n));
         weigh_again(P, n, p, head, begin, lse.data<C>() + head * p.queries + begin);
-        multiply(left_transposed(P.factors(n), transposed), pack(dY, Trans::no, right), n, dV, add);
-        multiply(left(dY), Vt, p.dim, dS.matrix(n));
+        multiply(left_transposed(P.factors(n), transposed), pack(dY, Trans::no, right), dV, add);
+        multiply(left(dY), Vt, dS.matrix(n));
         const int64_t row = head % p.heads * p.queries + begin;
         scores_gradient(P, n, p, begin, dS, dbias.defined() ? dbias.data<C>() + row * p.keys : nullptr);
         dqueries.compute(head, begin, n, dq_buffer,
-                         [&](const auto& to) { multiply(left(dS.factors(n)), K, p.keys, to); });
-        multiply(left_transposed(dS.factors(n), transposed), pack(Q, Trans::no, right), n, dK, add);
+                         [&](const auto& to) { multiply(dS.left(), K, to); });
+        multiply(left_transposed(dS.factors(n), transposed), pack(Q, Trans::no, right), dK, add);
         add = true;
       });
     }

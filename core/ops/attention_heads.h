@@ -12,29 +12,31 @@ inline int64_t padded(int64_t columns) {
   return (columns + kernels::kGemmColumns - 1) / kernels::kGemmColumns * kernels::kGemmColumns;
 }
 
+/// k, filled to the length that packed factors have.
 template <class F>
-int64_t steps(int64_t k) {
-  return (k + kernels::kGemmStep<F> - 1) / kernels::kGemmStep<F>;
+int64_t padded_terms(int64_t k) {
+  return kernels::gemm<F>()->steps(k) * kernels::kGemmStep<F>;
 }
 
 /// The first factor of a product: element (i, k) lies as GemmTask says.
 template <class F>
 struct Left {
   const F* data;
-  int64_t row, step;
+  int64_t row, step, steps;
 };
 template <class F>
 Left<F> left(const Matrix<const F>& rows) {
-  return {rows.data, rows.row_stride, kernels::kGemmStep<F>};
+  constexpr int64_t kStep = kernels::kGemmStep<F>;
+  return {rows.data, rows.row_stride, kStep, (rows.cols + kStep - 1) / kStep};
 }
 
-/// c = a b, or c += a b, with k terms each; b is packed.
+/// c = a b, or c += a b; b is packed.
 template <class F, class Out>
-void multiply(const Left<F>& a, const F* b, int64_t k, const Matrix<Out>& c, bool add = false) {
+void multiply(const Left<F>& a, const F* b, const Matrix<Out>& c, bool add = false) {
   const kernels::Gemm<F>& kernel = *kernels::gemm<F>();
   const kernels::GemmTask<F, Out> task{.m = c.rows,
                                        .n = c.cols,
-                                       .steps = steps<F>(k),
+                                       .steps = a.steps,
                                        .a = a.data,
                                        .a_row = a.row,
                                        .a_step = a.step,
@@ -51,26 +53,32 @@ void multiply(const Left<F>& a, const F* b, int64_t k, const Matrix<Out>& c, boo
 
 /// A second factor: x [k, n], or with Trans::yes its transpose [n, k], packed into `to`, which has packed_size
 /// elements.
-inline int64_t packed_size(int64_t k, int64_t n) { return (k + 1) * padded(n); }
+template <class F>
+int64_t packed_size(int64_t k, int64_t n) {
+  return padded_terms<F>(k) * padded(n);
+}
 template <class F>
 const F* pack(const Matrix<const F>& x, Trans trans, F* to) {
   const bool by_rows = trans == Trans::no;
   const int64_t k = by_rows ? x.rows : x.cols, n = by_rows ? x.cols : x.rows;
-  const kernels::PackTask<F> task{.k = k, .n = n, .x = x.data, .x_stride = x.row_stride, .y = to, .steps = steps<F>(k)};
-  by_rows ? kernels::gemm<F>()->pack_rows(task) : kernels::gemm<F>()->pack_columns(task);
+  const kernels::Gemm<F>& kernel = *kernels::gemm<F>();
+  const kernels::PackTask<F> task{
+      .k = k, .n = n, .x = x.data, .x_stride = x.row_stride, .y = to, .steps = kernel.steps(k)};
+  by_rows ? kernel.pack_rows(task) : kernel.pack_columns(task);
   return to;
 }
 
-/// The transpose of x as a first factor: in place where steps are single elements.
+/// The transpose of x as a first factor: in place where steps are single elements, else in a buffer of padded_terms of
+/// x.rows by padded(x.cols) elements.
 template <class F>
 Left<F> left_transposed(const Matrix<const F>& x, F* buffer) {
-  if (kernels::kGemmStep<F> == 1) return {x.data, 1, x.row_stride};
+  if (kernels::kGemmStep<F> == 1) return {x.data, 1, x.row_stride, x.rows};
   const kernels::Gemm<F>& kernel = *kernels::gemm<F>();
-  const int64_t width = padded(x.cols), count = steps<F>(x.rows);
+  const int64_t width = padded(x.cols), count = kernel.steps(x.rows);
   kernel.pack_rows(
       {.k = x.rows, .n = x.cols, .x = x.data, .x_stride = x.row_stride, .y = buffer, .steps = count, .width = width});
   const kernels::Strides strides = kernel.packed(width, count);
-  return {buffer, strides.row, strides.step};
+  return {buffer, strides.row, strides.step, count};
 }
 
 /// The matrices of a tensor [B, H, rows, D] as factors of type F: in place where they lie so, else through a buffer of

@@ -122,7 +122,10 @@ VITRAIL_INLINE C gelu_erf_slope(C x) {
 /// The same for bf16.
 template <class C>
 VITRAIL_INLINE C gelu_erf_coarse(C x) {
-  return C(0.5) * x * (1 + vec::erf_coarse(x * C(kRootHalf)));
+  if constexpr (std::is_same_v<C, float>)
+    return x * vec::normal_cdf_coarse(x);
+  else
+    return gelu_erf(x);
 }
 template <class C>
 VITRAIL_INLINE C gelu_erf_coarse_slope(C x) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <limits>
 #ifdef __AVX512BF16__
 #include <immintrin.h>
 #endif
@@ -239,7 +240,9 @@ constexpr kernels::Gemm<In> make_gemm() {
           .pack_rows = pack_rows<In>,
           .pack_columns = pack_columns<In>,
           .rows_together = false,
-          .block_rows = 64};
+          .step_multiple = 1,
+          .block_rows = 64,
+          .block_bytes = std::numeric_limits<int64_t>::max()};
 }
 
 }  // namespace VITRAIL_ISA

@@ -14,8 +14,7 @@ inline namespace VITRAIL_ISA {
 
 // A tile of c has 16 x 16 sums. A tile of a has 16 rows of 16 steps; a tile of b has 16 steps of 16 columns.
 inline constexpr int64_t kTile = 16, kTileDepth = kTile * kernels::kGemmStep<bf16>;
-inline constexpr int64_t kTilePanel = 2 * kTile;  // columns of a panel of b
-inline constexpr int64_t kTileBlock = 256;        // rows of a that pass by while a panel of b stays in the first cache
+inline constexpr int64_t kTilePanel = 2 * kTile;  // columns of a panel of b, and rows of a that meet it at once
 
 // The tiles of a product: sums (row, column) of 2 x 2 tiles, then two of a, two of b.
 constexpr int sum_tile(int row, int column) { return 2 * row + column; }
@@ -106,25 +105,65 @@ struct AmxUnit {
 };
 #endif
 
-/// The last steps of a and b where steps is not a multiple of 16, filled with zeros to whole tiles.
+/// The last steps of 32 rows of a where steps is not a multiple of 16, filled with zeros to whole tiles.
 struct TileEdge {
-  alignas(64) bf16 a[kTileBlock * kTileDepth];
-  alignas(64) bf16 b[kTile * kTilePanel * 2];
+  alignas(64) bf16 a[kTilePanel * kTileDepth];
 
   template <class Out>
-  void fill_a(const kernels::GemmTask<bf16, Out>& t, int64_t row, int64_t rows) {
+  void fill(const kernels::GemmTask<bf16, Out>& t, int64_t row, int64_t rows) {
     const int64_t whole = t.steps / kTile * kTileDepth, rest = t.steps * 2 - whole;
     for (int64_t i = 0; i < rows; ++i) {
       bf16* const to = a + i * kTileDepth;
       std::fill(std::copy_n(t.a + (row + i) * t.a_row + whole, rest, to), to + kTileDepth, bf16());
     }
   }
-  template <class Out>
-  void fill_b(const kernels::GemmTask<bf16, Out>& t, int64_t col, int64_t width) {
-    const int64_t whole = t.steps / kTile * kTile;
-    const bf16* const from = t.b + (col * t.steps + whole * width) * 2;
-    std::fill(std::copy_n(from, (t.steps - whole) * width * 2, b), b + kTile * width * 2, bf16());
+};
+
+/// Finished sums on their way to c. Whole rows of bf16 are converted between the products of the next tiles, which the
+/// unit computes meanwhile.
+template <class Out>
+class Finished {
+ public:
+  /// For products of `tiles` tiles of steps.
+  explicit Finished(int64_t tiles) : rows_a_step_(kTilePanel / std::max<int64_t>(tiles, 1) + 1) {}
+
+  /// Room for the sums that are computed now: 32 rows.
+  float* room() { return sums_[now_]; }
+  /// The room holds rows of `width` sums, of which c has `columns`.
+  void take(Out* c, int64_t c_row, int64_t rows, int64_t columns, int64_t width) {
+    convert(left_);
+    from_ = sums_[now_], to_ = c, to_row_ = c_row;
+    if constexpr (!std::is_same_v<Out, float>)
+      if (columns == kTilePanel) {
+        left_ = rows;
+        now_ = 1 - now_;
+        return;
+      }
+    for (int64_t i = 0; i < rows; ++i)
+      if constexpr (std::is_same_v<Out, float>)
+        std::copy_n(from_ + i * width, columns, c + i * c_row);
+      else
+        narrow(from_ + i * width, c + i * c_row, columns);
   }
+  /// Converts a few rows.
+  VITRAIL_INLINE void advance() { convert(std::min(rows_a_step_, left_)); }
+  void finish() { convert(left_); }
+
+ private:
+  VITRAIL_INLINE void convert(int64_t rows) {
+    if constexpr (!std::is_same_v<Out, float>) {
+      const float* from = from_;
+      Out* to = to_;
+      for (int64_t i = 0; i < rows; ++i, from += kTilePanel, to += to_row_) narrow(from, to, kTilePanel);
+      from_ = from, to_ = to, left_ -= rows;
+    }
+  }
+
+  alignas(64) float sums_[2][kTilePanel * kTilePanel];
+  int now_ = 0;
+  int64_t rows_a_step_, left_ = 0, to_row_ = 0;
+  const float* from_ = nullptr;
+  Out* to_ = nullptr;
 };
 
 /// fn.template operator()<row, column>() for each tile of R x V sums.
@@ -143,37 +182,34 @@ VITRAIL_INLINE void multiply_tiles(Unit& unit, const bf16* a, int64_t a_stride, 
   const auto* const a_bytes = reinterpret_cast<const std::byte*>(a);
   unit.template load<b_tile(0)>(b, V * 64);
   if constexpr (V == 2) unit.template load<b_tile(1)>(b + kTile * 2, V * 64);
-  unit.template load<a_tile(0)>(a_bytes, a_stride);
-  if constexpr (R == 2) unit.template load<a_tile(1)>(a_bytes + row, a_stride);
-  for_each_sum<R, V>([&]<int i, int j>() { unit.template multiply<sum_tile(i, j), a_tile(i), b_tile(j)>(); });
+  const auto row_of_tiles = [&]<int i>() {
+    unit.template load<a_tile(i)>(a_bytes + i * row, a_stride);
+    unit.template multiply<sum_tile(i, 0), a_tile(i), b_tile(0)>();
+    if constexpr (V == 2) unit.template multiply<sum_tile(i, 1), a_tile(i), b_tile(1)>();
+  };
+  row_of_tiles.template operator()<0>();
+  if constexpr (R == 2) row_of_tiles.template operator()<1>();
 }
 
-/// 16 sums of a row, rounded to nearest.
-VITRAIL_INLINE void narrow_line(const float* x, bf16* y) {
-#ifdef __AVX512BF16__
-  const auto line = _mm512_cvtneps_pbh(_mm512_loadu_ps(x));
-  std::memcpy(static_cast<void*>(y), &line, sizeof line);
-#else
-  narrow(x, y, kTile);
-#endif
-}
+/// Steps of a packed factor: whole tiles.
+constexpr int64_t tile_steps(int64_t steps) { return (steps + kTile - 1) / kTile * kTile; }
 
-/// `rows` rows, at most 16 R, from `row` on of a panel of V tiles. edge_a: the first of these rows in the edge.
+/// `rows` rows, at most 16 R, from `row` on of a panel of V tiles.
 template <int R, int V, class Unit, class Out>
-void tile_product(Unit& unit, const kernels::GemmTask<bf16, Out>& t, const TileEdge& edge, const bf16* edge_a,
+void tile_product(Unit& unit, const kernels::GemmTask<bf16, Out>& t, const TileEdge& edge, Finished<Out>& finished,
                   int64_t row, int64_t rows, int64_t col, int64_t columns) {
   constexpr int64_t kWidth = V * kTile;
-  alignas(64) float sums[R * kTile * kWidth];
   Out* const c = t.c + row * t.c_row + col;
-  float* to = sums;
+  float* to = finished.room();
   int64_t to_row = kWidth;
+  bool in_place = false;
   if constexpr (std::is_same_v<Out, float>) {
-    if (columns == kWidth) to = c, to_row = t.c_row;
-    if (t.add && to == sums)
+    in_place = columns == kWidth;
+    if (in_place) to = c, to_row = t.c_row;
+    if (t.add && !in_place)
       for (int64_t i = 0; i < rows; ++i)
-        std::fill(std::copy_n(c + i * t.c_row, columns, sums + i * kWidth), sums + (i + 1) * kWidth, 0.f);
+        std::fill(std::copy_n(c + i * t.c_row, columns, to + i * kWidth), to + (i + 1) * kWidth, 0.f);
   }
-  for (int64_t i = 0; i < rows; ++i) __builtin_prefetch(c + i * t.c_row, 1);  // in time for the sums
   const auto place = [&](int i, int j) { return to + i * kTile * to_row + j * kTile; };
   for_each_sum<R, V>([&]<int i, int j>() {
     if (t.add)
@@ -183,61 +219,62 @@ void tile_product(Unit& unit, const kernels::GemmTask<bf16, Out>& t, const TileE
     else
       unit.template zero<sum_tile(i, j)>();
   });
+  const int64_t whole = t.steps / kTile;
   const bf16* a = t.a + row * t.a_row;
-  const bf16* b = t.b + col * t.steps * 2;
-  for (int64_t s = kTile; s <= t.steps; s += kTile, a += kTileDepth, b += kTileDepth * kWidth)
+  const bf16* b = t.b + col * tile_steps(t.steps) * 2;
+  for (int64_t s = 0; s < whole; ++s, a += kTileDepth, b += kTileDepth * kWidth) {
     multiply_tiles<R, V>(unit, a, t.a_row * 2, b);
-  if (t.steps % kTile > 0) multiply_tiles<R, V>(unit, edge_a, kTileDepth * 2, edge.b);
-  for_each_sum<R, V>([&]<int i, int j>() { unit.template store<sum_tile(i, j)>(place(i, j), to_row * 4); });
-  if constexpr (std::is_same_v<Out, float>) {
-    if (to == sums)
-      for (int64_t i = 0; i < rows; ++i) std::copy_n(sums + i * kWidth, columns, c + i * t.c_row);
-  } else {
-    for (int64_t i = 0; i < rows; ++i) {
-      bf16* const c_row = c + i * t.c_row;
-      if (columns < kWidth) {
-        narrow(sums + i * kWidth, c_row, columns);
-        continue;
-      }
-      for (int j = 0; j < V; ++j) narrow_line(sums + i * kWidth + j * kTile, c_row + j * kTile);
-    }
+    finished.advance();
   }
+  if (t.steps % kTile > 0) multiply_tiles<R, V>(unit, edge.a, kTileDepth * 2, b);
+  for_each_sum<R, V>([&]<int i, int j>() { unit.template store<sum_tile(i, j)>(place(i, j), to_row * 4); });
+  if (!in_place) finished.take(c, t.c_row, rows, columns, kWidth);
 }
 
-/// GemmTask on the unit, where the steps of a row of a lie together. Full blocks of 32 rows come first. The rows that
-/// are left over need other tile shapes.
+/// GemmTask on the unit, where the steps of a row of a lie together. 32 rows of a stay in the first-level cache while the
+/// panels of b pass by. The processor prefetches these, as they lie in one piece.
 template <class Unit, class Out>
 void tile_gemm(const kernels::GemmTask<bf16, Out>& t) {
   Unit unit;
   TileEdge edge;
-  const auto each_panel = [&](int64_t begin, int64_t end, int64_t high, auto tiles) {
-    if (begin == end) return;
-    unit.configure(TileShapes(high));
-    if (t.steps % kTile > 0) edge.fill_a(t, begin, end - begin);
+  Finished<Out> finished(t.steps / kTile);
+  const auto each_panel = [&](int64_t row, int64_t rows, auto tiles) {
+    if (t.steps % kTile > 0) edge.fill(t, row, rows);
     for (int64_t col = 0; col < t.n; col += kTilePanel) {
-      const int64_t columns = std::min(kTilePanel, t.n - col), width = std::min(kTilePanel, padded(t.n) - col);
-      if (t.steps % kTile > 0) edge.fill_b(t, col, width);
-      for (int64_t row = begin; row < end; row += high) {
-        const bf16* const edge_a = edge.a + (row - begin) * kTileDepth;
-        if (width == kTilePanel)
-          tile_product<tiles(), 2>(unit, t, edge, edge_a, row, high, col, columns);
-        else
-          tile_product<tiles(), 1>(unit, t, edge, edge_a, row, high, col, columns);
-      }
+      const int64_t columns = std::min(kTilePanel, t.n - col);
+      if (padded(t.n) - col >= kTilePanel)
+        tile_product<tiles(), 2>(unit, t, edge, finished, row, rows, col, columns);
+      else
+        tile_product<tiles(), 1>(unit, t, edge, finished, row, rows, col, columns);
     }
   };
-  const int64_t whole = t.m / (2 * kTile) * (2 * kTile), rest = t.m - whole;
   const std::integral_constant<int, 1> one;
   const std::integral_constant<int, 2> two;
-  for (int64_t row = 0; row < whole; row += kTileBlock)
-    each_panel(row, std::min(row + kTileBlock, whole), 2 * kTile, two);
-  rest > kTile ? each_panel(whole, t.m, rest, two) : each_panel(whole, t.m, rest, one);
+  const int64_t whole = t.m / kTilePanel * kTilePanel, rest = t.m - whole;
+  if (whole > 0) unit.configure(TileShapes(kTilePanel));
+  for (int64_t row = 0; row < whole; row += kTilePanel) each_panel(row, kTilePanel, two);
+  if (rest > 0) {  // needs other tile shapes
+    unit.configure(TileShapes(rest));
+    rest > kTile ? each_panel(whole, rest, two) : each_panel(whole, rest, one);
+  }
+  finished.finish();
   unit.release();
 }
 
-/// Rows of x become columns of a first factor, whose rows have `steps` steps: as b, or transposed in squares.
+/// Zeros in the steps of a second factor that x does not fill.
+inline void clear_steps(const kernels::PackTask<bf16>& t) {
+  const int64_t done = (t.k + 1) / 2;
+  for_each_panel<kTilePanel>(t.n, 0, [&](int64_t col, int64_t, int64_t width) {
+    std::fill_n(t.y + (col * t.steps + done * width) * 2, (t.steps - done) * width * 2, bf16());
+  });
+}
+
+/// Rows of x become columns of a first factor: pairs of rows, transposed in squares.
 inline void tile_pack_rows(const kernels::PackTask<bf16>& t) {
-  if (t.width == 0) return pack_rows<bf16, kTilePanel>(t);
+  if (t.width == 0) {
+    pack_rows<bf16, kTilePanel>(t);
+    return clear_steps(t);
+  }
   constexpr int64_t kSteps = 8;  // that are transposed together
   constexpr int64_t kColumns = 64;
   bf16 pairs[kSteps * kColumns * 2];
@@ -245,29 +282,32 @@ inline void tile_pack_rows(const kernels::PackTask<bf16>& t) {
   for (int64_t col = 0; col < t.n; col += kColumns) {
     const int64_t columns = std::min(kColumns, t.n - col), words = (columns + 7) / 8 * 8;
     bf16* const y = t.y + col * y_row;
-    for (int64_t step = 0; step < t.steps; step += kSteps) {
-      const int64_t count = std::min(kSteps, t.steps - step);
-      for (int64_t s = 0; s < count; ++s) {
+    for (int64_t step = 0; step < t.steps; step += kSteps) {  // whole tiles
+      for (int64_t s = 0; s < kSteps; ++s) {
         const int64_t k = 2 * (step + s);
         const bf16* const row = t.x + k * t.x_stride + col;
         bf16* const to = pairs + s * kColumns * 2;
         if (k + 1 < t.k)
           pack_step(row, row + t.x_stride, columns, words, to);
         else
-          for (int64_t j = 0; j < words; ++j) to[2 * j] = j < columns ? row[j] : bf16(), to[2 * j + 1] = bf16();
+          for (int64_t j = 0; j < words; ++j)
+            to[2 * j] = k < t.k && j < columns ? row[j] : bf16(), to[2 * j + 1] = bf16();
       }
-      if (count == kSteps && words == columns)
+      if (words == columns)
         transpose_rows<float>(pairs, kColumns * 2, words, y + 2 * step, y_row);
       else
         for (int64_t j = 0; j < columns; ++j)
-          for (int64_t s = 0; s < count; ++s)
+          for (int64_t s = 0; s < kSteps; ++s)
             std::copy_n(pairs + (s * kColumns + j) * 2, 2, y + j * y_row + 2 * (step + s));
     }
   }
 }
 /// Columns of x become rows of a first factor.
 inline void tile_pack_columns(const kernels::PackTask<bf16>& t) {
-  if (t.width == 0) return pack_columns<bf16, kTilePanel>(t);
+  if (t.width == 0) {
+    pack_columns<bf16, kTilePanel>(t);
+    return clear_steps(t);
+  }
   for (int64_t j = 0; j < t.n; ++j) {
     bf16* const y = t.y + j * t.steps * 2;
     std::fill(std::copy_n(t.x + j * t.x_stride, t.k, y), y + t.steps * 2, bf16());
@@ -282,7 +322,9 @@ constexpr kernels::Gemm<bf16> make_tile_gemm() {
           .pack_rows = tile_pack_rows,
           .pack_columns = tile_pack_columns,
           .rows_together = true,
-          .block_rows = kTileBlock};
+          .step_multiple = kTile,
+          .block_rows = 2 * kTilePanel,
+          .block_bytes = 1 << 20};
 }
 
 }  // namespace VITRAIL_ISA

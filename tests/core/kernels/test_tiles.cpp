@@ -48,7 +48,7 @@ std::vector<bf16> transposed(const std::vector<bf16>& x, int64_t rows, int64_t c
 /// x [k, n] packed from its rows, or from its columns. width: see PackTask.
 std::vector<bf16> packed(const kernels::Gemm<bf16>& kernel, const std::vector<bf16>& x, int64_t k, int64_t n,
                          bool by_rows, int64_t width) {
-  const int64_t steps = (k + 1) / 2;
+  const int64_t steps = kernel.steps(k);
   std::vector<bf16> y(size_t(steps * 2 * padded(n)));
   const std::vector<bf16> columns = transposed(x, k, n);
   const kernels::PackTask<bf16> task{.k = k,
@@ -88,7 +88,7 @@ TEST_CASE("products on tiles are exact for whole numbers, at every edge") {
         CAPTURE(size.k);
         CAPTURE(by_rows);
         const Product p{size};
-        const int64_t steps = (size.k + 1) / 2, c_row = size.n + 3;
+        const int64_t steps = kernel->steps(size.k), c_row = size.n + 3;
         const std::vector<bf16> a = packed_a(*kernel, p, by_rows), b = packed_b(*kernel, p, by_rows);
         const kernels::Strides strides = kernel->packed(padded(size.m), steps);
         std::vector<float> bias(size_t(padded(size.n))), c(size_t(size.m * c_row), 0.5f);
