@@ -18,7 +18,7 @@ void copy_dense(To* to, const From* from, int64_t n) {
   if constexpr (std::is_same_v<To, From>)
     std::memcpy(to, from, size_t(n) * sizeof(To));
   else if constexpr (std::is_same_v<To, bf16> && std::is_same_v<From, float>)
-    kernels::table<float>().narrow(from, to, n);
+    kernels::table<float>().narrow(from, 1, to, n);
   else if constexpr (std::is_same_v<To, float> && std::is_same_v<From, bf16>)
     kernels::table<float>().widen(from, to, n);
   else

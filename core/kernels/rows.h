@@ -66,7 +66,7 @@ class Rows {
       using T = decltype(v);
       T* x = reinterpret_cast<T*>(base_) + at;
       if constexpr (std::is_same_v<T, bf16> && std::is_floating_point_v<C>) {
-        if (step_ == 1) return kernels::table<C>().narrow(from, x, n);
+        if (step_ == 1) return kernels::table<C>().narrow(from, 1, x, n);
       }
       for (int64_t i = 0; i < n; ++i) x[i * step_] = static_cast<T>(compute_cast<T>(from[i]));
     });

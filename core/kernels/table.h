@@ -63,7 +63,7 @@ struct Table {
 
   // bf16 to and from the compute type.
   void (*widen)(const bf16* x, C* y, int64_t n);
-  void (*narrow)(const C* x, bf16* y, int64_t n);
+  void (*narrow)(const C* x, C factor, bf16* y, int64_t n);  // y = factor x
 };
 
 /// C is float or double.

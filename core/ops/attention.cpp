@@ -116,15 +116,26 @@ struct Scores {
       factor = scratch.take<F>(p.tile() * width);
   }
 
+  C* row(int64_t i) const { return computed + i * width; }
   Matrix<C> matrix(int64_t n) const { return {computed, n, keys, width, 1}; }
+  /// Where products go: whole vectors, which end in zeros.
+  Matrix<C> target(int64_t n) const { return {computed, n, padded(keys), width, 1}; }
   Matrix<const F> factors(int64_t n) const { return {factor, n, keys, width, 1}; }
   /// The zeros behind the keys fill the steps of a packed factor.
   Left<F> left() const { return {factor, width, kernels::kGemmStep<F>, kernels::gemm<F>()->steps(keys)}; }
-  /// Ends the computation of row i: clears the elements from `visible` on and converts the row to the factor type.
-  void finish(int64_t i, int64_t visible) const {
-    C* const row = computed + i * width;
-    std::fill(row + visible, row + width, C(0));
-    if constexpr (!kShared) kernels::table<C>().narrow(row, factor + i * width, width);
+  /// The first `visible` elements of row i, filled up to whole vectors with `rest`: how many these are.
+  int64_t fill(int64_t i, int64_t visible, C rest) const {
+    std::fill(row(i) + visible, row(i) + padded(visible), rest);
+    return padded(visible);
+  }
+  /// Ends the computation of row i: multiplies it by `by`, clears the elements from `visible` on and converts the row to
+  /// the factor type.
+  void finish(int64_t i, int64_t visible, C by = 1) const {
+    std::fill(row(i) + visible, row(i) + width, C(0));
+    if constexpr (!kShared)
+      kernels::table<C>().narrow(row(i), by, factor + i * width, width);
+    else if (by != 1)
+      kernels::table<C>().affine(row(i), by, C(0), row(i), visible);
   }
 
   int64_t keys, width;
@@ -140,7 +151,7 @@ compute_t<F> add_terms(const Scores<F>& scores, int64_t n, const Problem& p, int
   if (!p.has_terms()) return C(p.options.scale);
   const Tensor& mask = p.options.mask;
   for (int64_t i = 0; i < n; ++i) {
-    C* const row = scores.computed + i * scores.width;
+    C* const row = scores.row(i);
     kernels::table<C>().affine(row, C(p.options.scale), C(0), row, p.keys);
     if (p.bias.defined()) {
       const int64_t h = p.bias.size(0) == 1 ? 0 : head % p.heads;
@@ -165,18 +176,19 @@ void weigh(const Scores<F>& scores, int64_t n, const Problem& p, int64_t head, i
   using C = compute_t<F>;
   const kernels::Table<C>& table = kernels::table<C>();
   const C scale = add_terms(scores, n, p, head, begin);
-  const auto row = [&](int64_t i) { return scores.computed + i * scores.width; };
-  for (int64_t i = 0; i < n; ++i) lse[i] = table.scaled_max(row(i), scale, p.visible(begin + i));
+  // Hidden elements weigh e^-inf = 0.
+  const auto length = [&](int64_t i) {
+    const int64_t visible = p.visible(begin + i);
+    return scale > 0 ? scores.fill(i, visible, -std::numeric_limits<C>::infinity()) : visible;
+  };
+  for (int64_t i = 0; i < n; ++i) lse[i] = table.scaled_max(scores.row(i), scale, length(i));
   // Without a visible key, all weights of a row are 0. A max reduction may start from lowest() instead of -inf.
   if (p.options.mask.defined())
     for (int64_t i = 0; i < n; ++i) lse[i] = lse[i] <= std::numeric_limits<C>::lowest() ? C(0) : lse[i];
-  for (int64_t i = 0; i < n; ++i) totals[i] = table.scaled_exp(row(i), scale, lse[i], p.visible(begin + i));
+  for (int64_t i = 0; i < n; ++i) totals[i] = table.scaled_exp(scores.row(i), scale, lse[i], length(i));
   if (p.options.mask.defined())
     for (int64_t i = 0; i < n; ++i) totals[i] = totals[i] == 0 ? C(1) : totals[i];
-  for (int64_t i = 0; i < n; ++i) {
-    table.affine(row(i), 1 / totals[i], C(0), row(i), p.visible(begin + i));
-    scores.finish(i, p.visible(begin + i));
-  }
+  for (int64_t i = 0; i < n; ++i) scores.finish(i, p.visible(begin + i), 1 / totals[i]);
   table.log(totals, totals, n);
   for (int64_t i = 0; i < n; ++i) lse[i] += totals[i];
 }
@@ -204,7 +216,7 @@ void attention_of_type(const Tensor& q, const Tensor& k, const Tensor& v, const 
     for (int64_t head = kv * p.group(); head < (kv + 1) * p.group(); ++head) {
       queries.prefetch(head + 1);
       p.for_each_tile([&](int64_t begin, int64_t n) {
-        multiply(left(queries.read(head, begin, n, q_buffer)), Kt, scores.matrix(n));
+        multiply(left(queries.read(head, begin, n, q_buffer)), Kt, scores.target(n));
         weigh(scores, n, p, head, begin, lse.data<C>() + head * p.queries + begin, totals);
         result.compute(head, begin, n, y_buffer,
                        [&](const auto& to) { multiply(scores.left(), V, to); });
@@ -228,7 +240,7 @@ AttentionOut attention(const Tensor& q, const Tensor& k, const Tensor& v, const 
 Tensor attention_weights(const Tensor& q, const Tensor& k, const AttentionOptions& options, const Tensor& bias) {
   const Problem p = check_problem(q, k, options, bias, "attention_weights");
   Tensor weights = Tensor::empty({p.batch, p.heads, p.queries, p.keys}, q.dtype());
-  dispatch_factor(q.dtype(), "attention_weights", [&](auto f) {
+  dispatch_compute(q.dtype(), "attention_weights", [&](auto f) {
     using F = decltype(f);
     using C = compute_t<F>;
     const Heads<F> queries(q), keys(k);
@@ -246,7 +258,7 @@ Tensor attention_weights(const Tensor& q, const Tensor& k, const AttentionOption
       const F* const Kt = pack(K, Trans::yes, scratch.take<F>(packed_size<F>(p.dim, p.keys)));
       for (int64_t head = kv * p.group(); head < (kv + 1) * p.group(); ++head)
         p.for_each_tile([&](int64_t begin, int64_t n) {
-          multiply(left(queries.read(head, begin, n, q_buffer)), Kt, scores.matrix(n));
+          multiply(left(queries.read(head, begin, n, q_buffer)), Kt, scores.target(n));
           weigh(scores, n, p, head, begin, lse, totals);
           result.write(head, begin, scores.matrix(n));
         });
@@ -264,7 +276,7 @@ void weigh_again(const Scores<F>& scores, int64_t n, const Problem& p, int64_t h
   const compute_t<F> scale = add_terms(scores, n, p, head, begin);
   for (int64_t i = 0; i < n; ++i) {
     const int64_t visible = p.visible(begin + i);
-    kernels::table<compute_t<F>>().softmax_again(&scores.matrix(n)(i, 0), scale, lse[i], visible);
+    kernels::table<compute_t<F>>().softmax_again(scores.row(i), scale, lse[i], scores.fill(i, visible, 0));
     scores.finish(i, visible);
   }
 }
@@ -276,10 +288,10 @@ void scores_gradient(const Scores<F>& weights, int64_t n, const Problem& p, int6
   using C = compute_t<F>;
   const kernels::Table<C>& table = kernels::table<C>();
   for (int64_t i = 0; i < n; ++i) {
-    C* const row = &d.matrix(n)(i, 0);
+    C* const row = d.row(i);
     const int64_t visible = p.visible(begin + i);
     const C scale = C(p.options.scale);
-    table.softmax_scaled_backward(row, &weights.matrix(n)(i, 0), dbias ? C(1) : scale, row, visible);
+    table.softmax_scaled_backward(row, weights.row(i), dbias ? C(1) : scale, row, padded(visible));
     if (dbias) {
       for (int64_t j = 0; j < visible; ++j) dbias[i * p.keys + j] += row[j];
       table.affine(row, scale, C(0), row, visible);
@@ -324,10 +336,10 @@ void backward_of_type(const Tensor& dy, const Tensor& q, const Tensor& k, const 
       dresult.prefetch(head + 1);
       p.for_each_tile([&](int64_t begin, int64_t n) {
         const auto Q = queries.read(head, begin, n, q_buffer), dY = dresult.read(head, begin, n, dy_buffer);
-        multiply(left(Q), Kt, P.matrix(n));
+        multiply(left(Q), Kt, P.target(n));
         weigh_again(P, n, p, head, begin, lse.data<C>() + head * p.queries + begin);
         multiply(left_transposed(P.factors(n), transposed), pack(dY, Trans::no, right), dV, add);
-        multiply(left(dY), Vt, dS.matrix(n));
+        multiply(left(dY), Vt, dS.target(n));
         const int64_t row = head % p.heads * p.queries + begin;
         scores_gradient(P, n, p, begin, dS, dbias.defined() ? dbias.data<C>() + row * p.keys : nullptr);
         dqueries.compute(head, begin, n, dq_buffer,

@@ -94,6 +94,8 @@ class Heads {
         rows_(t.size(2)),
         cols_(t.size(3)),
         width_(padded(cols_)),
+        image_stride_(t.stride(0)),
+        head_stride_(t.stride(1)),
         row_stride_(t.stride(2)),
         col_stride_(t.stride(3)),
         element_(size_of(t.dtype())),
@@ -113,8 +115,9 @@ class Heads {
   void prefetch(int64_t head) const {
     constexpr int64_t kLine = 64;
     if (head >= tensor_.size(0) * heads_ || col_stride_ != 1) return;
-    for (int64_t i = 0; i < rows_; ++i)
-      for (int64_t byte = 0; byte < cols_ * element_; byte += kLine) __builtin_prefetch(at(head, i) + byte, 0, 2);
+    const std::byte* row = at(head, 0);
+    for (int64_t i = 0; i < rows_; ++i, row += row_stride_ * element_)
+      for (int64_t byte = 0; byte < cols_ * element_; byte += kLine) __builtin_prefetch(row + byte, 0, 2);
   }
   /// product(to) computes rows begin .. of a head into `to`, a matrix of F in place, or of C in the buffer that is
   /// converted then.
@@ -132,7 +135,7 @@ class Heads {
         T* const row = reinterpret_cast<T*>(at(head, begin + i));
         if constexpr (std::is_same_v<T, bf16>) {
           if (col_stride_ == 1) {
-            kernels::table<C>().narrow(&from(i, 0), row, cols_);
+            kernels::table<C>().narrow(&from(i, 0), 1, row, cols_);
             continue;
           }
         }
@@ -143,7 +146,7 @@ class Heads {
 
  private:
   std::byte* at(int64_t head, int64_t row) const {
-    const int64_t offset = head / heads_ * tensor_.stride(0) + head % heads_ * tensor_.stride(1) + row * row_stride_;
+    const int64_t offset = head / heads_ * image_stride_ + head % heads_ * head_stride_ + row * row_stride_;
     return const_cast<std::byte*>(tensor_.raw()) + offset * element_;
   }
   /// n rows from x on into rows of width_.
@@ -163,7 +166,7 @@ class Heads {
   }
 
   Tensor tensor_;
-  int64_t heads_, rows_, cols_, width_, row_stride_, col_stride_, element_;
+  int64_t heads_, rows_, cols_, width_, image_stride_, head_stride_, row_stride_, col_stride_, element_;
   bool in_place_;
 };
 

@@ -79,7 +79,7 @@ void softmax(const C* x, C* y, int64_t n) {
   C total = 0;
 #pragma omp simd reduction(+ : total)
   for (int64_t i = 0; i < n; ++i) {
-    const C e = vec::exp(x[i] - top);
+    const C e = vec::exp_bounded(x[i] - top);
     y[i] = e;
     total += e;
   }
@@ -92,7 +92,7 @@ void log_softmax(const C* x, C* y, int64_t n) {
   const C top = largest(x, n);
   C total = 0;
 #pragma omp simd reduction(+ : total)
-  for (int64_t i = 0; i < n; ++i) total += vec::exp(x[i] - top);
+  for (int64_t i = 0; i < n; ++i) total += vec::exp_bounded(x[i] - top);
   const C log_total = vec::log(total);
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - top) - log_total;
@@ -111,7 +111,7 @@ C scaled_exp(C* x, C scale, C top, int64_t n) {
   C total = 0;
 #pragma omp simd reduction(+ : total)
   for (int64_t i = 0; i < n; ++i) {
-    const C e = vec::exp(scale * x[i] - top);
+    const C e = vec::exp_bounded(scale * x[i] - top);
     x[i] = e;
     total += e;
   }
@@ -121,7 +121,7 @@ C scaled_exp(C* x, C scale, C top, int64_t n) {
 template <class C>
 void softmax_again(C* x, C scale, C log_total, int64_t n) {
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) x[i] = vec::exp(scale * x[i] - log_total);
+  for (int64_t i = 0; i < n; ++i) x[i] = vec::exp_bounded(scale * x[i] - log_total);
 }
 /// y (dy - sum(dy y)).
 template <class C>
@@ -211,26 +211,27 @@ void widen(const bf16* x, C* y, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) y[i] = C(__builtin_bit_cast(float, uint32_t(x[i].bits) << 16));
 }
-/// Rounds to nearest, ties to even; NaN stays NaN. The same bits as bf16(float), without a call.
+/// y = factor x, rounded to nearest, ties to even; NaN stays NaN. The same bits as bf16(float), without a call.
 template <class C>
-VITRAIL_INLINE void narrow(const C* x, bf16* y, int64_t n) {
+VITRAIL_INLINE void narrow(const C* x, C factor, bf16* y, int64_t n) {
   int64_t done = 0;
 #ifdef __AVX512BF16__
   // The instruction turns numbers below the smallest normal one, 1.2e-38, into zeros.
   if constexpr (std::is_same_v<C, float>) {
+    const auto vector = [&](int64_t i) { return _mm512_loadu_ps(x + i) * factor; };
     for (; done + 32 <= n; done += 32) {
-      const auto line = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(x + done + 16), _mm512_loadu_ps(x + done));
+      const auto line = _mm512_cvtne2ps_pbh(vector(done + 16), vector(done));
       std::memcpy(static_cast<void*>(y + done), &line, sizeof line);
     }
     for (; done + 16 <= n; done += 16) {
-      const auto line = _mm512_cvtneps_pbh(_mm512_loadu_ps(x + done));
+      const auto line = _mm512_cvtneps_pbh(vector(done));
       std::memcpy(static_cast<void*>(y + done), &line, sizeof line);
     }
   }
 #endif
 #pragma omp simd
   for (int64_t i = done; i < n; ++i) {
-    const uint32_t u = __builtin_bit_cast(uint32_t, float(x[i]));
+    const uint32_t u = __builtin_bit_cast(uint32_t, float(factor * x[i]));
     const uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16, nan = (u >> 16) | 0x40u;
     y[i].bits = uint16_t((u & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
   }

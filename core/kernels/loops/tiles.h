@@ -143,7 +143,7 @@ class Finished {
       if constexpr (std::is_same_v<Out, float>)
         std::copy_n(from_ + i * width, columns, c + i * c_row);
       else
-        narrow(from_ + i * width, c + i * c_row, columns);
+        narrow(from_ + i * width, 1.f, c + i * c_row, columns);
   }
   /// Converts a few rows.
   VITRAIL_INLINE void advance() { convert(std::min(rows_a_step_, left_)); }
@@ -154,7 +154,7 @@ class Finished {
     if constexpr (!std::is_same_v<Out, float>) {
       const float* from = from_;
       Out* to = to_;
-      for (int64_t i = 0; i < rows; ++i, from += kTilePanel, to += to_row_) narrow(from, to, kTilePanel);
+      for (int64_t i = 0; i < rows; ++i, from += kTilePanel, to += to_row_) narrow(from, 1.f, to, kTilePanel);
       from_ = from, to_ = to, left_ -= rows;
     }
   }
