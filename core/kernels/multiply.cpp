@@ -60,7 +60,7 @@ void multiply_rows(const Matrix<const In>& a, const Matrix<const In>& b, const M
   const int64_t row_blocks = parts(c.rows, block_rows);
   const int64_t splits = std::clamp<int64_t>(kTasksPerThread * num_threads() / row_blocks, 1, strips);
   const int64_t cached = std::max<int64_t>(kernel.block_bytes / (kStrip * depth * int64_t(sizeof(In))), 1);
-  const int64_t wide = std::min(parts(strips, splits), cached) * kStrip, per_row = parts(c.cols, wide);
+  const int64_t per_row = parts(strips, std::min(parts(strips, splits), cached)), wide = parts(strips, per_row) * kStrip;
   parallel_for(row_blocks * per_row, 1, [&](int64_t task, int64_t) {
     const int64_t row = task % row_blocks * block_rows, col = task / row_blocks * wide;
     const auto target = part(c, row, block_rows, col, wide);
