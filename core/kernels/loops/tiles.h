@@ -232,15 +232,6 @@ void tile_product(Unit& unit, const kernels::GemmTask<bf16, Out>& t, const TileE
   if (!in_place) finished.take(c, t.c_row, rows, columns, kWidth);
 }
 
-/// Asks for a part of the 32 rows of a that come next, in time and not all at once: panel after panel of b.
-template <class Out>
-void prefetch_rows(const kernels::GemmTask<bf16, Out>& t, int64_t row, int64_t col) {
-  constexpr int64_t kLine = kTileDepth;  // 64 bytes
-  const int64_t begin = row + kTilePanel * col / t.n, end = row + kTilePanel * (col + kTilePanel) / t.n;
-  for (int64_t i = begin; i < std::min(end, t.m); ++i)
-    for (int64_t k = 0; k < t.steps * 2; k += kLine) __builtin_prefetch(t.a + i * t.a_row + k, 0, 2);
-}
-
 /// GemmTask on the unit, where the steps of a row of a lie together. 32 rows of a stay in the first-level cache while the
 /// panels of b pass by. The processor prefetches these, as they lie in one piece.
 template <class Unit, class Out>
@@ -251,7 +242,6 @@ void tile_gemm(const kernels::GemmTask<bf16, Out>& t) {
   const auto each_panel = [&](int64_t row, int64_t rows, auto tiles) {
     if (t.steps % kTile > 0) edge.fill(t, row, rows);
     for (int64_t col = 0; col < t.n; col += kTilePanel) {
-      prefetch_rows(t, row + rows, col);
       const int64_t columns = std::min(kTilePanel, t.n - col);
       if (padded(t.n) - col >= kTilePanel)
         tile_product<tiles(), 2>(unit, t, edge, finished, row, rows, col, columns);
