@@ -1,5 +1,6 @@
 // bench_augment: images per second, decoded and augmented into DINO's views, and the time of each operation.
-// bench/peer_torchvision.py prints the same for torchvision and Pillow.
+// bench/peer_torchvision.py prints the same for torchvision and Pillow. Of a large photograph the time of a crop says
+// more: bench/peer_pillow.py has the same crops.
 #include "tools/command_line.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
@@ -7,8 +8,10 @@
 #include "vitrail/data/augment/color.h"
 #include "vitrail/data/augment/flip.h"
 #include "vitrail/data/augment/multi_crop.h"
+#include "vitrail/data/augment/random_resized_crop.h"
 #include "vitrail/data/augment/tones.h"
 #include "vitrail/data/image/codec.h"
+#include "vitrail/data/image/jpeg_turbo.h"
 #include "vitrail/recipes/run/exit_code.h"
 
 #include <nlohmann/json.hpp>
@@ -100,9 +103,40 @@ nlohmann::ordered_json operations(std::span<const std::byte> file, const data::I
   return ms;
 }
 
+/// From the file to a random crop of 224 x 224: milliseconds by the way of decoding, and the boxes, [top, left, height,
+/// width] each.
+void crops(std::span<const std::byte> file, int count, nlohmann::ordered_json& out) {
+  using namespace data;
+  const RandomResizedCrop crop({});
+  const ImageSize size = image_size(file);
+  std::vector<Box> boxes;
+  for (int i = 0; i < count; ++i) {
+    Rng rng(0, "augment", uint64_t(i));
+    boxes.push_back(crop.sample(rng, size));
+    out["boxes"].push_back({boxes.back().top, boxes.back().left, boxes.back().height, boxes.back().width});
+  }
+  const auto time = [&](const char* name, const std::function<PartRequest(const Box&)>& request) {
+    const auto start = Clock::now();
+    for (const Box& box : boxes) crop.apply(decode_part(file, [&](ImageSize) { return request(box); }), box);
+    out["crop_ms"][name] = 1e3 * seconds_since(start) / count;
+  };
+  const auto whole = [&](const Box&) { return whole_image(size); };
+  const auto scaled = [&](const Box& box) {
+    const Demand demand = crop.demand(box, size);
+    return request_for({&demand, 1});
+  };
+  testing::jpeg_decoder = JpegDecoder::stb;
+  time("stb_image", whole);
+  testing::jpeg_decoder = built_jpeg_decoder();
+  time("whole", whole);
+  time("skipped", [&](const Box& box) { return PartRequest{box, 1}; });
+  time("scaled", [&](const Box& box) { return PartRequest{whole_image(size).box, scaled(box).shrink}; });
+  time("scaled_skipped", scaled);
+}
+
 struct Options {
   std::string file;
-  int threads = 1;
+  int threads = 1, crops = 32;
   double seconds = 2;
 };
 
@@ -113,6 +147,7 @@ int bench_augment(int argc, char** argv) {
   Options o;
   program.option("file", o.file, "JPEG or PNG").required();
   program.option("--threads", o.threads, "threads that augment").range(1, 256);
+  program.option("--crops", o.crops, "crops from the file to time, each with its decoding").range(1, 1000);
   program.option("--seconds", o.seconds, "approximate time of the measurement");
   program.example("bench_augment photo.jpg --threads 2");
   if (const auto code = program.parse(argc, argv)) return *code;
@@ -121,11 +156,10 @@ int bench_augment(int argc, char** argv) {
   const auto file = std::as_bytes(std::span(bytes));
   const data::Image image = data::decode_image(file);
   const data::MultiCrop crop({});
-  nlohmann::ordered_json out = {{"file", o.file},
-                                {"height", image.height()},
-                                {"width", image.width()},
-                                {"bytes", bytes.size()},
-                                {"threads", o.threads}};
+  nlohmann::ordered_json out = {{"file", o.file},         {"height", image.height()},
+                                {"width", image.width()}, {"bytes", bytes.size()},
+                                {"threads", o.threads},   {"jpeg_decoder", data::jpeg_decoder_name()}};
+  crops(file, o.crops, out);
   out["ms"] = operations(file, image, o.seconds / 20);
   out["augmented_per_s"] =
       images_per_second(o.threads, o.seconds / 2, crop, [&](uint64_t sample, ViewBuffers& buffers) {

@@ -31,3 +31,15 @@ vitrail_imported_library(DNNL::dnnl oneapi/dnnl/dnnl.hpp "" dnnl) # Debian's pac
 vitrail_imported_library(HDF5::serial hdf5.h hdf5/serial hdf5_serial hdf5)
 vitrail_imported_library(xxHash::xxhash xxhash.h "" xxhash)
 vitrail_imported_library(utf8proc::utf8proc utf8proc.h "" utf8proc)
+
+# Decoders that are used if they are there. vitrailConfig.cmake sets both options to what the libraries were built with.
+set(vitrail_missing_decoders "")
+function(vitrail_decoder option target header)
+  if(${option})
+    set(vitrail_missing "")
+    vitrail_imported_library(${target} ${header} "" ${ARGN})
+    set(vitrail_missing_decoders "${vitrail_missing_decoders}${vitrail_missing}" PARENT_SCOPE)
+  endif()
+endfunction()
+vitrail_decoder(VITRAIL_TURBO libjpeg-turbo::jpeg jpeglib.h jpeg)
+vitrail_decoder(VITRAIL_WEBP WebP::webp webp/decode.h webp)

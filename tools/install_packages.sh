@@ -3,7 +3,8 @@
 # doctest-dev for the tests.
 set -e
 needed="g++ cmake ninja-build libdnnl-dev libhdf5-dev libstb-dev libyaml-cpp-dev nlohmann-json3-dev
-        libcli11-dev libfmt-dev zlib1g-dev libxxhash-dev libutf8proc-dev $*"
+        libcli11-dev libfmt-dev zlib1g-dev libxxhash-dev libutf8proc-dev
+        libjpeg62-turbo-dev libwebp-dev $*"
 missing=""
 for package in $needed; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "vitrail/core/rng.h"
+#include "vitrail/data/image/image_part.h"
 #include "vitrail/data/image/resize.h"
 
 namespace vitrail::data {
@@ -44,6 +45,11 @@ class ResizeExact final {
 
   Params sample(Rng&, ImageSize) const { return {}; }
   Image apply(const Image& image, const Params&) const { return resize(image, size_, filter_); }
+  /// For an image of fewer pixels: see ReadsPart.
+  Demand demand(const Params&, ImageSize image) const { return {whole_image(image).box, size_}; }
+  Image apply(const ImagePart& part, const Params&) const {
+    return resize_and_crop(part, size_, whole_image(size_).box, filter_);
+  }
 
  private:
   ImageSize size_;
@@ -64,6 +70,14 @@ class ResizeCenterCrop final {
   Image apply(const Image& image, const Params&) const {
     const ImageSize size = resize_shorter(image.size(), shorter_);
     return resize_and_crop(image, size, crop_.box(size), filter_);
+  }
+  /// For an image of fewer pixels: see ReadsPart.
+  Demand demand(const Params&, ImageSize image) const {
+    return {whole_image(image).box, resize_shorter(image, shorter_)};
+  }
+  Image apply(const ImagePart& part, const Params&) const {
+    const ImageSize size = resize_shorter(part.whole, shorter_);
+    return resize_and_crop(part, size, crop_.box(size), filter_);
   }
 
  private:

@@ -27,14 +27,30 @@ class ImageTransform final {
   Image augmented(const Image& image, Rng& rng) const {
     return image.opacity().empty() ? augmentations_(image, rng) : augmentations_(background_.under(image), rng);
   }
+  Image augmented(const ImagePart& part, Rng& rng) const {
+    if (part.pixels.opacity().empty()) return augmentations_(part, rng);
+    ImagePart opaque = part;
+    opaque.pixels = background_.under(std::move(opaque.pixels));
+    return augmentations_(opaque, rng);
+  }
   /// Shape: out is [3, img_size, img_size].
-  void operator()(const Image& image, Rng& rng, std::span<float> out) const {
-    const Image result = augmented(image, rng);
+  void operator()(const Image& image, Rng& rng, std::span<float> out) const { finish(augmented(image, rng), rng, out); }
+  /// The same for the part that request() asks for, with the same rng.
+  void operator()(const ImagePart& part, Rng& rng, std::span<float> out) const {
+    finish(augmented(part, rng), rng, out);
+  }
+  /// What is read of an image of that size; rng is left as it is. For by_parts, which an ImageBatch takes.
+  PartRequest request(ImageSize size, Rng rng) const {
+    const std::optional<Demand> demand = augmentations_.demand(size, rng);
+    return demand ? request_for({&*demand, 1}) : whole_image(size);
+  }
+
+ private:
+  void finish(const Image& result, Rng& rng, std::span<float> out) const {
     normalize_(result, out);
     if (erasing_) erasing_->apply(out, result.size(), erasing_->sample(rng, result.size()));
   }
 
- private:
   Pipeline augmentations_;
   Normalize normalize_;
   std::optional<RandomErasing> erasing_;

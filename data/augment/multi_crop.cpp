@@ -51,4 +51,17 @@ void MultiCrop::operator()(const Image& image, Rng& rng, std::span<const std::sp
   for (size_t view = 0; view < count(); ++view) normalize_(pipeline_of(view)(image, rng), out[view]);
 }
 
+void MultiCrop::operator()(const ImagePart& part, Rng& rng, std::span<const std::span<float>> out) const {
+  if (part.is_whole()) return (*this)(part.pixels, rng, out);
+  check<ShapeError>(out.size() == count(), "multi_crop", "out has room for {} views; there are {}", out.size(),
+                    count());
+  for (size_t view = 0; view < count(); ++view) normalize_(pipeline_of(view)(part, rng), out[view]);
+}
+
+PartRequest MultiCrop::request(ImageSize size, Rng rng) const {
+  std::vector<Demand> demands;
+  for (size_t view = 0; view < count(); ++view) demands.push_back(*pipeline_of(view).demand(size, rng));
+  return request_for(demands);
+}
+
 }  // namespace vitrail::data

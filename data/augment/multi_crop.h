@@ -5,6 +5,7 @@
 #include "vitrail/data/augment/color.h"
 #include "vitrail/data/augment/normalize.h"
 #include "vitrail/data/image/background.h"
+#include "vitrail/data/image/image_part.h"
 #include "vitrail/data/image/resize.h"
 #include "vitrail/data/load/views.h"
 
@@ -45,6 +46,11 @@ class MultiCrop final {
   std::vector<Image> augmented(const Image& image, Rng& rng) const;
   /// out: one [3, H, W] for each view, in the order of views(). Throws ShapeError for another number of views.
   void operator()(const Image& image, Rng& rng, std::span<const std::span<float>> out) const;
+  /// The same for the part that request() asks for, with the same rng.
+  void operator()(const ImagePart& part, Rng& rng, std::span<const std::span<float>> out) const;
+  /// The part of an image of that size that serves all views; rng is left as it is. For by_parts, which an ImageBatch
+  /// takes.
+  PartRequest request(ImageSize size, Rng rng) const;
 
  private:
   Pipeline pipeline(int64_t size, const std::array<double, 2>& scale, double blur, double solarize) const;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "vitrail/core/rng.h"
+#include "vitrail/data/image/image_part.h"
 #include "vitrail/data/image/resize.h"
 
 namespace vitrail::data {
@@ -27,6 +28,11 @@ class RandomResizedCrop final {
   Params sample(Rng& rng, ImageSize image) const;
   Image apply(const Image& image, const Params& box) const {
     return resized_crop(image, box, {config_.size, config_.size}, config_.filter);
+  }
+  /// For a part of the image: see ReadsPart.
+  Demand demand(const Params& box, ImageSize) const { return {box, {config_.size, config_.size}}; }
+  Image apply(const ImagePart& part, const Params& box) const {
+    return resized_crop(part, box, {config_.size, config_.size}, config_.filter);
   }
 
  private:

@@ -6,7 +6,9 @@
 #include "vitrail/data/image/image_checks.h"
 #include "vitrail/data/image/jpeg_check.h"
 #include "vitrail/data/image/jpeg_segments.h"
+#include "vitrail/data/image/jpeg_turbo.h"
 #include "vitrail/data/image/png.h"
+#include "vitrail/data/image/webp.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -74,9 +76,9 @@ const stbi_uc* stb_bytes(std::span<const std::byte> file) { return reinterpret_c
 
 [[noreturn]] void fail_unknown(std::span<const std::byte> file) {
   const std::string_view kind = foreign_kind(file);
-  if (kind.empty()) fail<IoError>("decode_image", "the file is not a JPEG, PNG or BMP");
+  if (kind.empty()) fail<IoError>("decode_image", "the file is not a {}", image_kinds("or"));
   const bool packed = kind.starts_with("gzip");
-  fail<IoError>("decode_image", "the file is {}, not a JPEG, PNG or BMP; {}", kind,
+  fail<IoError>("decode_image", "the file is {}, not a {}; {}", kind, image_kinds("or"),
                 packed ? "unpack it with gunzip" : "convert it to one of them");
 }
 
@@ -102,6 +104,8 @@ ImageSize stored_size(std::span<const std::byte> file) {
     size = jpeg_size(file);
   else if (is_bmp(file))
     size = bmp_size(file);
+  else if (is_webp(file))
+    size = webp_size(file);
   else
     fail_unknown(file);
   check<IoError>(size.width > 0 && size.height > 0, "decode_image", "the image is {}", size);
@@ -141,12 +145,53 @@ Image decode_by_stb(std::span<const std::byte> file, ImageSize size, int channel
   return image;
 }
 
-Image decode_jpeg(std::span<const std::byte> file, ImageSize size) {
+Image decode_jpeg_by_stb(std::span<const std::byte> file, ImageSize size) {
   // stb_image must read no unchecked byte, and wants the end marker, which may be missing.
   const auto checked = file.first(check_jpeg(file));
   std::vector<std::byte> ended(checked.begin(), checked.end());
   ended.insert(ended.end(), {std::byte{0xff}, std::byte{jpeg_marker::kEnd}});
   return decode_by_stb(ended, size, 3);
+}
+
+/// Where [begin, begin + length) of a side of `all` pixels begins, counted from the other end if the side is reversed.
+int64_t turned(int64_t begin, int64_t length, int64_t all, bool reversed) {
+  return reversed ? all - begin - length : begin;
+}
+
+// The decoder's part of the image turned upright, with its place.
+ImagePart upright_part(ImagePart stored, int orientation) {
+  const auto [rows_reversed, columns_reversed] = reversed_sides(orientation);
+  const int64_t d = stored.shrink;
+  int64_t top = turned(stored.top, stored.pixels.height() * d, stored.whole.height, rows_reversed);
+  int64_t left = turned(stored.left, stored.pixels.width() * d, stored.whole.width, columns_reversed);
+  ImagePart part;
+  part.whole = stored.whole;
+  if (swaps_sides(orientation)) {
+    std::swap(top, left);
+    std::swap(part.whole.height, part.whole.width);
+  }
+  part.top = top;
+  part.left = left;
+  part.shrink = d;
+  part.pixels = upright(std::move(stored.pixels), orientation);
+  return part;
+}
+
+// box: of the upright image. size: as stored.
+Box stored_box(Box box, ImageSize size, int orientation) {
+  if (swaps_sides(orientation)) {
+    std::swap(box.top, box.left);
+    std::swap(box.height, box.width);
+  }
+  const auto [rows_reversed, columns_reversed] = reversed_sides(orientation);
+  return {turned(box.top, box.height, size.height, rows_reversed),
+          turned(box.left, box.width, size.width, columns_reversed), box.height, box.width};
+}
+
+// size: as stored, and so is the request.
+ImagePart decode_jpeg(std::span<const std::byte> file, ImageSize size, const PartRequest& request) {
+  if (testing::jpeg_decoder == JpegDecoder::turbo) return decode_by_turbo(file, size, request);
+  return ImagePart(decode_jpeg_by_stb(file, size));
 }
 
 Image decode_bmp(std::span<const std::byte> file, ImageSize size) {
@@ -167,12 +212,25 @@ ImageSize image_size(std::span<const std::byte> file) {
   return swaps_sides(exif_orientation(file)) ? ImageSize{size.width, size.height} : size;
 }
 
-Image decode_image(std::span<const std::byte> file) {
+Image decode_image(std::span<const std::byte> file) { return decode_part(file, whole_image).pixels; }
+
+ImagePart decode_part(std::span<const std::byte> file, const std::function<PartRequest(ImageSize)>& request) {
   const ImageSize size = stored_size(file);
-  if (is_png(file)) return decode_png(file);
-  if (is_bmp(file)) return decode_bmp(file, size);
-  return upright(decode_jpeg(file, size), exif_orientation(file));
+  const int orientation = exif_orientation(file);
+  const ImageSize shown = swaps_sides(orientation) ? ImageSize{size.width, size.height} : size;
+  const PartRequest wanted = request(shown);
+  const Box& box = wanted.box;
+  check<ShapeError>(box.top >= 0 && box.left >= 0 && box.height > 0 && box.width > 0 &&
+                        box.top + box.height <= shown.height && box.left + box.width <= shown.width,
+                    "decode_part", "box {} is not inside an image of {}", box, shown);
+  if (is_png(file)) return ImagePart(decode_png(file));
+  if (is_bmp(file)) return ImagePart(decode_bmp(file, size));
+  if (is_webp(file)) return ImagePart(upright(decode_webp(file, size), orientation));
+  return upright_part(decode_jpeg(file, size, {stored_box(box, size, orientation), wanted.shrink}), orientation);
 }
+
+std::string jpeg_decoder_name() { return std::string(name_of(testing::jpeg_decoder)); }
+std::string webp_decoder_name() { return webp_decoder(); }
 
 Image read_image(const std::filesystem::path& path) {
   const std::string file = read_file(path, kMaxFileBytes);

@@ -1,17 +1,20 @@
-// The one way into and out of JPEG, PNG and BMP files. The bytes are untrusted: sizes are checked before decoding and
-// memory is capped. Every error is an IoError that names its cause.
+// The one way into and out of JPEG, PNG, BMP and WebP files. The bytes are untrusted: sizes are checked before decoding
+// and memory is capped. Every error is an IoError that names its cause.
 #pragma once
 
 #include "vitrail/data/image/image.h"
+#include "vitrail/data/image/image_part.h"
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace vitrail::data {
 
-/// Decodes a JPEG, PNG or BMP, turned upright by its EXIF orientation.
+/// Decodes a JPEG, PNG, BMP or WebP, turned upright by its EXIF orientation. A WebP needs a build with libwebp.
 ///
 /// Grey and palettes become RGB, 16 bits keep the upper 8, CMYK is converted. Transparency is kept beside the colours:
 /// see Image::opacity.
@@ -22,6 +25,18 @@ Image decode_image(std::span<const std::byte> file);
 Image read_image(const std::filesystem::path& path);
 /// The size that decode_image would give, from the header alone.
 ImageSize image_size(std::span<const std::byte> file);
+
+/// decode_image of the part that is wanted. request: called once with the size of the image; it returns a box inside.
+///
+/// The result may hold more than is wanted: all of the image in full resolution, unless the file is a JPEG and the
+/// build has libjpeg-turbo. With shrink 1 its pixels are those of decode_image. Damage in rows below the box is not
+/// noticed. Throws as decode_image.
+ImagePart decode_part(std::span<const std::byte> file, const std::function<PartRequest(ImageSize)>& request);
+
+/// What decodes JPEG and WebP files in this build, with versions: "libjpeg-turbo 2.1.5" or "stb_image"; "libwebp 1.2.4"
+/// or "none". Decoders differ by a few levels in their pixels.
+std::string jpeg_decoder_name();
+std::string webp_decoder_name();
 
 /// The bytes of a PNG file; opacity is not written. Throws ShapeError for an empty image.
 std::vector<std::byte> encode_png(const Image& image);

@@ -1,9 +1,12 @@
 #include "vitrail/data/image/exif.h"
 
 #include "vitrail/data/image/jpeg_segments.h"
+#include "vitrail/data/image/webp.h"
 #include "vitrail/data/io/bytes.h"
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 namespace vitrail::data {
 namespace {
@@ -33,23 +36,35 @@ int tiff_orientation(std::span<const std::byte> tiff) {
   return 1;
 }
 
-int exif_orientation(std::span<const std::byte> file) { return tiff_orientation(jpeg_exif(file)); }
+int exif_orientation(std::span<const std::byte> file) {
+  return tiff_orientation(is_webp(file) ? webp_exif(file) : jpeg_exif(file));
+}
+
+ReversedSides reversed_sides(int orientation) {
+  return {.rows = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7,
+          .columns = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8};
+}
 
 Image upright(Image stored, int orientation) {
   if (orientation <= 1 || orientation > 8) return stored;
-  const bool from_bottom = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
-  const bool from_right = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
+  const auto [from_bottom, from_right] = reversed_sides(orientation);
   const bool transposed = swaps_sides(orientation);
   const int64_t height = stored.height(), width = stored.width();
+  const auto stored_opacity = stored.opacity();
 
   Image image = transposed ? Image(width, height) : Image(height, width);
+  std::vector<uint8_t> opacity;
+  opacity.reserve(stored_opacity.size());
   for (int64_t y = 0; y < image.height(); ++y) {
     for (int64_t x = 0; x < image.width(); ++x) {
-      const int64_t row = transposed ? x : y, column = transposed ? y : x;
-      const uint8_t* from = stored.at(from_bottom ? height - 1 - row : row, from_right ? width - 1 - column : column);
-      std::copy_n(from, 3, image.at(y, x));
+      int64_t row = transposed ? x : y, column = transposed ? y : x;
+      if (from_bottom) row = height - 1 - row;
+      if (from_right) column = width - 1 - column;
+      std::copy_n(stored.at(row, column), 3, image.at(y, x));
+      if (!stored_opacity.empty()) opacity.push_back(stored_opacity[size_t(row * width + column)]);
     }
   }
+  image.set_opacity(std::move(opacity));
   return image;
 }
 

@@ -1,6 +1,7 @@
 #include "vitrail/data/image/image_checks.h"
 
 #include "vitrail/data/image/damage.h"
+#include "vitrail/data/image/webp.h"
 #include "vitrail/data/io/bytes.h"
 
 namespace vitrail::data {
@@ -19,7 +20,6 @@ struct ForeignKind {
 };
 constexpr ForeignKind kForeignKinds[] = {
     {"gzip-compressed", 0, "\x1f\x8b"sv},
-    {"a WebP", 8, "WEBP"sv},
     {"a GIF", 0, "GIF8"sv},
     {"a TIFF", 0, "II*\0"sv},
     {"a TIFF", 0, "MM\0*"sv},
@@ -38,6 +38,11 @@ constexpr ForeignKind kForeignKinds[] = {
     {"a pointer of Git LFS to a file that was not downloaded", 0, "version https://git-lfs"sv}};
 
 }  // namespace
+
+std::string image_kinds(std::string_view word) {
+  const std::string before = " " + std::string(word) + " ";
+  return reads_webp() ? "JPEG, PNG, BMP" + before + "WebP" : "JPEG, PNG" + before + "BMP";
+}
 
 std::string_view foreign_kind(std::span<const std::byte> file) {
   for (const ForeignKind& kind : kForeignKinds)

@@ -5,11 +5,15 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace vitrail::data {
 
-/// The kind of a file that is not read as an image, with its article: "a WebP", "gzip-compressed". Empty if unknown.
+/// The kinds that this build reads, with a word before the last: "JPEG, PNG, BMP and WebP".
+std::string image_kinds(std::string_view word);
+
+/// The kind of a file that is not read as an image, with its article: "a GIF", "gzip-compressed". Empty if unknown.
 std::string_view foreign_kind(std::span<const std::byte> file);
 
 /// Whether bytes begin as a BMP does.

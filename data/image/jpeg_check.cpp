@@ -370,7 +370,8 @@ class JpegIntervals {
 
 class JpegChecker {
  public:
-  explicit JpegChecker(ByteSpan file) : file_(file) {}
+  /// reads_codes: of the scans; otherwise their headers alone are checked.
+  JpegChecker(ByteSpan file, bool reads_codes) : file_(file), reads_codes_(reads_codes) {}
 
   size_t run() {
     size_t at = 2;
@@ -392,17 +393,18 @@ class JpegChecker {
           break;
         case jpeg_marker::kScan:
           at = read_scan(segment->payload, at);
+          if (!reads_codes_ && has_one_scan()) return file_.size();  // a decoder needs nothing from behind it
           break;
         default:
           if (!is_frame(segment->marker)) break;
           check_undamaged(!frame_.has_value(), "it has two frame headers");
           frame_ = parse_frame(*segment);
-          if (frame_->progressive)
+          if (frame_->progressive && reads_codes_)
             for (JpegComponent& c : frame_->components) c.nonzero.resize(size_t(c.padded.height * c.padded.width));
       }
     }
     check<IoError>(frame_.has_value() && !missing(), "decode_image", "the file is truncated: its end is missing");
-    return at;
+    return reads_codes_ ? at : scan_end(file_, at);
   }
 
  private:
@@ -493,6 +495,7 @@ class JpegChecker {
     check_undamaged(++scans_ <= kMostScans, "it has more than {} scans", kMostScans);
     const JpegScan scan = parse_scan(header);
     advance(scan);
+    if (!reads_codes_) return at;
     const bool alone = scan.parts.size() == 1;
     const ImageSize units = alone ? scan.parts[0].component->blocks : frame_->units;
     const int64_t all = units.height * units.width;
@@ -537,12 +540,15 @@ class JpegChecker {
     }
     return std::nullopt;
   }
+  /// Whether the one scan of a sequential file has been read.
+  bool has_one_scan() const { return !frame_->progressive && scans_ == 1 && !missing(); }
   void expect_complete() const {
     check_undamaged(frame_.has_value(), "it has no frame header");
     if (const auto what = missing()) check_undamaged(false, "{}", *what);
   }
 
   ByteSpan file_;
+  bool reads_codes_;
   std::optional<JpegFrame> frame_;
   std::array<bool, 4> has_quantization_{};
   std::array<std::optional<HuffmanTable>, 4> dc_, ac_;
@@ -563,6 +569,7 @@ ImageSize jpeg_size(std::span<const std::byte> file) {
   }
 }
 
-size_t check_jpeg(std::span<const std::byte> file) { return JpegChecker(file).run(); }
+size_t check_jpeg(std::span<const std::byte> file) { return JpegChecker(file, /*reads_codes=*/true).run(); }
+size_t check_jpeg_headers(std::span<const std::byte> file) { return JpegChecker(file, /*reads_codes=*/false).run(); }
 
 }  // namespace vitrail::data

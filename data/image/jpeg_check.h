@@ -1,5 +1,6 @@
-// Damage in JPEG files. stb_image shows a part that is missing as grey, and a component without tables as flat. This
-// check reads all codes of all scans, as a decoder does, but makes no pixels.
+// Damage in JPEG files. stb_image shows a part that is missing as grey, and a component without tables as flat. So the
+// full check reads all codes of all scans, as a decoder does, but makes no pixels. libjpeg-turbo notices damage in the
+// codes itself; before it the headers are checked, and after a failure the full check says what is damaged.
 //
 // A JPEG has no checksum: a changed byte that still reads as codes for the right number of blocks cannot be noticed.
 #pragma once
@@ -21,5 +22,8 @@ ImageSize jpeg_size(std::span<const std::byte> file);
 /// its last scan. A decoder must read no more: bytes after the end marker mean nothing (an MPO holds a second image
 /// there), nor does a segment that is cut short.
 size_t check_jpeg(std::span<const std::byte> file);
+/// The same without the codes of the scans: tables, headers, and whether the scans together give every coefficient. If
+/// one scan holds the whole image, nothing behind its header is looked at, and the result is the file's size.
+size_t check_jpeg_headers(std::span<const std::byte> file);
 
 }  // namespace vitrail::data

@@ -48,6 +48,8 @@ std::optional<JpegSegment> next_segment(std::span<const std::byte> file, size_t 
   return JpegSegment{marker, file.subspan(at + 2, length - 2), at + length};
 }
 
+size_t scan_end(std::span<const std::byte> file, size_t at) { return skip_to_marker(file, at); }
+
 std::span<const std::byte> jpeg_exif(std::span<const std::byte> file) {
   using namespace std::string_view_literals;
   if (!is_jpeg(file)) return {};

@@ -27,6 +27,10 @@ bool is_jpeg(std::span<const std::byte> bytes);
 /// its restart markers, and fill bytes. Nothing if none follows, or if the file ends inside it.
 std::optional<JpegSegment> next_segment(std::span<const std::byte> file, size_t at);
 
+/// Where the data of a scan that begins at offset `at` ends: the next marker that is no restart marker, or the file's
+/// end.
+size_t scan_end(std::span<const std::byte> file, size_t at);
+
 /// The TIFF structure of the first EXIF segment before the first scan; empty if there is none, or no JPEG.
 std::span<const std::byte> jpeg_exif(std::span<const std::byte> file);
 

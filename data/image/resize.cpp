@@ -60,11 +60,13 @@ struct Run {
   int64_t end() const { return first + count; }
 };
 
-// One direction of a resize: from in_size to out_size positions, of which `kept` are computed.
+// One direction of a resize: the stretch [begin, begin + extent) of in_size positions becomes out_size positions, of
+// which `kept` are computed.
 struct Axis {
   int64_t in_size, out_size;
   Run kept;
-  bool keeps_size() const { return in_size == out_size; }
+  double begin = 0, extent = double(in_size);
+  bool keeps_size() const { return in_size == out_size && begin == 0 && extent == double(in_size); }
 };
 
 // For each kept output position, its run of input positions and their weights.
@@ -81,7 +83,7 @@ struct Taps {
 Taps make_taps(const Axis& axis, Filter filter) {
   const Kernel& kernel = kernel_of(filter);
   const int64_t in_size = axis.in_size, out_size = axis.kept.count;
-  const double scale = double(in_size) / double(axis.out_size);
+  const double scale = axis.extent / double(axis.out_size);
   const double widening = std::max(scale, 1.0);
   const double support = kernel.support * widening;
 
@@ -91,7 +93,7 @@ Taps make_taps(const Axis& axis, Filter filter) {
   taps.weights.resize(size_t(out_size * taps.stride));
   std::vector<double> exact(size_t(taps.stride));
   for (int64_t out = 0; out < out_size; ++out) {
-    const double center = (double(axis.kept.first + out) + 0.5) * scale;
+    const double center = axis.begin + (double(axis.kept.first + out) + 0.5) * scale;
     const int64_t first = std::max(int64_t(center - support + 0.5), int64_t{0});
     const int64_t count = std::min(int64_t(center + support + 0.5), in_size) - first;
     double sum = 0;
@@ -240,8 +242,8 @@ Image resize_columns(const View& in, const Taps& taps, int64_t first_row) {
 // Positions are added up like in Pillow, not multiplied, because the rounding of the sum decides ties. So the kept
 // positions are reached from the first one.
 std::vector<int64_t> nearest_positions(const Axis& axis) {
-  const double step = double(axis.in_size) / double(axis.out_size);
-  double at = step * 0.5;
+  const double step = axis.extent / double(axis.out_size);
+  double at = axis.begin + step * 0.5;
   for (int64_t i = 0; i < axis.kept.first; ++i) at += step;
   std::vector<int64_t> positions;
   for (; int64_t(positions.size()) < axis.kept.count; at += step)
@@ -274,11 +276,8 @@ void expect_pixels(ImageSize in, ImageSize out) {
                     out);
 }
 
-// The box `kept` of the resized image. Nothing else is computed, and the input is read only where it counts.
-Image resize(const View& in, ImageSize size, const Box& kept, Filter filter) {
-  expect_pixels(in.size, size);
-  const Axis vertical{in.size.height, size.height, {kept.top, kept.height}},
-      horizontal{in.size.width, size.width, {kept.left, kept.width}};
+// Nothing but the kept positions is computed, and the input is read only where it counts.
+Image resize(const View& in, const Axis& vertical, const Axis& horizontal, Filter filter) {
   if (vertical.keeps_size() && horizontal.keeps_size()) return copy(part(in, vertical.kept, horizontal.kept));
   if (filter == Filter::nearest) return resize_nearest(in, vertical, horizontal);
   if (vertical.keeps_size())
@@ -288,6 +287,20 @@ Image resize(const View& in, ImageSize size, const Box& kept, Filter filter) {
   if (horizontal.keeps_size()) return resize_columns(part(in, rows, horizontal.kept), taps, rows.first);
   const Image narrow = resize_rows(part(in, rows, {0, in.size.width}), make_taps(horizontal, filter));
   return resize_columns({narrow.data(), narrow.width() * 3, narrow.size()}, taps, rows.first);
+}
+
+// The box `kept` of the resized image.
+Image resize(const View& in, ImageSize size, const Box& kept, Filter filter) {
+  expect_pixels(in.size, size);
+  return resize(in, Axis{in.size.height, size.height, {kept.top, kept.height}},
+                Axis{in.size.width, size.width, {kept.left, kept.width}}, filter);
+}
+
+// The pixels that a rectangle touches.
+Box cover(const SubpixelBox& box) {
+  const double top = std::floor(box.top), left = std::floor(box.left);
+  return {int64_t(top), int64_t(left), int64_t(std::ceil(box.top + box.height) - top),
+          int64_t(std::ceil(box.left + box.width) - left)};
 }
 
 Box whole(ImageSize size) { return {0, 0, size.height, size.width}; }
@@ -348,6 +361,15 @@ Image crop(const Image& image, const Box& box) { return copy(view_of(image, box,
 
 Image resized_crop(const Image& image, const Box& box, ImageSize size, Filter filter) {
   return resize(view_of(image, box, "resized_crop"), size, whole(size), filter);
+}
+
+Image resized_crop(const Image& image, const SubpixelBox& box, ImageSize size, const Box& kept, Filter filter) {
+  const Box pixels = cover(box);
+  const View in = view_of(image, pixels, "resized_crop");
+  expect_pixels(in.size, size);
+  const Axis vertical{in.size.height, size.height, {kept.top, kept.height}, box.top - double(pixels.top), box.height},
+      horizontal{in.size.width, size.width, {kept.left, kept.width}, box.left - double(pixels.left), box.width};
+  return resize(in, vertical, horizontal, filter);
 }
 
 ImageSize resize_shorter(ImageSize size, int64_t shorter) {

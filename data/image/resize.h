@@ -34,6 +34,13 @@ Image crop(const Image& image, const Box& box);
 /// crop, then resize; the filter reads no pixel outside of the box. Throws as crop and resize.
 Image resized_crop(const Image& image, const Box& box, ImageSize size, Filter filter);
 
+/// A rectangle whose borders may lie inside pixels.
+struct SubpixelBox {
+  double top = 0, left = 0, height = 0, width = 0;
+};
+/// The part `kept` of the rectangle resized to `size`. The filter reads no pixel that the rectangle does not touch.
+Image resized_crop(const Image& image, const SubpixelBox& box, ImageSize size, const Box& kept, Filter filter);
+
 /// The size with the shorter side set to `shorter`; the longer side becomes int(shorter * long / short).
 ImageSize resize_shorter(ImageSize size, int64_t shorter);
 /// The box of a centred square of side crop. Offsets round half to even; they are negative where the image is smaller.

@@ -14,7 +14,7 @@ enum class Shrunk {
 };
 
 /// Makes an image file smaller until the shorter side has `side` pixels, with the bicubic filter. A JPEG is written as
-/// a JPEG of quality 95, turned upright; PNG and BMP files become PNG. Never enlarges an image.
+/// a JPEG of quality 95, turned upright; Files of other kinds become PNG. Never enlarges an image.
 /// Throws IoError as decode_image.
 Shrunk shrink_file(Bytes& file, int64_t side);
 

@@ -1,6 +1,7 @@
 #include "vitrail/data/load/image_batch.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/data/image/codec.h"
 
 #include <algorithm>
 #include <cstring>
@@ -21,26 +22,6 @@ void check_views(const std::vector<Views>& all) {
                        views.shape);
     check<ConfigError>(names.insert(views.name).second, "image_batch", "two tensors have the name '{}'", views.name);
   }
-}
-
-/// The image at index; nothing if it is broken.
-std::optional<Sample> get_or_note(const Dataset& dataset, int64_t index, BadFiles& bad_files) {
-  try {
-    return dataset.get(index);
-  } catch (const IoError& error) {
-    bad_files.add(dataset, index, error.what());
-    return std::nullopt;
-  }
-}
-
-/// The image at index, or the first good one after it, in a circle.
-std::pair<int64_t, Sample> get_good(const Dataset& dataset, int64_t index, BadFiles& bad_files) {
-  const int64_t n = dataset.size();
-  for (int64_t tried = 0; tried < n; ++tried) {
-    const int64_t at = (index + tried) % n;
-    if (std::optional<Sample> sample = get_or_note(dataset, at, bad_files)) return {at, *std::move(sample)};
-  }
-  fail<DataError>("image_batch", "all {} images are broken; the first is {}", n, dataset.name(0));
 }
 
 /// The rows of [count * B, ...] whose samples have an index, for each of the `count` views.
@@ -67,12 +48,50 @@ ImageBatch::ImageBatch(const Dataset& dataset, Transform transform, const Shape&
 
 ImageBatch::ImageBatch(const Dataset& dataset, ViewsTransform transform, std::vector<Views> views, BadFiles& bad_files,
                        Broken broken)
+    : ImageBatch(dataset,
+                 PartTransform{{},
+                               [whole = std::move(transform)](const ImagePart& part, Rng& rng,
+                                                              std::span<const std::span<float>> out) {
+                                 whole(part.pixels, rng, out);
+                               }},
+                 std::move(views), bad_files, broken) {}
+
+ImageBatch::ImageBatch(const Dataset& dataset, PartTransform transform, std::vector<Views> views, BadFiles& bad_files,
+                       Broken broken)
     : dataset_(&dataset),
       transform_(std::move(transform)),
       views_(std::move(views)),
       bad_files_(&bad_files),
       broken_(broken) {
   check_views(views_);
+}
+
+ImageBatch::Labelled ImageBatch::read(int64_t index, const Rng& rng) const {
+  if (transform_.request) {
+    const Bytes file = dataset_->encoded(index);
+    const auto request = [&](ImageSize size) { return transform_.request(size, rng); };
+    if (!file.empty()) return {decode_part(file, request), dataset_->label(index)};
+  }
+  Sample sample = dataset_->get(index);
+  return {ImagePart(std::move(sample.image)), sample.label};
+}
+
+std::optional<ImageBatch::Labelled> ImageBatch::read_or_note(int64_t index, const Rng& rng) const {
+  try {
+    return read(index, rng);
+  } catch (const IoError& error) {
+    bad_files_->add(*dataset_, index, error.what());
+    return std::nullopt;
+  }
+}
+
+std::pair<int64_t, ImageBatch::Labelled> ImageBatch::read_good(int64_t index, const Rng& rng) const {
+  const int64_t n = dataset_->size();
+  for (int64_t tried = 0; tried < n; ++tried) {
+    const int64_t at = (index + tried) % n;
+    if (std::optional<Labelled> found = read_or_note(at, rng)) return {at, *std::move(found)};
+  }
+  fail<DataError>("image_batch", "all {} images are broken; the first is {}", n, dataset_->name(0));
 }
 
 Batch ImageBatch::open(std::span<const int64_t> indices) const {
@@ -86,11 +105,11 @@ Batch ImageBatch::open(std::span<const int64_t> indices) const {
 
 int64_t ImageBatch::fill(Batch& batch, int64_t i, int64_t index, Rng& rng) const {
   int64_t found = index;
-  std::optional<Sample> sample;
+  std::optional<Labelled> sample;
   if (broken_ == Broken::left_out)
-    sample = get_or_note(*dataset_, index, *bad_files_);
+    sample = read_or_note(index, rng);
   else
-    std::tie(found, sample) = get_good(*dataset_, index, *bad_files_);
+    std::tie(found, sample) = read_good(index, rng);
   if (!sample) return kLeftOut;
   std::vector<std::span<float>> places;
   for (const Views& views : views_) {
@@ -98,7 +117,7 @@ int64_t ImageBatch::fill(Batch& batch, int64_t i, int64_t index, Rng& rng) const
     float* data = batch.tensors.at(views.name).data<float>();
     for (int64_t v = 0; v < views.count; ++v) places.emplace_back(data + (v * batch.size() + i) * numel, size_t(numel));
   }
-  transform_(sample->image, rng, places);
+  transform_.apply(sample->image, rng, places);
   batch.tensors.at("labels").data<int64_t>()[i] = sample->label;
   return found;
 }

@@ -37,7 +37,7 @@ class Dataset {
   virtual Sample get(int64_t index) const = 0;
   /// Where the image is stored, for messages: a path, "shard.tar/member", "file.bin[17]".
   virtual std::string name(int64_t index) const = 0;
-  /// The bytes of the image's file (JPEG, PNG or BMP); empty if the source stores plain pixels.
+  /// The bytes of the image's file (JPEG, PNG, BMP or WebP); empty if the source stores plain pixels.
   virtual Bytes encoded(int64_t) const { return {}; }
   /// For the user: what was passed over when the dataset was opened, and the like. Each names its place.
   virtual std::vector<std::string> notes() const { return {}; }

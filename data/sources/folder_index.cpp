@@ -2,6 +2,7 @@
 
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
+#include "vitrail/data/image/image_checks.h"
 
 #include <dirent.h>
 #include <sys/stat.h>
@@ -24,7 +25,7 @@ namespace fs = std::filesystem;
 
 constexpr size_t kWorthCaching = 2'000;      // files; fewer are listed at once
 constexpr int64_t kSettled = 2'000'000'000;  // ns: a folder changed more recently may change again unnoticed
-constexpr std::string_view kMagic = "vitrail folder index 2\n";
+constexpr std::string_view kMagic = "vitrail folder index 3\n";
 
 int64_t change_time(const struct stat& info) {
   return int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + int64_t{info.st_mtim.tv_nsec};
@@ -108,7 +109,8 @@ class Scan final {
   std::set<std::pair<dev_t, ino_t>> seen_;
 };
 
-// ---- the cache: magic, root, counts, names, times, a hash of all these ----------------------------------------------
+// ---- the cache: magic, root, kinds of images, counts, names, times, a hash of all these
+// ----------------------------------------------
 
 void put(std::string& out, int64_t value) { out.append(reinterpret_cast<const char*>(&value), sizeof value); }
 void put(std::string& out, std::string_view text) {
@@ -146,6 +148,7 @@ std::string hash_of(std::string_view bytes) {
 void save(const FolderIndex& index, const std::string& root, const std::string& cache) {
   std::string out(kMagic);
   put(out, root);
+  put(out, image_kinds("and"));
   put(out, int64_t(index.unread.size()));
   for (const auto& [folder, unread] : index.unread) {
     put(out, folder);
@@ -181,7 +184,7 @@ bool load(FolderIndex& index, const std::string& root, const std::string& cache)
   const std::string_view content = all.substr(0, all.size() - sizeof(uint64_t));
   if (hash_of(content) != all.substr(content.size())) return false;
   CacheReader reader(content.substr(kMagic.size()));
-  if (reader.text() != root) return false;
+  if (reader.text() != root || reader.text() != image_kinds("and")) return false;
   for (int64_t left = reader.number(); left > 0; --left) {
     Unread& unread = index.unread[reader.text()];
     unread.links = reader.number();

@@ -1,7 +1,7 @@
 // Images in HDF5 files, made by pack.h or by other programs.
 //
 //   <part>/image   u8 [N, H, W, C] or [N, H, W], images of one size, or
-//   <part>/file    u8 [bytes], JPEG, PNG or BMP files one after another, and
+//   <part>/file    u8 [bytes], JPEG, PNG, BMP or WebP files one after another, and
 //   <part>/offset  i64 [N + 1], where each begins; the last is the end
 //   <part>/label   integers [N]; left out if unlabelled
 //

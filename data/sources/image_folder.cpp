@@ -3,6 +3,7 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
 #include "vitrail/data/image/codec.h"
+#include "vitrail/data/image/image_checks.h"
 #include "vitrail/data/sources/folder_index.h"
 #include "vitrail/data/sources/unread_files.h"
 
@@ -66,7 +67,8 @@ std::unique_ptr<Dataset> make_file_dataset(std::string root, std::vector<std::st
 std::unique_ptr<Dataset> open_image_folder(const std::string& root, const SourceOptions& options) {
   FolderIndex index = index_folder(root, options.follow_symlinks);
   std::vector<std::string> notes = unread_notes(index.unread, root);
-  check<DataError>(!index.files.empty(), "dataset", "{} holds no .jpg, .png or .bmp files{}", root, as_ending(notes));
+  check<DataError>(!index.files.empty(), "dataset", "{} holds no {} files{}", root, image_kinds("or"),
+                   as_ending(notes));
   const std::vector<std::string_view> paths(index.files.begin(), index.files.end());
   check_no_class_vanishes(index.unread, paths, options, root);
   PathLabels labels = labels_from_paths(paths, options, root);

@@ -6,7 +6,7 @@
 
 namespace vitrail::data {
 
-/// The JPEG, PNG and BMP files below root (is_image_name), sorted by the bytes of their paths. What is_passed_over
+/// The image files below root (is_image_name), sorted by the bytes of their paths. What is_passed_over
 /// names is skipped. Files of other kinds are counted in notes(), and so are symbolic links unless
 /// options.follow_symlinks.
 ///

@@ -2,6 +2,7 @@
 
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
+#include "vitrail/data/image/image_checks.h"
 #include "vitrail/data/sources/caption_table.h"
 #include "vitrail/data/sources/folder_index.h"
 #include "vitrail/data/sources/hdf5_dataset.h"
@@ -82,7 +83,7 @@ Pairs open_tar(const SourcePart& part, const PairOptions& options) {
   }
   const std::string source = shards.names();
   std::vector<std::string> notes = unread_notes(unread, source);
-  check<DataError>(left_out > 0 || !images.empty(), "pairs", "{} holds no .jpg, .png or .bmp files{}", source,
+  check<DataError>(left_out > 0 || !images.empty(), "pairs", "{} holds no {} files{}", source, image_kinds("or"),
                    as_ending(notes));
   check<DataError>(
       !images.empty(), "pairs",

@@ -173,7 +173,7 @@ void write_part(hdf5::Writer& writer, const PackPart& part, const Good& good, in
                    "part '{}' has {} images of plain pixels and {} files", part.name, plain,
                    std::ssize(good.files) - plain);
   check<DataError>(plain == 0 || side == 0, "pack",
-                   "part '{}' holds plain pixels; only image files (JPEG, PNG, BMP) are made smaller", part.name);
+                   "part '{}' holds plain pixels; only image files (JPEG, PNG, BMP, WebP) are made smaller", part.name);
   plain > 0 ? write_pixels(writer, part.name, dataset, good) : write_files(writer, part.name, dataset, good, side);
   if (part.pairs != nullptr) write_captions(writer, part.name, *part.pairs, good.indices);
   if (dataset.classes().empty()) return;

@@ -3,6 +3,7 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
 #include "vitrail/data/image/codec.h"
+#include "vitrail/data/image/image_checks.h"
 #include "vitrail/data/io/gzip.h"
 #include "vitrail/data/sources/sample_labels.h"
 #include "vitrail/data/sources/unread_files.h"
@@ -133,7 +134,7 @@ std::unique_ptr<Dataset> open_tar_shards(const std::vector<std::string>& paths, 
   for (const TarShards::Member& member : members)
     is_image_name(member.file.name) ? images.push_back(member.file.name) : count_unread(unread, member.file.name);
   std::vector<std::string> notes = unread_notes(unread, shards.names());
-  check<DataError>(!images.empty(), "dataset", "{} holds no .jpg, .png or .bmp files{}", shards.names(),
+  check<DataError>(!images.empty(), "dataset", "{} holds no {} files{}", shards.names(), image_kinds("or"),
                    as_ending(notes));
   if (!labels) {
     check_no_class_vanishes(unread, images, options, shards.names());

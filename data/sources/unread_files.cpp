@@ -1,6 +1,8 @@
 #include "vitrail/data/sources/unread_files.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/data/image/image_checks.h"
+#include "vitrail/data/image/webp.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -44,7 +46,7 @@ Unread sum_of(const UnreadFiles& unread, bool with_texts) {
   return sum;
 }
 
-/// "12 files are of kinds that are not read (.webp)", "3 files are of kinds that are not read (.gif 1, .webp 2)".
+/// "12 files are of kinds that are not read (.heic)", "3 files are of kinds that are not read (.gif 1, .heic 2)".
 std::string kinds_text(const Unread& unread) {
   std::vector<std::string> kinds;
   for (const auto& [ending, count] : unread.endings)
@@ -73,7 +75,8 @@ std::string lower(std::string_view text) {
 
 bool is_image_name(std::string_view name) {
   constexpr std::array<std::string_view, 6> kImages{".jpg", ".jpeg", ".png", ".bmp", ".jpe", ".jfif"};
-  return is_one_of(ending_of(name), kImages);
+  const std::string ending = ending_of(name);
+  return is_one_of(ending, kImages) || (ending == ".webp" && reads_webp());
 }
 
 bool is_passed_over(std::string_view path) {
@@ -108,7 +111,7 @@ void count_unread(UnreadFiles& unread, std::string_view path) {
 std::vector<std::string> unread_notes(const UnreadFiles& unread, const std::string& source) {
   const Unread all = sum_of(unread, /*with_texts=*/false);
   std::vector<std::string> notes;
-  if (!all.endings.empty()) notes.push_back(source + ": " + kinds_text(all) + "; JPEG, PNG and BMP are read");
+  if (!all.endings.empty()) notes.push_back(source + ": " + kinds_text(all) + "; " + image_kinds("and") + " are read");
   if (all.links > 0) notes.push_back(fmt::format("{}: {}; {}", source, links_text(all), kFollowLinks));
   return notes;
 }

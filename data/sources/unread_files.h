@@ -11,7 +11,7 @@
 
 namespace vitrail::data {
 
-/// Whether the name ends in .jpg, .jpeg, .jpe, .jfif, .png or .bmp, in either case.
+/// Whether the name ends in .jpg, .jpeg, .jpe, .jfif, .png, .bmp or, if this build reads it, .webp, in either case.
 bool is_image_name(std::string_view name);
 
 /// Whether a file or folder of that path is passed over without a word: hidden names (".DS_Store", "._1.jpg") and what

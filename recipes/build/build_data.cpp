@@ -29,6 +29,8 @@ constexpr Named<data::EraseFill> kEraseFills[] = {
     {"const", data::EraseFill::constant}, {"rand", data::EraseFill::channel}, {"pixel", data::EraseFill::pixel}};
 constexpr Named<data::Filter> kFilters[] = {
     {"nearest", data::Filter::nearest}, {"bilinear", data::Filter::bilinear}, {"bicubic", data::Filter::bicubic}};
+constexpr Named<ScaledDecode> kScaledDecode[] = {
+    {"none", ScaledDecode::none}, {"train", ScaledDecode::train}, {"all", ScaledDecode::all}};
 constexpr Named<data::OnError> kOnError[] = {{"fail", data::OnError::fail}, {"skip", data::OnError::skip}};
 
 data::Normalize normalize(const DataConfig& c) {
@@ -156,6 +158,11 @@ void DataConfig::describe_pixels(Fields& f) {
 
 void DataConfig::describe_reading(Fields& f) {
   f("background", background, "behind transparent pixels: a colour such as white or '#ff8800'; drop: ignore alpha");
+  f("scaled_decode", scaled_decode,
+    "JPEGs much larger than what is cut from them: decode that part alone, at a half to an eighth of the resolution; "
+    "in "
+    "training, in evaluation too (all), or never",
+    kScaledDecode);
   f("workers", workers, "threads that prepare images; results do not depend on their number", at_least(1));
   f("prefetch", prefetch, "batches prepared ahead", at_least(1));
   f("on_error", on_error, "broken images: fail ends the run; skip lists them in bad_files.tsv", kOnError);
@@ -295,13 +302,20 @@ std::unique_ptr<data::Loader> eval_loader(const Preprocessing& preprocessing, co
                                           const data::Dataset& dataset, int64_t batch_size, data::BadFiles& bad_files) {
   constexpr int64_t kSeed = 0;  // nothing is random
   const int64_t side = preprocessing.img_size();
+  const Shape shape{3, side, side};
+  const data::LoaderOptions options = loader_options(config, kSeed, batch_size);
+  constexpr data::Broken kBroken = data::Broken::left_out;
+  if (config.scaled_decode != ScaledDecode::all)
+    return std::make_unique<data::Loader>(
+        data::ImageBatch(dataset, preprocessing.transform(), shape, bad_files, kBroken), options);
   return std::make_unique<data::Loader>(
-      data::ImageBatch(dataset, preprocessing.transform(), {3, side, side}, bad_files, data::Broken::left_out),
-      loader_options(config, kSeed, batch_size));
+      data::ImageBatch(dataset, data::by_parts(preprocessing.transform()), {{shape}}, bad_files, kBroken), options);
 }
 
 data::ImageBatch training_images(const DataConfig& config, const data::Dataset& dataset, data::BadFiles& bad_files) {
-  return {dataset, train_transform(config), image_shape(config), bad_files};
+  if (config.scaled_decode == ScaledDecode::none)
+    return {dataset, train_transform(config), image_shape(config), bad_files};
+  return {dataset, data::by_parts(train_transform(config)), {{image_shape(config)}}, bad_files};
 }
 
 data::LoaderOptions shuffled(const DataConfig& config, int64_t seed, int64_t batch_size, int64_t epochs,

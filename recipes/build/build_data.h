@@ -22,6 +22,12 @@ enum class TrainCrop {
   none,            // the whole image
 };
 
+enum class ScaledDecode {
+  none,   // every image whole
+  train,  // training crops
+  all,    // the images of evaluations too
+};
+
 struct DataConfig {
   std::string root;
   std::string train_split = "train", val_split = "val";
@@ -47,6 +53,7 @@ struct DataConfig {
   data::Filter interpolation = data::Filter::bicubic;
   std::vector<double> mean{0.485, 0.456, 0.406}, std{0.229, 0.224, 0.225};
   std::optional<std::string> background;
+  ScaledDecode scaled_decode = ScaledDecode::train;
   int64_t workers = 2;
   int64_t prefetch = 4;
   data::OnError on_error = data::OnError::fail;

@@ -73,7 +73,10 @@ std::unique_ptr<data::Loader> DinoData::train_loader(const data::LoaderState& st
   options.start = start;
   options.workers = int(config_.data.workers);
   options.prefetch = int(config_.data.prefetch);
-  return std::make_unique<data::Loader>(data::ImageBatch(*train_, crops, crops.views(), bad_files_), options);
+  if (config_.data.scaled_decode == ScaledDecode::none)
+    return std::make_unique<data::Loader>(data::ImageBatch(*train_, crops, crops.views(), bad_files_), options);
+  return std::make_unique<data::Loader>(data::ImageBatch(*train_, data::by_parts(crops), crops.views(), bad_files_),
+                                        options);
 }
 
 std::unique_ptr<data::Loader> DinoData::plain_train_loader() {

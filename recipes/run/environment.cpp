@@ -1,19 +1,25 @@
 #include "vitrail/recipes/run/environment.h"
 
+#include "vitrail/core/io/file.h"
 #include "vitrail/core/io/json.h"
 #include "vitrail/core/isa.h"
 #include "vitrail/core/parallel.h"
+#include "vitrail/data/image/codec.h"
 #include "vitrail/version.h"
 
+#include <fmt/format.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 namespace vitrail::recipes {
 namespace {
+
+constexpr const char *kJpegDecoder = "jpeg_decoder", *kWebpDecoder = "webp_decoder";
 
 std::string cpu_name() {
   std::ifstream in("/proc/cpuinfo");
@@ -39,10 +45,36 @@ std::string environment_json(const std::string& command) {
       {"isa", isa()},
       {"threads", num_threads()},
       {"system", std::string(system.sysname) + " " + system.release + " " + system.machine},
+      {kJpegDecoder, data::jpeg_decoder_name()},
+      {kWebpDecoder, data::webp_decoder_name()},
       {"folder", std::filesystem::current_path().string()},
       {"command", command},
   });
   return json.text(2) + "\n";
+}
+
+std::string decoder_note(const std::filesystem::path& environment) {
+  constexpr int64_t kMostBytes = 1 << 20;
+  if (!std::filesystem::exists(environment)) return {};
+  std::optional<Json> json;
+  try {
+    json = Json::parse(read_file(environment, kMostBytes));
+  } catch (const JsonError&) {
+    return {};  // not ours
+  }
+  const auto named = [&](const char* key, const char* otherwise) -> std::string {
+    const Json* const found = json->is_object() ? json->find(key) : nullptr;
+    return found != nullptr && found->is_string() ? found->as_string() : otherwise;
+  };
+  std::string changes;
+  const auto compare = [&](const char* kind, const std::string& before, const std::string& now) {
+    if (before != now) changes += fmt::format("{}{}: {}, now {}", changes.empty() ? "" : "; ", kind, before, now);
+  };
+  compare("JPEG", named(kJpegDecoder, "stb_image"), data::jpeg_decoder_name());
+  compare("WebP", named(kWebpDecoder, "none"), data::webp_decoder_name());
+  if (changes.empty()) return {};
+  return fmt::format(
+      "this run began with other image decoders ({}); images of these kinds differ slightly from here on", changes);
 }
 
 int64_t rss_bytes() {

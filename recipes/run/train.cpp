@@ -202,6 +202,9 @@ int run_train(const TrainOptions& o) {
     fmt::print(o.out, "{}", resolved);
     return kDone;
   }
+  if (resumed)
+    if (std::string note = decoder_note(RunFiles(o.resume).environment()); !note.empty())
+      notes.push_back(std::move(note));
   for (const std::string& note : notes) fmt::print(o.out, "{}\n", note);
   std::fflush(o.out);
   const auto recipe = settings->build();

@@ -15,7 +15,7 @@ include=$work/prefix/include
 for room in core/kernels core/dnnl core/reference core/io/hdf5; do
   [ ! -e "$include/vitrail/$room" ] || { echo "the private $room is installed" && exit 1; }
 done
-if grep -rnE '#include <(oneapi|hdf5|nlohmann|yaml-cpp|stb|utf8proc|zlib|xxhash|fmt|CLI)' "$include"; then
+if grep -rnE '#include <(oneapi|hdf5|nlohmann|yaml-cpp|stb|jpeglib|webp|utf8proc|zlib|xxhash|fmt|CLI)' "$include"; then
   echo "these public headers include a library that is used inside" && exit 1
 fi
 grep -rhoE '#include "vitrail/[^"]+' "$include" | sed 's/.*"//' | sort -u | while read -r header; do

@@ -16,6 +16,9 @@ TEST_CASE("bench_augment times decoding, each operation and the views of an imag
   for (const char* key : {"images_per_s", "augmented_per_s"}) CHECK(json.at(key).get<double>() > 0);
   for (const char* name : {"decode", "resized_crop_224", "hue", "blur", "normalize"})
     CHECK(json.at("ms").at(name).get<double>() > 0);
+  CHECK(json["boxes"].size() == 32);
+  for (const char* name : {"stb_image", "whole", "skipped", "scaled", "scaled_skipped"})
+    CHECK(json.at("crop_ms").at(name).get<double>() > 0);
 
   const test::Output missing = test::run(folder, "bench_augment", "nowhere.jpg");
   CHECK(missing.code == 3);

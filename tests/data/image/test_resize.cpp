@@ -1,8 +1,10 @@
+#include "tests/data/image_files.h"
 #include "tests/data/reference_images.h"
 #include "tests/support/reference.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/hdf5.h"
 #include "vitrail/data/augment/center_crop.h"
+#include "vitrail/data/image/codec.h"
 #include "vitrail/data/image/resize.h"
 
 #include <doctest/doctest.h>
@@ -70,6 +72,28 @@ TEST_CASE("resize equals Pillow byte for byte") {
     const ImageSize size{file->integer(path, "height"), file->integer(path, "width")};
     CHECK(resize(file->input(path), size, filter_of(*file, path)) == file->image(path));
   }
+}
+
+TEST_CASE("a frame between pixels is resized as Pillow does") {
+  const Image image = read_image(test::image_path("rgb.png"));  // 5 x 7
+  const auto resized = [&](ImageSize size, Filter filter) {
+    const Image frame =
+        resized_crop(image, SubpixelBox{1.25, 0.5, 3.25, 5.5}, size, {0, 0, size.height, size.width}, filter);
+    return test::fingerprint(frame.pixels());
+  };
+  // crop((0, 1, 6, 5)).resize(size, filter, box=(0.5, 0.25, 6, 3.5))
+  CHECK(resized({3, 4}, Filter::bicubic) == 0xce2aa2d9748c3781);
+  CHECK(resized({8, 9}, Filter::bicubic) == 0x6a9bf9906f47a913);
+  CHECK(resized({3, 4}, Filter::bilinear) == 0x2691a6c360239408);
+  CHECK(resized({8, 9}, Filter::bilinear) == 0x7ff235b5177741c0);
+  CHECK(resized({3, 4}, Filter::lanczos) == 0xe7f37ff82ea63e0c);
+  CHECK(resized({8, 9}, Filter::lanczos) == 0x7dfb4d33e5676067);
+  CHECK(resized({3, 4}, Filter::nearest) == 0x90176a3d5568a0d0);
+  const Box box{1, 2, 3, 4};
+  CHECK(resized_crop(image, SubpixelBox{1, 2, 3, 4}, {5, 6}, {0, 0, 5, 6}, Filter::bicubic) ==
+        resized_crop(image, box, {5, 6}, Filter::bicubic));
+  CHECK_THROWS_WITH_AS(resized_crop(image, SubpixelBox{1, 2, 3, 5.5}, {5, 6}, {0, 0, 5, 6}, Filter::bicubic),
+                       doctest::Contains("not inside an image of 5 x 7"), ShapeError);
 }
 
 TEST_CASE("resized_crop equals torchvision byte for byte") {

@@ -1,6 +1,7 @@
 #include "tests/data/samples.h"
 #include "tests/support/temporary_folder.h"
 #include "vitrail/core/error.h"
+#include "vitrail/data/image/image_checks.h"
 #include "vitrail/data/io/gzip.h"
 #include "vitrail/data/io/tar.h"
 #include "vitrail/data/sources/tar_shards.h"
@@ -209,15 +210,15 @@ TEST_CASE("hidden files and what systems leave behind are passed over in archive
 TEST_CASE("a class of an archive that has files and no image ends its reading") {
   const test::TemporaryFolder folder;
   const std::string path = (folder.path() / "x.tar").string();
-  test::write_text(path, test::tar({{"a/0.bmp", test::bmp({1, 2, 3})}, {"c/0.webp", "x"}, {"c/1.webp", "x"}}));
+  test::write_text(path, test::tar({{"a/0.bmp", test::bmp({1, 2, 3})}, {"c/0.tiff", "x"}, {"c/1.tiff", "x"}}));
   CHECK_THROWS_WITH_AS(open_tar_shards({path}),
-                       doctest::Contains("2 files are of kinds that are not read (.webp), all 2 "
+                       doctest::Contains("2 files are of kinds that are not read (.tiff), all 2 "
                                          "images of class 'c' among them"),
                        DataError);
   const auto set = open_tar_shards({path}, {.labelled = false});
   CHECK(set->size() == 1);
-  CHECK(set->notes() == std::vector<std::string>{
-                            path + ": 2 files are of kinds that are not read (.webp); JPEG, PNG and BMP are read"});
+  CHECK(set->notes() == std::vector<std::string>{path + ": 2 files are of kinds that are not read (.tiff); " +
+                                                 image_kinds("and") + " are read"});
 }
 
 TEST_CASE("opening and reading an archive writes nothing") {

@@ -1,6 +1,7 @@
 #include "tests/data/samples.h"
 #include "tests/support/temporary_folder.h"
 #include "vitrail/core/error.h"
+#include "vitrail/data/image/image_checks.h"
 #include "vitrail/data/load/image_batch.h"
 #include "vitrail/data/load/loader.h"
 #include "vitrail/data/sources/folder_index.h"
@@ -97,10 +98,11 @@ TEST_CASE("files of kinds that are not read are counted, and a class of them alo
         std::vector<std::string>{root + ": the folder 'empty' is empty, so it is no class"});
   fs::remove(folder.path() / "empty");
 
-  for (const char* name : {"a/2.webp", "a/3.GIF", "b/noending"}) test::write_file(folder.path() / name, "x");
+  for (const char* name : {"a/2.tiff", "a/3.GIF", "b/noending"}) test::write_file(folder.path() / name, "x");
   CHECK(open_image_folder(root)->notes() ==
-        std::vector<std::string>{root + ": 3 files are of kinds that are not read (without ending 1, .gif 1, .webp 1); "
-                                        "JPEG, PNG and BMP are read"});
+        std::vector<std::string>{root +
+                                 ": 3 files are of kinds that are not read (without ending 1, .gif 1, .tiff 1); " +
+                                 image_kinds("and") + " are read"});
   for (int i = 0; i < 12; ++i) test::write_file(folder.path() / "c/deep" / (std::to_string(i) + ".heic"), "x");
   CHECK_THROWS_WITH_AS(open_image_folder(root),
                        doctest::Contains("all 12 images of class 'c' among them; convert them"), DataError);
@@ -108,7 +110,7 @@ TEST_CASE("files of kinds that are not read are counted, and a class of them alo
   CHECK(open_image_folder(root, {.classes = {"a", "b"}})->size() == 3);  // c is no class
   CHECK_THROWS_AS(open_image_folder(root, {.classes = {"a", "b", "c"}}), DataError);
   CHECK_THROWS_WITH_AS(open_image_folder((folder.path() / "c").string()),
-                       doctest::Contains("holds no .jpg, .png or .bmp files; "), DataError);
+                       doctest::Contains("holds no " + image_kinds("or") + " files; "), DataError);
 }
 
 TEST_CASE("links that are not followed are counted, and a class of them alone ends the reading") {
@@ -138,7 +140,7 @@ TEST_CASE("links that are not followed are counted, and a class of them alone en
 
 TEST_CASE("a folder without images, or none, is refused by name") {
   const test::TemporaryFolder folder;
-  CHECK_THROWS_WITH_AS(open_image_folder(folder.path().string()), doctest::Contains("holds no .jpg"), DataError);
+  CHECK_THROWS_WITH_AS(open_image_folder(folder.path().string()), doctest::Contains("holds no JPEG, PNG"), DataError);
   CHECK_THROWS_WITH_AS(open_image_folder((folder.path() / "none").string()), doctest::Contains("cannot list folder"),
                        IoError);
 }
@@ -151,10 +153,10 @@ TEST_CASE("the index of a large folder is kept, used while nothing changed, and 
     if (i % 1000 == 0) fs::create_directories(folder.path() / "root" / std::to_string(i / 1000));
     test::write_text(folder.path() / "root" / std::to_string(i / 1000) / (std::to_string(i) + ".jpg"), "");
   }
-  test::write_text(folder.path() / "root/1/1.webp", "");
-  fs::create_symlink("1.webp", folder.path() / "root/1/link.jpg");
+  test::write_text(folder.path() / "root/1/1.tiff", "");
+  fs::create_symlink("1.tiff", folder.path() / "root/1/link.jpg");
   const FolderIndex fresh = index_folder(root, false);
-  CHECK(fresh.unread.at("1") == Unread{{{".webp", 1}}, 1});
+  CHECK(fresh.unread.at("1") == Unread{{{".tiff", 1}}, 1});
   CHECK(fresh.files.size() == 2'000);
   CHECK_FALSE(fs::exists(file));  // no cache: a folder may change again within the same tick of the clock
 

@@ -170,11 +170,11 @@ TEST_CASE("a classifier of one class is refused") {
   const test::TemporaryFolder folder;
   for (const char* file : {"train/cat/1.bmp", "val/cat/1.bmp"})
     test::write_file(folder.path() / file, test::bmp({1, 2, 3}));
-  test::write_file(folder.path() / "train/cat/1.webp", "x");
+  test::write_file(folder.path() / "train/cat/1.tiff", "x");
   DataConfig config;
   config.root = folder.path().string();
   CHECK_THROWS_WITH_AS(recipes::open_parts(config), doctest::Contains("has the one class 'cat'"), DataError);
-  CHECK_THROWS_WITH_AS(recipes::open_parts(config), doctest::Contains("1 file is of a kind that is not read (.webp)"),
+  CHECK_THROWS_WITH_AS(recipes::open_parts(config), doctest::Contains("1 file is of a kind that is not read (.tiff)"),
                        DataError);
 }
 

@@ -1,6 +1,7 @@
 #include "tests/support/temporary_folder.h"
 #include "tests/support/text_file.h"
 #include "vitrail/core/error.h"
+#include "vitrail/data/image/codec.h"
 #include "vitrail/recipes/run/environment.h"
 #include "vitrail/recipes/run/run_folder.h"
 
@@ -87,11 +88,30 @@ TEST_CASE("resuming needs the folder of a run") {
   CHECK_THROWS_WITH_AS(RunFolder::open(temp.path() / "none"), doctest::Contains("not a folder"), ConfigError);
 }
 
+TEST_CASE("a run that began with other image decoders is told") {
+  const test::TemporaryFolder temp;
+  const auto file = temp.path() / "environment.json";
+  const auto note = [&](const std::string& text) {
+    test::write_text(file, text);
+    return decoder_note(file);
+  };
+  CHECK(decoder_note(file).empty());
+  CHECK(note(environment_json("train")).empty());
+  CHECK(note("{").empty());
+  CHECK(note(R"({"jpeg_decoder": "libjpeg-turbo 1", "webp_decoder": ")" + data::webp_decoder_name() + "\"}") ==
+        "this run began with other image decoders (JPEG: libjpeg-turbo 1, now " + data::jpeg_decoder_name() +
+            "); images of these kinds differ slightly from here on");
+  if (data::jpeg_decoder_name() != "stb_image")
+    CHECK(note("{}").find("JPEG: stb_image, now libjpeg-turbo") != std::string::npos);
+}
+
 TEST_CASE("environment.json") {
   const auto json = nlohmann::json::parse(environment_json("train x.yaml"));
   CHECK(json["command"] == "train x.yaml");
   CHECK(json["commit"] == commit());
   for (const char* key : {"version", "compiler", "build", "cpu", "isa", "system"}) CHECK(!json[key].empty());
+  CHECK(json["jpeg_decoder"] == data::jpeg_decoder_name());
+  CHECK(json["webp_decoder"] == data::webp_decoder_name());
   CHECK(json["threads"] >= 1);
   CHECK(rss_bytes() > 0);
   CHECK(peak_rss_mb() >= 1);
