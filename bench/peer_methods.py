@@ -261,7 +261,7 @@ def dino(args):
 
 # ---- dinov2: as in ssl_meta_arch.py, loss/, layers/ and param_groups.py of facebookresearch/dinov2 --------------------
 
-DINOV2_LOCAL_SIZE = 98
+DINOV2_LOCAL_SIZE = 98  # or less, a multiple of the patch size
 
 
 class SubsetBlock(Block):
@@ -323,7 +323,7 @@ class Dinov2Losses(nn.Module):
 
     def koleo(self, features):
         x = F.normalize(features.float(), eps=1e-8, dim=-1)
-        dots = (x @ x.t()).detach().fill_diagonal_(-1)
+        dots = (x @ x.t()).detach() - 2 * torch.eye(len(x))
         distances = F.pairwise_distance(x, x[dots.argmax(1)], eps=1e-8)
         return -torch.log(distances + 1e-8).mean()
 
@@ -385,8 +385,9 @@ def dinov2(args):
     optimizer = adamw(dinov2_groups(student["backbone"], student["head"], depth, lr=1e-4))
     trained, averages = list(student.parameters()), list(teacher.parameters())
 
+    local_size = DINOV2_LOCAL_SIZE // args.patch_size * args.patch_size
     global_crops = torch.randn(2 * args.batch, 3, args.img_size, args.img_size)
-    local_crops = torch.randn(LOCAL_NUMBER * args.batch, 3, DINOV2_LOCAL_SIZE, DINOV2_LOCAL_SIZE)
+    local_crops = torch.randn(LOCAL_NUMBER * args.batch, 3, local_size, local_size)
     masks = dinov2_masks(2 * args.batch, (args.img_size // args.patch_size) ** 2)
     rows = masks.flatten().nonzero().flatten()
     weights = (1 / masks.sum(1).clamp(min=1)).unsqueeze(1).expand_as(masks)[masks]
@@ -415,7 +416,7 @@ def dinov2(args):
             torch._foreach_add_(averages, trained, alpha=1 - momentum)
 
     head = dim * HIDDEN + HIDDEN**2 + HIDDEN * BOTTLENECK + BOTTLENECK * OUT_DIM
-    of_global, of_local = vit_macs(args, args.img_size), vit_macs(args, DINOV2_LOCAL_SIZE)
+    of_global, of_local = vit_macs(args, args.img_size), vit_macs(args, local_size)
     classes = args.batch * (2 * (of_global + head) + LOCAL_NUMBER * (of_local + head))
     teacher_macs = 2 * args.batch * (of_global + head) + len(rows) * head
     return step, 3 * (classes + len(rows) * head) + teacher_macs
