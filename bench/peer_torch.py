@@ -66,7 +66,7 @@ def parse():
     p.add_argument("--json", action="store_true", help="accepted for symmetry: the output is always JSON")
     p.add_argument("--export", metavar="FILE", help="only write the model as ONNX, for bench/peer_onnxruntime.py")
     p.add_argument("--settings", type=json.loads, default={}, metavar="JSON", help="the combination to begin with")
-    p.add_argument("--axes", type=lambda text: text.split(","), help="names in AXES; all of them if not given")
+    p.add_argument("--axes", type=lambda text: text.split(","), help="names in AXES, or none; all of them if not given")
     p.add_argument("--one", type=float, metavar="MS", help="time one combination; MS: the best time so far, or 0")
     args = p.parse_args()
     args.model = args.model or ("ViT-B-32" if args.method == "clip" else "vit_small")
