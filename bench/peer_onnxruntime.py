@@ -4,6 +4,8 @@
   python3 -m venv /tmp/ort && /tmp/ort/bin/pip install onnxruntime numpy
   /usr/bin/python3 bench/peer_torch.py --model vit_small --batch 16 --export vit_small.onnx
   /tmp/ort/bin/python bench/peer_onnxruntime.py vit_small.onnx --batch 16 --threads 2
+
+PyTorch 2.x exports too, after pip install onnx.
 """
 
 import argparse

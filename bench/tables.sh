@@ -72,7 +72,7 @@ torch() {        # interpreter, type, arguments: sets torch_result
 onnxruntime() { # --model NAME --batch N ...: exports the model and times it in f32
   local exporter=$old_python
   if [ -z "$old" ]; then exporter=$TORCH_PYTHON; fi
-  "$exporter" bench/peer_torch.py "$@" --export "$work/model.onnx" >"$work/log" 2>&1 || cat "$work/log" >&2
+  "$exporter" bench/peer_torch.py "$@" --export "$work/model.onnx" >"$work/log" 2>&1 || { tail -n 5 "$work/log" >&2 && return; }
   kept "$ORT_PYTHON" bench/peer_onnxruntime.py "$work/model.onnx" --batch "$4"
 }
 
