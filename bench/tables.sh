@@ -58,11 +58,11 @@ torch() {        # interpreter, type, arguments: sets torch_result
   local python=$1 dtype=$2 settings=() method key first
   shift 2
   method=$(sed -n 's/.*--method \([a-z0-9]*\).*/\1/p' <<<"$*")
-  if [[ "$*" == *--forward-only* ]]; then method=forward; fi
+  if [[ "$*" == *--forward-only* ]]; then method="forward $4"; fi # the batch size
   key="$python $dtype ${method:-supervised}" first="$python $dtype supervised"
   if [ -n "${found[$key]:-}" ]; then
     settings=(--settings "${found[$key]}" --axes none)
-  elif [ "$method" != forward ] && [ -n "${found[$first]:-}" ]; then
+  elif [[ "$*" != *--forward-only* ]] && [ -n "${found[$first]:-}" ]; then
     settings=(--settings "$(sed 's/, "compile": true//; s/"compile": true//' <<<"${found[$first]}")" --axes compile)
   fi
   torch_result=$(kept "$python" bench/peer_torch.py "$@" "${settings[@]}")
