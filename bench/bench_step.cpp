@@ -5,9 +5,8 @@
 #include "vitrail/autograd/profile.h"
 #include "vitrail/autograd/scope.h"
 #include "vitrail/core/error.h"
-#include "vitrail/core/ops.h"
+#include "vitrail/core/ops/peak.h"
 #include "vitrail/core/parallel.h"
-#include "vitrail/core/rng.h"
 #include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/methods/supervised.h"
 #include "vitrail/recipes/models/open_run.h"
@@ -44,9 +43,12 @@ void read_recipe(const std::string& file, Options& o) {
   } else if (const auto* dino = dynamic_cast<const recipes::DinoConfig*>(settings.get())) {
     o.model = dino->model;
     o.dino = *dino;
+  } else if (const auto* dinov2 = dynamic_cast<const recipes::Dinov2Config*>(settings.get())) {
+    o.model = dinov2->model;
+    o.dinov2 = *dinov2;
   } else {
-    fail<ConfigError>("bench_step", "{} is a recipe of {}; only recipes of supervised and dino can be timed", file,
-                      settings->recipe);
+    fail<ConfigError>("bench_step", "{} is a recipe of {}; only recipes of supervised, dino and dinov2 can be timed",
+                      file, settings->recipe);
   }
   o.method = settings->recipe;
   o.img_size = sections.data.img_size;
@@ -54,11 +56,21 @@ void read_recipe(const std::string& file, Options& o) {
   o.dtype = to_string(settings->precision);
 }
 
-/// The published settings of DINO and CLIP.
+/// The published settings of DINO, DINOv2 and CLIP.
 void set_published(Options& o) {
   if (o.method == "dino") {
     o.model.drop_path_rate = 0.1;
     o.model.pos_interp = ag::PosInterp::scale_offset;
+  }
+  if (o.method == "dinov2") {
+    const recipes::ModelConfig& published = o.dinov2.model;
+    if (!o.model.patch_size) o.model.patch_size = 14;
+    o.model.mask_token = published.mask_token;
+    o.model.drop_path_rate = published.drop_path_rate;
+    o.model.drop_path_uniform = published.drop_path_uniform;
+    o.model.layerscale_init = published.layerscale_init;
+    o.model.pos_interp = published.pos_interp;
+    o.dinov2.crops.local_size = 98 / *o.model.patch_size * *o.model.patch_size;  // 98, or 96 for patches of 16
   }
   if (o.method == "clip") o.model.arch = "ViT-B-32";
 }
@@ -77,16 +89,6 @@ double median_seconds(int n, const std::function<void()>& fn) {
   for (int i = 0; i < n; ++i) times.push_back(seconds_of(fn));
   std::nth_element(times.begin(), times.begin() + n / 2, times.end());
   return times[size_t(n / 2)];
-}
-
-/// GFLOP/s of the fastest of a few large products.
-double peak_gflops(DType dtype) {
-  constexpr int64_t n = 2048;
-  Rng rng(0, "peak");
-  const Tensor a = rng.normal({n, n}, 0, 1).to(dtype), b = rng.normal({n, n}, 0, 1).to(dtype);
-  double best = 1e30;
-  for (int i = 0; i < 12; ++i) best = std::min(best, seconds_of([&] { core::matmul(a, b); }));
-  return 2.0 * n * n * n / best / 1e9;
 }
 
 /// A table of the operations of n steps: their time, and their rate as a share of the peak.
@@ -116,7 +118,7 @@ void run(const Options& o) {
   const double seconds = median_seconds(std::max(o.steps, 3), step);
   const double rss = recipes::peak_rss_mb();
   const double gflops = double(made.flops) / seconds / 1e9;
-  const double peak = peak_gflops(dtype);
+  const double peak = core::peak_gflops(dtype);
 
   if (o.ops) {
     constexpr int kSteps = 5;
@@ -177,6 +179,7 @@ int bench_step(int argc, char** argv) {
   program.flag("--json", o.json, "print one JSON object");
   program.example("bench_step --model vit_base --batch 8 --dtype bf16 --json");
   program.example("bench_step --recipe recipes/dino.yaml --batch 4 --ops");
+  program.example("bench_step --method dinov2 --batch 4");
   program.example("bench_step --method clip --batch 16 --tokens 12");
   if (const auto code = program.parse(argc, argv)) return *code;
   if (recipe.empty())

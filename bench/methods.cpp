@@ -5,12 +5,14 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/rng.h"
 #include "vitrail/nn/losses/contrastive.h"
+#include "vitrail/nn/losses/ibot_loss.h"
 #include "vitrail/nn/models/clip.h"
 #include "vitrail/nn/summary.h"
 #include "vitrail/optim/adamw.h"
 #include "vitrail/optim/param_groups.h"
 #include "vitrail/recipes/build/tower_size.h"
 #include "vitrail/recipes/methods/dino_step.h"
+#include "vitrail/recipes/methods/dinov2_step.h"
 #include "vitrail/recipes/models/model_card.h"
 
 #include <memory>
@@ -26,7 +28,12 @@ Tensor random_images(int64_t count, int64_t side) { return Rng(0, "images").norm
 /// Bytes per step of AdamW. It reads weight, gradient and both moments, and writes all but the gradient.
 int64_t adamw_bytes(const nn::ModuleBase& model) { return 7 * 4 * model.parameter_count(); }
 
-int64_t forward_flops(const std::function<void()>& forward) { return 2 * nn::summarize(forward).front().macs; }
+int64_t forward_flops(const std::function<void()>& forward) {
+  int64_t macs = 0;
+  for (const nn::SummaryRow& row : nn::summarize(forward))
+    if (row.depth == 0) macs += row.macs;
+  return 2 * macs;
+}
 
 Step supervised_step(const Options& o) {
   constexpr int64_t kClasses = 1000;
@@ -50,19 +57,27 @@ Step supervised_step(const Options& o) {
   return {run, 3 * flops, adamw_bytes(*model)};
 }
 
-/// A step of the recipe after the epochs in which the last layer is frozen.
-Step dino_step(const Options& o) {
-  recipes::DinoConfig config = o.dino;
+/// The recipe's settings with those of the command line.
+template <class Config>
+Config with_options(Config config, const Options& o) {
   config.model = o.model;
   config.data.img_size = o.img_size;
+  return config;
+}
+
+/// One tensor a size: the global views, then the local ones.
+std::vector<Tensor> random_views(const recipes::SelfDistillationConfig& config, int64_t images) {
+  std::vector<Tensor> views{random_images(recipes::DinoStep::kGlobalViews * images, config.data.img_size)};
+  if (config.crops.local_number > 0)
+    views.push_back(random_images(config.crops.local_number * images, config.crops.local_size));
+  return views;
+}
+
+/// A step of the recipe after the epochs in which the last layer is frozen.
+Step dino_step(const Options& o) {
+  const recipes::DinoConfig config = with_options(o.dino, o);
   const std::shared_ptr<recipes::DinoStep> dino = config.build_step();
-  const auto crops_of = [&](int64_t images) {
-    std::vector<Tensor> crops{random_images(recipes::DinoStep::kGlobalViews * images, o.img_size)};
-    if (config.crops.local_number > 0)
-      crops.push_back(random_images(config.crops.local_number * images, config.crops.local_size));
-    return crops;
-  };
-  const std::vector<Tensor> crops = crops_of(o.batch), of_one = crops_of(1);
+  const std::vector<Tensor> crops = random_views(config, o.batch), of_one = random_views(config, 1);
   dino->student.eval();  // without stochastic depth
   const int64_t student = forward_flops([&] { dino->student(of_one); });
   const int64_t teacher = forward_flops([&] { dino->teacher(std::span(of_one).first(1)); });
@@ -74,6 +89,50 @@ Step dino_step(const Options& o) {
   };
   const int64_t average_bytes = 3 * 4 * dino->student.parameter_count();
   return {run, o.batch * (3 * student + teacher), adamw_bytes(dino->student) + average_bytes};
+}
+
+/// u8 [images, patches]: some of the images have masks, of a share of their patches that rises from image to image.
+/// Which patches are masked does not change the time, so they are the first ones.
+Tensor first_patches(int64_t images, int64_t patches, const recipes::Dinov2Config::Masks& masks) {
+  Tensor result = zeros({images, patches}, DType::u8);
+  const auto count = int64_t(double(images) * masks.probability);
+  for (int64_t i = 0; i < count; ++i) {
+    const double share = masks.ratio[0] + (masks.ratio[1] - masks.ratio[0]) * (double(i) + 0.5) / double(count);
+    result.slice(0, i, i + 1).slice(1, 0, int64_t(double(patches) * share)).fill_(1);
+  }
+  return result;
+}
+
+/// A step of the recipe after the epochs in which the last layer is frozen.
+Step dinov2_step(const Options& o) {
+  const recipes::Dinov2Config config = with_options(o.dinov2, o);
+  const std::shared_ptr<recipes::Dinov2Step> dinov2 = config.build_step();
+  nn::Dinov2Network &student = dinov2->student, &teacher = dinov2->teacher;
+  const std::vector<Tensor> crops = random_views(config, o.batch);
+  const int64_t side = o.img_size / student.backbone->patch_size();
+  const Tensor masks = first_patches(crops[0].size(0), side * side, config.masks);
+  const nn::MaskedPatches masked = nn::masked_patches(masks);
+
+  const auto heads = [&](nn::Dinov2Network& network, const nn::Dinov2Network::Features& seen) {
+    network.dino_head(seen.classes);
+    if (masked.rows.size(0) > 0)
+      network.patch_head()(index_select(reshape(seen.patches, {masks.numel(), seen.patches.size(2)}), 0, masked.rows));
+  };
+  student.eval();  // without stochastic depth
+  teacher.eval();
+  const int64_t of_student = forward_flops([&] {
+    heads(student, student(crops[0], masks));
+    if (crops.size() > 1) student.dino_head(student(crops[1]).classes);
+  });
+  const int64_t of_teacher = forward_flops([&] { heads(teacher, teacher(crops[0])); });
+
+  recipes::At at{.epoch = config.train.freeze_last_layer, .lr = kLr, .weight_decay = kWeightDecay};
+  const auto run = [=]() mutable {
+    const ag::RandomScope random(0, uint64_t(at.step++));
+    (*dinov2)(crops, masks, at, {});
+  };
+  const int64_t average_bytes = 3 * 4 * student.parameter_count();
+  return {run, 3 * of_student + of_teacher, adamw_bytes(student) + average_bytes};
 }
 
 /// Token ids [count, context_length], each row in the form of CLIP's tokenizer: start, words, end, then zeros.
@@ -121,7 +180,8 @@ struct Method {
   const char* name;
   Step (*make)(const Options&);
 };
-constexpr Method kMethods[] = {{"supervised", supervised_step}, {"dino", dino_step}, {"clip", clip_step}};
+constexpr Method kMethods[] = {
+    {"supervised", supervised_step}, {"dino", dino_step}, {"dinov2", dinov2_step}, {"clip", clip_step}};
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 
 #include "vitrail/recipes/build/build_model.h"
 #include "vitrail/recipes/methods/dino.h"
+#include "vitrail/recipes/methods/dinov2.h"
 
 #include <cstdint>
 #include <functional>
@@ -15,8 +16,9 @@ namespace vitrail::bench {
 struct Options {
   std::string method = "supervised";
   recipes::ModelConfig model;          // the image model; for clip, `arch` names a published CLIP
-  int64_t img_size = 224, batch = 16;  // batch: images (before cropping, for dino) or image-text pairs
+  int64_t img_size = 224, batch = 16;  // batch: images (before cropping, for dino and dinov2) or image-text pairs
   recipes::DinoConfig dino;            // dino's other settings
+  recipes::Dinov2Config dinov2;        // dinov2's
   int64_t tokens = 77;                 // clip: per caption, with the start and end tokens
   bool forward_only = false;           // supervised only: no backward pass, no optimizer
 };
@@ -29,7 +31,7 @@ struct Step {
   int64_t update_bytes = 0;  // memory traffic of the optimizer
 };
 
-/// supervised, dino, clip.
+/// supervised, dino, dinov2, clip.
 std::vector<std::string> methods();
 /// Throws ConfigError for an unknown method or model, or if forward_only is set for a method other than supervised.
 Step make_step(const Options& options);

@@ -1,7 +1,8 @@
 """One step of each method in plain PyTorch, written as in the method's published code. peer_torch.py times them.
 
-supervised, dino and clip take the arguments of peer_torch.py. They return a function that does one step, and the
-multiply-accumulates of a step. A backward pass counts as two forward passes.
+supervised, dino, dinov2 and clip take the arguments of peer_torch.py. They return a function that does one step, and
+the multiply-accumulates of a step. A backward pass counts as two forward passes. They run on PyTorch 1.13 and on 2.x;
+args.attention and args.compile choose what only 2.x has.
 """
 
 import math
@@ -21,6 +22,21 @@ VITS = {
 
 def half(args):
     return torch.autocast("cpu", torch.bfloat16, enabled=args.dtype == "bf16")
+
+
+def compiled(args, *modules):
+    """Compiles the modules in place if asked, once for each shape."""
+    for module in modules if args.compile else ():
+        module.compile(dynamic=False)
+
+
+VERSION = tuple(int(part) for part in torch.__version__.split(".")[:2])
+
+
+def adamw(groups, **settings):
+    """AdamW in one kernel, where PyTorch has one for CPUs."""
+    fused = {"fused": True} if VERSION >= (2, 4) else {}
+    return torch.optim.AdamW(groups, **settings, **fused)
 
 
 def transformer_macs(dim, depth, tokens):
@@ -43,20 +59,29 @@ class DropPath(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, dim, heads, drop_path=0.0):
+    def __init__(self, args, dim, heads, drop_path=0.0):
         super().__init__()
-        self.heads = heads
+        self.heads, self.attention = heads, args.attention
         self.norm1, self.norm2 = nn.LayerNorm(dim, eps=1e-6), nn.LayerNorm(dim, eps=1e-6)
         self.qkv, self.proj = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
         self.fc1, self.fc2 = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x):
+    def attn(self, x):
         b, n, dim = x.shape
-        q, k, v = self.qkv(self.norm1(x)).reshape(b, n, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
-        weights = (q @ k.transpose(-2, -1) * (dim // self.heads) ** -0.5).softmax(-1)
-        x = x + self.drop_path(self.proj((weights @ v).transpose(1, 2).reshape(b, n, dim)))
-        return x + self.drop_path(self.fc2(F.gelu(self.fc1(self.norm2(x)))))
+        q, k, v = self.qkv(x).reshape(b, n, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
+        if self.attention == "sdpa":
+            y = F.scaled_dot_product_attention(q, k, v)
+        else:
+            y = (q @ k.transpose(-2, -1) * (dim // self.heads) ** -0.5).softmax(-1) @ v
+        return self.proj(y.transpose(1, 2).reshape(b, n, dim))
+
+    def mlp(self, x):
+        return self.fc2(F.gelu(self.fc1(x)))
+
+    def forward(self, x):
+        x = x + self.drop_path(self.attn(self.norm1(x)))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
 class Vit(nn.Module):
@@ -70,7 +95,7 @@ class Vit(nn.Module):
         self.cls = nn.Parameter(torch.zeros(1, 1, dim))
         self.pos = nn.Parameter(torch.randn(1, self.side**2 + 1, dim) * 0.02)
         rates = torch.linspace(0, drop_path_rate, depth).tolist()
-        self.blocks = nn.Sequential(*[Block(dim, heads, rate) for rate in rates])
+        self.blocks = nn.Sequential(*[Block(args, dim, heads, rate) for rate in rates])
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         self.head = nn.Linear(dim, classes) if classes else nn.Identity()
 
@@ -102,13 +127,23 @@ def vit_macs(args, img_size):
 
 def supervised(args):
     model = Vit(args, classes=1000)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.05)
     images = torch.randn(args.batch, 3, args.img_size, args.img_size)
-    labels = torch.randint(0, 1000, (args.batch,))
+    macs = args.batch * (vit_macs(args, args.img_size) + vit_size(args)[0] * 1000)
+    if args.forward_only:
+        model.eval()
+        if args.weights == "bf16":
+            model, images = model.bfloat16(), images.bfloat16()
+        compiled(args, model)
 
-    def forward():
-        with torch.no_grad(), half(args):
-            model(images)
+        def forward():
+            with torch.no_grad(), half(args):
+                model(images)
+
+        return forward, macs
+
+    compiled(args, model)
+    optimizer = adamw(model.parameters(), lr=1e-4, weight_decay=0.05)
+    labels = torch.randint(0, 1000, (args.batch,))
 
     def step():
         with half(args):
@@ -117,8 +152,7 @@ def supervised(args):
         optimizer.step()
         optimizer.zero_grad()
 
-    macs = args.batch * (vit_macs(args, args.img_size) + vit_size(args)[0] * 1000)
-    return (forward, macs) if args.forward_only else (step, 3 * macs)
+    return step, 3 * macs
 
 
 # ---- dino: as in main_dino.py, utils.py and vision_transformer.py of facebookresearch/dino ---------------------------
@@ -201,7 +235,8 @@ def dino(args):
     for p in teacher.parameters():
         p.requires_grad = False
     loss_of = DinoLoss(2 + LOCAL_NUMBER)
-    optimizer = torch.optim.AdamW(decay_groups(student), lr=1e-4, weight_decay=0.05)
+    compiled(args, student.backbone, student.head, teacher.backbone, teacher.head, loss_of)
+    optimizer = adamw(decay_groups(student), lr=1e-4, weight_decay=0.05)
     crops = [torch.randn(args.batch, 3, args.img_size, args.img_size) for _ in range(2)]
     crops += [torch.randn(args.batch, 3, LOCAL_SIZE, LOCAL_SIZE) for _ in range(LOCAL_NUMBER)]
 
@@ -222,6 +257,169 @@ def dino(args):
     head = dim * HIDDEN + HIDDEN**2 + HIDDEN * BOTTLENECK + BOTTLENECK * OUT_DIM
     of_global, of_local = vit_macs(args, args.img_size) + head, vit_macs(args, LOCAL_SIZE) + head
     return step, args.batch * (3 * (2 * of_global + LOCAL_NUMBER * of_local) + 2 * of_global)
+
+
+# ---- dinov2: as in ssl_meta_arch.py, loss/, layers/ and param_groups.py of facebookresearch/dinov2 --------------------
+
+DINOV2_LOCAL_SIZE = 98  # or less, a multiple of the patch size
+
+
+class SubsetBlock(Block):
+    """In training, each branch runs on a random subset of the images, and the residual sum is scaled to make up."""
+
+    def __init__(self, args, dim, heads, drop_path):
+        super().__init__(args, dim, heads)
+        self.gamma1, self.gamma2 = (nn.Parameter(torch.full((dim,), 1e-5)) for _ in range(2))
+        self.keep = 1 - drop_path
+
+    def branch(self, f, x):
+        if not self.training or self.keep == 1:
+            return x + f(x)
+        count = max(int(len(x) * self.keep), 1)
+        chosen = torch.randperm(len(x))[:count]
+        return torch.index_add(x, 0, chosen, f(x[chosen]).to(x.dtype), alpha=len(x) / count)
+
+    def forward(self, x):
+        x = self.branch(lambda y: self.attn(self.norm1(y)) * self.gamma1, x)
+        return self.branch(lambda y: self.mlp(self.norm2(y)) * self.gamma2, x)
+
+
+class MaskedVit(Vit):
+    """Returns class tokens and patch tokens. Masked patches are replaced before the positions are added."""
+
+    def __init__(self, args, drop_path_rate=0.0):
+        super().__init__(args, 0)
+        dim, depth, heads = vit_size(args)
+        self.mask_token = nn.Parameter(torch.zeros(1, dim))
+        self.blocks = nn.Sequential(*[SubsetBlock(args, dim, heads, drop_path_rate) for _ in range(depth)])
+
+    def forward(self, images, masks=None):
+        x = self.patch(images).flatten(2).transpose(1, 2)
+        if masks is not None:
+            x = torch.where(masks.unsqueeze(-1), self.mask_token.to(x.dtype).unsqueeze(0), x)
+        x = torch.cat([self.cls.expand(len(x), -1, -1), x], 1) + self.positions(*images.shape[2:])
+        x = self.norm(self.blocks(x))
+        return x[:, 0], x[:, 1:]
+
+
+class Dinov2Losses(nn.Module):
+    """The sum that is optimised. Class tokens and masked patches of the student and of the teacher share one head."""
+
+    def __init__(self, locals_, student_temp=0.1, teacher_temp=0.04, center_momentum=0.9):
+        super().__init__()
+        self.locals, self.student_temp, self.teacher_temp = locals_, student_temp, teacher_temp
+        self.center_momentum = center_momentum
+        self.register_buffer("center", torch.zeros(1, OUT_DIM))
+        self.register_buffer("patch_center", torch.zeros(1, OUT_DIM))
+
+    def cross_entropy(self, student, target):
+        return -(target * F.log_softmax(student.float() / self.student_temp, dim=-1)).sum(-1)
+
+    def centred(self, scores, center):
+        return F.softmax((scores.float() - center) / self.teacher_temp, dim=-1)
+
+    def moved(self, center, scores):
+        return center * self.center_momentum + scores.float().mean(0, keepdim=True) * (1 - self.center_momentum)
+
+    def koleo(self, features):
+        x = F.normalize(features.float(), eps=1e-8, dim=-1)
+        dots = (x @ x.t()).detach() - 2 * torch.eye(len(x))
+        distances = F.pairwise_distance(x, x[dots.argmax(1)], eps=1e-8)
+        return -torch.log(distances + 1e-8).mean()
+
+    def forward(self, student, student_patches, student_locals, features, teacher, teacher_patches, weights):
+        """student, teacher [2 B, K], view by view; patches [M, K]; weights [M]; features [2 B, C] before the head."""
+        with torch.no_grad():
+            target, patch_target = self.centred(teacher, self.center), self.centred(teacher_patches, self.patch_center)
+        global_pairs, local_pairs = 2, 2 * self.locals
+        total = 2 * self.cross_entropy(student, target.roll(len(target) // 2, 0)).mean()
+        for scores in student_locals.chunk(self.locals):
+            for view in target.chunk(2):
+                total = total + self.cross_entropy(scores, view).mean()
+        total = total / (global_pairs + local_pairs)
+        for view in features.chunk(2):
+            total = total + 0.1 * self.koleo(view)
+        total = total + (self.cross_entropy(student_patches, patch_target) * weights).sum() / len(features)
+        with torch.no_grad():
+            self.center = self.moved(self.center, teacher)
+            self.patch_center = self.moved(self.patch_center, teacher_patches)
+        return total
+
+
+def dinov2_groups(backbone, head, depth, lr, decay=0.9):
+    """The rate falls by `decay` from block to block towards the input; the patch embedding has a fifth of its rate."""
+    groups = {}
+    for module in (backbone, head):
+        for name, p in module.named_parameters():
+            factor = 1.0
+            if module is backbone and not name.startswith("norm"):
+                factor = decay ** (depth - int(name.split(".")[1]) if name.startswith("blocks") else depth + 1)
+                factor *= 0.2 if name.startswith("patch") else 1
+            decayed = not (name.endswith("bias") or "norm" in name or "gamma" in name)
+            groups.setdefault((factor, decayed), []).append(p)
+    return [{"params": ps, "lr": factor * lr, "weight_decay": 0.05 if decayed else 0.0}
+            for (factor, decayed), ps in groups.items()]
+
+
+def dinov2_masks(images, patches):
+    """Half of the images have masks, of 10 to 50% of their patches. Which patches does not change the time."""
+    count = images // 2
+    masks = torch.zeros(images, patches, dtype=torch.bool)
+    for i in range(count):
+        masks[i, : int(patches * (0.1 + 0.4 * (i + 0.5) / count))] = True
+    return masks
+
+
+def dinov2(args):
+    """The step of every epoch after the first, with the default settings: centring, one head, drop path 0.3."""
+    dim, depth, _ = vit_size(args)
+    student = nn.ModuleDict({"backbone": MaskedVit(args, drop_path_rate=0.3), "head": DinoHead(dim)})
+    teacher = nn.ModuleDict({"backbone": MaskedVit(args), "head": DinoHead(dim)}).eval()
+    for network in (student, teacher):
+        network["head"].last_layer.weight_g.requires_grad = True
+    teacher.load_state_dict(student.state_dict())
+    for p in teacher.parameters():
+        p.requires_grad = False
+    loss_of = Dinov2Losses(LOCAL_NUMBER)
+    compiled(args, *student.values(), *teacher.values(), loss_of)
+    optimizer = adamw(dinov2_groups(student["backbone"], student["head"], depth, lr=1e-4))
+    trained, averages = list(student.parameters()), list(teacher.parameters())
+
+    local_size = DINOV2_LOCAL_SIZE // args.patch_size * args.patch_size
+    global_crops = torch.randn(2 * args.batch, 3, args.img_size, args.img_size)
+    local_crops = torch.randn(LOCAL_NUMBER * args.batch, 3, local_size, local_size)
+    masks = dinov2_masks(2 * args.batch, (args.img_size // args.patch_size) ** 2)
+    rows = masks.flatten().nonzero().flatten()
+    weights = (1 / masks.sum(1).clamp(min=1)).unsqueeze(1).expand_as(masks)[masks]
+
+    def step(momentum=0.992):
+        with half(args):
+            with torch.no_grad():
+                classes, patches = teacher["backbone"](global_crops)
+                seen = torch.cat([classes, patches.flatten(0, 1)[rows]])
+                teacher_scores, teacher_patches = teacher["head"](seen).split([len(classes), len(rows)])
+            features, patches = student["backbone"](global_crops, masks)
+            local_features, _ = student["backbone"](local_crops)
+            seen = torch.cat([features, local_features, patches.flatten(0, 1)[rows]])
+            parts = [len(features), len(local_features), len(rows)]
+            scores, local_scores, patch_scores = student["head"](seen).split(parts)
+        loss = loss_of(scores, patch_scores, local_scores, features, teacher_scores, teacher_patches, weights)
+        optimizer.zero_grad()
+        if not math.isfinite(loss.item()):
+            raise ValueError(f"loss is {loss.item()}")
+        loss.backward()
+        for network in student.values():
+            nn.utils.clip_grad_norm_(network.parameters(), 3.0)
+        optimizer.step()
+        with torch.no_grad():
+            torch._foreach_mul_(averages, momentum)
+            torch._foreach_add_(averages, trained, alpha=1 - momentum)
+
+    head = dim * HIDDEN + HIDDEN**2 + HIDDEN * BOTTLENECK + BOTTLENECK * OUT_DIM
+    of_global, of_local = vit_macs(args, args.img_size), vit_macs(args, local_size)
+    classes = args.batch * (2 * (of_global + head) + LOCAL_NUMBER * (of_local + head))
+    teacher_macs = 2 * args.batch * (of_global + head) + len(rows) * head
+    return step, 3 * (classes + len(rows) * head) + teacher_macs
 
 
 # ---- clip: as in model.py of openai/CLIP, with plain GELU, trained as by open_clip -----------------------------------
@@ -295,7 +493,8 @@ def captions(count, tokens):
 
 def clip(args):
     model = Clip(args)
-    optimizer = torch.optim.AdamW(decay_groups(model), lr=1e-4, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.05)
+    compiled(args, model)
+    optimizer = adamw(decay_groups(model), lr=1e-4, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.05)
     images, ids = torch.randn(args.batch, 3, args.img_size, args.img_size), captions(args.batch, args.tokens)
     labels = torch.arange(args.batch)
 
@@ -317,4 +516,4 @@ def clip(args):
     return step, 3 * args.batch * (image + text)
 
 
-METHODS = {"supervised": supervised, "dino": dino, "clip": clip}
+METHODS = {"supervised": supervised, "dino": dino, "dinov2": dinov2, "clip": clip}

@@ -32,13 +32,13 @@ SummaryEntry::SummaryEntry(const ModuleBase& module) : active_(collector != null
 }
 
 SummaryEntry::~SummaryEntry() {
-  if (active_) --collector->depth;
+  if (!active_) return;
+  collector->rows[row_].macs = ag::macs() - macs_before_;
+  --collector->depth;
 }
 
 void SummaryEntry::finish(const Shape& output) {
-  if (!active_) return;
-  collector->rows[row_].output = output;
-  collector->rows[row_].macs = ag::macs() - macs_before_;
+  if (active_) collector->rows[row_].output = output;
 }
 
 std::vector<SummaryRow> summarize(const std::function<void()>& forward) {

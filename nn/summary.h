@@ -36,7 +36,7 @@ class SummaryEntry {
   ~SummaryEntry();
   SummaryEntry(const SummaryEntry&) = delete;
   SummaryEntry& operator=(const SummaryEntry&) = delete;
-  /// Completes the row with the shape of the output and the work done since the constructor.
+  /// Sets the shape of the output. A call that returns several tensors has none.
   void finish(const Shape& output);
 
  private:

@@ -123,8 +123,10 @@ void run(const Primitive& primitive, std::initializer_list<Argument> arguments) 
 }
 
 bool native_bf16() {
-  static const auto isa = ::dnnl::get_effective_cpu_isa();
-  return isa == ::dnnl::cpu_isa::avx512_core_bf16 || isa == ::dnnl::cpu_isa::avx512_core_amx;
+  // Each value has the bits of the instruction sets that it includes.
+  constexpr auto kBf16 = unsigned(::dnnl::cpu_isa::avx512_core_bf16);
+  static const auto isa = unsigned(::dnnl::get_effective_cpu_isa());
+  return (isa & kBf16) == kBf16;
 }
 
 int64_t primitives_built() { return Cache::instance().built(); }

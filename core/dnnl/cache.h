@@ -1,4 +1,5 @@
-// Engine, streams and the cache of primitives. Only the sources of this folder know oneDNN's types.
+// Engine, streams and the cache of primitives. Only the sources of this folder know oneDNN's types, of versions 2.6
+// and 3.
 #pragma once
 
 #include "vitrail/core/dtype.h"
@@ -52,5 +53,23 @@ void run(const Primitive& primitive, std::initializer_list<Argument> arguments);
 
 /// Of every primitive: the scratchpad is given at each run.
 ::dnnl::primitive_attr attributes();
+
+/// The descriptor of an operation, e.g. P = dnnl::matmul, from oneDNN's arguments for it. oneDNN 2 has a type for those
+/// arguments, which oneDNN 3 takes one by one.
+template <class P, class... Arguments>
+typename P::primitive_desc describe(const Arguments&... arguments) {
+  if constexpr (requires { typename P::desc; })
+    return {typename P::desc(arguments...), attributes(), engine()};
+  else
+    return {engine(), arguments..., attributes()};
+}
+/// The same for a backward operation, which also needs the descriptor of the forward one.
+template <class P, class Forward, class... Arguments>
+typename P::primitive_desc describe_backward(const Forward& forward, const Arguments&... arguments) {
+  if constexpr (requires { typename P::desc; })
+    return {typename P::desc(arguments...), attributes(), engine(), forward};
+  else
+    return {engine(), arguments..., forward, attributes()};
+}
 
 }  // namespace vitrail::core::dnnl

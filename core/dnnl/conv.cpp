@@ -24,20 +24,18 @@ struct Conv {
         padding({s.padding, s.padding}) {}
 
   ::dnnl::convolution_forward::primitive_desc forward(bool with_bias) const {
+    using Forward = ::dnnl::convolution_forward;
     const auto kind = ::dnnl::prop_kind::forward_training;
-    const auto desc = with_bias ? ::dnnl::convolution_forward::desc(kind, kAlgorithm, any(x), any(weight),
-                                                                    plain({y[1]}), any(y), strides, padding, padding)
-                                : ::dnnl::convolution_forward::desc(kind, kAlgorithm, any(x), any(weight), any(y),
-                                                                    strides, padding, padding);
-    return {desc, attributes(), engine()};
+    if (!with_bias) return describe<Forward>(kind, kAlgorithm, any(x), any(weight), any(y), strides, padding, padding);
+    return describe<Forward>(kind, kAlgorithm, any(x), any(weight), plain({y[1]}), any(y), strides, padding, padding);
   }
   ::dnnl::convolution_backward_data::primitive_desc backward_input() const {
-    return {
-        {kAlgorithm, any(x), any(weight), any(y), strides, padding, padding}, attributes(), engine(), forward(false)};
+    return describe_backward<::dnnl::convolution_backward_data>(forward(false), kAlgorithm, any(x), any(weight), any(y),
+                                                                strides, padding, padding);
   }
   ::dnnl::convolution_backward_weights::primitive_desc backward_weight() const {
-    return {
-        {kAlgorithm, any(x), any(weight), any(y), strides, padding, padding}, attributes(), engine(), forward(false)};
+    return describe_backward<::dnnl::convolution_backward_weights>(forward(false), kAlgorithm, any(x), any(weight),
+                                                                   any(y), strides, padding, padding);
   }
 
   static constexpr auto kAlgorithm = ::dnnl::algorithm::convolution_direct;

@@ -40,10 +40,9 @@ void matmul(const Matrix<const In>& a, const Matrix<const In>& b, const Matrix<O
   for (const auto& strides : {strides_of(a), strides_of(b), strides_of(c)})
     key.insert(key.end(), strides.begin(), strides.end());
   const auto primitive = cached(std::move(key), [&] {
-    const auto desc =
-        bias ? ::dnnl::matmul::desc(a_desc, b_desc, bias_desc, c_desc) : ::dnnl::matmul::desc(a_desc, b_desc, c_desc);
-    return Primitive(::dnnl::matmul::primitive_desc(desc, attributes(), engine()),
-                     "matmul " + to_string(dtype_of<In>()) + " " + text_of(a) + " " + text_of(b));
+    const auto desc = bias ? describe<::dnnl::matmul>(a_desc, b_desc, bias_desc, c_desc)
+                           : describe<::dnnl::matmul>(a_desc, b_desc, c_desc);
+    return Primitive(desc, "matmul " + to_string(dtype_of<In>()) + " " + text_of(a) + " " + text_of(b));
   });
   run(*primitive, {{DNNL_ARG_SRC, a_desc, a.data},
                    {DNNL_ARG_WEIGHTS, b_desc, b.data},

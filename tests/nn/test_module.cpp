@@ -139,6 +139,22 @@ TEST_CASE("a summary lists calls with shapes, parameters and multiply-accumulate
   CHECK(to_table(rows).find("items.1") != std::string::npos);
 }
 
+TEST_CASE("a summary counts a call that returns several tensors") {
+  struct Halves final : Module<Halves> {
+    explicit Halves(const Scope& scope) : Module(scope), layer(sub("layer"), 3, 4) {}
+    std::pair<Var, Var> forward(const Var& x) {
+      const Var y = layer(x);
+      return {slice(y, 1, 0, 2), slice(y, 1, 2, 4)};
+    }
+    Linear layer;
+  };
+  Halves halves{Scope(1)};
+  const auto rows = summarize([&] { halves(ones({5, 3})); });
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[0].macs == 5 * 3 * 4);
+  CHECK(rows[0].macs == rows[1].macs);
+}
+
 TEST_CASE("batch norm keeps running averages with unbiased variance") {
   BatchNorm2d bn{Scope(1), 2};
   const Tensor x = tensor<float>({1, 2, 3, 4, 5, 6, 7, 8}, {2, 2, 1, 2});

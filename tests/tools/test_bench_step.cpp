@@ -35,12 +35,17 @@ TEST_CASE("bench_step times the model of its options, or of a recipe") {
   CHECK(from_recipe["dtype"] == "f32");
 }
 
-TEST_CASE("bench_step times the steps of DINO and CLIP") {
+TEST_CASE("bench_step times the steps of DINO, DINOv2 and CLIP") {
   const auto dino = json("--recipe " + test::kRecipes + "dino_emoji.yaml --batch 2");
   CHECK(dino["method"] == "dino");
   CHECK(dino["model"] == "vit_tiny");
   CHECK(dino["img_size"] == 48);
   CHECK(dino["ms"].get<double>() > 0);
+
+  const auto dinov2 = json("--recipe " + test::kRecipes + "dinov2_emoji.yaml --batch 2");
+  CHECK(dinov2["method"] == "dinov2");
+  CHECK(dinov2["ms"].get<double>() > 0);
+  CHECK(dinov2["gflops"].get<double>() > 0);
 
   const std::string tiny = "--method clip --depth 1 --embed-dim 32 --num-heads 2 --img-size 32 --batch 2 ";
   const auto full = json(tiny), captions = json(tiny + "--tokens 12 --dtype bf16");
