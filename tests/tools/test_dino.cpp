@@ -41,6 +41,19 @@ TEST_CASE("a network trained by DINO is evaluated and drawn by one command each"
   CHECK(linear["sweep"].size() == 6);
   CHECK(linear["top5"] >= linear["top1"]);
 
+  const auto patches = nlohmann::json::parse(vitrail("patches run --baselines --json").out);
+  CHECK(patches["background"] == "random");
+  CHECK(patches["things"] > 0.4);
+  REQUIRE(patches["scores"].size() == 4);
+  CHECK(patches["scores"][0]["accuracy"] > 0.5);
+  CHECK(patches["scores"][3] ==
+        nlohmann::json{{"features", "majority"}, {"accuracy", 0.5}, {"miou", patches["scores"][3]["miou"]}});
+  // The same with one colour behind all drawings, which even pixels tell apart.
+  const auto white = nlohmann::json::parse(vitrail("patches run --baselines --background white --json").out);
+  CHECK(white["scores"][2]["accuracy"] > patches["scores"][2]["accuracy"]);
+  CHECK(vitrail("patches run " + kRecipes + "assets/emoji_cutouts/val.tar.gz -k 3").out.find("of 17 images") !=
+        std::string::npos);
+
   vitrail("neighbours run -n 3 -k 4");
   CHECK(data::read_image(folder.path() / "neighbours.png").width() > 5 * 96);
   const std::string asked = (folder.path() / "neighbours.png").string();
@@ -61,6 +74,8 @@ TEST_CASE("a network trained by DINO is evaluated and drawn by one command each"
         std::string::npos);
   CHECK(test::run(folder, "vitrail", "summary run").out.find("blocks.1.mlp") != std::string::npos);
   CHECK(test::run(folder, "vitrail", "attention run nowhere.png").err.find("nowhere.png") != std::string::npos);
+  check_says(vitrail_program(folder, "patches run --background whit"), 2, "'whit' is no colour");
+  check_says(vitrail_program(folder, "patches run " + kRecipes + "assets/emoji"), 3, "has transparent pixels");
 }
 
 TEST_CASE("the teacher of a DINOv2 run becomes a model of the DINOv2 repository and of Hugging Face") {
