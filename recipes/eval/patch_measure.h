@@ -55,10 +55,13 @@ class CutOuts final {
   /// Patches to score: all of them.
   PatchSet val(const PatchFeatureOf& feature_of, const Tick& tick) const { return features(val_, feature_of, tick); }
 
+  /// Images to learn from.
   int64_t train_images() const { return std::ssize(train_.images); }
+  /// Images to score.
   int64_t val_images() const { return std::ssize(val_.images); }
   /// The share of things among the patches to score, and of patches of those images that are neither.
   double val_things() const;
+  /// See val_things().
   double val_mixed() const;
 
  private:
