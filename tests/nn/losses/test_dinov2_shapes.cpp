@@ -94,6 +94,15 @@ double plain_entropy(const std::vector<double>& scores, const std::vector<double
   return entropy;
 }
 
+struct Groups {
+  Shape shape;
+  int64_t group;
+};
+
+struct Scores {
+  int64_t images, prototypes;
+};
+
 double tolerance(DType dtype) { return dtype == DType::f64 ? 1e-12 : 2e-6; }
 
 }  // namespace
@@ -114,14 +123,14 @@ TEST_CASE("Sinkhorn-Knopp is the published loop for any number of rows and proto
 
 TEST_CASE("KoLeo is the published loop, in the batch and in groups") {
   for (const DType dtype : {DType::f64, DType::f32})
-    for (const auto& [shape, group] :
-         {std::pair{Shape{2, 1}, 0}, {Shape{2, 9}, 2}, {Shape{7, 5}, 0}, {Shape{9, 17}, 3}, {Shape{10, 33}, 5}}) {
+    for (const Groups& of : {Groups{{2, 1}, 0}, {{2, 9}, 2}, {{7, 5}, 0}, {{9, 17}, 3}, {{10, 33}, 5}}) {
+      const Shape& shape = of.shape;
       CAPTURE(shape);
       CAPTURE(dtype);
       const Tensor x = shape[1] == 1 ? tensor<double>({1, -2}, shape).to(dtype)  // of length 1 there are only two
                                      : Rng(2, "x").normal(shape, 0, 1, dtype);
-      const double expected = plain_koleo(rows_of(x), size_t(group == 0 ? shape[0] : group));
-      CHECK(std::abs(koleo_loss(x, group).value().item() - expected) < tolerance(dtype) * (1 + std::abs(expected)));
+      const double expected = plain_koleo(rows_of(x), size_t(of.group == 0 ? shape[0] : of.group));
+      CHECK(std::abs(koleo_loss(x, of.group).value().item() - expected) < tolerance(dtype) * (1 + std::abs(expected)));
     }
 }
 
@@ -133,7 +142,8 @@ TEST_CASE("KoLeo finds the neighbours of the worked example: 1, 0, 3, 2") {
 
 TEST_CASE("the losses of local views and masked patches are their sums, with one image and with many prototypes") {
   for (const DType dtype : {DType::f64, DType::f32})
-    for (const auto& [images, k] : {std::pair{1, 5}, {1, 131}, {3, 7}, {5, 65}}) {
+    for (const Scores& of : {Scores{1, 5}, {1, 131}, {3, 7}, {5, 65}}) {
+      const int64_t images = of.images, k = of.prototypes;
       CAPTURE(images);
       CAPTURE(k);
       CAPTURE(dtype);
@@ -144,7 +154,7 @@ TEST_CASE("the losses of local views and masked patches are their sums, with one
       for (size_t v = 0; v < 3; ++v)
         for (size_t q = 0; q < 2; ++q)
           for (size_t b = 0; b < size_t(images); ++b)
-            local += plain_entropy(s[v * size_t(images) + b], t[q * size_t(images) + b], 0.1) / 6 / images;
+            local += plain_entropy(s[v * size_t(images) + b], t[q * size_t(images) + b], 0.1) / 6 / double(images);
       const double got = dino_local_loss(student, targets, 3, 2, 0.1).value().item();
       CHECK(std::abs(got - local) < tolerance(dtype) * (1 + local));
 
