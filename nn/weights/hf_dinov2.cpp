@@ -2,6 +2,8 @@
 #include "vitrail/core/ops.h"
 #include "vitrail/nn/weights/table.h"
 
+#include <fmt/format.h>
+
 namespace vitrail::nn {
 namespace {
 
@@ -28,9 +30,20 @@ constexpr std::string_view kHfDinov2Inner[] = {"dinov2.", "dinov2_with_registers
 
 bool is_hf_dinov2(const NameSet& names) { return names.contains("encoder.layer.0.norm1.weight"); }
 
+/// Gives every block a LayerScale of ones, which changes nothing: theirs always have one.
+void add_layer_scale(TensorMap& ours, std::vector<std::string>& notes) {
+  if (ours.contains("blocks.0.ls1.gamma") || !ours.contains("cls_token")) return;
+  const Tensor& token = ours.at("cls_token");
+  const Tensor scale = ones({token.size(2)}, token.dtype());
+  for (int64_t i = 0; ours.contains(fmt::format("blocks.{}.norm1.weight", i)); ++i)
+    for (const char* name : {"ls1", "ls2"}) ours[fmt::format("blocks.{}.{}.gamma", i, name)] = scale.clone();
+  notes.emplace_back("the blocks get a LayerScale of ones, because models of Hugging Face Dinov2 always have one");
+}
+
 /// Their classifier reads the class token and the mean of the patches, side by side.
 void adapt_to_hf_dinov2(TensorMap& ours, std::vector<std::string>& notes) {
   add_mask_token(ours);
+  add_layer_scale(ours, notes);
   const auto head = ours.find("head.weight");
   if (head == ours.end() || !ours.contains("cls_token")) return;
   Tensor& weight = head->second;

@@ -80,6 +80,10 @@ void SelfDistillationConfig::Eval::describe(Fields& f) {
   f("knn_k", knn_k, "neighbours that vote", at_least(1));
   f("knn_temp", knn_temp, "temperature of the votes exp(cosine / knn_temp)", positive());
   f("linear_epochs", linear_epochs, "epochs of a linear classifier on frozen features; 0: no classifier", at_least(0));
+  f("patch", patch,
+    "images with transparent backgrounds for the patch measure: does k-NN on patch tokens tell things from background? "
+    "Empty: no measure",
+    is_path());
   f("baselines", baselines, "also score a network with random weights, and the pixels, once per run");
 }
 

@@ -67,6 +67,7 @@ struct SelfDistillationConfig : RecipeConfig {
     int64_t knn_k = 20;
     double knn_temp = 0.07;
     int64_t linear_epochs = 0;
+    std::string patch;
     bool baselines = true;
 
     void describe(Fields& f);

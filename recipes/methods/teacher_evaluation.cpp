@@ -23,6 +23,12 @@ TeacherEvaluation::TeacherEvaluation(const SelfDistillationConfig& config, DinoD
     : config_(config), images_(images), teacher_(teacher), targets_of_(std::move(targets_of)), say_(std::move(say)) {
   if (!images_.labelled()) say_("no k-NN evaluation: " + images_.why_unlabelled());
   for (const std::string& note : images_.notes()) say_(note);
+  if (config_.eval.patch.empty()) return;
+  if (!teacher_.token_backbone()) {
+    say_("no patch measure: " + config_.model.arch + " has no patch tokens; a vision transformer has them");
+    return;
+  }
+  cut_outs_.emplace(config_.eval.patch, eval_preprocessing(config_.data), teacher_.patch_size());
 }
 
 std::vector<std::string> TeacherEvaluation::next_commands(const std::string& run) const {
@@ -33,7 +39,10 @@ std::vector<std::string> TeacherEvaluation::next_commands(const std::string& run
 Evaluation TeacherEvaluation::operator()(const Tick& tick) {
   if (!images_.labelled()) {
     const auto loader = images_.plain_train_loader();
-    return {signs_of(extract_features(pooled_features(teacher_), *loader, tick, kSignImages)), {}};
+    Stats stats = patch_stats(tick);
+    for (const auto& entry : signs_of(extract_features(pooled_features(teacher_), *loader, tick, kSignImages)))
+      stats.push_back(entry);
+    return {std::move(stats), {}};
   }
   find_baselines(tick);
   nn::Backbone& network = teacher_;
@@ -51,6 +60,7 @@ Evaluation TeacherEvaluation::operator()(const Tick& tick) {
         best_of(linear_probe({train}, val, images_.classes(),
                              {.epochs = config_.eval.linear_epochs, .seed = uint64_t(config_.seed)}, tick))
             .top1);
+  for (const auto& entry : patch_stats(tick)) stats.push_back(entry);
   for (const auto& entry : baselines) stats.push_back(entry);
   for (const auto& entry : signs_of(val_pooled)) stats.push_back(entry);
   const int64_t scored = val.labels.size(0);
@@ -76,6 +86,19 @@ Stats TeacherEvaluation::signs_of(const FeatureSet& set) const {
   return collapse_signs(targets_of_(features), features).stats();
 }
 
+/// The patch measure, if the recipe asks for it.
+Stats TeacherEvaluation::patch_stats(const Tick& tick) const {
+  if (!cut_outs_) return {};
+  const PatchScore score = patch_score(patch_tokens(*teacher_.token_backbone()), tick);
+  return {{"patch_knn", score.accuracy}, {"patch_miou", score.miou}};
+}
+
+PatchScore TeacherEvaluation::patch_score(const PatchFeatureOf& feature_of, const Tick& tick) const {
+  const PatchSet train = cut_outs_->train(feature_of, tick);
+  return patch_knn(train, cut_outs_->val(feature_of, tick),
+                   {.k = config_.eval.knn_k, .temperature = config_.eval.knn_temp});
+}
+
 /// The scores of a network with random weights and of the pixels, once per run.
 void TeacherEvaluation::find_baselines(const Tick& tick) {
   if (!config_.eval.baselines || !baselines.empty()) return;
@@ -90,6 +113,10 @@ void TeacherEvaluation::find_baselines(const Tick& tick) {
     found.emplace("knn_top1_pixels", score(pixel_features()));
   else
     say_("no k-NN on pixels: all images together have too many pixels");
+  if (cut_outs_) {
+    found.emplace("patch_knn_untrained", patch_score(patch_tokens(*untrained->token_backbone()), tick).accuracy);
+    found.emplace("patch_knn_pixels", patch_score(patch_pixels(teacher_.patch_size()), tick).accuracy);
+  }
   baselines = std::move(found);  // all of them, or none if the evaluation was stopped
 }
 

@@ -2,10 +2,12 @@
 #pragma once
 
 #include "vitrail/recipes/eval/features.h"
+#include "vitrail/recipes/eval/patch_measure.h"
 #include "vitrail/recipes/methods/dino_data.h"
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,7 +19,8 @@ class TeacherEvaluation final {
  public:
   /// The teacher's targets for features [N, D]: [N, K].
   using TargetsOf = std::function<Tensor(const Tensor& features)>;
-  /// All arguments outlive it. say: takes messages for the user; the first are those of the data.
+  /// All arguments outlive it. say: takes messages for the user; the first are those of the data. Throws as CutOuts for
+  /// eval.patch.
   TeacherEvaluation(const SelfDistillationConfig& config, DinoData& images, nn::Backbone& teacher, TargetsOf targets_of,
                     std::function<void(std::string)> say);
 
@@ -30,6 +33,8 @@ class TeacherEvaluation final {
   std::map<std::string, double> baselines;
 
  private:
+  Stats patch_stats(const Tick& tick) const;
+  PatchScore patch_score(const PatchFeatureOf& feature_of, const Tick& tick) const;
   FeatureSet last_columns(const FeatureSet& set) const;
   double knn(const FeatureSet& train, const FeatureSet& val) const;
   Stats signs_of(const FeatureSet& set) const;
@@ -40,6 +45,7 @@ class TeacherEvaluation final {
   nn::Backbone& teacher_;
   const TargetsOf targets_of_;
   const std::function<void(std::string)> say_;
+  std::optional<CutOuts> cut_outs_;  // of eval.patch
 };
 
 }  // namespace vitrail::recipes

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <optional>
 
 namespace vitrail::recipes {
 namespace {
@@ -82,27 +83,14 @@ void check_plain(const nn::VitConfig& c, const nn::Layout& layout) {
   refuse_in_layout(c.pre_norm || c.qk_norm, layout, "norm before the blocks or of queries and keys");
 }
 
-/// DINOv2's config.json stores the MLP ratio, not the hidden width. Hugging Face computes the width from the ratio by
-/// this rule.
 void add_mlp_ratio(Json& json, const nn::VitConfig& c, const nn::Layout& layout) {
-  const bool swiglu = c.ffn == nn::Ffn::swiglu;
-  double ratio = c.mlp_ratio;
-  const auto hidden = [&](double r) {
-    return swiglu ? nn::swiglu_hidden(c.embed_dim, r) : int64_t(double(c.embed_dim) * r);
-  };
-  if (c.mlp_hidden > 0)  // an architecture inferred from weights has only the width
-    for (const double r :
-         {4.0, double(c.mlp_hidden) / double(c.embed_dim), 1.5 * double(c.mlp_hidden) / double(c.embed_dim)})
-      if (hidden(r) == c.mlp_hidden) {
-        ratio = r;
-        break;
-      }
-  refuse_in_layout(c.mlp_hidden > 0 && hidden(ratio) != c.mlp_hidden, layout, "feed-forward of that width");
-  if (ratio == std::floor(ratio))
-    json["mlp_ratio"] = int64_t(ratio);
+  const std::optional<double> ratio = dinov2_mlp_ratio(c);
+  refuse_in_layout(!ratio, layout, "feed-forward of that width");
+  if (*ratio == std::floor(*ratio))
+    json["mlp_ratio"] = int64_t(*ratio);
   else
-    json["mlp_ratio"] = ratio;
-  json["use_swiglu_ffn"] = swiglu;
+    json["mlp_ratio"] = *ratio;
+  json["use_swiglu_ffn"] = c.ffn == nn::Ffn::swiglu;
 }
 
 constexpr HubModelType kVitTypes[] = {
@@ -120,6 +108,17 @@ constexpr HubModelType kVitTypes[] = {
 
 std::span<const HubModelType> vit_model_types() { return kVitTypes; }
 
+std::optional<double> dinov2_mlp_ratio(const nn::VitConfig& c) {
+  if (c.mlp_hidden == 0) return c.mlp_ratio;
+  const auto hidden = [&](double r) {
+    return c.ffn == nn::Ffn::swiglu ? nn::swiglu_hidden(c.embed_dim, r) : int64_t(double(c.embed_dim) * r);
+  };
+  const double width = double(c.mlp_hidden) / double(c.embed_dim);
+  for (const double ratio : {c.mlp_ratio, 4.0, width, 1.5 * width})
+    if (hidden(ratio) == c.mlp_hidden) return ratio;
+  return std::nullopt;
+}
+
 const nn::Layout& hugging_face_layout(const nn::VitConfig& c) {
   if (c.pre_norm) return nn::layout_named("hf_clip_vision");
   const bool dinov2 = c.layerscale_init != 0 || c.num_registers > 0 || c.ffn == nn::Ffn::swiglu;
@@ -131,7 +130,6 @@ std::string to_config_json(const nn::VitConfig& c, const nn::Layout& layout, con
   if (layout.name == "hf_clip_vision") return to_clip_vision_config_json(c, dtype);
   check_plain(c, layout);
   const bool dinov2 = layout.name == "hf_dinov2", deit = layout.name == "hf_deit", head = c.num_classes > 0;
-  refuse_in_layout(dinov2 && c.layerscale_init == 0, layout, "blocks without LayerScale");
   refuse_in_layout(!dinov2 && c.pool != nn::Pool::token, layout, "classifier on the mean of the patches");
   refuse_in_layout(c.distilled && !deit, layout, "distillation token");
   const std::string kind = deit ? "DeiT" : !dinov2 ? "ViT" : c.num_registers > 0 ? "Dinov2WithRegisters" : "Dinov2";

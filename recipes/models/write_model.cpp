@@ -9,6 +9,7 @@
 #include "vitrail/recipes/models/hub_json.h"
 #include "vitrail/recipes/models/model_family.h"
 #include "vitrail/recipes/models/model_metadata.h"
+#include "vitrail/recipes/models/vit_json.h"
 
 #include <fmt/format.h>
 
@@ -60,11 +61,33 @@ void note_unwritten(const PublishedModel& model, const nn::Layout& layout, std::
   notes.push_back("the file does not say how images are prepared: " + model.preprocessing.text());
 }
 
+/// Whether DINOv2's network has arguments for this rule.
+bool is_dinov2_rule(ag::PosInterp rule) {
+  return rule == ag::PosInterp::scale_offset || rule == ag::PosInterp::size || rule == ag::PosInterp::size_antialias;
+}
+
+/// Notes how the DINOv2 repository builds the network that loads the file strictly. Its own functions know published
+/// sizes alone.
+void note_dinov2_network(const nn::VitConfig& c, const nn::Layout& layout, std::vector<std::string>& notes) {
+  const std::optional<double> ratio = dinov2_mlp_ratio(c);
+  if (layout.name != "dinov2" || !ratio) return;
+  const bool scaled = c.layerscale_init != 0, swiglu = c.ffn == nn::Ffn::swiglu;
+  std::string text = fmt::format(
+      "the network in Python: DinoVisionTransformer(img_size={}, patch_size={}, embed_dim={}, depth={}, num_heads={}, "
+      "mlp_ratio={}, qkv_bias={}, init_values={}, ffn_layer=\"{}\", num_register_tokens={}, block_chunks=0",
+      c.img_size, c.patch_size, c.embed_dim, c.depth, c.num_heads, *ratio, c.qkv_bias ? "True" : "False",
+      scaled ? "1.0" : "None", swiglu ? "swiglu" : "mlp", c.num_registers);
+  if (is_dinov2_rule(c.pos_interp) && c.pos_interp != ag::PosInterp::scale_offset)
+    text += fmt::format(", interpolate_offset=0.0, interpolate_antialias={}",
+                        c.pos_interp == ag::PosInterp::size ? "False" : "True");
+  notes.push_back(text + ")");
+}
+
 /// Notes that the layout's program gives other results for images of another size.
 void note_positions(const PublishedModel& model, const nn::Layout& layout, std::vector<std::string>& notes) {
   const nn::VitConfig& c = model.architecture->vision();
   const ag::PosInterp rule = nn::position_rule(layout, c.num_registers > 0);
-  if (rule == c.pos_interp) return;
+  if (rule == c.pos_interp || (layout.name == "dinov2" && is_dinov2_rule(c.pos_interp))) return;
   notes.push_back(
       fmt::format("for images of another size than {} {} resamples positions by the rule '{}', this model by "
                   "'{}': results differ there",
@@ -149,6 +172,7 @@ WrittenModel write_model(const PublishedModel& model, std::string_view name, con
     written.notes.push_back("no layout stores the background of transparent pixels: use the model with --background '" +
                             background.text() + "'");
   note_positions(model, layout, written.notes);
+  note_dinov2_network(model.architecture->vision(), layout, written.notes);
   const auto metadata = to_metadata(model.architecture->unwritten(), model.classes);
 
   const bool file = out.extension() == ".safetensors", hf = layout.name.starts_with("hf_"),

@@ -56,4 +56,12 @@ fs::path find_recipe(const fs::path& recipe) {
                     recipe.string(), did_you_mean(name.string(), names));
 }
 
+fs::path bundled_asset(const std::string& name) {
+  const fs::path folder = bundled_folder();
+  const fs::path asset = folder / "assets" / name;
+  check<ConfigError>(!folder.empty() && fs::exists(asset), "assets",
+                     "the data '{}' of Vitrail is not beside the program", name);
+  return asset;
+}
+
 }  // namespace vitrail::recipes

@@ -21,4 +21,7 @@ std::vector<RecipeFile> bundled_recipes();
 /// ending. Throws ConfigError with the nearest name if there is neither.
 std::filesystem::path find_recipe(const std::filesystem::path& recipe);
 
+/// The data of this name that comes with Vitrail: "emoji_cutouts". Throws ConfigError if it is not there.
+std::filesystem::path bundled_asset(const std::string& name);
+
 }  // namespace vitrail::recipes

@@ -120,6 +120,25 @@ TEST_CASE("layers learn slower towards the input") {
                        ConfigError);
 }
 
+TEST_CASE("a decay of 0.9 gives the factors of DINOv2 with 12 and 24 blocks") {
+  for (const auto& [depth, first, patch] : {std::tuple{12, .254187, .050837}, {24, .071790, .014358}}) {
+    nn::VitConfig c{.img_size = 8, .patch_size = 4, .num_classes = 0, .embed_dim = 4};
+    c.depth = depth;
+    c.num_heads = 1;
+    c.num_registers = 1;
+    c.mask_token = true;
+    const nn::VisionTransformer vit(nn::Scope(), c);
+    const auto scales = by_name(layer_decay_groups(vit.parameters(), 0.9, timm_decay(), [](const ag::Parameter& p) {
+      return p.name().starts_with("patch_embed.") ? 0.2 : 1;
+    }));
+    for (const char* name : {"pos_embed", "cls_token", "reg_token", "mask_token"})
+      CHECK(scales.at(name).lr == doctest::Approx(first).epsilon(1e-5));
+    CHECK(scales.at("patch_embed.proj.weight").lr == doctest::Approx(patch).epsilon(1e-4));
+    CHECK(scales.at("blocks.0.attn.qkv.weight").lr == doctest::Approx(first / 0.9).epsilon(1e-5));
+    CHECK(scales.at("norm.weight").lr == 1);
+  }
+}
+
 TEST_CASE("frozen parameters are in no group") {
   const nn::VisionTransformer vit(nn::Scope(), everything());
   vit.parameter("patch_embed.proj.weight").set_requires_grad(false);

@@ -53,8 +53,7 @@ class Case:
     file: str = ""  # the name of a single file to open; empty: the folder
     back: dict[str, Callable[[Path, np.ndarray], Theirs]] = field(default_factory=dict)  # see below
 
-    # back: what reads our conversions. The key is the layout, or "layout (package)" if a package other than those of
-    # `needs` must be there. The function loads the path strictly and computes from these pixels, or from the images if
+    # back: what reads our conversions. The key is the layout, or "layout (reader)" if several programs read it. The function loads the path strictly and computes from these pixels, or from the images if
     # it has a processor.
 
 
@@ -248,9 +247,11 @@ def try_conversion(case: Case, layout: str, load, vitrail: Vitrail, model: Path,
     def row(outcome: str, good: bool) -> Row:
         return Row(case.name, f"--layout {layout}", None, outcome, good, layout)
 
-    out = folder / (f"as_{layout}" if layout in ("hf", "open_clip") else f"as_{layout}.safetensors")
+    written = layout.split(" (")[0]
+    is_folder = written.startswith("hf") or written == "open_clip"
+    out = folder / (f"as_{written}" if is_folder else f"as_{written}.safetensors")
     try:
-        vitrail.run("convert", model, "--layout", layout, "-o", out)
+        vitrail.run("convert", model, "--layout", written, "-o", out)
     except Refused as refused:
         return row(f"not written: {str(refused).splitlines()[-1]}", True)
     announced = any(words in vitrail.notes for words in OTHER_PIXELS)

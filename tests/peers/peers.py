@@ -17,7 +17,7 @@ from harness import Case, Missing, Row, Vitrail
 
 PACKAGES = ("torch", "torchvision", "transformers", "timm", "open-clip-torch", "safetensors", "tokenizers", "pillow",
             "numpy")
-MODULES = ("hugging_face", "timm_models", "open_clip_models")
+MODULES = ("hugging_face", "timm_models", "open_clip_models", "own_runs")
 
 CAPTIONS = """a red circle and a blue square
 two cats and three dogs on a photograph
@@ -30,6 +30,7 @@ nothing but the red sea
 class Context:
     images: list[Path]
     vocabulary: Path  # a folder with merges.txt and vocab.json
+    vitrail: Vitrail
 
     def clip_backs(self) -> dict:
         """What loads the conversions of a CLIP, by layout."""
@@ -87,7 +88,7 @@ def main() -> int:
         vitrail = Vitrail(arguments.vitrail.absolute(), images)
         (work / "captions.txt").write_text(CAPTIONS * 3)
         vitrail.run("tokenizer", work / "captions.txt", "--size", 600, "-o", work / "vocabulary")
-        context = Context(images, work / "vocabulary")
+        context = Context(images, work / "vocabulary", vitrail)
         pairs: list[tuple[Case, Row]] = []
         for module in MODULES:
             for case in importlib.import_module(module).cases(context):

@@ -110,6 +110,6 @@ TEST_CASE("every command that opens a published model can pass over a key of its
     CAPTURE(output.err);
     CHECK(output.code == 0);
   }
-  for (const char* command : {"eval", "knn", "linear", "neighbours", "map", "retrieval", "zero-shot"})
+  for (const char* command : {"eval", "knn", "linear", "patches", "neighbours", "map", "retrieval", "zero-shot"})
     check_says(vitrail_program(folder, std::string(command) + " --help"), 0, "--accept-key");
 }

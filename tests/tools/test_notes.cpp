@@ -28,7 +28,7 @@ TEST_CASE("every command that opens a model says what it assumed, on standard er
   for (const std::string command :
        {"features -m vit a.png -o f.h5", "similarity -m vit a.png", "search f.h5 a.png", "convert vit -o out",
         "eval vit data --confusion ''", "knn vit data -k 1", "linear vit data --epochs 1 --lr 1", "attention vit a.png",
-        "pca vit a.png", "neighbours vit data", "map vit data --method pca", "summary vit",
+        "pca vit a.png", "patches vit", "neighbours vit data", "map vit data --method pca", "summary vit",
         "export vit -o weights.safetensors"}) {
     CAPTURE(command);
     const Output output = vitrail_program(folder, command);

@@ -22,6 +22,7 @@ void add_search(Program& program);
 void add_retrieval(Program& program);
 void add_knn(Program& program);
 void add_linear(Program& program);
+void add_patches(Program& program);
 void add_attention(Program& program);
 void add_pca(Program& program);
 void add_neighbours(Program& program);

@@ -78,6 +78,21 @@ TEST_CASE("half of the images of a batch get masks, of evenly rising size, in ra
   CHECK(counts(masks.batch(other, 1)) == std::vector<int64_t>{0});
 }
 
+TEST_CASE(
+    "the number of masked images is half of the views, rounded down, and no mask exceeds its share of the patches") {
+  for (const int64_t images : {2, 3, 6, 7, 128}) {
+    CAPTURE(images);
+    for (const int64_t side : {14, 16, 37}) {
+      CAPTURE(side);
+      Rng rng(5, "masks", uint64_t(images * side));
+      std::vector<int64_t> sizes = counts(BlockMasks(side, side, {}).batch(rng, images));
+      std::sort(sizes.rbegin(), sizes.rend());
+      CHECK(std::count_if(sizes.begin(), sizes.end(), [](int64_t n) { return n > 0; }) == images / 2);
+      CHECK(sizes[0] <= side * side / 2);
+    }
+  }
+}
+
 TEST_CASE("bounds of masks that cannot be used are refused") {
   CHECK_THROWS_WITH_AS(BlockMasks(1, 8, {}), doctest::Contains("the grid is 1 x 8"), ConfigError);
   CHECK_THROWS_WITH_AS(BlockMasks(8, 8, {.probability = 2}), doctest::Contains("probability is 2"), ConfigError);

@@ -55,7 +55,8 @@ TEST_CASE("dinov2 goes on bit for bit from the middle of an epoch, masks include
     const Outcome resumed = run(*second.recipe, parts, second.config.yaml(false));
     CHECK(resumed.last == expected.last);
     CHECK(resumed.result["metrics"] == expected.result["metrics"]);
-    for (const char* name : {"knn_top1", "knn_top1_untrained", "linear_top1", "feat_rank"})
+    for (const char* name : {"knn_top1", "knn_top1_untrained", "linear_top1", "feat_rank", "patch_knn", "patch_miou",
+                             "patch_knn_untrained", "patch_knn_pixels"})
       CHECK(expected.result["metrics"].contains(name));
 
     const OpenModel trained = open_model(whole.path());
@@ -83,6 +84,21 @@ TEST_CASE("the rate of dinov2 grows with the root of the batch, and the temperat
   CHECK(small.recipe->plan().lr(0) == doctest::Approx(0.002));  // batch 80
   CHECK(small.recipe->plan().weight_decay(0) == doctest::Approx(0.04));
   CHECK(small.recipe->plan().weight_decay(9) == doctest::Approx(0.2));
+}
+
+TEST_CASE("the patch measure needs no labels, but images with transparency") {
+  const std::string drawings = (fs::path(VITRAIL_SOURCE_DIR) / "recipes/assets/emoji_cutouts").string();
+  const test::TemporaryFolder temp;
+  const RunFolder folder = RunFolder::create(temp.path() / "run", "cutouts");
+  SmallDinov2 small({"data.root=" + drawings, "data.val_split=none", "data.background=white", "train.epochs=1",
+                     "schedule.warmup_epochs=0", "teacher.warmup_epochs=0", "eval.every=1"});
+  const Outcome outcome = run(*small.recipe, folder, small.config.yaml(false));
+  CHECK(outcome.code == 0);
+  CHECK(outcome.result["metrics"]["patch_knn"] > 0.5);
+  CHECK(outcome.result["metrics"]["patch_miou"] > 0.3);
+  CHECK_FALSE(outcome.result["metrics"].contains("knn_top1"));
+  const std::string opaque = (fs::path(VITRAIL_SOURCE_DIR) / "recipes/assets/emoji").string();
+  CHECK_THROWS_WITH_AS(SmallDinov2({"eval.patch=" + opaque}), doctest::Contains("has transparent pixels"), DataError);
 }
 
 TEST_CASE("values of dinov2 that do not fit together are refused before training") {

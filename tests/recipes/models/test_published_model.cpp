@@ -275,7 +275,6 @@ TEST_CASE("published model: layouts without a place for a model refuse it, and n
   refuse("timm", same, "must end in .safetensors");
   refuse("hf_clip", same, "Hugging Face CLIP is a layout of the family CLIP, but made is of the family ViT");
   refuse("tim", same, "there is no layout 'tim'");
-  refuse("hf_dinov2", same, "models of Hugging Face Dinov2 have no blocks without LayerScale");
   refuse("hf_deit", same, "have a distillation token, this model has none");
   refuse(
       "hf", [](nn::VitConfig& c) { c.pos_embed = nn::PosEmbed::patches; }, "have a position for the class token");
