@@ -50,6 +50,7 @@ struct VitConfig {
   bool head_bias = true;         // CLIP's projection has none
   double drop_path_rate = 0;
   bool drop_path_uniform = false;  // the rate in every block; else it rises linearly from 0 in the first block
+  DropPathMode drop_path_mode = DropPathMode::mask;
   BlockParts parts = {};           // layers of one's own in the blocks, and the norm after them
 
   /// Patches along a side of the image.

@@ -14,6 +14,7 @@ Dinov2Config::Dinov2Config() {
   model.mask_token = true;
   model.drop_path_rate = 0.3;
   model.drop_path_uniform = true;
+  model.drop_path_mode = nn::DropPathMode::subset;
   model.layerscale_init = 1e-5;
   model.pos_interp = ag::PosInterp::scale_offset;
   crops.global_scale = {0.32, 1};
