@@ -1,6 +1,9 @@
 #include "vitrail/recipes/methods/dinov2.h"
 
+#include "vitrail/recipes/methods/frozen_teacher.h"
+
 #include <cmath>
+#include <utility>
 
 namespace vitrail::recipes {
 namespace {
@@ -41,6 +44,19 @@ void Dinov2Config::Koleo::describe(Fields& f) {
   f("group", group, "images among which it looks for the nearest one; 0: all of a batch", at_least(0));
 }
 
+void Dinov2Config::Distill::describe(Fields& f) {
+  f("teacher", teacher,
+    "run, checkpoint or published model whose outputs the student learns, in place of its own average's; it stays as "
+    "it is, no patches are masked, and every patch counts",
+    is_path());
+}
+
+std::vector<std::string> Dinov2Config::settle(Config& config) {
+  std::vector<std::string> notes = SelfDistillationConfig::settle(config);
+  for (std::string& note : settle_distillation(config, distillation.teacher)) notes.push_back(std::move(note));
+  return notes;
+}
+
 void Dinov2Config::Optim::describe(Fields& f) {
   f("lr", lr, "adamw: peak learning rate", positive());
   f("lr_per_images", lr_per_images, "if given, the rate is lr * sqrt(batch_size / lr_per_images)", at_least(1));
@@ -68,6 +84,7 @@ void Dinov2Config::describe(Fields& f) {
   f("masks", masks);
   f("ibot", ibot);
   f("koleo", koleo);
+  f("distillation", distillation);
   f("optim", optim);
   describe_course(f);
 }

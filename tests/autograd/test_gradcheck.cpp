@@ -491,9 +491,7 @@ const std::vector<GradCase>& cases() {
          const Shape shape = rows(rng);
          return Shapes{shape, shape.with(0, dim(rng))};  // some slices twice
        },
-       [](const Vars& v) {
-         return square(index_add(v[0], 0, some_ids({v[1].size(0)}, v[0].size(0)), v[1]));
-       }},
+       [](const Vars& v) { return square(index_add(v[0], 0, some_ids({v[1].size(0)}, v[0].size(0)), v[1])); }},
       {"gather",
        {{{2, 3}}, {{1, 1}}},
        some_rows,
