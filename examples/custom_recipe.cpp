@@ -78,7 +78,7 @@ struct Mae final : Recipe {
   }
   const Plan& plan() const override { return plan_; }
   std::unique_ptr<data::Loader> load(const data::LoaderState& start) override {
-    return images.train_loader(plan_.batch_size, plan_.epochs, start);
+    return images.train_loader(plan_.batch_size, plan_.passes(), start);
   }
   Stats step(const data::Batch& batch, const At& at) override {
     model.train();

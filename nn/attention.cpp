@@ -19,6 +19,11 @@ Var Rows::of(const Var& x) const {
   return places.defined() ? gather_tokens(x, places) : x;
 }
 
+Rows Rows::of_samples(const Tensor& samples) const {
+  if (!samples.defined() || !places.defined()) return *this;
+  return {.first = {}, .places = core::index_select(places, 0, samples)};
+}
+
 Tensor SelfAttention::weights(const Var&) {
   fail<ConfigError>("attention", "the attention of '{}' has no weights to show", path());
 }

@@ -25,6 +25,8 @@ struct Rows {
   bool all() const { return !first && !places.defined(); }
   /// x [B, N, C] -> [B, K, C].
   Var of(const Var& x) const;
+  /// The same tokens of some samples of the batch, i64 [S]; of all if undefined.
+  Rows of_samples(const Tensor& samples) const;
 };
 
 /// Self-attention of a transformer block. A variant implements forward.

@@ -7,6 +7,13 @@
 
 namespace vitrail::nn {
 
+Tensor DropPath::subset(int64_t batch) const {
+  if (mode == DropPathMode::mask || !is_training() || p == 0) return {};
+  std::vector<int64_t> order = ag::RandomScope::next().permutation(batch);
+  order.resize(size_t(std::max<int64_t>(1, int64_t(double(batch) * (1 - p)))));
+  return tensor(order, {int64_t(order.size())});
+}
+
 Var PatchDropout::forward(const Var& x) {
   if (!is_training() || p == 0) return x;
   const int64_t batch = x.size(0), patches = x.size(1) - prefix;

@@ -27,7 +27,7 @@ TransformerBlock::TransformerBlock(const Scope& scope, const BlockConfig& c)
       attn(make_attn(sub("attn"), c)),
       norm2(c.parts.make_norm(sub("norm2"), c.attn.dim, c.ln_eps)),
       mlp(make_ffn(sub("mlp"), c)),
-      drop_path(sub("drop_path"), c.drop_path) {
+      drop_path(sub("drop_path"), c.drop_path, c.drop_path_mode) {
   if (c.layerscale_init != 0) {
     ls1.emplace(sub("ls1"), c.attn.dim, c.layerscale_init);
     ls2.emplace(sub("ls2"), c.attn.dim, c.layerscale_init);
@@ -36,8 +36,13 @@ TransformerBlock::TransformerBlock(const Scope& scope, const BlockConfig& c)
 
 Var TransformerBlock::forward(const Var& x, const Rows& rows) {
   const auto scaled = [](std::optional<LayerScale>& ls, const Var& branch) { return ls ? (*ls)(branch) : branch; };
-  const Var h = rows.of(x) + drop_path(scaled(ls1, (*attn)((*norm1)(x), rows)));
-  return h + drop_path(scaled(ls2, (*mlp)((*norm2)(h))));
+  const auto some = [](const Var& of, const Tensor& samples) {
+    return samples.defined() ? index_select(of, 0, samples) : of;
+  };
+  const Var h = drop_path.add(rows.of(x), [&](const Tensor& samples) {
+    return scaled(ls1, (*attn)((*norm1)(some(x, samples)), rows.of_samples(samples)));
+  });
+  return drop_path.add(h, [&](const Tensor& samples) { return scaled(ls2, (*mlp)((*norm2)(some(h, samples)))); });
 }
 
 }  // namespace vitrail::nn

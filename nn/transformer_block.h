@@ -30,6 +30,7 @@ struct BlockConfig {
   double layerscale_init = 0;  // 0: no LayerScale
   double drop = 0;             // dropout in the feed-forward
   double drop_path = 0;        // probability of dropping a branch, per sample
+  DropPathMode drop_path_mode = DropPathMode::mask;
   BlockParts parts = {};
 };
 

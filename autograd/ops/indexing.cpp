@@ -37,6 +37,15 @@ Var index_select(const Var& x, int axis, const Tensor& index) {
                 [axis, index](const Tensor& dy, Sink& dx) { core::index_add_(dx.buffer(0), axis, index, dy); });
 }
 
+Var index_add(const Var& x, int axis, const Tensor& index, const Var& src) {
+  Tensor y = x.value().clone();
+  core::index_add_(y, axis, index, src.value());
+  return record("index_add", std::move(y), {x, src}, [axis, index](const Tensor& dy, Sink& dx) {
+    dx.add(0, dy);
+    if (dx.wants(1)) dx.add(1, core::index_select(dy, axis, index));
+  });
+}
+
 Var gather(const Var& x, int axis, const Tensor& index) {
   return record("gather", core::gather(x.value(), axis, index), {x},
                 [axis, index](const Tensor& dy, Sink& dx) { core::scatter_add_(dx.buffer(0), axis, index, dy); });

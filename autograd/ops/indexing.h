@@ -14,6 +14,8 @@ Var gather_tokens(const Var& x, const Tensor& places);
 /// Shapes and errors as in core/ops/indexing.h.
 Var index_select(const Var& x, int axis, const Tensor& index);
 Var gather(const Var& x, int axis, const Tensor& index);
+/// A copy of x with src's slices added along axis at index, as core::index_add_() does in place.
+Var index_add(const Var& x, int axis, const Tensor& index, const Var& src);
 /// A copy of x with src added at index, as core::scatter_add_() does in place.
 Var scatter_add(const Var& x, int axis, const Tensor& index, const Var& src);
 

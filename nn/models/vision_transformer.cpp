@@ -40,6 +40,7 @@ BlockConfig block_config(const VitConfig& c, int64_t i) {
   block.drop = c.drop_rate;
   const double share = c.drop_path_uniform ? 1 : c.depth > 1 ? double(i) / double(c.depth - 1) : 0;
   block.drop_path = c.drop_path_rate * share;
+  block.drop_path_mode = c.drop_path_mode;
   block.parts = c.parts;
   return block;
 }

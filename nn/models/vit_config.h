@@ -50,7 +50,8 @@ struct VitConfig {
   bool head_bias = true;         // CLIP's projection has none
   double drop_path_rate = 0;
   bool drop_path_uniform = false;  // the rate in every block; else it rises linearly from 0 in the first block
-  BlockParts parts = {};           // layers of one's own in the blocks, and the norm after them
+  DropPathMode drop_path_mode = DropPathMode::mask;
+  BlockParts parts = {};  // layers of one's own in the blocks, and the norm after them
 
   /// Patches along a side of the image.
   int64_t grid_side() const { return img_size / patch_size; }

@@ -14,6 +14,8 @@ namespace {
 
 constexpr Named<nn::Pool> kPools[] = {{"token", nn::Pool::token}, {"avg", nn::Pool::avg}};
 constexpr Named<nn::Ffn> kFfns[] = {{"mlp", nn::Ffn::mlp}, {"swiglu", nn::Ffn::swiglu}};
+constexpr Named<nn::DropPathMode> kDropPathModes[] = {{"mask", nn::DropPathMode::mask},
+                                                      {"subset", nn::DropPathMode::subset}};
 constexpr Named<ag::Gelu> kGelus[] = {{"erf", ag::Gelu::erf}, {"tanh", ag::Gelu::tanh}, {"quick", ag::Gelu::quick}};
 constexpr Named<ag::PosInterp> kPosInterps[] = {
     {"size", ag::PosInterp::size},
@@ -75,6 +77,10 @@ void ModelConfig::describe(Fields& f) {
   f("drop_path_rate", drop_path_rate, "stochastic depth of the last block; rises linearly from 0 in the first",
     between(0, 0.99));
   f("drop_path_uniform", drop_path_uniform, "ViT: drop_path_rate in all blocks alike, as in DINOv2");
+  f("drop_path_mode", drop_path_mode,
+    "ViT: mask: every sample goes through every branch, and some outputs are set to 0; subset: only a random part of "
+    "the batch goes through a branch, which saves the time of the others, as in DINOv2",
+    kDropPathModes);
   f("layerscale_init", layerscale_init, "initial gain of the branches; 0: no LayerScale", at_least(0));
   f("global_pool", global_pool, "ViT: input of the head: the class token, or the mean of the patch tokens", kPools);
   f("distilled", distilled, "ViT: adds a distillation token with its own head, as in DeiT");
@@ -105,6 +111,7 @@ nn::VitConfig vit_config(const ModelConfig& config, int64_t img_size, int64_t nu
   vit.drop_rate = config.drop_rate;
   vit.drop_path_rate = config.drop_path_rate;
   vit.drop_path_uniform = config.drop_path_uniform;
+  vit.drop_path_mode = config.drop_path_mode;
   vit.layerscale_init = config.layerscale_init;
   vit.distilled = config.distilled;
   vit.num_registers = config.num_registers;

@@ -21,6 +21,7 @@ struct ModelConfig {
   double drop_rate = 0;
   double drop_path_rate = 0;
   bool drop_path_uniform = false;
+  nn::DropPathMode drop_path_mode = nn::DropPathMode::mask;
   double layerscale_init = 0;
   nn::Pool global_pool = nn::Pool::token;
   bool distilled = false;

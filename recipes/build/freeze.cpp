@@ -55,6 +55,12 @@ void freeze(nn::ModuleBase& model, const std::vector<std::string>& patterns) {
   }
 }
 
+std::vector<ag::Parameter*> trained_parameters(const nn::ModuleBase& model) {
+  std::vector<ag::Parameter*> trained = model.parameters();
+  std::erase_if(trained, [](const ag::Parameter* p) { return !p->requires_grad(); });
+  return trained;
+}
+
 void hold_frozen_norms(nn::ModuleBase& model) {
   for (nn::BatchNorm2d* norm : model.modules<nn::BatchNorm2d>())
     if (!norm->weight.requires_grad() && !norm->bias.requires_grad()) norm->eval();

@@ -4,6 +4,9 @@
 #include <string>
 #include <vector>
 
+namespace vitrail::ag {
+class Parameter;
+}
 namespace vitrail::nn {
 class ModuleBase;
 }
@@ -16,6 +19,9 @@ namespace vitrail::recipes {
 /// ones. Names are those inside the model.
 /// Throws ConfigError for a pattern that names no parameter.
 void freeze(nn::ModuleBase& model, const std::vector<std::string>& patterns);
+
+/// The parameters of a model that are trained, for steps that hold them for a while.
+std::vector<ag::Parameter*> trained_parameters(const nn::ModuleBase& model);
 
 /// Sets the BatchNorm layers whose parameters are frozen to evaluation mode: their averages do not change either.
 /// Call it after train().

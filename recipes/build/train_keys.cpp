@@ -7,7 +7,11 @@
 namespace vitrail::recipes {
 
 void TrainKeys::describe_length(Fields& f, std::string_view what_batch) {
-  f("epochs", epochs, "passes over the training images", at_least(1));
+  f("epochs", epochs, "passes over the training images, or as many times steps_per_epoch", at_least(1));
+  f("steps_per_epoch", steps_per_epoch,
+    "steps after which an epoch ends, wherever in the images it is: schedules, evaluations and logs count these "
+    "epochs; null: a pass over the images",
+    at_least(1));
   f("batch_size", batch_size, what_batch, at_least(1));
 }
 
@@ -20,16 +24,17 @@ void TrainKeys::describe_records(Fields& f) {
 }
 
 Plan TrainKeys::plan(const RecipeConfig& config, int64_t epoch_size) const {
-  const int64_t steps_per_epoch = epoch_size / batch_size;
+  const int64_t steps_per_pass = epoch_size / batch_size;
   check<ConfigError>(epoch_size > 0, "train", "the training part has no images");
-  check<ConfigError>(steps_per_epoch > 0, "train.batch_size",
+  check<ConfigError>(steps_per_pass > 0, "train.batch_size",
                      "{} is more than the {} training images of an epoch; write train.batch_size={}", batch_size,
                      epoch_size, std::bit_floor(uint64_t(epoch_size)));
   return {.name = config.name,
           .seed = uint64_t(config.seed),
           .compute = config.precision,
           .epochs = epochs,
-          .steps_per_epoch = steps_per_epoch,
+          .steps_per_epoch = steps_per_epoch.value_or(steps_per_pass),
+          .steps_per_pass = steps_per_epoch ? steps_per_pass : 0,
           .batch_size = batch_size,
           .patience = patience,
           .checkpoint_every = checkpoint_every,

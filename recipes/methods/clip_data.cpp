@@ -142,10 +142,10 @@ ClipTrainData::ClipTrainData(const ClipConfig& config, data::BadFiles& bad_files
 
 int64_t ClipTrainData::epoch_size() const { return epoch_length(config_.data, config_.seed, images_->size()); }
 
-std::unique_ptr<data::Loader> ClipTrainData::loader(const data::LoaderState& start) {
+std::unique_ptr<data::Loader> ClipTrainData::loader(const data::LoaderState& start, int64_t passes) {
   data::CaptionBatch pairs(training_images(config_.data, *images_, bad_files_), *ids_, uint64_t(config_.seed));
-  return std::make_unique<data::Loader>(
-      std::move(pairs), shuffled(config_.data, config_.seed, config_.train.batch_size, config_.train.epochs, start));
+  return std::make_unique<data::Loader>(std::move(pairs),
+                                        shuffled(config_.data, config_.seed, config_.train.batch_size, passes, start));
 }
 
 Tensor to_tensor(const data::Vocabulary& vocabulary) {

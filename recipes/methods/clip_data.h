@@ -53,8 +53,8 @@ class ClipTrainData final {
   const std::vector<std::string>& notes() const { return notes_; }
   /// The tokenizer of the vocabulary in use.
   const data::Tokenizer& tokenizer() const { return *tokenizer_; }
-  /// Augmented images in random order, with a caption each: see data::CaptionBatch.
-  std::unique_ptr<data::Loader> loader(const data::LoaderState& start);
+  /// Augmented images in random order, `passes` times, with a caption each: see data::CaptionBatch.
+  std::unique_ptr<data::Loader> loader(const data::LoaderState& start, int64_t passes = 1);
 
  private:
   const ClipConfig config_;

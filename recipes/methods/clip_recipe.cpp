@@ -105,7 +105,9 @@ struct ClipRecipe final : Recipe {
     nn::copy_state(model->visual, *tower);
   }
 
-  std::unique_ptr<data::Loader> load(const data::LoaderState& start) override { return train.loader(start); }
+  std::unique_ptr<data::Loader> load(const data::LoaderState& start) override {
+    return train.loader(start, plan_.passes());
+  }
 
   Stats step(const data::Batch& batch, const At& at) override {
     model->train();

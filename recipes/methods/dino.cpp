@@ -18,6 +18,8 @@ void DinoConfig::Optim::describe(Fields& f) {
   f("eps", eps, "adamw: added to the root of the second moment", positive());
   f("momentum", momentum, "sgd, lars", between(0, 1));
   f("clip_grad", clip_grad, "clips the gradient of each parameter to this norm; 0: no clipping", at_least(0));
+  f("layer_decay", layer_decay, "the rate of each block is this times the rate of the next; 1: all alike",
+    between(0, 1));
 }
 
 void DinoConfig::describe(Fields& f) {

@@ -19,6 +19,7 @@ struct DinoConfig final : SelfDistillationConfig {
     double eps = 1e-8;
     double momentum = 0.9;
     double clip_grad = 3;
+    double layer_decay = 1;
 
     void describe(Fields& f);
     /// The same settings for recipes::OptimConfig.

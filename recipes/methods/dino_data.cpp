@@ -63,13 +63,14 @@ std::string DinoData::text() const {
   return parts_text(config_.data, train_size(), classes(), val_ ? val_->size() : 0);
 }
 
-std::unique_ptr<data::Loader> DinoData::train_loader(const data::LoaderState& start, int64_t batch_size) {
+std::unique_ptr<data::Loader> DinoData::train_loader(const data::LoaderState& start, int64_t batch_size,
+                                                     int64_t passes) {
   const data::MultiCrop crops = multi_crop(config_);
   data::LoaderOptions options;
   options.batch_size = batch_size;
   options.seed = uint64_t(config_.seed);
   options.shuffle = options.drop_last = true;
-  options.epochs = config_.train.epochs;
+  options.epochs = passes;
   options.start = start;
   options.workers = int(config_.data.workers);
   options.prefetch = int(config_.data.prefetch);

@@ -1,9 +1,11 @@
 #include "vitrail/autograd/scope.h"
 #include "vitrail/core/error.h"
 #include "vitrail/nn/models/vision_transformer.h"
+#include "vitrail/nn/state_io.h"
 #include "vitrail/nn/summary.h"
 #include "vitrail/optim/schedule.h"
 #include "vitrail/recipes/eval/collapse.h"
+#include "vitrail/recipes/methods/adaptation.h"
 #include "vitrail/recipes/methods/dino.h"
 #include "vitrail/recipes/methods/dino_data.h"
 #include "vitrail/recipes/methods/dino_step.h"
@@ -27,7 +29,9 @@ DinoOptions options_of(const DinoConfig& c) {
           .student_temp = c.train.student_temp,
           .center_momentum = c.teacher.center_momentum,
           .clip_grad = c.optim.clip_grad,
-          .freeze_last_layer = c.train.freeze_last_layer};
+          .freeze_last_layer = c.train.freeze_last_layer,
+          .head_epochs = c.adapt.head_epochs,
+          .layer_decay = c.optim.layer_decay};
 }
 
 /// Visible in this file only, so all members are public. They have the names of the papers.
@@ -62,8 +66,16 @@ struct Dino final : Recipe {
 
   const Plan& plan() const override { return plan_; }
 
+  std::vector<std::string> begin() override {
+    if (config.init.empty()) return {};
+    AdaptationStart start = start_student(config, dino.student, *dino.student.backbone);
+    nn::copy_state(dino.teacher, dino.student);
+    if (!start.run.empty()) dino.set_centers(start.run);
+    return std::move(start.notes);
+  }
+
   std::unique_ptr<data::Loader> load(const data::LoaderState& start) override {
-    return images.train_loader(start, config.train.batch_size);
+    return images.train_loader(start, config.train.batch_size, plan_.passes());
   }
 
   Stats step(const data::Batch& batch, const At& at) override {
@@ -134,6 +146,7 @@ struct Dino final : Recipe {
     plan.lr = optim::CosineSchedule{.base = peak_lr, .final = end_lr, .steps = steps, .warmup = warmup};
     plan.weight_decay = optim::CosineSchedule{.base = o.weight_decay[0], .final = o.weight_decay[1], .steps = steps};
     plan.eval_every = config.eval.every;
+    plan.not_below_start = kept_numbers(config);
     return plan;
   }
 

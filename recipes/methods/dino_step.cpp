@@ -7,6 +7,15 @@
 #include "vitrail/recipes/build/freeze.h"
 
 namespace vitrail::recipes {
+namespace {
+
+std::vector<optim::ParamGroup> groups_of(nn::DinoNetwork& student, const DinoOptions& o) {
+  const auto parameters = student.parameters();
+  if (o.layer_decay == 1) return optim::decay_groups(parameters, optim::dino_decay());
+  return optim::layer_decay_groups(parameters, o.layer_decay, optim::dino_decay());
+}
+
+}  // namespace
 
 DinoStep::DinoStep(const nn::Scope& scope, const nn::MakeBackbone& make_student, const nn::MakeBackbone& make_teacher,
                    const MakeOptimizer& make_optimizer, const DinoOptions& o)
@@ -14,7 +23,8 @@ DinoStep::DinoStep(const nn::Scope& scope, const nn::MakeBackbone& make_student,
       student(scope, make_student, o.head),
       teacher(scope.without_values(), make_teacher, o.head),
       center(o.head.out_dim, o.center_momentum, scope.dtype()),
-      optimizer_(make_optimizer(optim::decay_groups(student.parameters(), optim::dino_decay()))) {
+      backbone_(trained_parameters(*student.backbone)),
+      optimizer_(make_optimizer(groups_of(student, o))) {
   nn::copy_state(teacher, student);
   teacher.freeze();
 }
@@ -24,16 +34,20 @@ DinoStep::Result DinoStep::operator()(std::span<const Tensor> crops, const At& a
   // First of all: it drops the last step's gradients, so that memory does not hold them beside the activations.
   optim::Update update(parameters, *optimizer_, at,
                        {.max_norm = options.clip_grad, .clip_by = optim::ClipBy::parameter});
+  const bool heads_alone = at.epoch < options.head_epochs;
+  for (ag::Parameter* p : backbone_) p->set_requires_grad(!heads_alone);
   student.train();
   hold_frozen_norms(student);
   teacher.train();  // as in the reference code: BatchNorm uses the statistics of its own batch
+  if (heads_alone) hold_frozen_norms(*teacher.backbone);
   Result result;
   // There is no tape yet, so the teacher is not recorded.
   result.teacher_features = teacher.features(crops.first(1)).value();              // [2 B, D]
   result.teacher_scores = teacher.head(result.teacher_features).value();           // [2 B, K]
   result.teacher_probs = center.targets(result.teacher_scores, now.teacher_temp);  // [2 B, K]
   // The average below changes the teacher's weights, so their bf16 copies only take memory from here on.
-  for (ag::Parameter* p : teacher.parameters()) p->drop_converted();
+  const auto teacher_parameters = teacher.parameters();
+  for (ag::Parameter* p : teacher_parameters) p->drop_converted();
   result.loss = update.backward([&] {
     return nn::dino_loss(student(crops), result.teacher_probs, options.views, kGlobalViews,
                          options.student_temp);  // of scores [V B, K]
@@ -43,7 +57,10 @@ DinoStep::Result DinoStep::operator()(std::span<const Tensor> crops, const At& a
   if (at.epoch < options.freeze_last_layer) student.head.last_layer.zero_grad();
   update.step();
 
-  optim::ema_update(teacher.parameters(), parameters, now.teacher_momentum);
+  // Nothing to average yet: the two backbones are equal, and stay so to the last bit.
+  const size_t held = heads_alone ? student.backbone->parameters().size() : 0;
+  optim::ema_update(std::span(teacher_parameters).subspan(held), std::span(parameters).subspan(held),
+                    now.teacher_momentum);
   center.update(result.teacher_scores);
   return result;
 }
@@ -57,13 +74,17 @@ TensorMap DinoStep::state() const {
   return map;
 }
 
-void DinoStep::load_state(const TensorMap& map) {
+void DinoStep::set_centers(const TensorMap& map) {
   const auto found = map.find("center");
   check<IoError>(found != map.end(), "checkpoint", "recipe/center is missing");
+  center.set(found->second);
+}
+
+void DinoStep::load_state(const TensorMap& map) {
+  set_centers(map);
   nn::load_state(student, sub_map(map, "student"), "checkpoint");
   nn::load_state(teacher, sub_map(map, "teacher"), "checkpoint");
   optimizer_->load_state(sub_map(map, "optimizer"));
-  center.set(found->second);
 }
 
 }  // namespace vitrail::recipes

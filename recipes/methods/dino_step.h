@@ -23,6 +23,8 @@ struct DinoOptions {
   double center_momentum = 0.9;
   double clip_grad = 3;           // largest norm of each parameter's gradient; 0: no clipping
   int64_t freeze_last_layer = 1;  // epochs in which the prototypes do not change
+  int64_t head_epochs = 0;        // epochs at the start in which the backbones do not change
+  double layer_decay = 1;         // rate of each block relative to the next one
 };
 
 /// The values of a step that vary with time, besides those in At.
@@ -60,6 +62,8 @@ class DinoStep final {
   TensorMap state() const;
   /// Bytes that state() still grows by until every parameter has been updated.
   int64_t missing_bytes() const { return optimizer_->missing_bytes(); }
+  /// Copies the centre of a state().
+  void set_centers(const TensorMap& state);
   /// Copies a state() back.
   void load_state(const TensorMap& state);
 
@@ -68,6 +72,7 @@ class DinoStep final {
   nn::DinoCenter center;
 
  private:
+  const std::vector<ag::Parameter*> backbone_;  // the trained parameters of the student's
   const std::unique_ptr<optim::Optimizer> optimizer_;
 };
 

@@ -1,6 +1,9 @@
 #include "vitrail/recipes/methods/dinov2.h"
 
+#include "vitrail/recipes/methods/frozen_teacher.h"
+
 #include <cmath>
+#include <utility>
 
 namespace vitrail::recipes {
 namespace {
@@ -14,6 +17,7 @@ Dinov2Config::Dinov2Config() {
   model.mask_token = true;
   model.drop_path_rate = 0.3;
   model.drop_path_uniform = true;
+  model.drop_path_mode = nn::DropPathMode::subset;
   model.layerscale_init = 1e-5;
   model.pos_interp = ag::PosInterp::scale_offset;
   crops.global_scale = {0.32, 1};
@@ -38,6 +42,19 @@ void Dinov2Config::Ibot::describe(Fields& f) {
 void Dinov2Config::Koleo::describe(Fields& f) {
   f("weight", weight, "weight of KoLeo, which keeps features of different images apart", at_least(0));
   f("group", group, "images among which it looks for the nearest one; 0: all of a batch", at_least(0));
+}
+
+void Dinov2Config::Distill::describe(Fields& f) {
+  f("teacher", teacher,
+    "run, checkpoint or published model whose outputs the student learns, in place of its own average's; it stays as "
+    "it is, no patches are masked, and every patch counts",
+    is_path());
+}
+
+std::vector<std::string> Dinov2Config::settle(Config& config) {
+  std::vector<std::string> notes = SelfDistillationConfig::settle(config);
+  for (std::string& note : settle_distillation(config, distillation.teacher)) notes.push_back(std::move(note));
+  return notes;
 }
 
 void Dinov2Config::Optim::describe(Fields& f) {
@@ -67,6 +84,7 @@ void Dinov2Config::describe(Fields& f) {
   f("masks", masks);
   f("ibot", ibot);
   f("koleo", koleo);
+  f("distillation", distillation);
   f("optim", optim);
   describe_course(f);
 }

@@ -28,6 +28,11 @@ struct Dinov2Config final : SelfDistillationConfig {
 
     void describe(Fields& f);
   } koleo;
+  struct Distill {
+    std::string teacher;
+
+    void describe(Fields& f);
+  } distillation;
   struct Optim {
     double lr = 4e-3;
     std::optional<int64_t> lr_per_images = 1024;
@@ -46,9 +51,10 @@ struct Dinov2Config final : SelfDistillationConfig {
   /// Other defaults than DINO's.
   Dinov2Config();
   void describe(Fields& f) override;
+  std::vector<std::string> settle(Config& config) override;
   // These two are defined in dinov2_recipe.cpp.
   std::unique_ptr<Recipe> build() const override;
-  /// Student, teacher and optimizer, without data.
+  /// Student, teachers and optimizer, without data. Throws also as open_frozen_teacher.
   std::unique_ptr<Dinov2Step> build_step() const;
 };
 

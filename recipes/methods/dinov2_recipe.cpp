@@ -1,11 +1,14 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/rng.h"
 #include "vitrail/data/augment/block_masks.h"
+#include "vitrail/nn/state_io.h"
 #include "vitrail/nn/summary.h"
 #include "vitrail/optim/schedule.h"
 #include "vitrail/recipes/eval/collapse.h"
+#include "vitrail/recipes/methods/adaptation.h"
 #include "vitrail/recipes/methods/dino_data.h"
 #include "vitrail/recipes/methods/dinov2.h"
+#include "vitrail/recipes/methods/frozen_teacher.h"
 #include "vitrail/recipes/methods/teacher_evaluation.h"
 
 #include <memory>
@@ -25,6 +28,7 @@ Dinov2Options dinov2_options(const Dinov2Config& c) {
                   .koleo_group = c.koleo.group,
                   .clip_grad = c.optim.clip_grad,
                   .freeze_last_layer = c.train.freeze_last_layer,
+                  .head_epochs = c.adapt.head_epochs,
                   .layer_decay = c.optim.layer_decay,
                   .patch_embed_lr = c.optim.patch_embed_lr};
   if (c.ibot.separate_head) {
@@ -62,8 +66,16 @@ struct Dinov2 final : Recipe {
 
   const Plan& plan() const override { return plan_; }
 
+  std::vector<std::string> begin() override {
+    if (config.init.empty()) return {};
+    AdaptationStart start = start_student(config, dinov2.student, *dinov2.student.backbone);
+    nn::copy_state(dinov2.teacher, dinov2.student);
+    if (!start.run.empty()) dinov2.set_centers(start.run);
+    return std::move(start.notes);
+  }
+
   std::unique_ptr<data::Loader> load(const data::LoaderState& start) override {
-    return images.train_loader(start, config.train.batch_size);
+    return images.train_loader(start, config.train.batch_size, plan_.passes());
   }
 
   Stats step(const data::Batch& batch, const At& at) override {
@@ -71,7 +83,10 @@ struct Dinov2 final : Recipe {
                      .teacher_momentum = teacher_momentum(double(at.step))};
     Rng rng(uint64_t(config.seed), "masks", uint64_t(at.step));
     const std::vector<Tensor> crops = crops_of(batch);
-    const Dinov2Step::Result result = dinov2(crops, masks.batch(rng, crops[0].size(0)), at, now);
+    const int64_t views = crops[0].size(0);
+    const Tensor counted =
+        dinov2.frozen_teacher ? full({views, grid_side() * grid_side()}, 1, DType::u8) : masks.batch(rng, views);
+    const Dinov2Step::Result result = dinov2(crops, counted, at, now);
     const CollapseSigns signs = collapse_signs(result.teacher_probs, result.teacher_features);
     if (std::string warning = watch.add(signs); !warning.empty()) say(std::move(warning));
     // DINOv2 logs KoLeo and iBOT at half of their value; "loss" is the sum that is optimised.
@@ -103,8 +118,11 @@ struct Dinov2 final : Recipe {
   int64_t state_bytes() const override { return Recipe::state_bytes() + dinov2.missing_bytes(); }
 
   std::vector<std::string> headline() const override {
-    return {images.text(),
-            config.model.arch + " with its heads: " + parameters_text(dinov2.student) + "; its teacher as many"};
+    std::vector<std::string> lines = {images.text(), config.model.arch + " with its heads: " +
+                                                         parameters_text(dinov2.student) + "; its teacher as many"};
+    if (dinov2.frozen_teacher)
+      lines.push_back("frozen teacher " + config.distillation.teacher + ": " + parameters_text(*dinov2.frozen_teacher));
+    return lines;
   }
   std::string score_name() const override { return "knn_top1"; }
   std::vector<std::string> next_commands(const std::string& run) const override {
@@ -145,6 +163,7 @@ struct Dinov2 final : Recipe {
     const std::vector<double>& decay = config.optim.weight_decay;
     plan.weight_decay = optim::CosineSchedule{.base = decay[0], .final = decay[1], .steps = steps};
     plan.eval_every = config.eval.every;
+    plan.not_below_start = kept_numbers(config);
     return plan;
   }
 
@@ -169,8 +188,11 @@ std::unique_ptr<Dinov2Step> Dinov2Config::build_step() const {
     adamw.eps = optim.eps;
     return build_optimizer(groups, adamw, optim::LarsRule::dino);
   };
-  return std::make_unique<Dinov2Step>(nn::Scope(uint64_t(seed)), student_maker(*this), teacher_maker(*this),
-                                      make_optimizer, dinov2_options(*this));
+  auto step = std::make_unique<Dinov2Step>(
+      nn::Scope(uint64_t(seed)), student_maker(*this), teacher_maker(*this), make_optimizer, dinov2_options(*this),
+      distillation.teacher.empty() ? nullptr : open_frozen_teacher(*this, dinov2_options(*this)));
+  if (step->frozen_teacher) expect_same_patches(*step->frozen_teacher->backbone, *step->student.backbone);
+  return step;
 }
 
 std::unique_ptr<Recipe> Dinov2Config::build() const { return std::make_unique<Dinov2>(*this); }

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace vitrail::recipes {
 namespace {
@@ -33,12 +34,14 @@ ag::Var masked_scores(nn::Dinov2Network& network, const ag::Var& patches, const 
 
 Dinov2Step::Dinov2Step(const nn::Scope& scope, const nn::MakeBackbone& make_student,
                        const nn::MakeBackbone& make_teacher, const MakeOptimizer& make_optimizer,
-                       const Dinov2Options& o)
+                       const Dinov2Options& o, std::unique_ptr<nn::Dinov2Network> frozen)
     : options(o),
       student(scope, make_student, o.head, o.ibot_head),
       teacher(scope.without_values(), make_teacher, o.head, o.ibot_head),
+      frozen_teacher(std::move(frozen)),
       center(o.head.out_dim, o.center_momentum, scope.dtype()),
       ibot_center((o.ibot_head ? *o.ibot_head : o.head).out_dim, o.center_momentum, scope.dtype()),
+      backbone_(trained_parameters(*student.backbone)),
       optimizer_(make_optimizer(dinov2_groups(student, o))) {
   nn::copy_state(teacher, student);
   teacher.freeze();
@@ -58,9 +61,12 @@ Dinov2Step::Result Dinov2Step::operator()(std::span<const Tensor> crops, const T
                     "dinov2", "needs {} global and {} local views of each image", kGlobalViews, locals);
   const auto parameters = student.parameters();
   optim::Update update(parameters, *optimizer_, at, {.max_norm = options.clip_grad, .clip_by = optim::ClipBy::network});
+  const bool heads_alone = at.epoch < options.head_epochs;
+  for (ag::Parameter* p : backbone_) p->set_requires_grad(!heads_alone);
   student.train();
   hold_frozen_norms(student);
-  teacher.eval();
+  nn::Dinov2Network& guide = frozen_teacher ? *frozen_teacher : teacher;  // its outputs are the targets
+  guide.eval();
   const nn::MaskedPatches masked = nn::masked_patches(masks);
   const bool any_masked = masked.rows.size(0) > 0;
 
@@ -68,16 +74,17 @@ Dinov2Step::Result Dinov2Step::operator()(std::span<const Tensor> crops, const T
   Tensor patch_scores, patch_targets;  // [M, K]
   {
     // There is no tape yet, so the teacher is not recorded.
-    const nn::Dinov2Network::Features seen = teacher(crops[0]);
+    const nn::Dinov2Network::Features seen = guide(crops[0]);
     result.teacher_features = seen.classes.value();
-    result.teacher_scores = teacher.dino_head(seen.classes).value();
+    result.teacher_scores = guide.dino_head(seen.classes).value();
     result.teacher_probs = targets_of(center, result.teacher_scores, now.teacher_temp);
     if (any_masked) {
-      patch_scores = masked_scores(teacher, seen.patches, masked.rows).value();
+      patch_scores = masked_scores(guide, seen.patches, masked.rows).value();
       patch_targets = targets_of(ibot_center, patch_scores, now.teacher_temp);
     }
   }
-  for (ag::Parameter* p : teacher.parameters()) p->drop_converted();
+  const auto teacher_parameters = teacher.parameters();
+  for (ag::Parameter* p : teacher_parameters) p->drop_converted();
 
   Losses& losses = result.losses;
   std::array<double, kGlobalViews> koleo{};
@@ -90,7 +97,7 @@ Dinov2Step::Result Dinov2Step::operator()(std::span<const Tensor> crops, const T
       number = term.value().item();
       total = total ? *total + term : term;
     };
-    const nn::Dinov2Network::Features seen = student(crops[0], masks);
+    const nn::Dinov2Network::Features seen = student(crops[0], frozen_teacher ? Tensor() : masks);
     const ag::Var global = nn::dino_loss(student.dino_head(seen.classes), result.teacher_probs, kGlobalViews,
                                          kGlobalViews, options.student_temp);
     add(losses.dino_global, global * (global_pairs / pairs));
@@ -120,7 +127,10 @@ Dinov2Step::Result Dinov2Step::operator()(std::span<const Tensor> crops, const T
       if (p->requires_grad()) optimizer_->set_lr_scale(*p, at.epoch < options.freeze_last_layer ? 0 : 1);
   update.step();
 
-  optim::ema_update(teacher.parameters(), parameters, now.teacher_momentum);
+  // Nothing to average yet: the two backbones are equal, and stay so to the last bit.
+  const size_t held = heads_alone ? student.backbone->parameters().size() : 0;
+  optim::ema_update(std::span(teacher_parameters).subspan(held), std::span(parameters).subspan(held),
+                    now.teacher_momentum);
   if (options.centering == Dinov2Options::Centering::centering) {
     center.update(result.teacher_scores);
     if (any_masked) ibot_center.update(patch_scores);
@@ -138,14 +148,18 @@ TensorMap Dinov2Step::state() const {
   return map;
 }
 
-void Dinov2Step::load_state(const TensorMap& map) {
+void Dinov2Step::set_centers(const TensorMap& map) {
   for (const char* name : {"center", "ibot_center"})
     check<IoError>(map.contains(name), "checkpoint", "recipe/{} is missing", name);
+  center.set(map.at("center"));
+  ibot_center.set(map.at("ibot_center"));
+}
+
+void Dinov2Step::load_state(const TensorMap& map) {
+  set_centers(map);
   nn::load_state(student, sub_map(map, "student"), "checkpoint");
   nn::load_state(teacher, sub_map(map, "teacher"), "checkpoint");
   optimizer_->load_state(sub_map(map, "optimizer"));
-  center.set(map.at("center"));
-  ibot_center.set(map.at("ibot_center"));
 }
 
 }  // namespace vitrail::recipes

@@ -1,9 +1,11 @@
 #include "vitrail/recipes/methods/self_distillation.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/recipes/methods/adaptation.h"
 #include "vitrail/recipes/methods/dino_data.h"
 #include "vitrail/recipes/methods/dino_step.h"
 #include "vitrail/recipes/models/open_model.h"
+#include "vitrail/recipes/models/start_weights.h"
 
 #include <algorithm>
 
@@ -25,6 +27,15 @@ nn::MakeBackbone maker(const ModelConfig& model, int64_t img_size) {
 }  // namespace
 
 SelfDistillationConfig::Train::Train() { batch_size = 64; }
+
+void SelfDistillationConfig::Adapt::describe(Fields& f) {
+  f("defaults", defaults,
+    "with init: other keys get other defaults, a tenth of the rate, layer decay 0.8, a slow teacher, epochs for the "
+    "heads alone; false: they stay");
+  f("head_epochs", head_epochs,
+    "epochs at the start that train the heads alone; with init a tenth of the run, unless the heads are from init too",
+    at_least(0));
+}
 
 void SelfDistillationConfig::Crops::describe(Fields& f) {
   f("global_scale", global_scale, "smallest and largest share of the image area in the two global views",
@@ -94,7 +105,14 @@ void SelfDistillationConfig::open(const TensorMap& state, OpenModel& opened) con
 
 void SelfDistillationConfig::describe_networks(Fields& f) {
   RecipeConfig::describe(f);
+  f("init", init,
+    "weights to adapt: safetensors, folder of a published model, checkpoint or run, whose teacher is taken. Other keys "
+    "then have other defaults: see adapt",
+    is_path());
+  f("accept_keys", accept_keys, kAcceptKeysHelp);
+  f("adapt", adapt);
   f("model", model);
+  f.also("model", "model.arch");
   f.section("data", [&] {  // no augmentation: crops has it
     data.describe_source(f);
     data.describe_pixels(f);
@@ -130,6 +148,13 @@ Preview SelfDistillationConfig::preview(int64_t count) const {
   return shown;
 }
 
+std::vector<std::string> SelfDistillationConfig::settle(Config& config) { return settle_adaptation(config, init); }
+
+std::vector<std::string> kept_numbers(const SelfDistillationConfig& config) {
+  if (config.init.empty()) return {};
+  return {"knn_top1", "feat_rank"};
+}
+
 nn::MakeBackbone student_maker(const SelfDistillationConfig& config) {
   return maker(config.model, config.data.img_size);
 }
@@ -148,6 +173,8 @@ nn::DinoHeadConfig head_of(const SelfDistillationConfig& config) {
 
 void check_views(const SelfDistillationConfig& config, int64_t patch_size) {
   check<ConfigError>(!config.model.distilled, "model.distilled", "{} reads the class token alone", config.recipe);
+  check<ConfigError>(config.adapt.head_epochs <= config.train.epochs, "adapt.head_epochs",
+                     "{} is more than train.epochs {}", config.adapt.head_epochs, config.train.epochs);
   check<ConfigError>(config.crops.local_number == 0 || config.crops.local_size % patch_size == 0, "crops.local_size",
                      "{} is no multiple of the patches of {}", config.crops.local_size, patch_size);
 }

@@ -17,6 +17,14 @@ namespace vitrail::recipes {
 
 /// The keys that DINO and its successors share: views, head, teacher, schedule and evaluation.
 struct SelfDistillationConfig : RecipeConfig {
+  std::string init;
+  std::vector<std::string> accept_keys;
+  struct Adapt {
+    bool defaults = true;
+    int64_t head_epochs = 0;
+
+    void describe(Fields& f);
+  } adapt;
   ModelConfig model;
   DataConfig data;  // without the keys of augmentation
   struct Crops {
@@ -73,6 +81,8 @@ struct SelfDistillationConfig : RecipeConfig {
     void describe(Fields& f);
   } eval;
 
+  /// The defaults of a run that begins with weights: see settle_adaptation.
+  std::vector<std::string> settle(Config& config) override;
   Sections sections() const override { return {data, train.batch_size, false}; }
   void open(const TensorMap& state, OpenModel& opened) const override;
   /// All views of each image, one after the other.
@@ -93,6 +103,8 @@ inline constexpr int64_t kStepsBeforeWarning = 500;
 /// Makes the student's backbone of a recipe, and the teacher's, which has no dropout.
 nn::MakeBackbone student_maker(const SelfDistillationConfig& config);
 nn::MakeBackbone teacher_maker(const SelfDistillationConfig& config);
+/// The numbers of an evaluation that weights from elsewhere must not lose: see Plan::not_below_start.
+std::vector<std::string> kept_numbers(const SelfDistillationConfig& config);
 /// The head of the section `head`.
 nn::DinoHeadConfig head_of(const SelfDistillationConfig& config);
 /// Throws ConfigError for settings of the model and the views that do not fit each other.

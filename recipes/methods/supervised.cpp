@@ -5,7 +5,6 @@
 #include "vitrail/core/error.h"
 #include "vitrail/data/augment/mixup.h"
 #include "vitrail/nn/state_io.h"
-#include "vitrail/nn/weights/transfer.h"
 #include "vitrail/optim/ema.h"
 #include "vitrail/recipes/build/freeze.h"
 #include "vitrail/recipes/eval/evaluate.h"
@@ -96,32 +95,13 @@ struct Supervised final : Recipe {
     if (config.init.empty()) return {};
     StartWeights start = without_texts(read_weights(config.init, config.accept_keys));
     fit_classifier(start, images.class_names());
-    std::vector<std::string> notes = std::move(start.notes);
-    if (const nn::VisionTransformer* const vit = nn::find_vit(*model))
-      for (std::string& note : differences(vit->config, start.unwritten)) notes.push_back(std::move(note));
-    try {
-      for (std::string& note : nn::load_pretrained(*model, start.tensors, config.init, start.layout))
-        notes.push_back(std::move(note));
-    } catch (const IoError& error) {
-      const std::string hint = fit_hint(nn::state(*model), start.tensors);
-      fail<IoError>("init", "{}\n  {}{}model=from_init takes the whole architecture from the weights", error.what(),
-                    hint, hint.empty() ? "" : "; ");
-    }
-    if (start.pixels && (start.pixels->mean != pixels().mean || start.pixels->std != pixels().std))
-      notes.push_back(
-          fmt::format("was trained on pixels of mean [{}] and std [{}]; data.mean=[{}] data.std=[{}] shows it "
-                      "the same here",
-                      fmt::join(start.pixels->mean, ", "), fmt::join(start.pixels->std, ", "),
-                      fmt::join(start.pixels->mean, ", "), fmt::join(start.pixels->std, ", ")));
+    std::vector<std::string> notes = load_start(*model, std::move(start), config.init, pixels());
     if (ema) ema.emplace(nn::state(*model));
-    for (std::string& note : notes) note = "[init] " + config.init + ": " + note;
-    const std::string layout = start.layout ? ", in the layout of " + std::string(start.layout->title) : "";
-    notes.insert(notes.begin(), "[init] weights of " + config.init + layout);
     return notes;
   }
 
   std::unique_ptr<data::Loader> load(const data::LoaderState& start) override {
-    return images.train_loader(config.train.batch_size, config.train.epochs, start);
+    return images.train_loader(config.train.batch_size, plan_.passes(), start);
   }
 
   Stats step(const data::Batch& batch, const At& at) override {

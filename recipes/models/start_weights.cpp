@@ -4,11 +4,14 @@
 #include "vitrail/core/io/safetensors.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/data/sources/class_match.h"
+#include "vitrail/nn/models/vision_transformer.h"
 #include "vitrail/nn/state_io.h"
+#include "vitrail/nn/weights/transfer.h"
 #include "vitrail/recipes/models/hub_json.h"
 #include "vitrail/recipes/models/model_metadata.h"
 #include "vitrail/recipes/models/open_model.h"
 #include "vitrail/recipes/models/published_model.h"
+#include "vitrail/recipes/models/start_architecture.h"
 #include "vitrail/recipes/models/weights_file.h"
 
 #include <fmt/format.h>
@@ -79,6 +82,31 @@ StartWeights read_clip_weights(const std::filesystem::path& path, const std::vec
                             : StartWeights{.tensors = nn::state(*open_model(path).network), .notes = {}};
   check<IoError>(start.tensors.contains("text.token_embedding.weight"), "init", "{} has no text tower", path.string());
   return start;
+}
+
+std::vector<std::string> load_start(nn::Backbone& model, StartWeights start, const std::string& init,
+                                    const Preprocessing& pixels) {
+  std::vector<std::string> notes = std::move(start.notes);
+  if (const nn::VisionTransformer* const vit = nn::find_vit(model))
+    for (std::string& note : differences(vit->config, start.unwritten)) notes.push_back(std::move(note));
+  try {
+    for (std::string& note : nn::load_pretrained(model, start.tensors, init, start.layout))
+      notes.push_back(std::move(note));
+  } catch (const IoError& error) {
+    const std::string hint = fit_hint(nn::state(model), start.tensors);
+    fail<IoError>("init", "{}\n  {}{}model=from_init takes the whole architecture from the weights", error.what(), hint,
+                  hint.empty() ? "" : "; ");
+  }
+  if (start.pixels && (start.pixels->mean != pixels.mean || start.pixels->std != pixels.std))
+    notes.push_back(
+        fmt::format("was trained on pixels of mean [{}] and std [{}]; data.mean=[{}] data.std=[{}] shows it "
+                    "the same here",
+                    fmt::join(start.pixels->mean, ", "), fmt::join(start.pixels->std, ", "),
+                    fmt::join(start.pixels->mean, ", "), fmt::join(start.pixels->std, ", ")));
+  for (std::string& note : notes) note = "[init] " + init + ": " + note;
+  const std::string layout = start.layout ? ", in the layout of " + std::string(start.layout->title) : "";
+  notes.insert(notes.begin(), "[init] weights of " + init + layout);
+  return notes;
 }
 
 StartWeights without_texts(StartWeights start) {

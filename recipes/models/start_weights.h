@@ -11,6 +11,10 @@
 #include <string>
 #include <vector>
 
+namespace vitrail::nn {
+class Backbone;
+}
+
 namespace vitrail::recipes {
 
 struct StartWeights {
@@ -37,6 +41,12 @@ StartWeights read_weights(const std::filesystem::path& path, const std::vector<s
 void fit_classifier(StartWeights& start, const std::vector<std::string>& classes);
 /// The weights of both towers of a CLIP, from the same places. Throws IoError too if there is no text tower.
 StartWeights read_clip_weights(const std::filesystem::path& path, const std::vector<std::string>& accept_keys = {});
+
+/// Loads start into a model: see nn::load_pretrained. init: where the weights are from; pixels: how the model will see
+/// its images. Returns messages for the log, each beginning with "[init]". Throws IoError saying what to change if the
+/// weights do not fit.
+std::vector<std::string> load_start(nn::Backbone& model, StartWeights start, const std::string& init,
+                                    const Preprocessing& pixels);
 
 /// The image tower of a CLIP as a model by itself, without its projection. Other weights are returned as they are.
 StartWeights without_texts(StartWeights start);

@@ -53,8 +53,12 @@ double& entry(Stats& stats, std::string_view name) {
   return stats.emplace_back(name, 0).second;
 }
 
-/// Scores of an untrained network, or of the pixels, never change.
-bool is_baseline(std::string_view name) { return name.ends_with("_untrained") || name.ends_with("_pixels"); }
+constexpr const char* kStartSuffix = "_start";  // after the name of a number from before the first step
+
+/// Scores of an untrained network, of the pixels, or from before the first step never change.
+bool is_baseline(std::string_view name) {
+  return name.ends_with("_untrained") || name.ends_with("_pixels") || name.ends_with(kStartSuffix);
+}
 
 /// "loss 2.0497 top1 25.22%": the baselines alone, or the other numbers.
 std::string stats_text(const Stats& stats, bool baselines = false) {
@@ -97,7 +101,7 @@ class Loop {
                                   plan_.unit, several(num_threads(), "thread"), folder_.path().string()));
     if (position_.step == 0) expect_space(folder_.path(), recipe_.state_bytes());
     records_.emplace(folder_, position_);
-    loader_ = recipe_.load({epoch(), position_.step % plan_.steps_per_epoch * plan_.batch_size});
+    loader_ = recipe_.load(plan_.data_at(position_.step));
     while (!finished()) {
       if (Signals::stop() != 0) return stop();
       if (evaluation_due())
@@ -124,16 +128,16 @@ class Loop {
 
   int64_t epoch() const { return position_.step / plan_.steps_per_epoch; }
 
-  /// An epoch has just ended, and its evaluation is still to be done.
+  /// An epoch has just ended, or the first begins, and its evaluation is still to be done.
   bool evaluation_due() const {
     const int64_t done = position_.step;
-    if (done == 0 || done % plan_.steps_per_epoch != 0 || position_.evaluated == done) return false;
-    return done == steps_ || epoch() % plan_.eval_every == 0;
+    if (done % plan_.steps_per_epoch != 0 || position_.evaluated == done) return false;
+    return done == 0 || done == steps_ || epoch() % plan_.eval_every == 0;
   }
 
   /// The last evaluation was train.patience epochs behind the best one.
   bool out_of_patience() const {
-    return plan_.patience > 0 && position_.best_epoch > 0 && position_.evaluated == position_.step &&
+    return plan_.patience > 0 && position_.has_best() && position_.evaluated == position_.step &&
            epoch() - position_.best_epoch >= plan_.patience;
   }
 
@@ -154,11 +158,12 @@ class Loop {
     const bool early = position_.step < steps_;
     std::string text = fmt::format("done: {} in {}", several(epoch(), "epoch"), clock_text(records_->clock.seconds()));
     if (early) text += fmt::format(", as the last {} brought no better {}", plan_.patience, recipe_.score_name());
-    if (position_.best_epoch > 0)
-      text +=
-          fmt::format("; best {} in epoch {}: {}",
-                      stat_text(recipe_.score_name(), stat(position_.best, recipe_.score_name(), position_.best_score)),
-                      position_.best_epoch, folder_.best().string());
+    if (position_.has_best())
+      text += fmt::format(
+          "; best {} {}: {}",
+          stat_text(recipe_.score_name(), stat(position_.best, recipe_.score_name(), position_.best_score)),
+          position_.best_epoch > 0 ? fmt::format("in epoch {}", position_.best_epoch) : "before the first step",
+          folder_.best().string());
     else
       text += ": " + (std::filesystem::exists(folder_.best()) ? folder_.best() : folder_.last()).string();
     progress_.message(text);
@@ -171,7 +176,9 @@ class Loop {
     if (!folder_.has_checkpoint()) {
       for (const std::string& message : options_.begun ? *options_.begun : recipe_.begin()) progress_.message(message);
       tell();
-      return {};
+      Position position;
+      if (!plan_.not_below_start.empty()) position.evaluated = -1;
+      return position;
     }
     const auto [checkpoint, path, problems] = load_newest_checkpoint({folder_.last(), folder_.best()});
     for (const std::string& problem : problems) progress_.message(problem);
@@ -284,6 +291,7 @@ class Loop {
 
   /// "epoch 2/8  train loss 2.1034 acc 24.10%"
   std::string epoch_text() const {
+    if (position_.step == 0) return "before the first step";
     const Stats epoch_means = means();
     std::string text = fmt::format("epoch {}/{}", epoch(), plan_.epochs);
     if (!epoch_means.empty()) text += "  train " + stats_text(epoch_means);
@@ -368,14 +376,28 @@ class Loop {
     }
     evaluation_seconds_ = watch.seconds();
     tell();
+    if (position_.step == 0)
+      for (const std::string& name : plan_.not_below_start)
+        if (const double value = stat(result.stats, name, Position::kUnknown); !std::isnan(value))
+          position_.start.emplace_back(name + kStartSuffix, value);
+    const std::vector<std::string> fallen = fallen_names(result.stats);
+    if (position_.step > 0)
+      for (const std::string& name : plan_.not_below_start)
+        if (const double value = stat(position_.start, name + kStartSuffix, Position::kUnknown); !std::isnan(value))
+          result.stats.emplace_back(name + kStartSuffix, value);
     Stats row = {
         {"step", double(position_.step)}, {"epoch", double(last_epoch + 1)}, {"time", records_->clock.seconds()}};
     row.insert(row.end(), result.stats.begin(), result.stats.end());
     log("val", row);
     const std::string text = stats_text(result.stats);
     progress_.message(epoch_text() + (text.empty() ? "" : "  val " + text));
-    if (const std::string baselines = stats_text(result.stats, true); position_.evaluated == 0 && !baselines.empty())
+    if (const std::string baselines = stats_text(result.stats, true); position_.metrics.empty() && !baselines.empty())
       progress_.message("to compare with: " + baselines);
+    for (const std::string& name : fallen)
+      progress_.message(
+          fmt::format("{} is below the {} from before the first step; a lower optim.lr changes less",
+                      stat_text(name, stat(result.stats, name)),
+                      stat_text(name, stat(position_.start, name + kStartSuffix)).substr(name.size() + 1)));
     if (!result.score && plan_.patience > 0)
       progress_.message("train.patience has no effect: this run has no score to judge epochs by");
 
@@ -388,6 +410,15 @@ class Loop {
       save(folder_.best());
     }
     save();
+  }
+
+  /// Those of plan_.not_below_start that are lower than before the first step.
+  std::vector<std::string> fallen_names(const Stats& now) const {
+    std::vector<std::string> names;
+    for (const std::string& name : plan_.not_below_start)
+      if (stat(now, name, Position::kUnknown) < stat(position_.start, name + kStartSuffix, Position::kUnknown))
+        names.push_back(name);
+    return names;
   }
 
   void save() {
@@ -434,21 +465,22 @@ class Loop {
       return object;
     };
     Json best;
-    if (position_.best_epoch > 0)
+    if (position_.has_best())
       best = Json::object({{"epoch", position_.best_epoch},
                            {"score", recipe_.score_name()},
                            {"metrics", json(position_.best)},
                            {"checkpoint", "checkpoints/best.h5"}});
-    const Json result = Json::object({{"recipe", plan_.name},
-                                      {"metrics", json(position_.metrics)},
-                                      {"best", best},
-                                      {"classes", recipe_.classes()},
-                                      {"epochs", epoch()},
-                                      {"steps", position_.step},
-                                      {"seconds", records_->clock.seconds()},
-                                      {"peak_rss_mb", peak_rss_mb()},
-                                      {"commit", commit()},
-                                      {"command", options_.command}});
+    Json result = Json::object({{"recipe", plan_.name},
+                                {"metrics", json(position_.metrics)},
+                                {"best", best},
+                                {"classes", recipe_.classes()},
+                                {"epochs", epoch()},
+                                {"steps", position_.step},
+                                {"seconds", records_->clock.seconds()},
+                                {"peak_rss_mb", peak_rss_mb()},
+                                {"commit", commit()},
+                                {"command", options_.command}});
+    if (!plan_.not_below_start.empty()) result["below_start"] = fallen_names(position_.metrics);
     durable_write(folder_.result(), result.text(2) + "\n");
   }
 

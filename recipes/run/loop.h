@@ -26,10 +26,11 @@ struct LoopOptions {
 /// for bit, even from the middle of an epoch.
 ///
 /// Each epoch ends with an evaluation (plan().eval_every) and writes last.h5, and best.h5 if the score is the best so
-/// far. plan().patience epochs without a better score end the run. Ctrl-C, SIGTERM and SIGHUP finish the step, save
-/// last.h5 and return. SIGUSR1 saves and continues. A finished run writes result.json; resuming it writes nothing. A
-/// run resumed with another schedule says how its learning rate jumps. A loss that is not finite ends the run: the step
-/// runs once more to name the first operation that made a NaN or infinity, and last.h5 keeps the state before it.
+/// far. With plan().not_below_start, the run begins with one. plan().patience epochs without a better score end the
+/// run. Ctrl-C, SIGTERM and SIGHUP finish the step, save last.h5 and return. SIGUSR1 saves and continues. A finished
+/// run writes result.json; resuming it writes nothing. A run resumed with another schedule says how its learning rate
+/// jumps. A loss that is not finite ends the run: the step runs once more to name the first operation that made a NaN
+/// or infinity, and last.h5 keeps the state before it.
 ///
 /// Returns the program's exit code: 0 when done, 128 plus the signal's number when stopped by one.
 /// Throws: NumericError, IoError, DataError; DiskFull before the first step if its checkpoints do not fit on the disk;

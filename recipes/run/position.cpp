@@ -21,8 +21,10 @@ TensorMap to_map(const Position& p, const Plan& plan) {
   const auto add = [&map](const std::string& group, const Stats& stats) {
     for (const auto& [name, value] : stats) map.emplace(group + name, scalar(value, DType::f64));
   };
+  if (plan.steps_per_pass > 0) map.emplace("steps_per_pass", tensor<int64_t>({plan.steps_per_pass}, {}));
   add("metrics/", p.metrics);
   add("best/", p.best);
+  add("start/", p.start);
   add("sums/", p.sums);
   return map;
 }
@@ -40,6 +42,12 @@ Position to_position(const TensorMap& map, const Plan& plan) {
       batch_size == plan.batch_size && steps_per_epoch == plan.steps_per_epoch, "train",
       "the run has {} steps an epoch with batches of {}; a resumed run cannot have {} with batches of {}",
       steps_per_epoch, batch_size, plan.steps_per_epoch, plan.batch_size);
+  const int64_t steps_per_pass = map.contains("steps_per_pass") ? number("steps_per_pass").span<int64_t>()[0] : 0;
+  check<ConfigError>(steps_per_pass == plan.steps_per_pass, "train.steps_per_epoch",
+                     "the run makes {} steps in a pass over the data, now it would be {}: a resumed run needs as many "
+                     "images, and steps_per_epoch as before",
+                     steps_per_pass > 0 ? steps_per_pass : steps_per_epoch,
+                     plan.steps_per_pass > 0 ? plan.steps_per_pass : plan.steps_per_epoch);
   Position p;
   p.step = number("step").span<int64_t>()[0];
   p.evaluated = number("evaluated").span<int64_t>()[0];
@@ -52,6 +60,7 @@ Position to_position(const TensorMap& map, const Plan& plan) {
   };
   p.metrics = stats("metrics");
   p.best = stats("best");
+  p.start = stats("start");
   p.sums = stats("sums");
   // Checkpoints of version 0.1.0 lack these.
   const auto later_number = [&map](const char* name, double otherwise) {

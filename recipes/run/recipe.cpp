@@ -34,6 +34,16 @@ void load_into(std::map<std::string, double>& numbers, const TensorMap& map) {
 
 }  // namespace
 
+data::LoaderState Plan::data_at(int64_t step) const {
+  const int64_t in_pass = steps_per_pass > 0 ? steps_per_pass : steps_per_epoch;
+  return {step / in_pass, step % in_pass * batch_size};
+}
+
+int64_t Plan::passes() const {
+  const int64_t in_pass = steps_per_pass > 0 ? steps_per_pass : steps_per_epoch;
+  return (epochs * steps_per_epoch + in_pass - 1) / in_pass;
+}
+
 template <class T>
 void Recipe::keep_named(const std::string& name, T& part) {
   const auto state = [name, &part] {

@@ -44,6 +44,7 @@ struct Plan {
   DType compute = DType::f32;  // of steps and evaluations, see ag::Autocast
   int64_t epochs = 0;
   int64_t steps_per_epoch = 0;
+  int64_t steps_per_pass = 0;   // steps of a pass over the data, where an epoch has a number of its own; 0: the same
   int64_t batch_size = 0;       // samples a step
   std::string unit = "images";  // of throughput: "images", "pairs", "tokens"
   int64_t units_per_sample = 1;
@@ -52,7 +53,14 @@ struct Plan {
   int64_t patience = 0;          // epochs without a better score after which the run ends; 0: it trains to its end
   int64_t checkpoint_every = 0;  // steps, in addition to the end of each epoch; 0: only there
   int64_t log_every = 10;        // steps
+  /// Numbers of an evaluation ("knn_top1") that must not fall: they are measured before the first step too, and a
+  /// message says when one is lower. Then best.h5 is the model before the first step until a score is higher. Empty:
+  /// no such evaluation.
+  std::vector<std::string> not_below_start = {};
 
+  /// The place in the data where a step begins, and the passes over the data that the run needs.
+  data::LoaderState data_at(int64_t step) const;
+  int64_t passes() const;
   /// Units of throughput in one step: images, pairs or tokens.
   int64_t units_per_step() const { return batch_size * units_per_sample; }
 };
@@ -87,7 +95,7 @@ class Recipe {
 
   /// The length of the run and its schedules.
   virtual const Plan& plan() const = 0;
-  /// Training batches from `start` to the end of the run, each of plan().batch_size samples.
+  /// Training batches from `start` to the end of the run (plan().passes()), each of plan().batch_size samples.
   virtual std::unique_ptr<data::Loader> load(const data::LoaderState& start) = 0;
   /// One update. The first number returned is the loss.
   /// Throws NumericError, with the weights unchanged, if the loss or a gradient is not finite (see optim::Update).

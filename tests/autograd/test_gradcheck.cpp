@@ -485,6 +485,13 @@ const std::vector<GradCase>& cases() {
                 sum(index_select(v[0], 0,
                                  some_ids({3}, std::max<int64_t>(v[0].size(0), 1)).slice(0, 0, v[0].size(0) ? 3 : 0)));
        }},
+      {"index_add",
+       {{{3, 2}, {2, 2}}, {{1}, {2}}, {{2, 1, 3}, {2, 1, 3}}},
+       [](Rng& rng) {
+         const Shape shape = rows(rng);
+         return Shapes{shape, shape.with(0, dim(rng))};  // some slices twice
+       },
+       [](const Vars& v) { return square(index_add(v[0], 0, some_ids({v[1].size(0)}, v[0].size(0)), v[1])); }},
       {"gather",
        {{{2, 3}}, {{1, 1}}},
        some_rows,

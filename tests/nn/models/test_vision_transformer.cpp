@@ -126,6 +126,8 @@ TEST_CASE("checkpointed blocks give the same gradients") {
   VitConfig c = tiny();
   c.drop_path_rate = 0.4;
   c.drop_rate = 0.1;
+  SUBCASE("masked") {}
+  SUBCASE("on a subset of the batch") { c.drop_path_mode = DropPathMode::subset; }
   const Tensor images = Rng(3, "images").normal({6, 3, 8, 8}, 0, 1, DType::f64), labels = arange(6).slice(0, 0, 6);
   TensorMap grads[2];
   for (const bool checkpointed : {false, true}) {

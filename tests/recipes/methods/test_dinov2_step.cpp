@@ -10,6 +10,10 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
+#include <string>
+#include <tuple>
+#include <utility>
 
 using namespace vitrail;
 using namespace vitrail::recipes;
@@ -127,6 +131,84 @@ TEST_CASE("four steps of DINOv2 give the published trace, centred and by Sinkhor
         CHECK(std::abs(result.grad_norms.each[i] - expected["grad_norms"][i].get<double>()) < 1e-8);
       CHECK(std::abs(sum_of_squares(tiny.step.student) - number("s_sq")) < 1e-8);
       CHECK(std::abs(sum_of_squares(tiny.step.teacher) - number("t_sq")) < 1e-8);
+    }
+  }
+}
+
+TEST_CASE("in its first epoch the last layer of DINOv2 keeps its values while its moments grow") {
+  Dinov2Options o = options(Dinov2Options::Centering::centering);
+  o.freeze_last_layer = 1;
+  TinyDinov2 tiny(o);
+  const auto number = [&](const char* name) { return tiny.step.state().at(std::string("optimizer/") + name).item(); };
+  const auto moment = [&](const std::string& head) {
+    return core::norm(tiny.step.state().at("optimizer/" + head + ".last_layer.weight_v/exp_avg"));
+  };
+  std::vector<Tensor> before;
+  for (nn::DinoHead* head : tiny.step.student.modules<nn::DinoHead>())
+    for (ag::Parameter* p : head->last_layer.parameters()) before.push_back(p->value().clone());
+  const auto moved = [&] {
+    double least = std::numeric_limits<double>::infinity(), most = 0;
+    size_t i = 0;
+    for (nn::DinoHead* head : tiny.step.student.modules<nn::DinoHead>())
+      for (ag::Parameter* p : head->last_layer.parameters()) {
+        const double by = test::max_difference(p->value(), before[i++]);
+        least = std::min(least, by);
+        most = std::max(most, by);
+      }
+    return std::pair{least, most};
+  };
+  REQUIRE(before.size() == 4);  // weight_v and weight_g of two heads
+  double grown = 0;
+  for (int64_t it = 0; it < 2; ++it) {
+    tiny(it, {.epoch = 0, .step = it, .lr = 1e-3, .weight_decay = 0.4});
+    CHECK(moved().second == 0);  // neither an update nor decay
+    CHECK(number("dino_head.last_layer.weight_v/step") == double(it + 1));
+    CHECK(moment("dino_head") > 0);
+    CHECK(moment("ibot_head") > 0);
+    CHECK(moment("dino_head") != grown);
+    grown = moment("dino_head");
+  }
+  tiny(2, {.epoch = 1, .step = 2, .lr = 1e-3, .weight_decay = 0.4});
+  CHECK(moved().first > 0);
+  CHECK(number("ibot_head.last_layer.weight_g/step") == 3);
+}
+
+TEST_CASE("rates by layer and decay by name are those of DINOv2") {
+  for (const auto& [depth, first, patches] : {std::tuple{12, 0.254187, 0.050837}, {24, 0.071790, 0.014358}}) {
+    CAPTURE(depth);
+    const auto deep = [blocks = depth](const nn::Scope& scope) {
+      nn::VitConfig c{.img_size = kSide, .patch_size = 4, .num_classes = 0, .embed_dim = 4};
+      c.depth = blocks;
+      c.num_heads = 1;
+      c.num_registers = 1;
+      c.mask_token = true;
+      c.layerscale_init = 1;
+      return std::make_unique<nn::VisionTransformer>(scope, c);
+    };
+    std::map<std::string, std::pair<double, double>> scales;  // of the rate and of the decay, by name
+    const auto record = [&](const std::vector<optim::ParamGroup>& groups) {
+      for (const optim::ParamGroup& group : groups)
+        for (const ag::Parameter* p : group.parameters) scales[p->name()] = {group.lr_scale, group.weight_decay_scale};
+      return adamw(groups);
+    };
+    const Dinov2Options o = options(Dinov2Options::Centering::centering);
+    const Dinov2Step step(nn::Scope(1), deep, deep, record, o);
+    const auto rate = [&](const std::string& name) { return scales.at(name).first; };
+    for (const char* name : {"pos_embed", "cls_token", "reg_token", "mask_token"}) {
+      CHECK(rate(std::string("backbone.") + name) == doctest::Approx(first).epsilon(1e-5));
+      CHECK(scales.at(std::string("backbone.") + name).second == 1);  // decayed
+    }
+    CHECK(rate("backbone.patch_embed.proj.weight") == doctest::Approx(patches).epsilon(1e-4));
+    CHECK(rate("backbone.blocks.0.attn.qkv.weight") == doctest::Approx(first / 0.9).epsilon(1e-5));
+    CHECK(rate("backbone.blocks." + std::to_string(depth - 1) + ".mlp.fc2.weight") == doctest::Approx(0.9));
+    for (const char* name : {"backbone.norm.weight", "dino_head.mlp.0.weight", "dino_head.last_layer.weight_v",
+                             "dino_head.last_layer.weight_g", "ibot_head.mlp.4.bias"})
+      CHECK(rate(name) == 1);
+    for (const auto& [name, scale] : scales) {
+      const bool spared =
+          name.ends_with(".bias") || name.find("norm") != std::string::npos || name.find("gamma") != std::string::npos;
+      CAPTURE(name);
+      CHECK(scale.second == (spared ? 0 : 1));
     }
   }
 }

@@ -1,0 +1,28 @@
+#include "vitrail/recipes/config/derived_values.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace vitrail::recipes {
+namespace {
+
+constexpr std::string_view kCommandLine = "command line";
+
+}  // namespace
+
+DerivedValues::DerivedValues(Config& config, std::string_view cause, std::string origin)
+    : config_(config), origin_(std::move(origin)), on_command_line_(config.find(cause)->origin == kCommandLine) {}
+
+bool DerivedValues::may_set(std::string_view key) const {
+  const Field* const field = config_.find(key);
+  return field && (field->origin == "default" || (on_command_line_ && field->origin != kCommandLine));
+}
+
+void DerivedValues::set(std::string_view key, const std::string& value) {
+  if (!may_set(key) || to_yaml(*config_.find(key)) == value) return;
+  config_.set(fmt::format("{}={}", key, value), origin_);
+  text_ += fmt::format("{}{} {}", text_.empty() ? "" : ", ", key, value);
+}
+
+}  // namespace vitrail::recipes
