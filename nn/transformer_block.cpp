@@ -34,9 +34,9 @@ TransformerBlock::TransformerBlock(const Scope& scope, const BlockConfig& c)
   }
 }
 
-Var TransformerBlock::forward(const Var& x, const Rows& rows) {
+Var TransformerBlock::forward(const Var& x, const Rows& rows, const Places& places) {
   const auto scaled = [](std::optional<LayerScale>& ls, const Var& branch) { return ls ? (*ls)(branch) : branch; };
-  const Var h = rows.of(x) + drop_path(scaled(ls1, (*attn)((*norm1)(x), rows)));
+  const Var h = rows.of(x) + drop_path(scaled(ls1, (*attn)((*norm1)(x), rows, places)));
   return h + drop_path(scaled(ls2, (*mlp)((*norm2)(h))));
 }
 
