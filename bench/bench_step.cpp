@@ -166,6 +166,8 @@ int bench_step(int argc, char** argv) {
         program.option("--depth", o.model.depth, "overrides the model").positive(),
         program.option("--num-heads", o.model.num_heads, "overrides the model").positive(),
         program.option("--patch-size", o.model.patch_size, "overrides the model").positive(),
+        program.option("--window", o.model.window, "side of attention windows, in patches; 0: global attention"),
+        program.option("--global-every", o.model.global_every, "with windows: every so many blocks, one is global"),
         program.flag("--checkpoint", o.model.checkpoint, "recompute: keep only the input of each block")})
     option.excludes(from_recipe);
   program.option("--img-size", img_size, "pixels; 224 if not given").positive();

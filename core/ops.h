@@ -15,4 +15,6 @@
 #include "vitrail/core/ops/matmul.h"
 #include "vitrail/core/ops/norm.h"
 #include "vitrail/core/ops/reduce.h"
+#include "vitrail/core/ops/rope.h"
 #include "vitrail/core/ops/shape.h"
+#include "vitrail/core/ops/window_attention.h"

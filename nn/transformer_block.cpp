@@ -34,13 +34,13 @@ TransformerBlock::TransformerBlock(const Scope& scope, const BlockConfig& c)
   }
 }
 
-Var TransformerBlock::forward(const Var& x, const Rows& rows) {
+Var TransformerBlock::forward(const Var& x, const Rows& rows, const Places& places) {
   const auto scaled = [](std::optional<LayerScale>& ls, const Var& branch) { return ls ? (*ls)(branch) : branch; };
   const auto some = [](const Var& of, const Tensor& samples) {
     return samples.defined() ? index_select(of, 0, samples) : of;
   };
   const Var h = drop_path.add(rows.of(x), [&](const Tensor& samples) {
-    return scaled(ls1, (*attn)((*norm1)(some(x, samples)), rows.of_samples(samples)));
+    return scaled(ls1, (*attn)((*norm1)(some(x, samples)), rows.of_samples(samples), places));
   });
   return drop_path.add(h, [&](const Tensor& samples) { return scaled(ls2, (*mlp)((*norm2)(some(h, samples)))); });
 }

@@ -41,7 +41,7 @@ struct BlockConfig {
 struct TransformerBlock final : Module<TransformerBlock> {
   TransformerBlock(const Scope& scope, const BlockConfig& config);
 
-  Var forward(const Var& x, const Rows& rows = {});
+  Var forward(const Var& x, const Rows& rows = {}, const Places& places = {});
 
   std::unique_ptr<Layer> norm1;
   std::unique_ptr<SelfAttention> attn;

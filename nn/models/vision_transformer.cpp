@@ -17,6 +17,17 @@ const VitConfig& checked(const VitConfig& c) {
                      "norm_after_pool: true needs pool: avg and fc_norm: false");
   check<ConfigError>(!c.distilled || (c.class_token && c.pool == Pool::token), "vit",
                      "distilled: true needs class_token: true and pool: token");
+  check<ConfigError>(c.window >= 0 && c.global_every >= 0, "vit", "window is {}, global_every is {}; 0 turns them off",
+                     c.window, c.global_every);
+  check<ConfigError>(c.window > 0 || c.global_every == 0, "vit",
+                     "global_every: {} needs windows in the other blocks, such as window: 7", c.global_every);
+  const bool rope = c.pos_embed == PosEmbed::rope;
+  check<ConfigError>(c.patch_drop_rate == 0 || (c.window == 0 && !rope), "vit",
+                     "patch_drop_rate is {}: dropped patches leave no grid, which {} needs", c.patch_drop_rate,
+                     rope ? "pos: rope" : "window");
+  check<ConfigError>(!rope || c.embed_dim / c.num_heads % 4 == 0, "vit",
+                     "pos: rope needs heads whose width is a multiple of 4; embed_dim {} / num_heads {} is {}",
+                     c.embed_dim, c.num_heads, c.embed_dim / c.num_heads);
   return c;
 }
 
@@ -28,6 +39,7 @@ BlockConfig block_config(const VitConfig& c, int64_t i) {
                 .num_heads = c.num_heads,
                 .qkv_bias = c.qkv_bias,
                 .qk_norm = c.qk_norm,
+                .window = c.windowed(i) ? c.window : 0,
                 .proj_drop = c.drop_rate};
   block.ffn = c.ffn;
   block.ffn_hidden = c.mlp_hidden;
@@ -53,8 +65,6 @@ Var for_each_image(Param& token, int64_t batch) { return expand(token, {batch, t
 VisionTransformer::VisionTransformer(const Scope& scope, const VitConfig& c)
     : Module(scope),
       config(checked(c)),
-      pos_embed(sub("pos_embed").at_layer(0), {1, position_rows(c), c.embed_dim}, init::trunc_normal(0.02),
-                Decay::table),
       patch_embed(sub("patch_embed").at_layer(0), c.patch_size, c.in_chans, c.embed_dim, c.patch_bias && !c.pre_norm),
       pos_drop(sub("pos_drop"), c.drop_rate),
       patch_drop(sub("patch_drop"), c.patch_drop_rate, prefix_tokens()),
@@ -62,6 +72,7 @@ VisionTransformer::VisionTransformer(const Scope& scope, const VitConfig& c)
   const auto token = [&](std::optional<Param>& param, const char* name, int64_t count, const Init& init) {
     param.emplace(sub(name).at_layer(0), Shape{1, count, c.embed_dim}, init, Decay::table);
   };
+  if (c.pos_embed != PosEmbed::rope) token(pos_embed, "pos_embed", position_rows(c), init::trunc_normal(0.02));
   if (c.class_token) token(cls_token, "cls_token", 1, init::trunc_normal(0.02));
   if (c.distilled) token(dist_token, "dist_token", 1, init::trunc_normal(0.02));
   if (c.num_registers > 0) token(reg_token, "reg_token", c.num_registers, init::normal(1e-6));
@@ -76,14 +87,15 @@ VisionTransformer::VisionTransformer(const Scope& scope, const VitConfig& c)
 }
 
 Var VisionTransformer::positions(ag::Grid grid) {
+  check<ConfigError>(pos_embed.has_value(), "vit", "a model with rotary positions has no table of positions");
   const int64_t side = config.grid_side();
   const ag::Grid trained{side, side};
-  if (grid == trained) return pos_embed;
+  if (grid == trained) return *pos_embed;
   const int64_t rows = position_rows(config), prefix = config.prefix_positions();
-  const Var table = reshape(slice(pos_embed, 1, prefix, rows), {side * side, config.embed_dim});
+  const Var table = reshape(slice(*pos_embed, 1, prefix, rows), {side * side, config.embed_dim});
   const Var patches = resample_positions(table, trained, grid, config.pos_interp);
   const Var resampled = reshape(patches, {1, grid.height * grid.width, config.embed_dim});
-  return prefix ? ag::concat({slice(pos_embed, 1, 0, prefix), resampled}, 1) : resampled;
+  return prefix ? ag::concat({slice(*pos_embed, 1, 0, prefix), resampled}, 1) : resampled;
 }
 
 ag::Grid VisionTransformer::grid_of(const Var& images) const {
@@ -92,8 +104,15 @@ ag::Grid VisionTransformer::grid_of(const Var& images) const {
   return {images.size(2) / config.patch_size, images.size(3) / config.patch_size};
 }
 
+Places VisionTransformer::places_of(const Var& images) const {
+  Places places{.prefix = prefix_tokens(), .grid = grid_of(images)};
+  if (config.pos_embed == PosEmbed::rope)
+    places.rope = core::make_rope(places.grid, config.embed_dim / config.num_heads, config.rope_base,
+                                  dtype() == DType::f64 ? DType::f64 : DType::f32);
+  return places;
+}
+
 Var VisionTransformer::embed(const Var& images, const Tensor& masks) {
-  const ag::Grid grid = grid_of(images);
   const int64_t batch = images.size(0);
   Var x = patch_embed(images);  // [B, N, C]
   if (masks.defined()) {
@@ -103,7 +122,7 @@ Var VisionTransformer::embed(const Var& images, const Tensor& masks) {
     x = where(masks.unsqueeze(-1), *mask_token, x);
   }
 
-  const Var pos = positions(grid);
+  const Var pos = pos_embed ? positions(grid_of(images)) : Var();
   if (config.pos_embed == PosEmbed::patches) x = x + pos;
   std::vector<Var> tokens;
   if (cls_token) tokens.push_back(for_each_image(*cls_token, batch));
@@ -124,9 +143,9 @@ Var VisionTransformer::embed(const Var& images, const Tensor& masks) {
   return norm_pre ? (*norm_pre)(x, x.dtype()) : x;
 }
 
-Var VisionTransformer::run_block(size_t i, const Var& x, const Rows& rows) {
-  if (!checkpoint_blocks) return blocks[i](x, rows);
-  return ag::recompute([this, i, rows](const Var& input) { return blocks[i](input, rows); }, x);
+Var VisionTransformer::run_block(size_t i, const Var& x, const Places& places, const Rows& rows) {
+  if (!checkpoint_blocks) return blocks[i](x, rows, places);
+  return ag::recompute([this, i, rows, places](const Var& input) { return blocks[i](input, rows, places); }, x);
 }
 
 Var VisionTransformer::final_norm(const Var& tokens) {
@@ -134,8 +153,9 @@ Var VisionTransformer::final_norm(const Var& tokens) {
 }
 
 Var VisionTransformer::forward_blocks(const Var& images, const Tensor& masks) {
+  const Places places = places_of(images);
   Var x = embed(images, masks);
-  for (size_t i = 0; i < blocks.size(); ++i) x = run_block(i, x);
+  for (size_t i = 0; i < blocks.size(); ++i) x = run_block(i, x, places);
   return x;
 }
 
@@ -159,9 +179,10 @@ Var VisionTransformer::features(const Var& images, Compute compute) {
     // other numbers for a few tokens than for all.
     const bool all = compute == Compute::all || config.drop_rate > 0;
     const int64_t read = config.read_tokens();
+    const Places places = places_of(images);
     Var x = embed(images, {});
-    for (size_t i = 0; i + 1 < blocks.size(); ++i) x = run_block(i, x);
-    x = run_block(blocks.size() - 1, x, all ? Rows{} : Rows{.first = read, .places = {}});
+    for (size_t i = 0; i + 1 < blocks.size(); ++i) x = run_block(i, x, places);
+    x = run_block(blocks.size() - 1, x, places, all ? Rows{} : Rows{.first = read, .places = {}});
     return reshape(final_norm(slice(x, 1, 0, read)), {x.size(0), feature_dim()});
   }
   const Var tokens = forward_tokens(images);
@@ -185,22 +206,38 @@ Var VisionTransformer::classify(const Var& features) {
 
 std::vector<Tokens> VisionTransformer::intermediate_tokens(const Var& images, int64_t n, bool normed) {
   check<ConfigError>(n > 0 && n <= config.depth, "vit", "asked for the last {} of {} blocks", n, config.depth);
-  const ag::Grid grid = grid_of(images);
+  const Places places = places_of(images);
   std::vector<Tokens> outputs;
   Var x = embed(images, {});
   for (size_t i = 0; i < blocks.size(); ++i) {
-    x = run_block(i, x);
-    if (int64_t(i) >= config.depth - n) outputs.push_back(split(normed ? final_norm(x) : x, grid));
+    x = run_block(i, x, places);
+    if (int64_t(i) >= config.depth - n) outputs.push_back(split(normed ? final_norm(x) : x, places.grid));
   }
   return outputs;
 }
 
 Tensor VisionTransformer::last_self_attention(const Var& images) {
   const ag::NoGrad no_grad;
+  const Places places = places_of(images);
   Var x = embed(images, {});
-  for (size_t i = 0; i + 1 < blocks.size(); ++i) x = blocks[i](x);
-  TransformerBlock& last = blocks[blocks.size() - 1];
-  return last.attn->weights((*last.norm1)(x));
+  for (size_t i = 0; i + 1 < blocks.size(); ++i) x = blocks[i](x, Rows{}, places);
+  return weights_of(blocks.size() - 1, x, places);
+}
+
+void VisionTransformer::for_each_self_attention(const Var& images,
+                                                const std::function<void(int64_t block, const Tensor& weights)>& fn) {
+  const ag::NoGrad no_grad;
+  const Places places = places_of(images);
+  Var x = embed(images, {});
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    fn(int64_t(i), weights_of(i, x, places));
+    if (i + 1 < blocks.size()) x = blocks[i](x, Rows{}, places);
+  }
+}
+
+Tensor VisionTransformer::weights_of(size_t block, const Var& x, const Places& places) {
+  TransformerBlock& b = blocks[block];
+  return b.attn->weights((*b.norm1)(x), places);
 }
 
 const VisionTransformer* find_vit(const Backbone& model) { return dynamic_cast<const VisionTransformer*>(&model); }

@@ -5,6 +5,8 @@
 #include "vitrail/nn/models/vit_config.h"
 #include "vitrail/nn/patch_embed.h"
 
+#include <functional>
+
 namespace vitrail::nn {
 
 /// Shape:  images [B, in_chans, H, W] -> logits [B, num_classes]. H and W are multiples of patch_size; for another size
@@ -38,14 +40,16 @@ struct VisionTransformer final : Module<VisionTransformer, TokenBackbone> {
   Var forward_blocks(const Var& images, const Tensor& masks = {});
   /// The attention weights of the last block: [B, H, T, T].
   Tensor last_self_attention(const Var& images);
-  /// The positions for a grid of patches: [1, rows, C].
+  /// fn(block, weights [B, H, T, T]) for each block in turn. One block's weights are in memory at a time.
+  void for_each_self_attention(const Var& images, const std::function<void(int64_t block, const Tensor& weights)>& fn);
+  /// The positions for a grid of patches: [1, rows, C]. Throws ConfigError for a model with rotary positions.
   Var positions(ag::Grid grid);
 
   VitConfig config;
   bool checkpoint_blocks = false;  // recompute: keep each block's input alone and run the block again in the sweep
 
   std::optional<Param> cls_token, dist_token, reg_token, mask_token;  // [1, 1, C] twice, [1, R, C], [1, C]
-  Param pos_embed;
+  std::optional<Param> pos_embed;                                     // none with rotary positions
   PatchEmbed patch_embed;
   Dropout pos_drop;
   PatchDropout patch_drop;
@@ -57,7 +61,9 @@ struct VisionTransformer final : Module<VisionTransformer, TokenBackbone> {
  private:
   ag::Grid grid_of(const Var& images) const;
   Var embed(const Var& images, const Tensor& masks);
-  Var run_block(size_t i, const Var& x, const Rows& rows = {});
+  Places places_of(const Var& images) const;
+  Var run_block(size_t i, const Var& x, const Places& places, const Rows& rows = {});
+  Tensor weights_of(size_t block, const Var& x, const Places& places);
   Var final_norm(const Var& tokens);
   Tokens split(const Var& tokens, ag::Grid grid) const;
 };

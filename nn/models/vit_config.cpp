@@ -22,6 +22,7 @@ int64_t VitConfig::prefix_positions() const {
     case PosEmbed::cls_and_patches:
       return read_tokens();
     case PosEmbed::patches:
+    case PosEmbed::rope:
       return 0;
     case PosEmbed::all_tokens:
       return read_tokens() + num_registers;

@@ -14,6 +14,7 @@ enum class PosEmbed {
   cls_and_patches,  // DINO, DeiT, DINOv2: [1, 1 + N, C] (distilled: 2 + N); registers come in later and have none
   patches,          // DeiT III, timm's no_embed_class: [1, N, C]
   all_tokens,       // timm's default with registers: [1, 1 + R + N, C] (distilled: 2 + R + N)
+  rope,             // DINOv3: no table; the attention rotates queries and keys of patches
 };
 /// The input of the heads: the class token, the mean of the patch tokens, or both side by side (DINOv2's classifiers).
 enum class Pool { token, avg, token_and_avg };
@@ -39,8 +40,11 @@ struct VitConfig {
   bool mask_token = false;  // DINOv2, iBOT: a learned token that replaces masked patches
   PosEmbed pos_embed = PosEmbed::cls_and_patches;
   ag::PosInterp pos_interp = ag::PosInterp::size_antialias;  // for images of another size
-  bool pre_norm = false;   // CLIP: LayerNorm before the blocks, patch embedding without bias
-  bool patch_bias = true;  // of the patch embedding; with pre_norm it never has one
+  double rope_base = 100;                                    // periods of rotary positions, see core::make_rope
+  int64_t window = 0;        // side of the windows that patches see, in patches; 0: global attention in all blocks
+  int64_t global_every = 0;  // with windows: every so many blocks, the last of them has global attention; 0: none has
+  bool pre_norm = false;     // CLIP: LayerNorm before the blocks, patch embedding without bias
+  bool patch_bias = true;    // of the patch embedding; with pre_norm it never has one
   Pool pool = Pool::token;
   bool fc_norm = false;          // timm's average pooling: a norm after the mean instead of the norm on tokens
   bool norm_after_pool = false;  // open_clip's average pooling: the norm on tokens is applied to their mean
@@ -53,6 +57,8 @@ struct VitConfig {
   DropPathMode drop_path_mode = DropPathMode::mask;
   BlockParts parts = {};  // layers of one's own in the blocks, and the norm after them
 
+  /// Whether block i has windows. With global_every: 3, blocks 2, 5, 8, ... have none.
+  bool windowed(int64_t i) const { return window > 0 && (global_every == 0 || (i + 1) % global_every != 0); }
   /// Patches along a side of the image.
   int64_t grid_side() const { return img_size / patch_size; }
   /// Tokens that heads read: class and distillation token.

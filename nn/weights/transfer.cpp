@@ -14,8 +14,13 @@ std::string text(ag::Grid grid) { return std::to_string(grid.height) + "x" + std
 void fit_positions(const VisionTransformer& model, TensorMap& weights, std::vector<std::string>& notes) {
   const auto found = weights.find("pos_embed");
   if (found == weights.end()) return;
+  if (!model.pos_embed) {
+    notes.emplace_back("pos_embed is left out: the model has rotary positions");
+    weights.erase(found);
+    return;
+  }
   Tensor& table = found->second;
-  const Tensor& mine = model.pos_embed.value();
+  const Tensor& mine = model.pos_embed->value();
   if (table.rank() != 3 || table.size(0) != 1 || table.size(2) != mine.size(2)) return;  // load_state() throws
   if (table.size(1) == mine.size(1) && weights.contains("dist_token") == model.config.distilled) return;
 

@@ -17,6 +17,7 @@ constexpr Named<nn::Ffn> kFfns[] = {{"mlp", nn::Ffn::mlp}, {"swiglu", nn::Ffn::s
 constexpr Named<nn::DropPathMode> kDropPathModes[] = {{"mask", nn::DropPathMode::mask},
                                                       {"subset", nn::DropPathMode::subset}};
 constexpr Named<ag::Gelu> kGelus[] = {{"erf", ag::Gelu::erf}, {"tanh", ag::Gelu::tanh}, {"quick", ag::Gelu::quick}};
+constexpr Named<nn::PosEmbed> kPosKinds[] = {{"learned", nn::PosEmbed::cls_and_patches}, {"rope", nn::PosEmbed::rope}};
 constexpr Named<ag::PosInterp> kPosInterps[] = {
     {"size", ag::PosInterp::size},
     {"size_antialias", ag::PosInterp::size_antialias},
@@ -37,11 +38,12 @@ std::unique_ptr<nn::Backbone> build_resnet(const nn::Scope& scope, const ModelCo
                         config.drop_rate != 0 || config.drop_path_rate != 0 || config.layerscale_init != 0 ||
                         config.checkpoint || config.distilled || config.num_registers != 0 ||
                         config.drop_path_uniform || config.mask_token || config.ffn != nn::Ffn::mlp ||
-                        config.gelu != ag::Gelu::erf || config.pre_norm;
+                        config.gelu != ag::Gelu::erf || config.pre_norm || config.pos == nn::PosEmbed::rope ||
+                        config.window != 0 || config.global_every != 0;
   check<ConfigError>(!vit_only, "model",
                      "{} takes none of patch_size, embed_dim, depth, num_heads, mlp_ratio, drop_rate, drop_path_rate, "
                      "drop_path_uniform, layerscale_init, checkpoint, distilled, num_registers, mask_token, ffn, gelu, "
-                     "pre_norm: those are for vision transformers",
+                     "pre_norm, pos, window, global_every: those are for vision transformers",
                      config.arch);
   nn::ResNetConfig resnet = nn::resnet_variant(config.arch);
   resnet.num_classes = num_classes;
@@ -91,6 +93,12 @@ void ModelConfig::describe(Fields& f) {
   f("ln_eps", ln_eps, "ViT: epsilon of the norms; CLIP's image towers have 1e-5", positive());
   f("pre_norm", pre_norm, "ViT: a norm before the blocks and no bias of the patches, as in CLIP's image towers");
   f("pos_interp", pos_interp, "ViT: resampling of positions for another image size; size: as in DeiT", kPosInterps);
+  f("pos", pos, "ViT: positions; learned: a table; rope: rotations of queries and keys by row and column, as in DINOv3",
+    kPosKinds);
+  f("window", window, "ViT: side of the windows in which patches attend to each other, in patches; 0: no windows",
+    at_least(0));
+  f("global_every", global_every, "ViT with windows: every so many blocks, one has global attention; 0: none has",
+    at_least(0));
   f("width", width, "ResNet: channels of the first stage, doubled in each later one; null: the default of arch",
     at_least(1));
   f("small_images", small_images, "ResNet: stem for images of about 32x32 pixels");
@@ -121,11 +129,14 @@ nn::VitConfig vit_config(const ModelConfig& config, int64_t img_size, int64_t nu
   vit.ln_eps = config.ln_eps;
   vit.pre_norm = config.pre_norm;
   vit.pos_interp = config.pos_interp;
+  vit.pos_embed = config.pos;
+  vit.window = config.window;
+  vit.global_every = config.global_every;
   if (config.global_pool == nn::Pool::avg) {
     check<ConfigError>(!config.distilled, "model.distilled", "needs global_pool: token: the heads read the two tokens");
     vit.pool = nn::Pool::avg;
     vit.class_token = false;
-    vit.pos_embed = nn::PosEmbed::patches;
+    if (config.pos != nn::PosEmbed::rope) vit.pos_embed = nn::PosEmbed::patches;
     vit.fc_norm = true;
   }
   return vit;

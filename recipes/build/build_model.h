@@ -32,6 +32,8 @@ struct ModelConfig {
   double ln_eps = 1e-6;
   bool pre_norm = false;
   ag::PosInterp pos_interp = ag::PosInterp::size;
+  nn::PosEmbed pos = nn::PosEmbed::cls_and_patches;  // or rope
+  int64_t window = 0, global_every = 0;
   std::optional<int64_t> width;
   bool small_images = false;
   bool checkpoint = false;

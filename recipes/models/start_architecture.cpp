@@ -18,8 +18,9 @@ namespace {
 
 /// The keys that weights decide. The others of `model:` say how it is trained.
 constexpr const char* kArchitectureKeys[] = {
-    "arch",        "patch_size", "embed_dim",     "depth", "num_heads",  "mlp_ratio", "layerscale_init",
-    "global_pool", "distilled",  "num_registers", "ffn",   "pos_interp", "width",     "small_images"};
+    "arch",         "patch_size", "embed_dim",     "depth", "num_heads",  "mlp_ratio", "layerscale_init",
+    "global_pool",  "distilled",  "num_registers", "ffn",   "pos_interp", "pos",       "window",
+    "global_every", "width",      "small_images"};
 
 int64_t ffn_width(const nn::VitConfig& vit) {
   if (vit.mlp_hidden > 0) return vit.mlp_hidden;
@@ -38,6 +39,7 @@ std::string differences(const nn::VitConfig& a, const nn::VitConfig& b) {
   compare("qk_norm", [](const auto& v) { return v.qk_norm; });
   compare("class_token", [](const auto& v) { return v.class_token; });
   compare("pos_embed", [](const auto& v) { return v.pos_embed; });
+  compare("rope_base", [](const auto& v) { return v.rope_base; });
   compare("pre_norm", [](const auto& v) { return v.pre_norm; });
   compare("pool", [](const auto& v) { return v.pool; });
   compare("fc_norm", [](const auto& v) { return v.fc_norm; });
@@ -96,6 +98,9 @@ ModelConfig model_section(const nn::VitConfig& vit) {
   section.num_registers = vit.num_registers;
   section.ffn = vit.ffn;
   section.pos_interp = vit.pos_interp;
+  if (vit.pos_embed == nn::PosEmbed::rope) section.pos = nn::PosEmbed::rope;
+  section.window = vit.window;
+  section.global_every = vit.global_every;
   const std::string other = differences(vit, vit_config(section, vit.img_size, vit.num_classes));
   check<ConfigError>(other.empty(), "model.arch",
                      "from_init: no key of a recipe gives what these weights need: {}; vitrail features and linear use "
@@ -159,6 +164,9 @@ std::string fit_hint(const TensorMap& network, const TensorMap& weights) {
   if (has(weights, "blocks.0.ls1.gamma") != has(network, "blocks.0.ls1.gamma"))
     hints.emplace_back(has(weights, "blocks.0.ls1.gamma") ? "they have LayerScale: model.layerscale_init=1e-5"
                                                           : "they have no LayerScale: model.layerscale_init=0");
+  if (has(weights, "pos_embed") != has(network, "pos_embed"))
+    hints.emplace_back(has(weights, "pos_embed") ? "they have a table of positions: model.pos=learned"
+                                                 : "they have no table of positions: model.pos=rope");
   if (const int64_t n = size(weights, "reg_token", 1); n != size(network, "reg_token", 1))
     hints.push_back(fmt::format("they have {} register tokens: model.num_registers={}", n, n));
   return fmt::format("{}", fmt::join(hints, "; "));

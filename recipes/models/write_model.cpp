@@ -37,6 +37,9 @@ const nn::Layout& chosen_layout(const PublishedModel& model, std::string_view na
 /// Throws ConfigError for options that the layout cannot express.
 void check_expressible(const PublishedModel& model, const nn::Layout& layout) {
   const nn::VitConfig& c = model.architecture->vision();
+  check<ConfigError>(c.pos_embed != nn::PosEmbed::rope && c.window == 0, "layout",
+                     "models of {} have a table of positions and global attention; this one has {}: use the run itself",
+                     layout.title, c.window > 0 ? "windows" : "rotary positions");
   check<ConfigError>(layout.name == "timm" || c.pos_embed == nn::PosEmbed::cls_and_patches, "layout",
                      "models of {} have a position for the class token and none for registers; this one has others",
                      layout.title);

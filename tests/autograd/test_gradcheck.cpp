@@ -355,6 +355,41 @@ const std::vector<GradCase>& cases() {
          return Shapes{{dim(rng, 2), dim(rng, 6), 6 * dim(rng, 4)}};
        },
        [](const Vars& v) { return attention(v[0], 2, {.scale = 0.7, .causal = true}); }},
+      {"window_attention",
+       {{{1, 1, 3, 1}, {1, 1, 3, 1}, {1, 1, 3, 1}}, {{0, 2, 6, 4}, {0, 2, 6, 4}, {0, 2, 6, 4}}},
+       [](Rng& rng) {
+         const Shape shape{dim(rng, 2), dim(rng, 3), 3 * dim(rng), dim(rng)};
+         return Shapes{shape, shape, shape};
+       },
+       [](const Vars& v) {
+         const Windows windows{.prefix = 0, .grid = {3, v[0].size(2) / 3}, .side = 2};
+         return window_attention(v[0], v[1], v[2], 0.7, windows);
+       }},
+      {"window_attention, packed after prefix tokens",
+       {{{1, 5, 6}}, {{2, 14, 12}}},
+       [](Rng& rng) {
+         return Shapes{{dim(rng, 2), 2 + 3 * dim(rng), 6 * dim(rng, 3)}};
+       },
+       [](const Vars& v) {
+         const Windows windows{.prefix = 2, .grid = {3, v[0].size(1) / 3}, .side = 2};
+         return window_attention(v[0], 2, 0.7, windows);
+       }},
+      {"rotate",
+       {{{1, 1, 2, 4}}, {{0, 2, 5, 8}}},
+       [](Rng& rng) {
+         return Shapes{{dim(rng, 2), dim(rng, 3), 1 + 2 * dim(rng), 4 * dim(rng, 3)}};
+       },
+       [](const Vars& v) {
+         return rotate(v[0], core::make_rope({2, v[0].size(2) / 2}, v[0].size(3), 100, DType::f64)) * 2.0;
+       }},
+      {"rotate, packed",
+       {{{1, 2, 24}}, {{2, 5, 24}}},
+       [](Rng& rng) {
+         return Shapes{{dim(rng, 2), 1 + 2 * dim(rng), 24 * dim(rng, 2)}};
+       },
+       [](const Vars& v) {
+         return rotate(v[0], 2, core::make_rope({2, v[0].size(1) / 2}, v[0].size(2) / 6, 100, DType::f64)) * 2.0;
+       }},
 
       {"patchify",
        {{{1, 1, 2, 2}}, {{2, 3, 4, 6}}, {{0, 3, 4, 4}}},

@@ -27,6 +27,8 @@ TEST_CASE("bench_step times the model of its options, or of a recipe") {
   CHECK(step["batch"] == 4);
   CHECK(json(tiny + "--batch 4 --forward-only --dtype bf16")["forward_only"] == true);
 
+  CHECK(json(tiny + "--batch 4 --window 2 --global-every 2")["gflops"] > 0);
+
   const std::string recipe = "--recipe " + test::kRecipes + "vit_digits.yaml ";
   const auto from_recipe = json(recipe + "--batch 8");
   CHECK(from_recipe["model"] == "vit_tiny");

@@ -191,7 +191,7 @@ TEST_CASE("a distilled transformer has a head for each of two tokens, and classi
   VisionTransformer model(Scope(2), c);
   const Tensor images = Rng(1, "images").normal({4, 3, 8, 8}, 0, 1);
   CHECK(model.prefix_tokens() == 5);
-  CHECK(model.pos_embed.shape() == Shape{1, 2 + 4, 8});
+  CHECK(model.pos_embed->shape() == Shape{1, 2 + 4, 8});
   const Var features = model.features(images);
   const std::vector<Var> heads = model.heads(features);
   REQUIRE(heads.size() == 2);

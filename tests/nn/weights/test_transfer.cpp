@@ -42,7 +42,7 @@ TEST_CASE("positions are resampled to the model's grid, prefix rows are copied, 
     CHECK(notes.find("head.weight [3, 8] starts anew: it is [5, 8] in the file") != std::string::npos);
     CHECK((notes.find("head_dist.weight") != std::string::npos) == distilled);
     const int64_t prefix = distilled ? 2 : 1;
-    const Tensor theirs = from.pos_embed.value().select(0, 0), mine = to.pos_embed.value().select(0, 0);
+    const Tensor theirs = from.pos_embed->value().select(0, 0), mine = to.pos_embed->value().select(0, 0);
     CHECK(test::max_difference(mine.slice(0, 0, prefix), theirs.slice(0, 0, prefix)) == 0);
     const Tensor patches = theirs.slice(0, prefix, theirs.size(0)).contiguous();
     const Tensor expected = core::resample_positions(patches, {4, 4}, {6, 6}, ag::PosInterp::size);
@@ -55,20 +55,20 @@ TEST_CASE("positions are resampled to the model's grid, prefix rows are copied, 
 
 TEST_CASE("a plain transformer starts a distilled one, and the other way round") {
   VisionTransformer plain(Scope(1), small(16, 5, false)), distilled(Scope(2), small(16, 5, true));
-  const Tensor own = distilled.pos_embed.value().clone();
+  const Tensor own = distilled.pos_embed->value().clone();
   const std::string notes = joined(load_pretrained(distilled, state(plain), "file"));
   CHECK(notes.find("dist_token [1, 1, 8] starts anew: the file has none") != std::string::npos);
   const auto row = [](const Tensor& table, int64_t i) { return table.select(1, i); };
-  const Tensor& now = distilled.pos_embed.value();
-  CHECK(test::max_difference(row(now, 0), row(plain.pos_embed.value(), 0)) == 0);
+  const Tensor& now = distilled.pos_embed->value();
+  CHECK(test::max_difference(row(now, 0), row(plain.pos_embed->value(), 0)) == 0);
   CHECK(test::max_difference(row(now, 1), row(own, 1)) == 0);
-  CHECK(test::max_difference(row(now, 2), row(plain.pos_embed.value(), 1)) == 0);
+  CHECK(test::max_difference(row(now, 2), row(plain.pos_embed->value(), 1)) == 0);
   CHECK(test::max_difference(distilled.head->weight.value(), plain.head->weight.value()) == 0);
 
   VisionTransformer back(Scope(3), small(16, 5, false));
   CHECK(joined(load_pretrained(back, state(distilled), "file")).find("head_dist.bias is left out") !=
         std::string::npos);
-  CHECK(test::max_difference(back.pos_embed.value(), plain.pos_embed.value()) == 0);
+  CHECK(test::max_difference(back.pos_embed->value(), plain.pos_embed->value()) == 0);
 }
 
 TEST_CASE("weights of another architecture are refused and change nothing") {
@@ -76,9 +76,9 @@ TEST_CASE("weights of another architecture are refused and change nothing") {
   VitConfig deeper = small(16, 5, false);
   deeper.depth = 2;
   VisionTransformer other(Scope(2), deeper);
-  const Tensor before = model.pos_embed.value().clone();
+  const Tensor before = model.pos_embed->value().clone();
   CHECK_THROWS_WITH_AS(load_pretrained(model, state(other), "other.h5"), doctest::Contains("blocks.1."), IoError);
-  CHECK(test::max_difference(model.pos_embed.value(), before) == 0);
+  CHECK(test::max_difference(model.pos_embed->value(), before) == 0);
 
   ResNetConfig ten{.layers = {1, 1}, .width = 4, .small_images = true, .num_classes = 10}, three = ten;
   three.num_classes = 3;

@@ -279,6 +279,11 @@ TEST_CASE("published model: layouts without a place for a model refuse it, and n
   refuse(
       "hf", [](nn::VitConfig& c) { c.pos_embed = nn::PosEmbed::patches; }, "have a position for the class token");
   refuse(
+      "timm", [](nn::VitConfig& c) { c.pos_embed = nn::PosEmbed::rope; }, "this one has rotary positions",
+      "a.safetensors");
+  refuse(
+      "hf", [](nn::VitConfig& c) { c.window = 1; }, "this one has windows");
+  refuse(
       "hf", [](nn::VitConfig& c) { c.qk_norm = true; }, "have no place for blocks.0.attn.k_norm.bias");
   refuse(
       "torchvision", [](nn::VitConfig& c) { c.distilled = true; }, "no place for dist_token", "a.safetensors");
