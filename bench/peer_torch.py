@@ -125,7 +125,7 @@ def measure(args):
     import peer_methods
     import torch
 
-    torch.set_num_threads(args.threads or os.cpu_count())
+    torch.set_num_threads(args.threads or int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count()))
     torch.manual_seed(0)
     library = blas(torch)
     step, macs = peer_methods.METHODS[args.method](args)
