@@ -259,7 +259,7 @@ def dino(args):
     return step, args.batch * (3 * (2 * of_global + LOCAL_NUMBER * of_local) + 2 * of_global)
 
 
-# ---- dinov2: as in ssl_meta_arch.py, loss/, layers/ and param_groups.py of facebookresearch/dinov2 --------------------
+# ---- dinov2: as in ssl_meta_arch.py, loss/, layers/ and param_groups.py of facebookresearch/dinov2 -------------------
 
 DINOV2_LOCAL_SIZE = 98  # or less, a multiple of the patch size
 

@@ -23,12 +23,12 @@ def main():
     p.add_argument("file")
     p.add_argument("--batch", type=int, default=16, help="as the file was exported")
     p.add_argument("--img-size", type=int, default=224)
-    p.add_argument("--threads", type=int, default=0)
+    p.add_argument("--threads", type=int, default=int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count()))
     p.add_argument("--steps", type=int, default=12)
     args = p.parse_args()
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = args.threads or os.cpu_count()
+    options.intra_op_num_threads = args.threads
     options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(args.file, options, providers=["CPUExecutionProvider"])
     pixels = np.random.default_rng(0).standard_normal((args.batch, 3, args.img_size, args.img_size), np.float32)

@@ -90,11 +90,11 @@ def blas(torch):
     """The library behind f32 products. Ends the script if it is the reference BLAS, which looks like a hang."""
     inside = re.search(r"BLAS_INFO=(mkl|open)", torch.__config__.show())
     with open("/proc/self/maps") as file:
-        loaded = re.search(r"(openblas|mkl|blis|atlas)[^/\n]*\.so", file.read())
+        loaded = re.search(r"(openblas|mkl(?!dnn)|blis|atlas)[^/\n]*\.so", file.read())
     speed = gflops_of_product(torch, 512, torch.float32, 4)
     if not inside and not loaded and speed < REAL_BLAS:
-        sys.exit(f"PyTorch {torch.__version__} multiplies f32 matrices at {speed:.1f} GFLOP/s: behind it is the reference "
-                 "BLAS, some forty times slower than others. On Debian: apt install libopenblas0")
+        sys.exit(f"PyTorch {torch.__version__} multiplies f32 matrices at {speed:.1f} GFLOP/s: behind it is the "
+                 "reference BLAS, some forty times slower than others. On Debian: apt install libopenblas0")
     return (inside or loaded)[1] if inside or loaded else "unknown"
 
 
@@ -125,7 +125,7 @@ def measure(args):
     import peer_methods
     import torch
 
-    torch.set_num_threads(args.threads or os.cpu_count())
+    torch.set_num_threads(args.threads or int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count()))
     torch.manual_seed(0)
     library = blas(torch)
     step, macs = peer_methods.METHODS[args.method](args)

@@ -3,7 +3,7 @@
 # same steps. All of them in one command:
 #   TORCH_PYTHON=/tmp/torch/bin/python ORT_PYTHON=/tmp/ort/bin/python RAW=raw.jsonl bench/tables.sh >tables.md
 # Have nothing else running. Progress goes to the standard error. A round takes about a quarter of an hour on two cores
-# once PyTorch's compiler has filled its cache, and ten minutes more before.
+# once PyTorch's compiler has filled its cache, and as long again before.
 #
 # TORCH_PYTHON: an interpreter with PyTorch 2.x (python3 -m venv /tmp/torch; /tmp/torch/bin/pip install torch)
 # ORT_PYTHON: one with ONNX Runtime; see bench/peer_onnxruntime.py
@@ -180,7 +180,7 @@ for part in "$@"; do
 done
 version=$(sed -n 's/^project(vitrail VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
 printf '%s, %s cores; Vitrail %s %s; PyTorch %s and %s; ONNX Runtime %s; %s\n' \
-  "$(sed -n 's/^model name\s*: //p' /proc/cpuinfo | head -n 1)" "$(nproc)" "$version" \
+  "$(sed -n 's/^model name\s*: //p' /proc/cpuinfo | head -n 1)" "$(nproc --all)" "$version" \
   "$(git rev-parse --short HEAD 2>/dev/null || true)" "${old:--}" "${new:--}" "${ort:--}" "$(date +%F)" | tee -a "$raw"
 for part in "$@"; do $part; done
 say "done in $SECONDS s"
