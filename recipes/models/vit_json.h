@@ -16,8 +16,8 @@ namespace vitrail::recipes {
 /// The model types of Hugging Face that this family reads.
 std::span<const HubModelType> vit_model_types();
 
-/// The ratio from which DINOv2 and Hugging Face's Dinov2 compute the hidden width of the feed-forward; nothing if no ratio
-/// gives this width. SwiGLU has a rule of its own: nn::swiglu_hidden.
+/// The ratio from which DINOv2 and Hugging Face's Dinov2 compute the hidden width of the feed-forward; nothing if no
+/// ratio gives this width. SwiGLU has a rule of its own: nn::swiglu_hidden.
 std::optional<double> dinov2_mlp_ratio(const nn::VitConfig& config);
 /// The layout of Hugging Face that fits the model.
 const nn::Layout& hugging_face_layout(const nn::VitConfig& config);
