@@ -11,9 +11,9 @@ namespace vitrail::recipes {
 class Config;
 
 /// The defaults of a run that begins with the weights at init: the model and the pixels of the weights, a tenth of the
-/// rate, layer decay, a slow teacher, and first some epochs for the heads alone (with adapt.defaults). If init is a run of the same method,
-/// its heads come along. A key keeps its value if it stands beside init: on the command line, or in the same recipe.
-/// Does nothing if init is empty. Returns messages for the log. Throws as settle_architecture.
+/// rate, layer decay, a slow teacher, and first some epochs for the heads alone (with adapt.defaults). If init is a run
+/// of the same method, its heads come along. A key keeps its value if it stands beside init: on the command line, or in
+/// the same recipe. Does nothing if init is empty. Returns messages for the log. Throws as settle_architecture.
 std::vector<std::string> settle_adaptation(Config& config, const std::string& init);
 
 /// The weights that a run begins with.
