@@ -125,9 +125,9 @@ void crops(std::span<const std::byte> file, int count, nlohmann::ordered_json& o
     const Demand demand = crop.demand(box, size);
     return request_for({&demand, 1});
   };
-  testing::jpeg_decoder = JpegDecoder::stb;
+  data::testing::jpeg_decoder = JpegDecoder::stb;
   time("stb_image", whole);
-  testing::jpeg_decoder = built_jpeg_decoder();
+  data::testing::jpeg_decoder = built_jpeg_decoder();
   time("whole", whole);
   time("skipped", [&](const Box& box) { return PartRequest{box, 1}; });
   time("scaled", [&](const Box& box) { return PartRequest{whole_image(size).box, scaled(box).shrink}; });

@@ -194,12 +194,12 @@ ImagePart decode_by_turbo(std::span<const std::byte> file, ImageSize size, const
   const bool in_place = channels == 3 && decoded == width;
   std::vector<JSAMPLE> row(in_place ? 0 : size_t(decoded * channels));
   for (int64_t y = 0; y < height; ++y) {
-    uint8_t* const to = part.pixels.at(y, 0);
-    if (!reader.read_row(in_place ? to : row.data())) fail_damaged(file, reader);
+    uint8_t* const pixels = part.pixels.at(y, 0);
+    if (!reader.read_row(in_place ? pixels : row.data())) fail_damaged(file, reader);
     if (channels == 4)
-      cmyk_to_rgb(row.data() + before * 4, to, width);
+      cmyk_to_rgb(row.data() + before * 4, pixels, width);
     else if (!in_place)
-      std::memcpy(to, row.data() + before * 3, size_t(width * 3));
+      std::memcpy(pixels, row.data() + before * 3, size_t(width * 3));
   }
   return part;
 }

@@ -22,14 +22,14 @@ using Transform = std::function<void(const Image& image, Rng& rng, std::span<flo
 /// Writes all views of one image, in the order of the Views. Otherwise as Transform.
 using ViewsTransform = std::function<void(const Image& image, Rng& rng, std::span<const std::span<float>> out)>;
 
-/// Transforms that read a part of an image, which need not be decoded whole. request: the part of an image of that size
-/// that apply will read if it is called with the same rng.
+/// A transform that reads a part of an image, so that the rest need not be decoded. request: the part of an image of
+/// that size that apply will read if it is called with the same rng.
 struct PartTransform {
   std::function<PartRequest(ImageSize size, const Rng& rng)> request;
   std::function<void(const ImagePart& part, Rng& rng, std::span<const std::span<float>> out)> apply;
 };
 /// An ImageTransform or a MultiCrop, or what has the same functions, as a PartTransform. The crops are those that the
-/// transform itself would take. Their pixels are equal where a crop is at most twice its target's size; larger crops
+/// transform itself would take. Their pixels are equal where a crop is less than twice its target's size; larger crops
 /// are decoded at a half, a quarter or an eighth of their resolution, never below the target's.
 template <class T>
 PartTransform by_parts(T transform) {

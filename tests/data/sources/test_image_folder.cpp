@@ -110,7 +110,7 @@ TEST_CASE("files of kinds that are not read are counted, and a class of them alo
   CHECK(open_image_folder(root, {.classes = {"a", "b"}})->size() == 3);  // c is no class
   CHECK_THROWS_AS(open_image_folder(root, {.classes = {"a", "b", "c"}}), DataError);
   CHECK_THROWS_WITH_AS(open_image_folder((folder.path() / "c").string()),
-                       doctest::Contains("holds no " + image_kinds("or") + " files; "), DataError);
+                       doctest::Contains(("holds no " + image_kinds("or") + " files; ").c_str()), DataError);
 }
 
 TEST_CASE("links that are not followed are counted, and a class of them alone ends the reading") {
