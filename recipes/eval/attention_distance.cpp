@@ -13,8 +13,10 @@ namespace {
 /// Pixels between patches whose rows and columns differ by (row, column): [rows, columns].
 std::vector<double> patch_distances(ag::Grid grid, int64_t patch) {
   std::vector<double> distances(size_t(grid.height * grid.width));
-  for (int64_t i = 0; i < grid.height * grid.width; ++i)
-    distances[size_t(i)] = double(patch) * std::hypot(double(i / grid.width), double(i % grid.width));
+  for (int64_t i = 0; i < grid.height * grid.width; ++i) {
+    const int64_t row = i / grid.width, column = i % grid.width;
+    distances[size_t(i)] = double(patch) * std::hypot(double(row), double(column));
+  }
   return distances;
 }
 
