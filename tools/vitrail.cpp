@@ -34,7 +34,8 @@ int vitrail_program(int argc, char** argv) {
   program.group("Training", {tools::add_summary, tools::add_plot});
   program.group("Evaluation",
                 {tools::add_eval, tools::add_knn, tools::add_linear, tools::add_patches, tools::add_retrieval});
-  program.group("Look inside", {tools::add_attention, tools::add_pca, tools::add_neighbours, tools::add_map});
+  program.group("Look inside",
+                {tools::add_attention, tools::add_artifacts, tools::add_pca, tools::add_neighbours, tools::add_map});
   program.group(
       "Use", {tools::add_predict, tools::add_features, tools::add_similarity, tools::add_search, tools::add_zero_shot});
   program.group("Publish", {tools::add_init, tools::add_export, tools::add_convert});

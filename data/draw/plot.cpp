@@ -12,6 +12,7 @@ namespace vitrail::data {
 namespace {
 
 constexpr int kMostTicks = 8;
+constexpr double kSeriesDot = 8;
 constexpr Color kPalette[] = {{31, 107, 180}, {214, 79, 32},  {44, 145, 60},
                               {140, 80, 170}, {190, 150, 20}, {90, 90, 90}};
 
@@ -70,6 +71,10 @@ void draw_series(Image& image, const Axes& axes, const Series& s, Color color) {
   for (size_t i = 0; i < s.x.size(); ++i) {
     if (!is_finite(s, i)) continue;
     const Point to = axes.place(s.x[i], s.y[i]);
+    if (s.dots) {
+      draw_line(image, to, to, kSeriesDot, color);
+      continue;
+    }
     const Point from = i > 0 && is_finite(s, i - 1) ? axes.place(s.x[i - 1], s.y[i - 1]) : to;
     draw_line(image, from, to, 2.5, color);
   }
@@ -99,7 +104,13 @@ void draw_legend(Image& image, const Axes& axes, std::span<const Series> series)
   for (size_t i = 0; i < series.size(); ++i) {
     if (series[i].name.empty()) continue;
     const double middle = double(top) + double(text_height(kFigureScale)) / 2;
-    draw_line(image, {double(left), middle}, {double(left + kDash), middle}, 3, kPalette[i % std::size(kPalette)]);
+    const Point begin{double(left), middle}, end{double(left + kDash), middle},
+        centre{double(left + kDash / 2), middle};
+    const Color color = kPalette[i % std::size(kPalette)];
+    if (series[i].dots)
+      draw_line(image, centre, centre, kSeriesDot, color);
+    else
+      draw_line(image, begin, end, 3, color);
     draw_text(image, series[i].name, top, left + kDash + kFigureMargin / 2, kBlack, kFigureScale);
     top += row;
   }
@@ -132,6 +143,7 @@ Image plot(const Plot& layout, std::span<const Series> series) {
     }
   }
   check<ShapeError>(x.low <= x.high, "plot", "none of the {} series has a finite point", series.size());
+  if (layout.from_zero) y.include(0);
   x = x.widened();
   y = y.widened();
 

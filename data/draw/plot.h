@@ -10,15 +10,17 @@
 
 namespace vitrail::data {
 
-/// A line through (x[i], y[i]). Points that are not finite are left out and interrupt the line.
+/// A line through (x[i], y[i]), or a dot at each. Points that are not finite are left out and interrupt the line.
 struct Series {
   std::string name;
   std::vector<double> x, y;
+  bool dots = false;
 };
 
 struct Plot {
   std::string title = {}, x_label = {}, y_label = {};
   int64_t width = 800, height = 500;
+  bool from_zero = false;  // the y axis includes 0
 };
 
 /// Draws the series on one pair of axes with round ticks, and a legend if they have names.

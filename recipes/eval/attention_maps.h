@@ -30,5 +30,7 @@ PatchMap stretched(const PatchMap& map);
 data::Image overlay_heat(const data::Image& image, const PatchMap& map, double opacity);
 /// The image as it is where mask is 1, darker elsewhere.
 data::Image overlay_mask(const data::Image& image, const PatchMap& mask);
+/// The image with the patches where mask is 1 in red.
+data::Image overlay_marks(const data::Image& image, const PatchMap& mask);
 
 }  // namespace vitrail::recipes

@@ -24,7 +24,7 @@ TEST_CASE("vitrail explains itself, each command with an example") {
   for (const std::string command :
        {"pack",      "preview",  "eval",       "summary", "export",    "plot",    "knn",       "linear",
         "attention", "pca",      "neighbours", "map",     "tokenizer", "convert", "init",      "zero-shot",
-        "predict",   "features", "similarity", "search",  "retrieval", "patches", "completion"})
+        "predict",   "features", "similarity", "search",  "retrieval", "patches", "artifacts", "completion"})
     check_says(vitrail_program(folder, command + " --help"), 0, "Example: vitrail " + command);
   for (const char* program : {"vitrail", "train"})
     check_says(test::run(folder, program, "--version"), 0, "Vitrail " VITRAIL_VERSION);

@@ -24,6 +24,7 @@ void add_knn(Program& program);
 void add_linear(Program& program);
 void add_patches(Program& program);
 void add_attention(Program& program);
+void add_artifacts(Program& program);
 void add_pca(Program& program);
 void add_neighbours(Program& program);
 void add_map(Program& program);

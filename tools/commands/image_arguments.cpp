@@ -25,7 +25,8 @@ void ImageArguments::add_to(const Command& command) {
       .required();
   command.option("images", images, "images and folders of images").required();
   command.option("-o,--out", out, "PNG file to write");
-  command.option("--size", size, "shorter side of the model's input; 0: twice the recipe's").range(0, 4096);
+  const std::string usual = enlarge == 1 ? "the recipe's" : "twice the recipe's";
+  command.option("--size", size, "shorter side of the model's input; 0: " + usual).range(0, 4096);
   command.option("-n,--count", count, "number of images to take, at most").range(1, 256);
   background.add_to(command);
   published.add_to(command);

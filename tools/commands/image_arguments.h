@@ -27,6 +27,7 @@ struct ImageArguments {
   std::string checkpoint, network, positions, out;
   std::vector<std::string> images;
   int64_t size = 0, count = 8;
+  int64_t enlarge = 2;  // the usual side is the recipe's times this
   BackgroundOption background;
   PublishedArguments published;
   SkipOption skip;
@@ -37,7 +38,7 @@ struct ImageArguments {
   /// The images, as read_images.
   std::vector<Image> read() const { return read_images(images, count, skip); }
   /// The shorter side of the model's input, in pixels.
-  int64_t side(const recipes::Preprocessing& usual) const { return size > 0 ? size : 2 * usual.img_size(); }
+  int64_t side(const recipes::Preprocessing& usual) const { return size > 0 ? size : enlarge * usual.img_size(); }
 };
 
 /// The shorter side of an image in the drawings, at least.

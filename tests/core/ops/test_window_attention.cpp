@@ -136,6 +136,30 @@ TEST_CASE("windowed attention is bit-equal whatever the threads") {
   for (size_t i = 0; i < one.size(); ++i) CHECK(max_difference(one[i], three[i]) == 0);
 }
 
+TEST_CASE("windowed attention needs no more memory than global attention") {
+  const Case c{1, 1, 64, {1, {56, 56}, 7}};  // 896 pixels in patches of 16
+  const Inputs in = packed(inputs_of(c), DType::f32);
+  const int threads = num_threads();
+  set_num_threads(1);
+  const auto peak_of = [&](const auto& run) {
+    const int64_t before = memory::live_bytes();
+    memory::reset_peak();
+    const Results results = run();
+    CHECK(all_finite(results.dk));
+    return memory::peak_bytes() - before;
+  };
+  const int64_t windows = peak_of([&] { return windowed(in, c.windows); });
+  const int64_t global = peak_of([&] {
+    const AttentionOptions options{.scale = kScale};
+    const AttentionOut out = attention(in.q, in.k, in.v, options);
+    Results r{out.y, packed(in.q, in.q.dtype()), packed(in.k, in.k.dtype()), packed(in.v, in.v.dtype())};
+    attention_backward(in.dy, in.q, in.k, in.v, out, options, r.dq, r.dk, r.dv);
+    return r;
+  });
+  set_num_threads(threads);
+  CHECK(windows <= global);
+}
+
 TEST_CASE("windowed attention names what does not fit") {
   using doctest::Contains;
   const Tensor q = zeros({1, 2, 17, 4});

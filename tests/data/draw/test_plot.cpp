@@ -45,6 +45,24 @@ TEST_CASE("a point that is not finite interrupts the line") {
   CHECK(count_blue(plot({}, cut)) < count_blue(plot({}, whole)) * 2 / 3);
 }
 
+TEST_CASE("dots are drawn at the points alone") {
+  const std::vector<Series> line = {{"", {0, 1}, {0, 1}}}, dots = {{"", {0, 1}, {0, 1}, true}};
+  CHECK(count_blue(plot({}, dots)) > 60);
+  CHECK(count_blue(plot({}, dots)) < count_blue(plot({}, line)) / 5);
+}
+
+TEST_CASE("a y axis from zero moves a flat line to the top") {
+  const std::vector<Series> flat = {{"", {0, 1}, {9, 9}}};
+  const auto blue_at_the_top = [&](const Image& image) {
+    int64_t count = 0;
+    for (int64_t y = 0; y < image.height() / 4; ++y)
+      count += image.at(y, image.width() / 2)[2] > image.at(y, image.width() / 2)[0] + 60;
+    return count;
+  };
+  CHECK(blue_at_the_top(plot({}, flat)) == 0);
+  CHECK(blue_at_the_top(plot({.from_zero = true}, flat)) > 0);
+}
+
 TEST_CASE("the legend keeps out of the way of the lines") {
   // The dash of the legend is as blue as the line. It is in the half that the line does not enter.
   const auto blue_rows = [](std::vector<double> y) {
