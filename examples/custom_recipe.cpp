@@ -40,17 +40,18 @@ struct Autoencoder final : nn::Module<Autoencoder> {
   Autoencoder(const nn::Scope& scope, const MaeConfig& c)
       : Module(scope),
         encoder(sub("encoder"), c.encoder()),
+        side(encoder.config.grid_side()),
         embed(sub("decoder_embed"), encoder.config.embed_dim, c.decoder_dim),
         pred(sub("decoder_pred"), c.decoder_dim, 3 * encoder.config.patch_size * encoder.config.patch_size),
         mask_token(sub("mask_token"), {1, 1, c.decoder_dim}, nn::init::normal(0.02)),
-        pos_embed(sub("decoder_pos_embed"), {1, encoder.pos_embed->shape()[1], c.decoder_dim}, nn::init::normal(0.02)),
+        pos_embed(sub("decoder_pos_embed"), {1, side * side, c.decoder_dim}, nn::init::normal(0.02)),
         block(sub("decoder_block"),
               {.attn = {.dim = c.decoder_dim, .num_heads = encoder.config.num_heads}, .ffn_hidden = 4 * c.decoder_dim}),
         norm(sub("decoder_norm"), c.decoder_dim) {}
 
   /// images [B, 3, H, W] -> the mean squared error on masked patches, each normalised to mean 0 and variance 1.
   nn::Var forward(const Tensor& images, double mask_ratio, Rng rng) {
-    nn::Var x = encoder.patch_embed(images) + *encoder.pos_embed;  // [B, N, C]
+    nn::Var x = encoder.patch_embed(images) + encoder.positions({side, side});  // [B, N, C]
     const int64_t batch = x.size(0), n = x.size(1), seen = std::max<int64_t>(1, int64_t(double(n) * (1 - mask_ratio)));
     const Tensor order = core::topk(rng.uniform({batch, n}, 0, 1), n).indices;  // of each image, seen patches first
     x = gather_tokens(x, order.slice(1, 0, seen).contiguous());
@@ -65,6 +66,7 @@ struct Autoencoder final : nn::Module<Autoencoder> {
   }
 
   nn::VisionTransformer encoder;
+  int64_t side;  // patches along a side of an image
   nn::Linear embed, pred;
   nn::Param mask_token, pos_embed;
   nn::TransformerBlock block;

@@ -9,6 +9,7 @@ namespace vitrail::core {
 struct Rope {
   Tensor cos, sin;
 
+  /// False for Rope().
   bool defined() const { return cos.defined(); }
 };
 

@@ -14,6 +14,7 @@ struct Windows {
   Grid grid = {};
   int64_t side = 0;
 
+  /// Prefix tokens and patches together.
   int64_t tokens() const { return prefix + grid.height * grid.width; }
 };
 

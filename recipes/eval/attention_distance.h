@@ -27,6 +27,7 @@ class AttentionDistance {
   /// The distance of attention that is the same everywhere, in the same images: the average of two random patches.
   double uniform() const;
 
+  /// The blocks of the model, and the heads of each.
   int64_t depth() const { return model_.config.depth; }
   int64_t heads() const { return model_.config.num_heads; }
 

@@ -23,6 +23,7 @@ struct NormStatistics {
   double median = 0, largest = 0;
   double cutoff = 0;  // a patch with a larger norm is an outlier
 
+  /// Outliers as a share of all patches; 0 without patches.
   double share() const { return patches > 0 ? double(outliers) / double(patches) : 0; }
 };
 /// cutoff: of the norm; without it, ratio times the median norm.
