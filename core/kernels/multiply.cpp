@@ -39,8 +39,8 @@ Matrix<T> part(const Matrix<T>& m, int64_t row, int64_t rows, int64_t col, int64
   return {&m(row, col), std::min(rows, m.rows - row), std::min(cols, m.cols - col), m.row_stride, m.col_stride};
 }
 
-/// The rows of a are read in place: b is packed once, then each task computes some rows and columns of c. The tasks of a
-/// thread follow one another down the rows, so that they share columns of b.
+/// The rows of a are read in place: b is packed once, then each task computes some rows and columns of c. The tasks of
+/// a thread follow one another down the rows, so that they share columns of b.
 template <class In, class Out>
 void multiply_rows(const Matrix<const In>& a, const Matrix<const In>& b, const Matrix<Out>& c, const float* bias) {
   constexpr int64_t kStep = kernels::kGemmStep<In>, kStrip = kernels::kGemmStrip;
@@ -60,7 +60,8 @@ void multiply_rows(const Matrix<const In>& a, const Matrix<const In>& b, const M
   const int64_t row_blocks = parts(c.rows, block_rows);
   const int64_t splits = std::clamp<int64_t>(kTasksPerThread * num_threads() / row_blocks, 1, strips);
   const int64_t cached = std::max<int64_t>(kernel.block_bytes / (kStrip * depth * int64_t(sizeof(In))), 1);
-  const int64_t per_row = parts(strips, std::min(parts(strips, splits), cached)), wide = parts(strips, per_row) * kStrip;
+  const int64_t per_row = parts(strips, std::min(parts(strips, splits), cached)),
+                wide = parts(strips, per_row) * kStrip;
   parallel_for(row_blocks * per_row, 1, [&](int64_t task, int64_t) {
     const int64_t row = task % row_blocks * block_rows, col = task / row_blocks * wide;
     const auto target = part(c, row, block_rows, col, wide);

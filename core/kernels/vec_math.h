@@ -110,8 +110,9 @@ VITRAIL_INLINE float clamped(float x, float low, float high) {
   const float at_most = high < x ? high : x;
   return low > at_most ? low : at_most;
 }
-/// The distribution function of the normal distribution, off by at most 2e-6: for results that are rounded to bf16 (steps
-/// of 4e-3) at once. An odd polynomial of x, in z = 2 (x / end)^2 - 1, and a half; it leaves [0, 1] at the ends alone.
+/// The distribution function of the normal distribution, off by at most 2e-6: for results that are rounded to bf16
+/// (steps of 4e-3) at once. An odd polynomial of x, in z = 2 (x / end)^2 - 1, and a half; it leaves [0, 1] at the ends
+/// alone.
 VITRAIL_INLINE float normal_cdf_coarse(float x) {
   constexpr float kEnd = 4.7f;
   const float u = clamped(x, -kEnd, kEnd), z = u * u * (2 / (kEnd * kEnd)) - 1.0f;
@@ -124,10 +125,10 @@ VITRAIL_INLINE float normal_cdf_coarse(float x) {
 VITRAIL_INLINE float gelu_slope_coarse(float x) {
   constexpr float kEnd = 5.0f;
   const float u = clamped(x, -kEnd, kEnd), z = u * u * (2 / (kEnd * kEnd)) - 1.0f;
-  const float p = detail::polynomial(z, 1.421333109e-01f, -7.509960652e-02f, 6.660979605e-02f, -7.208124327e-02f,
-                                     7.984733202e-02f, -8.191297352e-02f, 8.234812656e-02f, -7.727716225e-02f,
-                                     4.781096421e-02f, -1.793597395e-02f, 2.113991240e-02f, -2.462507459e-02f,
-                                     9.043306186e-03f);
+  const float p =
+      detail::polynomial(z, 1.421333109e-01f, -7.509960652e-02f, 6.660979605e-02f, -7.208124327e-02f, 7.984733202e-02f,
+                         -8.191297352e-02f, 8.234812656e-02f, -7.727716225e-02f, 4.781096421e-02f, -1.793597395e-02f,
+                         2.113991240e-02f, -2.462507459e-02f, 9.043306186e-03f);
   return 0.5f + u * p;
 }
 

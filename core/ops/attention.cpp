@@ -128,8 +128,8 @@ struct Scores {
     std::fill(row(i) + visible, row(i) + padded(visible), rest);
     return padded(visible);
   }
-  /// Ends the computation of row i: multiplies it by `by`, clears the elements from `visible` on and converts the row to
-  /// the factor type.
+  /// Ends the computation of row i: multiplies it by `by`, clears the elements from `visible` on and converts the row
+  /// to the factor type.
   void finish(int64_t i, int64_t visible, C by = 1) const {
     std::fill(row(i) + visible, row(i) + width, C(0));
     if constexpr (!kShared)
@@ -211,15 +211,16 @@ void attention_of_type(const Tensor& q, const Tensor& k, const Tensor& v, const 
     F* const q_buffer = scratch.take<F>(tile * dim);
     C* const y_buffer = scratch.take<C>(tile * dim);
     C* const totals = scratch.take<C>(tile);
-    const F* const Kt = pack(keys.read(kv, 0, p.keys, buffer), Trans::yes, scratch.take<F>(packed_size<F>(p.dim, p.keys)));
-    const F* const V = pack(values.read(kv, 0, p.keys, buffer), Trans::no, scratch.take<F>(packed_size<F>(p.keys, p.dim)));
+    const F* const Kt =
+        pack(keys.read(kv, 0, p.keys, buffer), Trans::yes, scratch.take<F>(packed_size<F>(p.dim, p.keys)));
+    const F* const V =
+        pack(values.read(kv, 0, p.keys, buffer), Trans::no, scratch.take<F>(packed_size<F>(p.keys, p.dim)));
     for (int64_t head = kv * p.group(); head < (kv + 1) * p.group(); ++head) {
       queries.prefetch(head + 1);
       p.for_each_tile([&](int64_t begin, int64_t n) {
         multiply(left(queries.read(head, begin, n, q_buffer)), Kt, scores.target(n));
         weigh(scores, n, p, head, begin, lse.data<C>() + head * p.queries + begin, totals);
-        result.compute(head, begin, n, y_buffer,
-                       [&](const auto& to) { multiply(scores.left(), V, to); });
+        result.compute(head, begin, n, y_buffer, [&](const auto& to) { multiply(scores.left(), V, to); });
       });
     }
   });
@@ -311,9 +312,10 @@ void backward_of_type(const Tensor& dy, const Tensor& q, const Tensor& k, const 
   const int64_t tile = p.tile(), wide = padded(p.keys), dim = padded(p.dim);
   const int64_t by_keys = packed_size<F>(p.dim, p.keys), by_dim = packed_size<F>(p.keys, p.dim);
   const int64_t bytes = 2 * Scores<F>::bytes(p) + 2 * Scratch::bytes_of<F>(by_keys) + Scratch::bytes_of<F>(by_dim) +
-                        Scratch::bytes_of<F>(packed_size<F>(tile, p.dim)) + Scratch::bytes_of<F>(padded_terms<F>(tile) * wide) +
-                        Scratch::bytes_of<F>(p.keys * dim) + 2 * Scratch::bytes_of<F>(tile * dim) +
-                        Scratch::bytes_of<C>(tile * dim) + 2 * Scratch::bytes_of<C>(p.keys * dim);
+                        Scratch::bytes_of<F>(packed_size<F>(tile, p.dim)) +
+                        Scratch::bytes_of<F>(padded_terms<F>(tile) * wide) + Scratch::bytes_of<F>(p.keys * dim) +
+                        2 * Scratch::bytes_of<F>(tile * dim) + Scratch::bytes_of<C>(tile * dim) +
+                        2 * Scratch::bytes_of<C>(p.keys * dim);
   const auto of_key_head = [&](int64_t kv, Scratch scratch) {
     keys.prefetch(kv + 1);
     values.prefetch(kv + 1);
@@ -342,8 +344,7 @@ void backward_of_type(const Tensor& dy, const Tensor& q, const Tensor& k, const 
         multiply(left(dY), Vt, dS.target(n));
         const int64_t row = head % p.heads * p.queries + begin;
         scores_gradient(P, n, p, begin, dS, dbias.defined() ? dbias.data<C>() + row * p.keys : nullptr);
-        dqueries.compute(head, begin, n, dq_buffer,
-                         [&](const auto& to) { multiply(dS.left(), K, to); });
+        dqueries.compute(head, begin, n, dq_buffer, [&](const auto& to) { multiply(dS.left(), K, to); });
         multiply(left_transposed(dS.factors(n), transposed), pack(Q, Trans::no, right), dK, add);
         add = true;
       });

@@ -232,8 +232,8 @@ void tile_product(Unit& unit, const kernels::GemmTask<bf16, Out>& t, const TileE
   if (!in_place) finished.take(c, t.c_row, rows, columns, kWidth);
 }
 
-/// GemmTask on the unit, where the steps of a row of a lie together. 32 rows of a stay in the first-level cache while the
-/// panels of b pass by. The processor prefetches these, as they lie in one piece.
+/// GemmTask on the unit, where the steps of a row of a lie together. 32 rows of a stay in the first-level cache while
+/// the panels of b pass by. The processor prefetches these, as they lie in one piece.
 template <class Unit, class Out>
 void tile_gemm(const kernels::GemmTask<bf16, Out>& t) {
   Unit unit;
