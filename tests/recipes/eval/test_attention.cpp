@@ -71,7 +71,7 @@ TEST_CASE("the mean attention distance is the definition's, over the patches of 
   CHECK(std::abs(distance.of(1, 0) - distance.uniform()) > 0.01);
 }
 
-TEST_CASE("attention without a preference has the uniform distance; windows shorten it") {
+TEST_CASE("attention without a preference has the uniform distance, and windows shorten it") {
   nn::VitConfig config = tiny();
   config.window = 2;
   config.global_every = 2;

@@ -120,7 +120,7 @@ TEST_CASE("each image has a background of its own, or the colour that is asked f
   CHECK(patch_knn(white.train(patch_pixels(4), kNoTick), white.val(patch_pixels(4), kNoTick), {.k = 1}).accuracy == 1);
 }
 
-TEST_CASE("images in one part are divided by image; data without transparency or without things is refused") {
+TEST_CASE("images in one part are divided by image, and data without transparency or without things is refused") {
   const test::TemporaryFolder folder;
   for (int i = 0; i < 8; ++i) write_half(folder.path() / "all" / (std::to_string(i) + ".png"), true);
   const CutOuts images((folder.path() / "all").string(), small(), 4);
