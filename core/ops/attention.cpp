@@ -292,7 +292,7 @@ void scores_gradient(const Scores<F>& weights, int64_t n, const Problem& p, int6
     C* const row = d.row(i);
     const int64_t visible = p.visible(begin + i);
     const C scale = C(p.options.scale);
-    table.softmax_scaled_backward(row, weights.row(i), dbias ? C(1) : scale, row, padded(visible));
+    table.softmax_scaled_backward(row, weights.row(i), dbias ? C(1) : scale, row, d.fill(i, visible, 0));
     if (dbias) {
       for (int64_t j = 0; j < visible; ++j) dbias[i * p.keys + j] += row[j];
       table.affine(row, scale, C(0), row, visible);
