@@ -83,7 +83,7 @@ data::Image overlay_marks(const data::Image& image, const PatchMap& mask) {
   constexpr data::Color kRed{230, 30, 30};
   constexpr double kTint = 0.8;
   return over_patches(
-      image, mask, [](data::Color pixel, double value) { return value > 0 ? data::mix(pixel, kRed, kTint) : pixel; });
+      image, mask, [&](data::Color pixel, double value) { return value > 0 ? data::mix(pixel, kRed, kTint) : pixel; });
 }
 
 }  // namespace vitrail::recipes
