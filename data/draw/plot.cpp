@@ -105,7 +105,7 @@ void draw_legend(Image& image, const Axes& axes, std::span<const Series> series)
     if (series[i].name.empty()) continue;
     const double middle = double(top) + double(text_height(kFigureScale)) / 2;
     const Point begin{double(left), middle}, end{double(left + kDash), middle},
-        centre{double(left + kDash / 2), middle};
+        centre{double(left) + double(kDash) / 2, middle};
     const Color color = kPalette[i % std::size(kPalette)];
     if (series[i].dots)
       draw_line(image, centre, centre, kSeriesDot, color);
