@@ -58,7 +58,7 @@ fs::path find_recipe(const fs::path& recipe) {
 
 fs::path bundled_asset(const std::string& name) {
   const fs::path folder = bundled_folder();
-  const fs::path asset = folder / "assets" / name;
+  fs::path asset = folder / "assets" / name;
   check<ConfigError>(!folder.empty() && fs::exists(asset), "assets",
                      "the data '{}' of Vitrail is not beside the program", name);
   return asset;
