@@ -43,7 +43,8 @@ TEST_CASE("the mean attention distance is the definition's, over the patches of 
   for (const Tensor& x : images) {
     const int64_t rows = x.size(2) / 4, columns = x.size(3) / 4, patches = rows * columns, tokens = 2 + patches;
     const auto pixels = [&](int64_t a, int64_t b) {
-      return 4 * std::hypot(double(a / columns - b / columns), double(a % columns - b % columns));
+      const int64_t down = a / columns - b / columns, across = a % columns - b % columns;
+      return 4 * std::hypot(double(down), double(across));
     };
     for (int64_t i = 0; i < patches; ++i)
       for (int64_t j = 0; j < patches; ++j) uniform += pixels(i, j) / double(patches);

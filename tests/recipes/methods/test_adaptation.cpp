@@ -49,7 +49,8 @@ const std::vector<std::string> kModel = {"model.embed_dim=24", "model.depth=2", 
                                          "crops.local_size=16", "train.epochs=1"};
 
 /// A run of one epoch, the start of the others.
-std::string trained(const fs::path& folder, const std::string& method, std::vector<std::string> changes = kModel) {
+std::string trained(const fs::path& folder, const std::string& method,
+                    const std::vector<std::string>& changes = kModel) {
   Small small(method, changes);
   const RunFolder run_folder = RunFolder::create(folder, "start");
   CHECK(run(*small.recipe, run_folder, small.config.yaml(false)).code == 0);
@@ -216,10 +217,11 @@ TEST_CASE("the recipe of the high-resolution phase goes on from a finished run")
   const std::string start = trained(temp.path() / "start", "dinov2");
   const auto settings = method_config("dinov2");
   Config config(*settings);
+  const std::string emoji = VITRAIL_SOURCE_DIR "/recipes/assets/emoji";
   config.read(fs::path(VITRAIL_SOURCE_DIR) / "recipes/dinov2_highres.yaml",
-              {"init='" + start + "'", "data.root='" VITRAIL_SOURCE_DIR "/recipes/assets/emoji'", "data.img_size=48",
-               "data.eval_crop=1", "crops.local_number=1", "train.batch_size=20", "train.epochs=2",
-               "train.steps_per_epoch=2", "schedule.warmup_epochs=0", "eval.baselines=false", "data.workers=1"});
+              {"init='" + start + "'", "data.root='" + emoji + "'", "data.img_size=48", "data.eval_crop=1",
+               "crops.local_number=1", "train.batch_size=20", "train.epochs=2", "train.steps_per_epoch=2",
+               "schedule.warmup_epochs=0", "eval.baselines=false", "data.workers=1"});
   settings->settle(config);
   const auto value = [&](const char* key) { return to_yaml(*config.find(key)); };
   CHECK(value("optim.lr") == "2e-05");
