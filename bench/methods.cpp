@@ -57,7 +57,7 @@ Step supervised_step(const Options& o) {
   return {run, 3 * flops, adamw_bytes(*model)};
 }
 
-/// The recipe's settings with those of the command line.
+/// The settings of the recipe, changed by the command line.
 template <class Config>
 Config with_options(Config config, const Options& o) {
   config.model = o.model;

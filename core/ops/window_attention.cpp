@@ -101,8 +101,8 @@ void add_token(const From* from, T* to, int64_t n) {
   for (int64_t j = 0; j < n; ++j)
     to[j] = T(compute_cast<T>(compute_cast<compute_t<T>>(to[j]) + compute_cast<compute_t<T>>(from[j])));
 }
-/// Adds the gradients of keys or values from [n, H, prefix + patches, D] to those of x [B, H, T, D]: of the patches in
-/// x itself, of the prefix tokens, which all windows share, in `shared` [B, H, prefix, D] in the compute type.
+/// Adds the gradients of a chunk's keys or values, `from` [n, H, prefix + patches, D]. Those of patches go to x
+/// [B, H, T, D]. All windows share the prefix tokens, so theirs go to `shared` [B, H, prefix, D], in the compute type.
 template <class T>
 void add_windows(const WindowChunk& c, const Tensor& from, const Tensor& x, const Tensor& shared) {
   const int64_t prefix = shared.size(2), dim = x.size(3);

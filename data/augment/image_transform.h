@@ -39,7 +39,7 @@ class ImageTransform final {
   void operator()(const ImagePart& part, Rng& rng, std::span<float> out) const {
     finish(augmented(part, rng), rng, out);
   }
-  /// What is read of an image of that size; rng is left as it is. For by_parts, which an ImageBatch takes.
+  /// The part of an image of that size that the transform reads. Does not advance rng. by_parts calls it.
   PartRequest request(ImageSize size, Rng rng) const {
     const std::optional<Demand> demand = augmentations_.demand(size, rng);
     return demand ? request_for({&*demand, 1}) : whole_image(size);

@@ -26,11 +26,11 @@ Image read_image(const std::filesystem::path& path);
 /// The size that decode_image would give, from the header alone.
 ImageSize image_size(std::span<const std::byte> file);
 
-/// decode_image of the part that is wanted. request: called once with the size of the image; it returns a box inside.
+/// Decodes a part of an image. Calls `request` once with the size of the image; it returns a box inside.
 ///
-/// The result may hold more than is wanted: all of the image in full resolution, unless the file is a JPEG and the
-/// build has libjpeg-turbo. With shrink 1 its pixels are those of decode_image. Damage in rows below the box is not
-/// noticed. Throws as decode_image.
+/// A JPEG gives the part if the build has libjpeg-turbo. Every other file gives the whole image in full resolution.
+/// With shrink 1 the pixels equal those of decode_image. Damage in rows below the box goes unnoticed. Throws as
+/// decode_image.
 ImagePart decode_part(std::span<const std::byte> file, const std::function<PartRequest(ImageSize)>& request);
 
 /// What decodes JPEG and WebP files in this build, with versions: "libjpeg-turbo 2.1.5" or "stb_image"; "libwebp 1.2.4"

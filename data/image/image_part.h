@@ -12,7 +12,7 @@
 
 namespace vitrail::data {
 
-/// What is wanted of an image: the pixels of a box, one for each shrink x shrink of the image's. shrink: 1, 2, 4 or 8.
+/// The part of an image to decode: a box, with one pixel for each shrink x shrink of its pixels. shrink: 1, 2, 4 or 8.
 struct PartRequest {
   Box box;
   int64_t shrink = 1;

@@ -393,7 +393,7 @@ class JpegChecker {
           break;
         case jpeg_marker::kScan:
           at = read_scan(segment->payload, at);
-          if (!reads_codes_ && has_one_scan()) return file_.size();  // a decoder needs nothing from behind it
+          if (!reads_codes_ && has_one_scan()) return file_.size();  // no decoder reads further
           break;
         default:
           if (!is_frame(segment->marker)) break;

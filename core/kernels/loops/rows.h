@@ -211,7 +211,8 @@ void widen(const bf16* x, C* y, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) y[i] = C(__builtin_bit_cast(float, uint32_t(x[i].bits) << 16));
 }
-/// y = factor x, rounded to nearest, ties to even; NaN stays NaN. The same bits as bf16(float), without a call.
+/// y = factor x, rounded to nearest, ties to even; NaN stays NaN. The same bits as bf16(float), without a call, for
+/// normal numbers.
 template <class C>
 VITRAIL_INLINE void narrow(const C* x, C factor, bf16* y, int64_t n) {
   int64_t done = 0;

@@ -129,7 +129,7 @@ class Finished {
 
   /// Room for the sums that are computed now: 32 rows.
   float* room() { return sums_[now_]; }
-  /// The room holds rows of `width` sums, of which c has `columns`.
+  /// Takes `rows` rows from the room. Each has `width` sums; the first `columns` of them belong to c.
   void take(Out* c, int64_t c_row, int64_t rows, int64_t columns, int64_t width) {
     convert(left_);
     from_ = sums_[now_], to_ = c, to_row_ = c_row;
