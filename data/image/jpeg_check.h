@@ -1,6 +1,7 @@
 // Damage in JPEG files. stb_image shows a part that is missing as grey, and a component without tables as flat. So the
 // full check reads all codes of all scans, as a decoder does, but makes no pixels. libjpeg-turbo notices damage in the
-// codes by itself. It needs only a check of the headers, before it decodes. If it fails, the full check names the damage.
+// codes by itself. It needs only a check of the headers, before it decodes. If it fails, the full check names the
+// damage.
 //
 // A JPEG has no checksum: a changed byte that still reads as codes for the right number of blocks cannot be noticed.
 #pragma once
