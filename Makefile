@@ -25,7 +25,7 @@ test:
 	@tools/install_packages.sh doctest-dev
 	$(CONFIGURE) -DVITRAIL_BUILD_TESTS=ON
 	cmake --build $(BUILD)
-	ctest --test-dir $(BUILD) --output-on-failure
+	ctest --test-dir $(BUILD) --output-on-failure --parallel 2
 
 bench: build
 	bench/tables.sh
