@@ -2,6 +2,8 @@
 
 #include "vitrail/core/error.h"
 
+#include <cmath>
+
 namespace vitrail::ag {
 
 Parameter::Parameter(std::string name, Tensor value, const ParameterOptions& options)
@@ -21,7 +23,16 @@ Parameter::Parameter(std::string name, Tensor value, const ParameterOptions& opt
 void Parameter::set_requires_grad(bool on) {
   check<ConfigError>(!on || value_.dtype() != DType::bf16, "parameter",
                      "'{}' is bf16 and cannot be trained; build the model in f32 to train it", name_);
+  check<ConfigError>(!on || has_value_, "parameter", "'{}' is kept in 8 bits for inference and cannot be trained",
+                     name_);
   requires_grad_ = on;
+}
+
+void Parameter::drop_value() {
+  update([](Tensor& value) { value = scalar(std::nan(""), value.dtype()).expand(value.shape()); });
+  drop_grad();
+  requires_grad_ = false;
+  has_value_ = false;
 }
 
 const Tensor& Parameter::value_as(DType dtype) const {

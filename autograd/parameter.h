@@ -50,6 +50,12 @@ class Parameter {
   /// Frees the converted copy; the next value_as() makes it again.
   void drop_converted() { converted_ = Tensor(); }
 
+  /// Frees the elements of a parameter whose module keeps the weight in another form, and freezes it. It keeps its
+  /// shape; value() is NaN in every place, without memory. The model can be neither trained nor saved: nn::state()
+  /// throws.
+  void drop_value();
+  bool has_value() const { return has_value_; }
+
   /// Undefined until a sweep delivers one; later sweeps add to it.
   Tensor& grad() { return grad_; }
   const Tensor& grad() const { return grad_; }
@@ -58,7 +64,8 @@ class Parameter {
 
   /// False for a frozen parameter: tapes record no gradient for it.
   bool requires_grad() const { return requires_grad_; }
-  /// Throws ConfigError if a bf16 parameter is to be trained: small updates would be rounded away.
+  /// Throws ConfigError if a bf16 parameter is to be trained, as small updates would be rounded away, or one without a
+  /// value.
   void set_requires_grad(bool on);
 
   /// The rule by which optim::DecayRule decides on weight decay.
@@ -85,6 +92,7 @@ class Parameter {
   Decay decay_;
   std::optional<int64_t> layer_;
   bool requires_grad_;
+  bool has_value_ = true;
   int pins_ = 0;  // live tapes with a leaf of this parameter
 };
 

@@ -2,6 +2,7 @@
 
 #include "vitrail/autograd/macs.h"
 #include "vitrail/autograd/scope.h"
+#include "vitrail/core/error.h"
 #include "vitrail/core/ops/elementwise.h"
 #include "vitrail/core/ops/norm.h"
 #include "vitrail/core/ops/reduce.h"
@@ -46,14 +47,26 @@ Var linear(const Var& x, const Var& weight, const Var& bias, std::optional<DType
   const Tensor w = weight.value_as(type);
   Tensor y = core::linear(x.value_as(type), w, bias.value(), type == DType::bf16 ? out_dtype : std::nullopt);
   count_macs(y.numel() * w.size(1));
+  const auto input =
+      weight.requires_grad() ? std::optional(Saved(x, type)) : std::nullopt;  // a frozen weight needs none
   return record("linear", std::move(y), {x, weight, bias},
-                [input = Saved(x, type), w, type, x_type = x.dtype()](const Tensor& dy, Sink& dx) {
+                [input, w, type, x_type = x.dtype()](const Tensor& dy, Sink& dx) {
                   const Tensor g = dy.to(type);
-                  if (dx.wants(0)) dx.add(0, core::linear_backward_input(g, w, x_type));     // [..., in]
-                  if (dx.wants(1)) dx.add(1, core::linear_backward_weight(g, input.get()));  // [out, in]
-                  if (dx.wants(2))                                                           // [out]
+                  if (dx.wants(0)) dx.add(0, core::linear_backward_input(g, w, x_type));      // [..., in]
+                  if (dx.wants(1)) dx.add(1, core::linear_backward_weight(g, input->get()));  // [out, in]
+                  if (dx.wants(2))                                                            // [out]
                     dx.add(2, core::sum_to(dy, {w.size(0)}, dy.dtype() == DType::f64 ? DType::f64 : DType::f32));
                 });
+}
+
+Var linear(const Var& x, const core::Int8Matrix& weight, const Var& bias, std::optional<DType> out_dtype) {
+  check<TapeError>(!x.requires_grad() && !bias.requires_grad(), "linear",
+                   "int8 weights [{}, {}] pass no gradient; open the model without int8 to train it", weight.out,
+                   weight.in);
+  const DType type = compute_type(x);
+  Tensor y = core::linear(x.value_as(type), weight, bias.value(), type == DType::bf16 ? out_dtype : std::nullopt);
+  count_macs(y.numel() * weight.in);
+  return record("linear", std::move(y), {x, bias}, {});
 }
 
 Var weight_norm_linear(const Var& x, const Var& v, const Var& g) {

@@ -36,11 +36,14 @@ Var layer_norm(const Var& x, const Var& weight, const Var& bias, double eps, std
 }
 
 Var rms_norm(const Var& x, const Var& weight, double eps) {
+  const DType type = result_type(x).value_or(x.dtype());
   core::LayerNormOut out = core::rms_norm(x.value(), weight.value(), eps);
-  return record("rms_norm", out.y, {x, weight},
-                [x = x.value(), w = weight.value(), rstd = out.rstd](const Tensor& dy, Sink& dx) {
-                  deliver(dx, core::rms_norm_backward(dy, x, w, rstd));
-                });
+  Var y = record("rms_norm", out.y.to(type), {x, weight},
+                 [x = x.value(), w = weight.value(), rstd = out.rstd](const Tensor& dy, Sink& dx) {
+                   deliver(dx, core::rms_norm_backward(dy, x, w, rstd));
+                 });
+  return recomputable(std::move(y),
+                      [x = x.value(), w = weight.value(), eps, type] { return core::rms_norm(x, w, eps).y.to(type); });
 }
 
 Var batch_norm_train(const Var& x, const Var& weight, const Var& bias, double eps,

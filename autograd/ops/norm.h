@@ -11,7 +11,7 @@ namespace vitrail::ag {
 
 /// out_dtype is the type of the result. The default is bf16 under autocast and x's type otherwise.
 Var layer_norm(const Var& x, const Var& weight, const Var& bias, double eps, std::optional<DType> out_dtype = {});
-/// As core::rms_norm().
+/// As core::rms_norm(); the result is bf16 under autocast, as that of layer_norm.
 Var rms_norm(const Var& x, const Var& weight, double eps);
 /// By batch statistics. Calls on_statistics(mean, biased variance), which may update running averages.
 Var batch_norm_train(const Var& x, const Var& weight, const Var& bias, double eps,

@@ -1,6 +1,7 @@
 #include "vitrail/core/isa.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/core/kernels/few_rows.h"
 #include "vitrail/core/kernels/gemm.h"
 #include "vitrail/core/kernels/table.h"
 #include "vitrail/core/text.h"
@@ -18,6 +19,7 @@ namespace vitrail::kernels {
 #define VITRAIL_DECLARE(isa)     \
   namespace isa {                \
   const Table<float>& table();   \
+  const FewRows& few_rows();     \
   const Gemm<float>* gemm_f32(); \
   const Gemm<bf16>* gemm_bf16(); \
   }
@@ -36,7 +38,7 @@ bool has_v4() {
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd");
 }
 bool has_v3() { return true; }  // the rest of the library is compiled for it
-bool has_v4_bf16() { return has_v4() && __builtin_cpu_supports("avx512bf16"); }
+bool has_v4_bf16() { return has_v4() && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni"); }
 /// Asks the kernel for permission to use the tiles: it grows the state that it saves for each thread.
 bool has_v4_amx() {
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
@@ -51,15 +53,18 @@ struct Isa {
   const char* name;
   bool (*supported)();
   const Table<float>& (*table)();
+  const FewRows& (*few_rows)();
   const Gemm<float>* (*gemm_f32)();
   const Gemm<bf16>* (*gemm_bf16)();
 };
 constexpr Isa kIsas[] = {
     // best first
-    {"x86-64-v4-amx", has_v4_amx, x86_64_v4_bf16::table, x86_64_v4_bf16::gemm_f32, x86_64_v4_amx::gemm_bf16},
-    {"x86-64-v4-bf16", has_v4_bf16, x86_64_v4_bf16::table, x86_64_v4_bf16::gemm_f32, x86_64_v4_bf16::gemm_bf16},
-    {"x86-64-v4", has_v4, x86_64_v4::table, x86_64_v4::gemm_f32, x86_64_v4::gemm_bf16},
-    {"x86-64-v3", has_v3, x86_64_v3::table, x86_64_v3::gemm_f32, x86_64_v3::gemm_bf16},
+    {"x86-64-v4-amx", has_v4_amx, x86_64_v4_bf16::table, x86_64_v4_bf16::few_rows, x86_64_v4_bf16::gemm_f32,
+     x86_64_v4_amx::gemm_bf16},
+    {"x86-64-v4-bf16", has_v4_bf16, x86_64_v4_bf16::table, x86_64_v4_bf16::few_rows, x86_64_v4_bf16::gemm_f32,
+     x86_64_v4_bf16::gemm_bf16},
+    {"x86-64-v4", has_v4, x86_64_v4::table, x86_64_v4::few_rows, x86_64_v4::gemm_f32, x86_64_v4::gemm_bf16},
+    {"x86-64-v3", has_v3, x86_64_v3::table, x86_64_v3::few_rows, x86_64_v3::gemm_f32, x86_64_v3::gemm_bf16},
 };
 
 const Isa& choose() {
@@ -83,6 +88,10 @@ const Isa& chosen() {
 template <>
 const Table<float>& table<float>() {
   static const Table<float>& best = chosen().table();
+  return best;
+}
+const FewRows& few_rows() {
+  static const FewRows& best = chosen().few_rows();
   return best;
 }
 template <>

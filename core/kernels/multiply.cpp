@@ -3,6 +3,7 @@
 #include "vitrail/core/dnnl/matmul.h"
 #include "vitrail/core/dnnl/stats.h"
 #include "vitrail/core/kernels/f64_matmul.h"
+#include "vitrail/core/kernels/few_rows.h"
 #include "vitrail/core/kernels/gemm.h"
 #include "vitrail/core/parallel.h"
 #include "vitrail/core/tensor.h"
@@ -16,6 +17,8 @@ namespace {
 constexpr int64_t kTasksPerThread = 8;
 // Steps for which the packed parts of both factors, and the part of c, stay in the second-level cache.
 constexpr int64_t kBlockSteps = 192;
+// Weights for which a second thread is worth waking.
+constexpr int64_t kShareElements = 1 << 16;
 
 int64_t padded_to(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 int64_t parts(int64_t n, int64_t of) { return (n + of - 1) / of; }
@@ -163,6 +166,23 @@ template void multiply(const Matrix<const double>&, const Matrix<const double>&,
 template void multiply(const Matrix<const float>&, const Matrix<const float>&, const Matrix<float>&, const float*);
 template void multiply(const Matrix<const bf16>&, const Matrix<const bf16>&, const Matrix<bf16>&, const float*);
 template void multiply(const Matrix<const bf16>&, const Matrix<const bf16>&, const Matrix<float>&, const float*);
+
+void multiply_few(const Matrix<const float>& x, const Matrix<const bf16>& weight, const Matrix<float>& y,
+                  const float* bias) {
+  const int64_t shares = std::clamp<int64_t>(weight.rows * weight.cols / kShareElements, 1, num_threads());
+  parallel_for(weight.rows, parts(weight.rows, shares), [&](int64_t begin, int64_t end) {
+    kernels::few_rows().multiply({.rows = x.rows,
+                                  .k = x.cols,
+                                  .x = x.data,
+                                  .w = weight.data,
+                                  .w_row = weight.row_stride,
+                                  .y = y.data,
+                                  .y_row = y.row_stride,
+                                  .bias = bias,
+                                  .begin = begin,
+                                  .end = end});
+  });
+}
 
 bool native_bf16() { return kernels::gemm<bf16>() != nullptr || dnnl::native_bf16(); }
 

@@ -21,6 +21,11 @@ template <class In, class Out>
 void multiply(const Matrix<const In>& a, const Matrix<const In>& b, const Matrix<Out>& c,
               const compute_t<In>* bias = nullptr);
 
+/// y = x weight' + bias for a few rows: reads each weight once. x [M, K] dense, M at most kernels::kFewRows; weight
+/// [N, K] with dense rows; y [M, N] dense; none is empty. bias [N] may be null. Thread: as multiply().
+void multiply_few(const Matrix<const float>& x, const Matrix<const bf16>& weight, const Matrix<float>& y,
+                  const float* bias);
+
 /// The processor has bf16 instructions. Without them bf16 factors are converted to f32, which is several times faster
 /// than emulation.
 bool native_bf16();

@@ -1,6 +1,7 @@
 #include "vitrail/core/ops/matmul.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/core/kernels/few_rows.h"
 #include "vitrail/core/kernels/multiply.h"
 #include "vitrail/core/parallel.h"
 
@@ -53,8 +54,24 @@ DType factor_type(const Tensor& a, const Tensor& b) {
   return native_bf16() ? DType::bf16 : DType::f32;
 }
 
+/// Few rows times bf16 weights that lie output by output: the product that reads every weight once, in place.
+bool has_few_rows(const Tensor& a, const Tensor& b) {
+  return a.rank() == 2 && b.rank() == 2 && a.size(0) <= kernels::kFewRows && a.dtype() != DType::f64 &&
+         b.dtype() == DType::bf16 && b.stride(0) == 1 && a.numel() > 0 && b.numel() > 0;
+}
+
+Tensor product_of_few_rows(const Tensor& a, const Tensor& b, const Tensor& bias) {
+  const Tensor x = a.to(DType::f32).contiguous();
+  const Tensor addend = bias.defined() ? bias.to(DType::f32).contiguous() : bias;
+  Tensor c = Tensor::empty({a.size(0), b.size(1)});
+  multiply_few(matrix_at<const float>(x, 0), matrix_at<const bf16>(b, 0).transposed(), matrix_at<float>(c, 0),
+               addend.defined() ? addend.data<float>() : nullptr);
+  return c;
+}
+
 /// a [..., M, K] b [..., K, N] + bias, leading axes broadcast; shapes and types are checked already.
 Tensor product(const Tensor& a, const Tensor& b, const Tensor& bias, DType out_dtype, std::string_view op) {
+  if (has_few_rows(a, b)) return product_of_few_rows(a, b, bias).to(out_dtype);
   Shape shape = broadcast(a.shape().with(-2, 1).with(-1, 1), b.shape().with(-2, 1).with(-1, 1), op);
   shape = shape.with(-2, a.size(-2)).with(-1, b.size(-1));
   const DType type = factor_type(a, b);
