@@ -2,6 +2,7 @@
 
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/json.h"
+#include "vitrail/data/text/tokenizer_json_parts.h"
 #include "vitrail/data/text/words.h"
 
 #include <algorithm>
@@ -10,20 +11,6 @@
 
 namespace vitrail::data {
 namespace {
-
-Json parse_file(std::string_view text, const std::string& name) {
-  try {
-    return Json::parse(text);
-  } catch (const JsonError& e) {
-    fail<IoError>("vocabulary", "{}: {}", name, e.reason());
-  }
-}
-
-/// The text of a member; empty if it is missing or no text.
-std::string text_of(const Json& object, std::string_view key) {
-  const Json* const value = object.find(key);
-  return value && value->is_string() ? value->as_string() : "";
-}
 
 /// Throws ConfigError unless the model is of CLIP's kind.
 void expect_clip_kind(const Json& model, const std::string& name) {
@@ -55,19 +42,6 @@ bool makes_small(const Json& normalizer) {
   return list && list->is_array() && std::any_of(list->as_array().begin(), list->as_array().end(), makes_small);
 }
 
-Vocabulary::Symbols merge_of(const Json& merge, const std::string& name, size_t number) {
-  if (merge.is_string()) {
-    const std::string& text = merge.as_string();
-    const size_t space = text.find(' ');
-    if (space != text.npos && space > 0 && space + 1 < text.size() && text.find(' ', space + 1) == text.npos)
-      return {text.substr(0, space), text.substr(space + 1)};
-  }
-  if (merge.is_array() && merge.as_array().size() == 2 && merge.as_array()[0].is_string() &&
-      merge.as_array()[1].is_string())
-    return {merge.as_array()[0].as_string(), merge.as_array()[1].as_string()};
-  fail<IoError>("vocabulary", "{}: merge {} is {}; it must be two symbols", name, number, merge.excerpt());
-}
-
 /// The ids of "model.vocab", with those of the start and end of text, which may be among the added tokens alone.
 Json ids_of(const Json& root, const Json& vocabulary) {
   Json ids = vocabulary;
@@ -84,7 +58,7 @@ Json ids_of(const Json& root, const Json& vocabulary) {
 }  // namespace
 
 Vocabulary parse_tokenizer_json(std::string_view json, const std::string& name) {
-  const Json root = parse_file(json, name);
+  const Json root = parse_tokenizer_file(json, name);
   const Json* const model = root.find("model");
   check<IoError>(model && model->is_object(), "vocabulary", "{}: has no 'model', so it is no tokenizer.json", name);
   expect_clip_kind(*model, name);
@@ -96,7 +70,7 @@ Vocabulary parse_tokenizer_json(std::string_view json, const std::string& name) 
                  name);
   std::vector<Vocabulary::Symbols> merges;
   merges.reserve(list->as_array().size());
-  for (const Json& merge : list->as_array()) merges.push_back(merge_of(merge, name, merges.size() + 1));
+  for (const Json& merge : list->as_array()) merges.push_back(read_merge(merge, name, merges.size() + 1));
   Vocabulary result(std::move(merges), name);
   result.check_ids(ids_of(root, *vocabulary), name, "the order of its merges");
   return result;

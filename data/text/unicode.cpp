@@ -116,6 +116,20 @@ CharClass char_class(char32_t c) {
   return c < latin.size() ? latin[c] : look_up(c);
 }
 
+bool is_word_char(char32_t c) {
+  switch (utf8proc_category(utf8proc_int32_t(c))) {
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_PC:
+      return true;
+    default:
+      return c == 0x200C || c == 0x200D || char_class(c) == CharClass::letter;  // joiners
+  }
+}
+
 char32_t next_char(std::string_view text, size_t& position) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(position++);
@@ -137,6 +151,12 @@ char32_t next_char(std::string_view text, size_t& position) {
     ++position;
   }
   return c;
+}
+
+size_t end_of_space(std::string_view text, size_t position) {
+  for (size_t next = position; position < text.size(); position = next)
+    if (char_class(next_char(text, next)) != CharClass::space) break;
+  return position;
 }
 
 std::u32string decode_utf8(std::string_view text) {

@@ -12,12 +12,16 @@ inline constexpr char32_t kReplacement = 0xFFFD;  // stands for invalid bytes
 /// The classes in CLIP's pattern for words: white space, letters, numbers and the rest.
 enum class CharClass : uint8_t { space, letter, number, other };
 CharClass char_class(char32_t c);
+/// Whether \w of a regular expression matches: letters, marks, decimal digits, connectors such as "_", joiners.
+bool is_word_char(char32_t c);
 
 /// The character at position; moves position past it. Invalid bytes give kReplacement, one for each longest beginning
 /// of a character, as in Python and browsers. position must be below text.size().
 char32_t next_char(std::string_view text, size_t& position);
 /// All characters of a text, as next_char() reads them.
 std::u32string decode_utf8(std::string_view text);
+/// The end of the white space at position, which may be none.
+size_t end_of_space(std::string_view text, size_t position);
 /// UTF-8 of one character, or of all of a text.
 void append_utf8(std::string& text, char32_t c);
 std::string encode_utf8(std::u32string_view text);

@@ -4,12 +4,12 @@
 #include "vitrail/core/io/file.h"
 #include "vitrail/core/io/json.h"
 #include "vitrail/data/io/gzip.h"
+#include "vitrail/data/text/byte_alphabet.h"
 #include "vitrail/data/text/tokenizer_json.h"
 #include "vitrail/data/text/unicode.h"
 #include "vitrail/data/text/words.h"
 
 #include <algorithm>
-#include <bit>
 #include <utility>
 
 namespace vitrail::data {
@@ -23,35 +23,6 @@ constexpr int64_t kMostBytes = int64_t{1} << 28;
 /// CLIP's published list has more merges than CLIP uses.
 constexpr std::string_view kClipHeader = "\"bpe_simple_vocab_16e6.txt#version";
 constexpr size_t kClipMerges = 49152 - 256 - 2;
-
-bool is_visible(int byte) {
-  return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || (byte >= 174 && byte <= 255);
-}
-
-/// The character for each byte in the order of their ids: visible ones stand for themselves, then the other 68 bytes
-/// are given U+0100, U+0101, ...
-struct Alphabet {
-  Alphabet() {
-    for (int b = 0; b < 256; ++b)
-      if (is_visible(b)) add(b, char32_t(b));
-    char32_t next = 0x100;
-    for (int b = 0; b < 256; ++b)
-      if (!is_visible(b)) add(b, next++);
-  }
-  std::vector<int> bytes;
-  std::vector<char32_t> chars;
-
- private:
-  void add(int byte, char32_t c) {
-    bytes.push_back(byte);
-    chars.push_back(c);
-  }
-};
-
-const Alphabet& alphabet() {
-  static const Alphabet a;
-  return a;
-}
 
 std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -70,12 +41,11 @@ Json read_ids(const fs::path& path) {
 }  // namespace
 
 Vocabulary::Vocabulary(std::vector<Symbols> merges, const std::string& source) : merges_(std::move(merges)) {
-  const Alphabet& a = alphabet();
   for (const bool ends_word : {false, true})
-    for (size_t i = 0; i < a.chars.size(); ++i) {
+    for (size_t i = 0; i < bytes_in_order().size(); ++i) {
       std::string symbol;
-      append_utf8(symbol, a.chars[i]);
-      byte_ids_[a.bytes[i]] = int32_t(i);
+      append_utf8(symbol, visible_char(bytes_in_order()[i]));
+      byte_ids_[bytes_in_order()[i]] = int32_t(i);
       symbols_.push_back(ends_word ? symbol.append(kEndOfWord) : symbol);
     }
   constexpr size_t kMostMerges = size_t{1} << 24;
@@ -91,10 +61,10 @@ Vocabulary::Vocabulary(std::vector<Symbols> merges, const std::string& source) :
     symbols_.push_back(left + right);
     ids_[symbols_.back()] = int32_t(symbols_.size() - 1);
   }
-  table_.resize(std::bit_ceil(2 * merges_.size() + 1));
+  merge_table_ = MergeTable(merges_.size());
   for (size_t rank = 0; rank < merges_.size(); ++rank) {
     const int32_t left = ids_.at(merges_[rank].first), right = ids_.at(merges_[rank].second);
-    table_[slot_of(left, right)] = {left, right, {int32_t(rank), ids_.at(symbols_[bytes + rank])}};
+    merge_table_.set(left, right, {int32_t(rank), ids_.at(symbols_[bytes + rank])});
   }
   symbols_.emplace_back(kStartOfText);
   symbols_.emplace_back(kEndOfText);
@@ -190,32 +160,13 @@ void Vocabulary::save(const fs::path& folder) const {
   durable_write(folder / "vocab.json", Json::object(std::move(ids)).text());
 }
 
-/// The slot of the pair in the table, or the free slot for it.
-size_t Vocabulary::slot_of(int32_t left, int32_t right) const {
-  const size_t last = table_.size() - 1;
-  const uint64_t hash = ((uint64_t(uint32_t(left)) << 32) | uint32_t(right)) * 0x9E3779B97F4A7C15u;
-  size_t i = size_t(hash >> 32) & last;
-  while (table_[i].left >= 0 && (table_[i].left != left || table_[i].right != right)) i = (i + 1) & last;
-  return i;
-}
-
-std::optional<Vocabulary::Merge> Vocabulary::merge(int32_t left, int32_t right) const {
-  const Slot& slot = table_[slot_of(left, right)];
-  return slot.left < 0 ? std::nullopt : std::optional(slot.merge);
-}
-
 std::string Vocabulary::bytes_of(int64_t id) const {
   check<ConfigError>(id >= 0 && id < size(), "vocabulary", "id {} is outside [0, {})", id, size());
   if (id >= start_of_text()) return symbol(id);
   std::string_view text = symbol(id);
   const bool ends_word = text.size() > kEndOfWord.size() && text.ends_with(kEndOfWord);
   if (ends_word) text.remove_suffix(kEndOfWord.size());
-  std::string bytes;
-  for (size_t i = 0; i < text.size();) {
-    const char32_t c = next_char(text, i);
-    const auto found = std::find(alphabet().chars.begin(), alphabet().chars.end(), c);
-    bytes.push_back(char(alphabet().bytes[size_t(found - alphabet().chars.begin())]));
-  }
+  const std::string bytes = visible_bytes(text).value();
   return ends_word ? bytes + " " : bytes;
 }
 

@@ -1,10 +1,11 @@
 // Vocabulary: the symbols of a byte-pair encoding and the merges that make them, in CLIP's layout.
 #pragma once
 
+#include "vitrail/data/text/byte_pairs.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,10 +26,6 @@ namespace vitrail::data {
 class Vocabulary {
  public:
   using Symbols = std::pair<std::string, std::string>;
-  struct Merge {
-    int32_t rank;  // merges of lower rank come first
-    int32_t id;    // of the symbol that it makes
-  };
 
   /// Throws IoError, naming source and the number of the merge, if a merge joins a symbol that no earlier merge makes.
   explicit Vocabulary(std::vector<Symbols> merges, const std::string& source = "vocabulary");
@@ -58,22 +55,16 @@ class Vocabulary {
   const std::string& symbol(int64_t id) const { return symbols_.at(size_t(id)); }
   /// The id of a byte, inside a word or at its end.
   int32_t byte_id(unsigned char byte, bool ends_word) const { return byte_ids_[byte] + (ends_word ? 256 : 0); }
-  /// The merge of two neighbours; nothing if they do not merge.
-  std::optional<Merge> merge(int32_t left, int32_t right) const;
+  /// The merges by the ids of both symbols.
+  const MergeTable& merge_table() const { return merge_table_; }
   /// The bytes of a symbol; "</w>" becomes a space.
   std::string bytes_of(int64_t id) const;
 
  private:
-  struct Slot {
-    int32_t left = -1, right = -1;
-    Merge merge{};
-  };
-  size_t slot_of(int32_t left, int32_t right) const;
-
   std::vector<Symbols> merges_;
   std::vector<std::string> symbols_;              // by id
   std::unordered_map<std::string, int32_t> ids_;  // of two equal symbols the later
-  std::vector<Slot> table_;                       // of merges by both ids: open addressing, at most half full
+  MergeTable merge_table_;
   int32_t byte_ids_[256];
 };
 
