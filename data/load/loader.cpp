@@ -40,6 +40,7 @@ class Loader::Pipeline final {
     check<ConfigError>(options.batch_size > 0, "loader", "batch_size is {}; it must be positive", options.batch_size);
     check<ConfigError>(options.workers > 0 && options.prefetch > 0, "loader",
                        "workers is {} and prefetch {}; both must be positive", options.workers, options.prefetch);
+    check<ConfigError>(!options.order || options.repeats == 1, "loader", "an order of its own has no repeats");
     check<DataError>(batches_per_epoch() > 0, "loader", "{} samples make no batch of {}", maker_->size(),
                      options.batch_size);
     check<ConfigError>(options.start.epoch >= 0 && options.start.position >= 0, "loader",
@@ -136,7 +137,7 @@ class Loader::Pipeline final {
     if (stopped_ || (!has_open_batch() && no_more_batches())) return std::nullopt;
     try {
       if (!has_open_batch()) open_batch();
-    } catch (...) {  // out of memory
+    } catch (...) {  // out of memory, or an order that is none
       failure_ = std::current_exception();
       stopped_ = true;
       room_.notify_all();
@@ -153,9 +154,17 @@ class Loader::Pipeline final {
   bool can_open_batch() const { return !no_more_batches() && int64_t(window_.size()) < options_.prefetch; }
   bool no_more_batches() const { return opened_.epoch >= options_.epochs; }
 
+  std::vector<int64_t> order_of(int64_t epoch) const {
+    if (!options_.order) return sampler_.order(epoch);
+    std::vector<int64_t> order = options_.order(epoch);
+    check<DataError>(int64_t(order.size()) == maker_->size(), "loader", "an order of {} samples, there are {}",
+                     order.size(), maker_->size());
+    return order;
+  }
+
   void open_batch() {
     if (!order_ || order_epoch_ != opened_.epoch) {
-      order_ = std::make_shared<const std::vector<int64_t>>(sampler_.order(opened_.epoch));
+      order_ = std::make_shared<const std::vector<int64_t>>(order_of(opened_.epoch));
       order_epoch_ = opened_.epoch;
     }
     const int64_t count = std::min(options_.batch_size, sampler_.length() - opened_.position);

@@ -6,9 +6,11 @@
 
 #include <concepts>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace vitrail::data {
 
@@ -28,6 +30,8 @@ struct LoaderOptions {
   LoaderState start{};
   int workers = 1;
   int prefetch = 2;  // batches made ahead of the one in use
+  /// The order of an epoch, in place of shuffle: each sample once. It must depend on the epoch alone.
+  std::function<std::vector<int64_t>(int64_t epoch)> order{};
 };
 
 /// Batches in order of epochs and positions. Thread: call next() from one thread.

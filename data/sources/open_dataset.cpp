@@ -47,7 +47,8 @@ std::unique_ptr<Dataset> open_part(const SourcePart& part, std::string_view spli
       return open_hdf5(part.paths[0], has_parts_inside(part) ? split : "", options);
     case SourceKind::folder:
       return open_image_folder(part.paths[0], options);
-    case SourceKind::table:  // only find_pair_parts() returns it
+    case SourceKind::table:  // only find_pair_parts() and find_conversation_parts() return these
+    case SourceKind::questions:
       break;
   }
   __builtin_unreachable();

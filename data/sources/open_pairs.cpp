@@ -9,6 +9,7 @@
 #include "vitrail/data/sources/hdf5_layout.h"
 #include "vitrail/data/sources/image_folder.h"
 #include "vitrail/data/sources/image_list.h"
+#include "vitrail/data/sources/missing_images.h"
 #include "vitrail/data/sources/packed_captions.h"
 #include "vitrail/data/sources/pair_collector.h"
 #include "vitrail/data/sources/sample_labels.h"
@@ -33,23 +34,18 @@ Pairs open_table(const SourcePart& part, const PairOptions& options) {
       part.paths.size() > 1 ? list_of_archives({part.paths.begin() + 1, part.paths.end()})
                             : list_of_files(folder.empty() ? "." : folder.string(), options.follow_symlinks);
   PairCollector pairs(options);
-  std::vector<std::string> missing;
-  std::string first;  // the message about the first one
+  MissingImages missing(*images, table, options.skip_missing);
   const int64_t blank = for_each_caption(table, [&](const Caption& row) {
     if (!pairs.wants(row.kind)) return;
     if (const std::optional<int64_t> image = images->find(row.path)) return pairs.add(*image, row.text, row.kind);
-    const std::string path(row.path);
-    if (missing.empty())
-      first = fmt::format("{}:{}: there is no image '{}' in {}", table, row.line, path, images->instead_of(row.path));
-    if (missing.empty() || missing.back() != path) missing.push_back(path);
+    missing.add(row.path, row.line);
   });
-  const std::string others = missing.size() > 1 ? fmt::format("; {} more are missing", missing.size() - 1) : "";
-  check<DataError>(missing.empty() || options.skip_missing, "pairs", "{}{}", first, others);
+  std::vector<std::string> left_out = missing.take("pairs");
   std::vector<std::string> notes;
   if (blank > 0) notes.push_back(fmt::format("{}: rows without a caption, which are passed over: {}", table, blank));
   Pairs out = pairs.finish(images->take(std::move(notes)), table);
-  out.named = int64_t(out.captions.size() + missing.size());
-  out.missing = std::move(missing);
+  out.named = int64_t(out.captions.size() + left_out.size());
+  out.missing = std::move(left_out);
   return out;
 }
 

@@ -358,19 +358,29 @@ void add_archives(SourcePart& table, const Listing& listing) {
     if (!serving || splits[i] == *serving) table.paths.push_back(listing.path(names[i]));
 }
 
-Parts table_parts(const Listing& listing, const std::string& path) {
-  Parts parts = parts_by_name(listing, listing.matching(is_caption_table), SourceKind::table, split_of_table);
+/// Tables with their archives; of captions, or of questions.
+template <class Accepts>
+Parts table_parts(const Listing& listing, const std::string& path, SourceKind kind, Accepts&& is_table,
+                  std::string_view op) {
+  Parts parts = parts_by_name(listing, listing.matching(is_table), kind, split_of_table);
   for (SourcePart& part : parts) {
-    check<DataError>(part.paths.size() == 1, "pairs", "{} holds several tables of one part, name one of them: {}", path,
+    check<DataError>(part.paths.size() == 1, op, "{} holds several tables of one part, name one of them: {}", path,
                      first_few(part.paths));
     add_archives(part, listing);
   }
   return parts;
 }
 
+/// A table named by the user, with the archives beside it.
+SourcePart table_part(const fs::path& file, SourceKind kind) {
+  SourcePart part{split_of_table(file.filename().string()), kind, {file.string()}};
+  add_archives(part, Listing(file.has_parent_path() ? file.parent_path() : fs::path(".")));
+  return part;
+}
+
 Parts pair_parts_of_folder(const std::string& path) {
   const Listing listing{path};
-  Parts parts = table_parts(listing, path);
+  Parts parts = table_parts(listing, path, SourceKind::table, is_caption_table, "pairs");
   if (parts.empty()) parts = hdf5_parts(listing, path);
   if (parts.empty()) parts = tar_parts(listing);
   if (parts.empty()) {
@@ -392,16 +402,33 @@ Parts pair_parts_of_file(const std::string& path) {
   if (is_tar_name(name)) return {{"", SourceKind::tar, {path}}};
   check<DataError>(is_table_name(name) || name.ends_with(".txt"), "pairs", "{} is a file of an unknown format; {}",
                    path, kPairsAccepted);
-  SourcePart part{split_of_table(name), SourceKind::table, {path}};
-  add_archives(part, Listing(file.has_parent_path() ? file.parent_path() : fs::path(".")));
-  return {std::move(part)};
+  return {table_part(file, SourceKind::table)};
+}
+
+// ---- conversations ------------------------------------------------------------------------------------------------
+
+constexpr std::string_view kConversationsAccepted =
+    "conversations are read from tables of questions (questions.train.tsv, train.csv, ...) and from LLaVA's JSON "
+    "(conversations.train.json, mine.json, .jsonl, ...) with archives or images beside them";
+
+bool is_conversation_name(std::string_view name) { return ends_with_any(name, {".tsv", ".csv", ".json", ".jsonl"}); }
+
+/// As is_caption_table.
+bool is_conversation_table(const std::string& name) {
+  if (!is_conversation_name(name)) return false;
+  std::string_view stem = without_ending(name);
+  for (const std::string_view word : {"questions", "conversations"}) {
+    if (stem == word) return true;
+    if (stem.starts_with(std::string(word) + ".")) stem.remove_prefix(word.size() + 1);
+  }
+  return is_part_name(stem);
 }
 
 }  // namespace
 
 std::string to_string(SourceKind kind) {
-  constexpr std::array<std::string_view, 7> kNames = {"CIFAR-10", "CIFAR-100",        "HDF5", "tar archives", "IDX",
-                                                      "images",   "table of captions"};
+  constexpr std::array<std::string_view, 8> kNames = {
+      "CIFAR-10", "CIFAR-100", "HDF5", "tar archives", "IDX", "images", "table of captions", "conversations"};
   return std::string(kNames[size_t(kind)]);
 }
 
@@ -453,6 +480,22 @@ std::vector<SourcePart> find_pair_parts(const std::string& path) {
   const fs::file_status status = fs::status(path, missing);
   check<DataError>(fs::exists(status), "pairs", "{} does not exist", path);
   return fs::is_directory(status) ? pair_parts_of_folder(path) : pair_parts_of_file(path);
+}
+
+std::vector<SourcePart> find_conversation_parts(const std::string& path) {
+  std::error_code missing;
+  const fs::file_status status = fs::status(path, missing);
+  check<DataError>(fs::exists(status), "conversations", "{} does not exist", path);
+  if (!fs::is_directory(status)) {
+    check<DataError>(is_conversation_name(path), "conversations", "{} is a file of an unknown format; {}", path,
+                     kConversationsAccepted);
+    return {table_part(path, SourceKind::questions)};
+  }
+  const Listing listing{path};
+  Parts parts = table_parts(listing, path, SourceKind::questions, is_conversation_table, "conversations");
+  check<DataError>(!parts.empty(), "conversations", "{} holds no conversations in a known format: {}; {}", path,
+                   listing.files.empty() ? std::string("no files") : first_few(listing.files), kConversationsAccepted);
+  return parts;
 }
 
 bool has_parts_inside(const SourcePart& part) { return part.kind == SourceKind::hdf5 && part.split.empty(); }

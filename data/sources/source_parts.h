@@ -8,14 +8,15 @@
 
 namespace vitrail::data {
 
-enum class SourceKind { cifar10, cifar100, hdf5, tar, idx, folder, table };
+enum class SourceKind { cifar10, cifar100, hdf5, tar, idx, folder, table, questions };
 /// The name for messages: "CIFAR-10", "tar archives", ...
 std::string to_string(SourceKind kind);
 
 struct SourcePart {
   std::string split;  // "train", "val", "test", or "" for undivided data
   SourceKind kind = SourceKind::folder;
-  // Archives or batches in order; IDX: images, then labels; HDF5, folder: one path; table: the table, then archives.
+  // Archives or batches in order; IDX: images, then labels; HDF5, folder: one path; table, questions: it, then
+  // archives.
   std::vector<std::string> paths;
 };
 
@@ -65,6 +66,15 @@ std::vector<SourcePart> find_parts(const std::string& path);
 /// or gzipped), else all of them. Without archives they are files: see list_of_files. Throws DataError that lists the
 /// files found and the accepted formats.
 std::vector<SourcePart> find_pair_parts(const std::string& path);
+
+/// The parts of the conversations at path, by the first rule that fits:
+///   a file         .tsv .csv (a table of questions), .json .jsonl (LLaVA's conversations): that file, of the part that
+///                  its name says
+///   files          questions.train.tsv, conversations.train.json or train.json, the same for val and test;
+///                  questions.tsv or conversations.json for undivided data
+/// Their images lie as those of tables of captions do. Throws DataError that lists the files found and the accepted
+/// formats.
+std::vector<SourcePart> find_conversation_parts(const std::string& path);
 
 /// Whether the part is an HDF5 file that may hold all parts, because it is not named after one.
 bool has_parts_inside(const SourcePart& part);
