@@ -17,7 +17,12 @@ void list(std::string& text, const char* what, const std::vector<std::string>& n
 
 TensorMap state(const ModuleBase& module) {
   TensorMap map;
-  for (const Parameter* p : module.parameters()) map[p->name()] = p->value();
+  for (const Parameter* p : module.parameters()) {
+    check<ConfigError>(
+        p->has_value(), "state",
+        "'{}' is kept in 8 bits for inference; its model cannot be saved or loaded. Open it without int8", p->name());
+    map[p->name()] = p->value();
+  }
   for (const Buffer* b : module.buffers()) map[b->name()] = b->value();
   return map;
 }

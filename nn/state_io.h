@@ -11,6 +11,7 @@
 namespace vitrail::nn {
 
 /// Parameters and buffers by name. The tensors share the module's elements: copy them before the next update.
+/// Throws ConfigError for a model with int8 weights, see quantize_int8().
 TensorMap state(const ModuleBase& module);
 
 /// The differences between a module and a map of tensors. Names are sorted.

@@ -25,6 +25,9 @@ constexpr Rule kHfDinov2Rules[] = {
     {"blocks.*.ls2.gamma", "encoder.layer.*.layer_scale2.lambda1"},
     {"norm.%", "layernorm.%"},
     {"head.%", "classifier.%"},
+    // Modules of transformers 5, whose files have the names above.
+    {"blocks.*.attn.qkv.%", "encoder.layer.*.attention.{q,k,v}_proj.%", Form::parts, Use::module},
+    {"blocks.*.attn.proj.%", "encoder.layer.*.attention.o_proj.%", Form::same, Use::module},
 };
 constexpr std::string_view kHfDinov2Inner[] = {"dinov2.", "dinov2_with_registers."};
 

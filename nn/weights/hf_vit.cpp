@@ -17,6 +17,13 @@ constexpr Rule kHfVitRules[] = {
     {"blocks.*.mlp.fc1.%", "encoder.layer.*.intermediate.dense.%"},
     {"blocks.*.mlp.fc2.%", "encoder.layer.*.output.dense.%"},
     {"norm.%", "layernorm.%"},
+    // Modules of transformers 5, whose files have the names above.
+    {"blocks.*.norm1.%", "layers.*.layernorm_before.%", Form::same, Use::module},
+    {"blocks.*.attn.qkv.%", "layers.*.attention.{q,k,v}_proj.%", Form::parts, Use::module},
+    {"blocks.*.attn.proj.%", "layers.*.attention.o_proj.%", Form::same, Use::module},
+    {"blocks.*.norm2.%", "layers.*.layernorm_after.%", Form::same, Use::module},
+    {"blocks.*.mlp.fc1.%", "layers.*.mlp.fc1.%", Form::same, Use::module},
+    {"blocks.*.mlp.fc2.%", "layers.*.mlp.fc2.%", Form::same, Use::module},
 };
 constexpr Rule kVitHead[] = {{"head.%", "classifier.%"}};
 constexpr Rule kDeitHead[] = {

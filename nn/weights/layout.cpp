@@ -337,6 +337,31 @@ std::string name_in_layout(const Layout& layout, std::string_view ours) {
   return rule ? fill_name(rule->theirs, match) : std::string(ours);
 }
 
+std::optional<PlaceInOurs> place_in_ours(const Layout& layout, std::string_view theirs) {
+  for (const std::string_view inner : layout.inner)
+    if (theirs.starts_with(inner)) theirs.remove_prefix(inner.size());
+  const auto [rule, match] = rule_of_theirs(layout, theirs);
+  if (!rule || (rule->form != Form::same && rule->form != Form::parts)) return std::nullopt;
+  return PlaceInOurs{fill_name(rule->ours, match), match.part, std::max<size_t>(parts_of(rule->theirs), 1)};
+}
+
+std::vector<std::string> names_in_layout(const Layout& layout, std::string_view ours, const TensorMap& weights,
+                                         NamesOf which) {
+  Hit hit = rule_of_ours(layout, ours, has_swiglu(weights));
+  if (which == NamesOf::modules)
+    if (const Hit of_module = find_rule(layout, ours, &Rule::ours, [](auto& r) { return r.use == Use::module; });
+        of_module.rule)
+      hit = of_module;
+  if (!hit.rule || (hit.rule->form != Form::same && hit.rule->form != Form::parts)) return {};
+  const std::string prefix(layout.written_prefix && is_inside(ours) ? layout.written_prefix(weights) : "");
+  std::vector<std::string> names(std::max<size_t>(parts_of(hit.rule->theirs), 1));
+  for (size_t i = 0; i < names.size(); ++i) {
+    hit.match.part = i;
+    names[i] = prefix + fill_name(hit.rule->theirs, hit.match);
+  }
+  return names;
+}
+
 LoadReport compare_in_layout(const Layout& layout, const TensorMap& mine, const TensorMap& values) {
   const auto keep = [](TensorMap& theirs, const std::string& name, const Tensor& t) { theirs[name] = t; };
   return compare(written(layout, mine, keep), written(layout, values, keep));

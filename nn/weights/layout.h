@@ -5,6 +5,7 @@
 #include "vitrail/nn/models/vision_transformer.h"
 #include "vitrail/nn/state_io.h"
 
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -29,6 +30,7 @@ enum class Use {
   both,
   reading,  // an alternative name in files; an earlier rule writes the weight
   swiglu,   // written for models with SwiGLU only: here its layers are called as those of Mlp
+  module,   // the name of a module where it differs from the name in files; adapters have it
 };
 struct Rule {
   std::string_view ours, theirs;  // patterns, see pattern.h
@@ -100,6 +102,21 @@ Converted to_layout(const Layout& layout, const TensorMap& ours);
 
 /// The layout's name for one of our weights: "encoder.layer.0.attention.attention.{query,key,value}.weight".
 std::string name_in_layout(const Layout& layout, std::string_view ours);
+
+/// The weight of ours that a weight of the layout is, or that its rows are a part of: part `part` of `parts`.
+struct PlaceInOurs {
+  std::string name;
+  size_t part = 0, parts = 1;
+};
+/// theirs: with or without the layout's own prefix ("vit."), by its name in files or in modules. Nothing if our models
+/// have no weight of this shape.
+std::optional<PlaceInOurs> place_in_ours(const Layout& layout, std::string_view theirs);
+
+enum class NamesOf { files, modules };
+/// The layout's names of one of our weights, prefix included; several if its rows are split. Empty if the layout has no
+/// weight of this shape. weights: all of the model, on which the prefix depends.
+std::vector<std::string> names_in_layout(const Layout& layout, std::string_view ours, const TensorMap& weights,
+                                         NamesOf which = NamesOf::files);
 
 /// nn::compare in the layout's own names and shapes. Both maps are under our names.
 LoadReport compare_in_layout(const Layout& layout, const TensorMap& mine, const TensorMap& values);

@@ -9,6 +9,7 @@ namespace vitrail::nn {
 extern const Layout kTimmLayout, kDinoLayout, kDinov2Layout, kTorchvisionLayout;
 extern const Layout kHfVitLayout, kHfDeitLayout, kHfDeitOneHeadLayout, kHfDinov2Layout;
 extern const Layout kHfClipLayout, kHfClipVisionLayout;
+extern const Layout kHfSiglipVisionLayout;  // of the towers of language models; see its file
 extern const Layout kOpenaiClipLayout, kOpenClipLayout;
 
 /// Names that timm, DINO and DINOv2 share with us.

@@ -57,6 +57,8 @@ void fit_heads(const TensorMap& mine, TensorMap& weights, std::vector<std::strin
   }
   for (const auto& [name, value] : mine) {
     const auto found = weights.find(name);
+    if (found == weights.end() && (name.ends_with(".lora_a") || name.ends_with(".lora_b")))
+      weights[name] = value.clone();
     if (!may_differ(name) || (found != weights.end() && found->second.shape() == value.shape())) continue;
     notes.push_back(
         name + " " + to_string(value.shape()) + " starts anew: " +
