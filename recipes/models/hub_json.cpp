@@ -21,8 +21,8 @@ constexpr Named<ag::Gelu> kActivations[] = {{"gelu", ag::Gelu::erf},
 
 }  // namespace
 
-ag::Gelu parse_activation(const JsonObject& c, const char* otherwise) {
-  return c.choice("hidden_act", kActivations, otherwise);
+ag::Gelu parse_activation(const JsonObject& c, const char* otherwise, const char* key) {
+  return c.choice(key, kActivations, otherwise);
 }
 
 std::string activation_name(ag::Gelu gelu) {

@@ -18,7 +18,7 @@ inline constexpr int64_t kMostWidth = 1 << 14, kMostBlocks = 256, kMostHidden = 
                          kMostClasses = 1 << 20;
 
 /// "hidden_act", as Hugging Face names activations. Throws IoError listing them for another name.
-ag::Gelu parse_activation(const JsonObject& config, const char* otherwise);
+ag::Gelu parse_activation(const JsonObject& config, const char* otherwise, const char* key = "hidden_act");
 /// The name that parse_activation() reads.
 std::string activation_name(ag::Gelu gelu);
 

@@ -175,16 +175,28 @@ void set_backbone(OpenModel& opened, const std::shared_ptr<nn::Backbone>& backbo
 void open_backbone(OpenModel& opened, const RecipeConfig& settings, const TensorMap& state,
                    std::span<const KeptNetwork> kept) {
   const std::string source = opened.source.string();
-  for (const auto& [prefix, averaged] : kept) {
-    const TensorMap weights = without_prefix(state, prefix);
+  for (const KeptNetwork& k : kept) {
+    TensorMap weights = without_prefix(state, k.prefix);
     if (weights.empty()) continue;
+    if (!k.others.empty()) weights.merge(without_prefix(state, k.others));
+    weights = merge_adapters(opened, settings, std::move(weights));
     std::shared_ptr<nn::Backbone> network = settings.build_backbone(nn::Scope().without_values(), classes_in(weights));
     nn::load_state(*network, weights, source);
-    opened.averaged = averaged;
+    opened.averaged = k.averaged;
     set_backbone(opened, network);
     return;
   }
   fail<IoError>("checkpoint", "{} holds no model", source);
+}
+
+TensorMap merge_adapters(OpenModel& opened, const RecipeConfig& settings, TensorMap weights) {
+  const auto [lora, base] = settings.adapters();
+  if (!lora || !lora->on()) return weights;
+  OpenAdapters adapters{.settings = *lora, .base = base, .weights = {}};
+  for (const auto& [name, value] : weights)
+    if (name.ends_with(".lora_a") || name.ends_with(".lora_b")) adapters.weights.emplace(name, value);
+  opened.adapters = std::move(adapters);
+  return lora->merged(std::move(weights));
 }
 
 std::unique_ptr<data::Loader> eval_loader(const OpenModel& model, const data::Dataset& dataset,

@@ -6,6 +6,7 @@
 #include "vitrail/data/text/vocabulary.h"
 #include "vitrail/nn/backbone.h"
 #include "vitrail/recipes/build/build_data.h"
+#include "vitrail/recipes/build/lora.h"
 #include "vitrail/recipes/build/preprocessing.h"
 #include "vitrail/recipes/eval/features.h"
 #include "vitrail/recipes/eval/zero_shot.h"
@@ -16,6 +17,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,6 +41,13 @@ struct EvalSettings {
   void describe(Fields& f);
 };
 
+/// The adapters of a run with LoRA.
+struct OpenAdapters {
+  LoraSection settings;
+  std::string base;   // the path of the weights that they change
+  TensorMap weights;  // "blocks.0.attn.qkv.lora_a" [rank, in], ".lora_b" [out, rank]
+};
+
 /// A model, in evaluation mode. A capability that it does not have is empty; expect_*() turn that into an error.
 /// Every function computes in the type of ag::Autocast, and keeps the network alive.
 struct OpenModel {
@@ -46,6 +55,7 @@ struct OpenModel {
   std::vector<std::string> notes;                // assumptions made to open it
   bool averaged = false;                         // the weights are a run's moving averages
   std::shared_ptr<const RecipeConfig> settings;  // the run's recipe; null: a published model
+  std::optional<OpenAdapters> adapters;          // of a run with LoRA; the network has them added to its weights
   Preprocessing preprocessing;
   EvalSettings eval;
 
@@ -100,12 +110,15 @@ void set_backbone(OpenModel& opened, const std::shared_ptr<nn::Backbone>& backbo
 /// A prefix of names in Recipe::state() that holds a network for images.
 struct KeptNetwork {
   std::string_view prefix;
-  bool averaged = false;  // it is a moving average
+  bool averaged = false;         // it is a moving average
+  std::string_view others = {};  // where the weights are that the average lacks, because they do not move
 };
 /// For RecipeConfig::open: builds the first network of `kept` that state holds, by settings.build_backbone, loads it,
 /// and gives it to opened. Throws IoError if state holds none of them, or other weights than the recipe asks for.
 void open_backbone(OpenModel& opened, const RecipeConfig& settings, const TensorMap& state,
                    std::span<const KeptNetwork> kept);
+/// The weights of a run whose recipe is settings, with its adapters added to them. opened keeps the adapters.
+TensorMap merge_adapters(OpenModel& opened, const RecipeConfig& settings, TensorMap weights);
 
 /// All of a dataset once, in order, as the model is evaluated on it. dataset and bad_files outlive the loader.
 std::unique_ptr<data::Loader> eval_loader(const OpenModel& model, const data::Dataset& dataset,

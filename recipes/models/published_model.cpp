@@ -10,6 +10,7 @@
 #include "vitrail/recipes/models/hub_json.h"
 #include "vitrail/recipes/models/model_family.h"
 #include "vitrail/recipes/models/model_metadata.h"
+#include "vitrail/recipes/models/peft_adapter.h"
 #include "vitrail/recipes/models/timm_json.h"
 #include "vitrail/recipes/models/vit_family.h"
 #include "vitrail/recipes/models/weights_file.h"
@@ -300,6 +301,7 @@ PublishedModel read_published_model(const fs::path& path, const PublishedOptions
   const auto weights = published_weights(path);
   check<ConfigError>(weights.has_value(), "weights",
                      "{}: neither safetensors, nor a folder with config.json and model.safetensors", path.string());
+  if (is_adapter(*weights)) return read_adapted_model(*weights, options);
   PublishedModel model;
   model.source = *weights;
   const Beside beside{model.source.parent_path(), options.accept_keys};

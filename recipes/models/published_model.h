@@ -38,16 +38,17 @@ struct PublishedOptions {
   nn::Unwritten unwritten = {};
   std::vector<std::string> accept_keys = {};  // keys of config.json to pass over: "dropout", or with its path
   std::string network = "";                   // of a checkpoint with a student and a teacher, see nn::Selection
+  std::string base = "";                      // of an adapter: its base model; empty: where the adapter's file says
 };
 
 /// path: a folder in the form of Hugging Face (config.json, preprocessor_config.json or processor_config.json,
 /// model.safetensors or its shards, merges.txt or tokenizer.json), timm or open_clip; or a file of weights alone, or
 /// its index. A file with a name that such folders use is read with the config.json beside it. A folder may give its
-/// only .safetensors file any name.
+/// only .safetensors file any name. A folder of PEFT gives its base model with the adapter added to the weights.
 ///
 /// Throws: ConfigError if there is no such thing, and for PyTorch's own files, saying how to convert them; IoError as
-/// safetensors::Reader, parse_config and read_in_layout, and if config.json, weights and vocabulary do not belong
-/// together.
+/// safetensors::Reader, parse_config, read_in_layout and read_adapted_model, and if config.json, weights and vocabulary
+/// do not belong together.
 PublishedModel read_published_model(const std::filesystem::path& path, const PublishedOptions& options = {});
 
 /// The settings that a configuration beside the weights states and no weight shows; none if there is no configuration.

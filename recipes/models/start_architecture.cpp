@@ -18,9 +18,9 @@ namespace {
 
 /// The keys that weights decide. The others of `model:` say how it is trained.
 constexpr const char* kArchitectureKeys[] = {
-    "arch",         "patch_size", "embed_dim",     "depth", "num_heads",  "mlp_ratio", "layerscale_init",
-    "global_pool",  "distilled",  "num_registers", "ffn",   "pos_interp", "pos",       "window",
-    "global_every", "width",      "small_images"};
+    "arch",        "patch_size", "embed_dim", "depth",        "num_heads", "mlp_ratio",   "layerscale_init",
+    "global_pool", "distilled",  "ffn",       "gelu",         "ln_eps",    "pre_norm",    "num_registers",
+    "pos_interp",  "pos",        "window",    "global_every", "width",     "small_images"};
 
 int64_t ffn_width(const nn::VitConfig& vit) {
   if (vit.mlp_hidden > 0) return vit.mlp_hidden;
@@ -97,6 +97,9 @@ ModelConfig model_section(const nn::VitConfig& vit) {
   section.distilled = vit.distilled;
   section.num_registers = vit.num_registers;
   section.ffn = vit.ffn;
+  section.gelu = vit.gelu;
+  section.ln_eps = vit.ln_eps;
+  section.pre_norm = vit.pre_norm;
   section.pos_interp = vit.pos_interp;
   if (vit.pos_embed == nn::PosEmbed::rope) section.pos = nn::PosEmbed::rope;
   section.window = vit.window;

@@ -8,8 +8,10 @@
 #include "vitrail/nn/state_io.h"
 #include "vitrail/nn/weights/transfer.h"
 #include "vitrail/recipes/models/hub_json.h"
+#include "vitrail/recipes/models/model_family.h"
 #include "vitrail/recipes/models/model_metadata.h"
 #include "vitrail/recipes/models/open_model.h"
+#include "vitrail/recipes/models/peft_adapter.h"
 #include "vitrail/recipes/models/published_model.h"
 #include "vitrail/recipes/models/start_architecture.h"
 #include "vitrail/recipes/models/weights_file.h"
@@ -23,6 +25,14 @@ namespace vitrail::recipes {
 namespace {
 
 StartWeights read_file_of_weights(const std::filesystem::path& file, const std::vector<std::string>& accept_keys) {
+  if (is_adapter(file)) {
+    PublishedModel model = read_published_model(file, {.accept_keys = accept_keys});
+    return {.tensors = std::move(model.weights),
+            .layout = model.layout,
+            .notes = std::move(model.notes),
+            .classes = std::move(model.classes),
+            .unwritten = model.architecture->unwritten()};
+  }
   const safetensors::Reader reader(file);
   const nn::Layout* layout = nn::find_layout(reader.names());
   if (!layout) return {.tensors = read_own_names(reader), .notes = {}, .classes = published_classes(file, accept_keys)};

@@ -73,7 +73,7 @@ void complete(nn::VitConfig& config, const nn::VitConfig& shapes, const std::str
     check<IoError>(a == b, "load", "{}: the configuration has {} {}, the weights have {}", source, what, a, b);
   };
   agree("a width of", config.embed_dim, shapes.embed_dim);
-  agree("a feed-forward width of", config.mlp_hidden, shapes.mlp_hidden);
+  agree("a feed-forward width of", hidden_width(config), hidden_width(shapes));
   agree("a patch size of", config.patch_size, shapes.patch_size);
   agree("input channels ('num_channels'):", config.in_chans, shapes.in_chans);
   agree("an image size of", config.img_size, shapes.img_size);

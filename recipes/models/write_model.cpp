@@ -165,10 +165,15 @@ std::optional<data::Vocabulary> usable_vocabulary(const PublishedModel& model, s
 
 }  // namespace
 
-WrittenModel write_model(const PublishedModel& model, std::string_view name, const fs::path& out) {
+const nn::Layout& layout_for(const PublishedModel& model, std::string_view name) {
   const nn::Layout& layout = chosen_layout(model, name);
   check_expressible(model, layout);
   check_computes_same(model.architecture->vision(), layout);
+  return layout;
+}
+
+WrittenModel write_model(const PublishedModel& model, std::string_view name, const fs::path& out) {
+  const nn::Layout& layout = layout_for(model, name);
   nn::Converted converted = nn::to_layout(layout, model.weights);
   WrittenModel written{.files = {}, .notes = std::move(converted.notes)};
   if (const data::Background& background = model.preprocessing.background; background.named())

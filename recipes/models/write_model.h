@@ -15,6 +15,10 @@ struct WrittenModel {
   std::vector<std::string> notes;  // changes made for the layout, and facts that the other program must be told
 };
 
+/// The layout of that name, or for "hf" the one of Hugging Face that fits.
+/// Throws ConfigError if it has no place for the model.
+const nn::Layout& layout_for(const PublishedModel& model, std::string_view name);
+
 /// layout: a name of nn::layouts(), or "hf" for the layout of Hugging Face that fits. In a layout of Hugging Face, out
 /// becomes a folder with config.json, preprocessor_config.json, model.safetensors and, if the model has a vocabulary,
 /// the files of the tokenizer. In open_clip's it becomes a folder with open_clip_config.json. In every other layout,

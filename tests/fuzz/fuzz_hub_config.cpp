@@ -2,6 +2,7 @@
 // or throws.
 #include "vitrail/core/error.h"
 #include "vitrail/recipes/models/clip_json.h"
+#include "vitrail/recipes/models/llama_json.h"
 #include "vitrail/recipes/models/model_family.h"
 
 #include <cstddef>
@@ -25,6 +26,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (v.embed_dim < 1 || v.embed_dim > (1 << 14) || v.depth > 256 || v.mlp_hidden < 0) std::abort();
   });
   accepted([&] { recipes::parse_open_clip_config(text, "fuzz.json"); });
+  accepted([&] {
+    const nn::LlamaConfig c = recipes::parse_decoder(recipes::JsonObject::parse(text, "fuzz.json")).llama;
+    if (c.depth < 1 || c.depth > 256 || c.num_heads % c.num_kv_heads != 0 || c.head_dim % 2 != 0) std::abort();
+  });
   for (const char* layout : {"hf_vit", "hf_clip"})
     accepted([&] { recipes::parse_preprocessor(text, "fuzz.json", nn::layout_named(layout)); });
   return 0;

@@ -12,20 +12,6 @@ namespace {
 
 using nlohmann::json;
 
-/// scale times a hash of position and seed in [-0.5, 0.5), plus offset, in f32.
-Tensor hashed(const Shape& shape, uint32_t seed, double scale, double offset = 0) {
-  std::vector<double> values;
-  values.reserve(size_t(shape.numel()));
-  for (uint32_t j = 0; j < uint32_t(shape.numel()); ++j) {
-    uint32_t x = j * 2654435761u + seed * 40503u + 12345u;
-    x = (x ^ (x >> 16)) * 0x7feb352du;
-    x = (x ^ (x >> 15)) * 0x846ca68bu;
-    x ^= x >> 16;
-    values.push_back(double(float(offset + scale * (double(x) / 4294967296.0 - 0.5))));
-  }
-  return tensor(values, shape);
-}
-
 /// Weight number i, by the rules in the file's "fill".
 Tensor weight(const std::string& name, const Shape& shape, uint32_t i) {
   const uint32_t seed = i + 1;
@@ -38,6 +24,19 @@ Tensor weight(const std::string& name, const Shape& shape, uint32_t i) {
 }
 
 }  // namespace
+
+Tensor hashed(const Shape& shape, uint32_t seed, double scale, double offset) {
+  std::vector<double> values;
+  values.reserve(size_t(shape.numel()));
+  for (uint32_t j = 0; j < uint32_t(shape.numel()); ++j) {
+    uint32_t x = j * 2654435761u + seed * 40503u + 12345u;
+    x = (x ^ (x >> 16)) * 0x7feb352du;
+    x = (x ^ (x >> 15)) * 0x846ca68bu;
+    x ^= x >> 16;
+    values.push_back(double(float(offset + scale * (double(x) / 4294967296.0 - 0.5))));
+  }
+  return tensor(values, shape);
+}
 
 Tensor matrix(const json& rows) {
   std::vector<double> values;
