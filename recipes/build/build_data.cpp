@@ -12,6 +12,7 @@
 #include "vitrail/data/sources/open_dataset.h"
 #include "vitrail/data/sources/open_pairs.h"
 #include "vitrail/data/sources/register_source.h"
+#include "vitrail/data/sources/source_parts.h"
 #include "vitrail/data/sources/subset.h"
 #include "vitrail/data/sources/unread_files.h"
 #include "vitrail/recipes/run/progress.h"
@@ -23,6 +24,7 @@
 namespace vitrail::recipes {
 namespace {
 
+constexpr Named<DataSource> kDataSources[] = {{"files", DataSource::files}, {"shapes", DataSource::shapes}};
 constexpr Named<TrainCrop> kCrops[] = {
     {"random_resized", TrainCrop::random_resized}, {"pad", TrainCrop::pad}, {"none", TrainCrop::none}};
 constexpr Named<data::EraseFill> kEraseFills[] = {
@@ -75,6 +77,15 @@ void check_root(const DataConfig& config) {
       root.is_absolute() ? ""
                          : " in " + std::filesystem::current_path().string() + ", and the run may be from elsewhere";
   fail<DataError>("data.root", "{} does not exist{}; data.root=FOLDER says where the data is now", config.root, from);
+}
+
+/// Whether the data is generated. Throws ConfigError if the section names files too.
+bool is_generated(const DataConfig& config) {
+  if (config.source == DataSource::files) return false;
+  check<ConfigError>(config.root.empty() && config.val_root.empty() && config.val_fraction == 0, "data.source",
+                     "shapes are generated, in parts of their own; leave out data.root, data.val_root and "
+                     "data.val_fraction, or set data.source=files");
+  return true;
 }
 
 data::LoaderOptions loader_options(const DataConfig& config, int64_t seed, int64_t batch_size) {
@@ -130,6 +141,18 @@ void DataConfig::describe_division(Fields& f) {
     between(0, 0.9));
   f("val_seed", val_seed, "chooses the images held back; independent of the training seed", at_least(0));
   f("follow_symlinks", follow_symlinks, "follow symbolic links in folders of images, and from tables to images");
+}
+
+void DataConfig::describe_generator(Fields& f) {
+  f("source", source, "files: the data at root; shapes: synthetic scenes, with captions and questions", kDataSources);
+  f.section("shapes", [&] {
+    f("levels", shapes.levels, "0: one shape; 1: two and how they lie; 2: counting, comparing; 3: three and more",
+      between(0, 3));
+    f("train", shapes.train, "images of the part train", at_least(1));
+    f("val", shapes.val, "images of each other part: val, test, composition, paraphrase", at_least(1));
+    f("side", shapes.side, "of an image, in pixels", between(32, 1024));
+    f("seed", shapes.seed, "of the scenes; independent of the training seed", at_least(0));
+  });
 }
 
 void DataConfig::describe_augmentation(Fields& f) {
@@ -258,6 +281,11 @@ std::string evaluated_name(const DataConfig& config) {
 }
 
 data::Pairs open_captioned(const DataConfig& config, const std::string& split, const std::vector<std::string>& kinds) {
+  if (is_generated(config)) {
+    check<DataError>(kinds.empty(), "pairs", "the captions of shapes have no kinds; '{}' was asked for",
+                     kinds.empty() ? std::string() : kinds[0]);
+    return data::shapes_pairs(config.shapes, split);
+  }
   check_root(config);
   const data::PairOptions options{.kinds = kinds,
                                   .follow_symlinks = config.follow_symlinks,
@@ -266,6 +294,36 @@ data::Pairs open_captioned(const DataConfig& config, const std::string& split, c
   data::Pairs whole = data::open_pairs(config.root, config.train_split, options);
   std::vector<int64_t> chosen = cut(config, split, *whole.images);
   return data::subset(std::move(whole), std::move(chosen));
+}
+
+data::Conversations open_conversations(const DataConfig& config, const std::string& split) {
+  if (is_generated(config)) return data::shapes_conversations(config.shapes, split);
+  check_root(config);
+  const data::ConversationOptions options{.follow_symlinks = config.follow_symlinks,
+                                          .skip_missing = config.on_error == data::OnError::skip};
+  const auto parts = [](const std::string& root) { return data::splits_of(data::find_conversation_parts(root)); };
+  if (!is_cut(config, split, parts)) return data::open_conversations(config.root, split, options);
+  data::Conversations whole = data::open_conversations(config.root, config.train_split, options);
+  std::vector<int64_t> chosen = cut(config, split, *whole.images);
+  return data::subset(std::move(whole), std::move(chosen), /*without_image=*/split == config.train_split);
+}
+
+std::string missing_note(const DataConfig& config, const std::string& split, const std::vector<std::string>& missing,
+                         int64_t named) {
+  if (missing.empty()) return {};
+  constexpr size_t kShown = 5;
+  std::string shown;
+  for (size_t i = 0; i < std::min(missing.size(), kShown); ++i) shown += (i > 0 ? ", " : "") + missing[i];
+  const std::string text = std::to_string(missing.size()) + " of the " + std::to_string(named) +
+                           " images of the part '" + split + "' are not there: " + shown +
+                           (missing.size() > kShown ? ", ..." : "");
+  check<DataError>(double(missing.size()) <= config.max_bad * double(named), "pairs",
+                   "{}; more than the share data.max_bad {} of them", text, config.max_bad);
+  return text + "; they are left out (data.on_error: skip)";
+}
+
+std::string place_of(const DataConfig& config) {
+  return config.source == DataSource::shapes ? "generated shapes" : config.root;
 }
 
 std::unique_ptr<data::Dataset> open_training(const DataConfig& config) {
@@ -384,7 +442,7 @@ std::string parts_text(const DataConfig& config, int64_t train, int64_t classes,
   std::string text = several(train, "training image");
   if (classes > 0) text += " of " + count_text(classes) + (classes == 1 ? " class" : " classes");
   text += ", " + (val > 0 ? several(val, "validation image") : "no validation images");
-  return text + ", from " + config.root;
+  return text + ", from " + place_of(config);
 }
 
 int64_t ImageData::epoch_size() const { return epoch_length(config_, seed_, parts_.train->size()); }

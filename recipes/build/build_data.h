@@ -4,6 +4,7 @@
 #include "vitrail/data/augment/image_transform.h"
 #include "vitrail/data/load/image_batch.h"
 #include "vitrail/data/load/loader.h"
+#include "vitrail/data/shapes/shapes.h"
 #include "vitrail/data/sources/pairs.h"
 #include "vitrail/recipes/build/preprocessing.h"
 #include "vitrail/recipes/config/fields.h"
@@ -26,6 +27,11 @@ enum class ScaledDecode {
   none,   // every image whole
   train,  // training crops
   all,    // the images of evaluations too
+};
+
+enum class DataSource {
+  files,   // at data.root
+  shapes,  // synthetic scenes
 };
 
 struct DataConfig {
@@ -58,12 +64,16 @@ struct DataConfig {
   int64_t prefetch = 4;
   data::OnError on_error = data::OnError::fail;
   double max_bad = 0.01;
+  DataSource source = DataSource::files;
+  data::ShapesOptions shapes;
 
   void describe(Fields& f);
   /// The same in parts: where the images are and (in this) what is held back, augmentation, pixels to numbers, and
   /// reading.
   void describe_source(Fields& f);
   void describe_division(Fields& f);
+  /// For recipes that can do without files: `source` and the keys of `shapes`.
+  void describe_generator(Fields& f);
   void describe_augmentation(Fields& f);
   void describe_pixels(Fields& f);
   void describe_reading(Fields& f);
@@ -83,8 +93,17 @@ std::unique_ptr<data::Dataset> open_images(const DataConfig& config, const std::
 /// The same with labels, those of the file config.classes if there is one. Throws DataError if it has none, and as
 /// data::with_class_file.
 std::unique_ptr<data::Dataset> open_labelled(const DataConfig& config, const std::string& split);
-/// The same for images with captions of the kinds, all if empty. Throws as data::open_pairs.
+/// The same for images with captions of the kinds, all if empty; or those of config.shapes. Throws as data::open_pairs.
 data::Pairs open_captioned(const DataConfig& config, const std::string& split, const std::vector<std::string>& kinds);
+/// The same for conversations: those at config.root, or the questions of config.shapes. With config.val_fraction images
+/// are held back together with all that is said about them. Throws as data::open_conversations.
+data::Conversations open_conversations(const DataConfig& config, const std::string& split);
+/// The note about images of the part that its table names and that are not there; empty if none is missing. named: all
+/// images that it names. Throws DataError if more than the share config.max_bad is missing.
+std::string missing_note(const DataConfig& config, const std::string& split, const std::vector<std::string>& missing,
+                         int64_t named);
+/// Where the data is, for messages: its root, or "generated shapes".
+std::string place_of(const DataConfig& config);
 /// The section with the place of the part to evaluate on as its root: val_root, or root.
 DataConfig evaluated(const DataConfig& config);
 /// The part to evaluate on, as open_labelled: val_split of val_root, or of root. Undivided data is taken whole.

@@ -3,7 +3,6 @@
 #include "vitrail/core/error.h"
 #include "vitrail/nn/models/resnet.h"
 #include "vitrail/nn/models/vision_transformer.h"
-#include "vitrail/recipes/build/freeze.h"
 #include "vitrail/recipes/build/tower_size.h"
 
 #include <algorithm>
@@ -149,10 +148,10 @@ std::unique_ptr<nn::Backbone> build_model(const nn::Scope& scope, const ModelCon
   return build_vit(scope, config, img_size, num_classes);
 }
 
-std::unique_ptr<nn::Backbone> build_trained_model(const nn::Scope& scope, const ModelConfig& config, int64_t img_size,
-                                                  int64_t num_classes) {
+std::unique_ptr<nn::Backbone> build_trained_model(const nn::Scope& scope, const ModelConfig& config,
+                                                  const LoraSection& lora, int64_t img_size, int64_t num_classes) {
   auto model = build_model(scope, config, img_size, num_classes);
-  freeze(*model, config.freeze);
+  lora.adapt(*model, config.freeze);
   return model;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "vitrail/nn/models/vision_transformer.h"
+#include "vitrail/recipes/build/lora.h"
 #include "vitrail/recipes/config/fields.h"
 
 #include <memory>
@@ -57,8 +58,9 @@ nn::VitConfig vit_config(const ModelConfig& config, int64_t img_size, int64_t nu
 /// Throws ConfigError for an unknown name, or a size that does not fit the architecture.
 std::unique_ptr<nn::Backbone> build_model(const nn::Scope& scope, const ModelConfig& config, int64_t img_size,
                                           int64_t num_classes);
-/// The same, with the parameters of config.freeze frozen. Throws ConfigError also as freeze().
-std::unique_ptr<nn::Backbone> build_trained_model(const nn::Scope& scope, const ModelConfig& config, int64_t img_size,
-                                                  int64_t num_classes);
+/// The same, with the adapters of lora, and with the parameters of config.freeze frozen. Throws ConfigError also as
+/// LoraSection::adapt().
+std::unique_ptr<nn::Backbone> build_trained_model(const nn::Scope& scope, const ModelConfig& config,
+                                                  const LoraSection& lora, int64_t img_size, int64_t num_classes);
 
 }  // namespace vitrail::recipes

@@ -38,21 +38,32 @@ std::vector<std::string> parts_of(const nn::ModuleBase& model) {
   return parts;
 }
 
+void set_trained(nn::ModuleBase& model, const std::string& pattern, bool trained, const char* key) {
+  bool any = false;
+  for (nn::Parameter* p : model.parameters()) {
+    if (!matches(pattern, name_inside(model, *p))) continue;
+    p->set_requires_grad(trained);
+    any = true;
+  }
+  check<ConfigError>(any, key, "'{}' names no parameter of the model{}", pattern,
+                     did_you_mean(pattern, parts_of(model)));
+}
+
 }  // namespace
 
 void freeze(nn::ModuleBase& model, const std::vector<std::string>& patterns) {
   for (const std::string& text : patterns) {
     const bool trained = text.starts_with('-');
-    const std::string pattern = trained ? text.substr(1) : text;
-    bool any = false;
-    for (nn::Parameter* p : model.parameters()) {
-      if (!matches(pattern, name_inside(model, *p))) continue;
-      p->set_requires_grad(trained);
-      any = true;
-    }
-    check<ConfigError>(any, "model.freeze", "'{}' names no parameter of the model{}", text,
-                       did_you_mean(pattern, parts_of(model)));
+    set_trained(model, trained ? text.substr(1) : text, trained, "model.freeze");
   }
+}
+
+void unfreeze(nn::ModuleBase& model, const std::vector<std::string>& patterns, const char* key) {
+  for (const std::string& pattern : patterns) set_trained(model, pattern, true, key);
+}
+
+bool any_matches(const std::vector<std::string>& patterns, std::string_view name) {
+  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& p) { return matches(p, name); });
 }
 
 std::vector<ag::Parameter*> trained_parameters(const nn::ModuleBase& model) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace vitrail::ag {
@@ -19,6 +20,10 @@ namespace vitrail::recipes {
 /// ones. Names are those inside the model.
 /// Throws ConfigError for a pattern that names no parameter.
 void freeze(nn::ModuleBase& model, const std::vector<std::string>& patterns);
+/// The opposite, for patterns without a minus that stand in the recipe at `key`. Throws as freeze().
+void unfreeze(nn::ModuleBase& model, const std::vector<std::string>& patterns, const char* key);
+/// Whether one of the patterns names the parameter.
+bool any_matches(const std::vector<std::string>& patterns, std::string_view name);
 
 /// The parameters of a model that are trained, for steps that hold them for a while.
 std::vector<ag::Parameter*> trained_parameters(const nn::ModuleBase& model);

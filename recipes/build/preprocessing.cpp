@@ -33,14 +33,18 @@ struct Processor {
   bool keeps_proportions;
   std::string_view layout;
 };
-constexpr Processor kProcessors[] = {
-    {"CLIP", true, "hf_clip"}, {"Bit", true, "hf_clip"}, {"ViT", false, "hf_vit"}, {"DeiT", false, "hf_deit"}};
+constexpr Processor kProcessors[] = {{"CLIP", true, "hf_clip"},
+                                     {"Bit", true, "hf_clip"},
+                                     {"ViT", false, "hf_vit"},
+                                     {"DeiT", false, "hf_deit"},
+                                     {"Siglip", false, "hf_vit"}};
 
 /// The image processor of the file. If it names none: the one that Hugging Face has for models of the layout.
 Processor find_processor(const JsonObject& c, const nn::Layout& layout) {
   c.pass_over({"image_processor_type", "feature_extractor_type"});  // older files have either, or both
   const char* const key = c.has("image_processor_type") ? "image_processor_type" : "feature_extractor_type";
   if (!c.has(key)) {
+    if (layout.name == "hf_siglip_vision") return {"Siglip", false, "hf_vit"};
     const bool bit = layout.name == "hf_dinov2";
     return {"", bit || layout.name.starts_with("hf_clip"), bit ? "hf_clip" : layout.name};
   }
@@ -146,6 +150,7 @@ Preprocessing parse_preprocessor(const JsonObject& c, const nn::Layout& layout) 
   constexpr int64_t kUsual = 224;
   const Processor processor = find_processor(c, layout);
   Preprocessing p = published_preprocessing(nn::layout_named(processor.layout), kUsual);
+  if (processor.beginning == "Siglip") p.filter = Filter::bicubic;
   if (processor.layout.starts_with("hf_deit"))
     p.mean = data::kHalfMean, p.std = data::kHalfStd;  // the default of its class; published files set other values
 

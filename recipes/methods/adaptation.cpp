@@ -3,6 +3,7 @@
 #include "vitrail/nn/state_io.h"
 #include "vitrail/recipes/config/derived_values.h"
 #include "vitrail/recipes/models/open_run.h"
+#include "vitrail/recipes/models/peft_adapter.h"
 #include "vitrail/recipes/models/published_model.h"
 #include "vitrail/recipes/models/start_architecture.h"
 #include "vitrail/recipes/models/start_weights.h"
@@ -75,8 +76,9 @@ std::vector<std::string> settle_adaptation(Config& config, const std::string& in
 
 AdaptationStart start_student(const SelfDistillationConfig& config, nn::ModuleBase& student, nn::Backbone& backbone) {
   StartWeights weights = without_texts(read_weights(config.init, config.accept_keys));
-  const auto alone = build_model(nn::Scope(uint64_t(config.seed)), config.model, config.data.img_size, 0);
+  const auto alone = student_maker(config)(nn::Scope(uint64_t(config.seed)));
   AdaptationStart start{.notes = load_start(*alone, std::move(weights), config.init, eval_preprocessing(config.data))};
+  if (!config.lora.init.empty()) load_adapter(*alone, config.lora.init, config.accept_keys, start.notes);
   nn::copy_state(backbone, *alone);
   if (!published_weights(config.init)) {
     OpenedRun run = open_run(config.init);

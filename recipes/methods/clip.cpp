@@ -4,6 +4,7 @@
 #include "vitrail/recipes/methods/clip_data.h"
 #include "vitrail/recipes/models/clip_family.h"
 #include "vitrail/recipes/models/open_model.h"
+#include "vitrail/recipes/models/peft_adapter.h"
 #include "vitrail/recipes/models/start_weights.h"
 
 #include <cmath>
@@ -28,12 +29,14 @@ ClipConfig::ClipConfig() {
   optim.weight_decay = 0.2;
   optim.betas = {0.9, 0.98};
   optim.eps = 1e-6;
+  lora.train.clear();  // the projections and the temperature are trained already, and small steps keep them
   train.epochs = 32;
   train.batch_size = 256;
 }
 
 /// Unlike other datasets, pairs have kinds of captions and no subset.
 void ClipConfig::describe_data(Fields& f) {
+  data.describe_generator(f);
   f("root", data.root, "where the pairs are: a table of captions with its images, tar shards, HDF5", is_path());
   f("train_split", data.train_split, "the part to train on");
   f("val_split", data.val_split, "the part to evaluate on");
@@ -80,6 +83,7 @@ void ClipConfig::describe(Fields& f) {
   f("accept_keys", accept_keys, kAcceptKeysHelp);
   f("compat", compat, "open_clip: the gradient of the temperature counts once per micro-batch", kClipCompats);
   towers.describe(f);
+  f("lora", lora);
   f.section("data", [&] { describe_data(f); });
   f.section("optim", [&] { describe_optim(f); });
   f("schedule", schedule);
@@ -97,6 +101,12 @@ ClipModelConfig ClipConfig::clip() const {
   return c;
 }
 
+std::vector<std::string> ClipConfig::settle(Config& config) {
+  std::vector<std::string> notes;
+  settle_adapter(config, notes);
+  return notes;
+}
+
 std::unique_ptr<nn::Backbone> ClipConfig::build_backbone(const nn::Scope& scope, int64_t) const {
   return build_image_tower(scope, towers, data.img_size);
 }
@@ -106,7 +116,7 @@ void ClipConfig::open(const TensorMap& state, OpenModel& opened) const {
   data::Vocabulary vocabulary = to_vocabulary(state.at("vocabulary"), source);
   const std::shared_ptr<nn::Clip> model =
       build_clip(nn::Scope().without_values(), clip(), data.img_size, vocabulary.size());
-  nn::load_state(*model, sub_map(state, "model"), source);
+  nn::load_state(*model, merge_adapters(opened, *this, sub_map(state, "model")), source);
   set_clip(opened, clip_config(clip(), data.img_size, vocabulary.size()), model, [vocabulary] { return vocabulary; });
 }
 

@@ -6,6 +6,7 @@
 #include "vitrail/recipes/build/build_clip.h"
 #include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/build/build_optimizer.h"
+#include "vitrail/recipes/build/lora.h"
 #include "vitrail/recipes/build/train_keys.h"
 #include "vitrail/recipes/run/recipe.h"
 
@@ -20,6 +21,7 @@ struct ClipConfig final : RecipeConfig {
   std::vector<std::string> accept_keys;
   enum class Compat { none, open_clip } compat = Compat::none;
   ClipModelConfig towers;
+  LoraSection lora;
   DataConfig data;
   std::vector<std::string> captions;  // key data.captions
   OptimConfig optim;
@@ -48,10 +50,12 @@ struct ClipConfig final : RecipeConfig {
 
   ClipConfig();  // sets CLIP's own defaults
   void describe(Fields& f) override;
+  std::vector<std::string> settle(Config& config) override;
   /// The towers; the sigmoid loss sets the initial scale and bias.
   ClipModelConfig clip() const;
   Sections sections() const override { return {data, train.batch_size, false}; }
   void open(const TensorMap& state, OpenModel& opened) const override;
+  Adapters adapters() const override { return {&lora, init}; }
   std::unique_ptr<nn::Backbone> build_backbone(const nn::Scope& scope, int64_t num_classes) const override;
   // In clip_recipe.cpp, beside what they build.
   Preview preview(int64_t count) const override;

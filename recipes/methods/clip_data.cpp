@@ -68,17 +68,8 @@ data::Pairs open_pairs_of(const DataConfig& config, const std::string& split, co
   if (pairs.left_out > 0)
     notes.push_back(fmt::format("{} images of the part '{}' have no caption{}; they are left out", pairs.left_out,
                                 split, kinds.empty() ? "" : " of the kinds asked for"));
-  const size_t missing = pairs.missing.size();
-  if (missing == 0) return pairs;
-  const int64_t all = pairs.named;  // of both parts, if one was cut from the other
-  constexpr size_t kShown = 5;
-  const std::vector<std::string> shown(pairs.missing.begin(),
-                                       pairs.missing.begin() + int64_t(std::min(missing, kShown)));
-  const std::string text = fmt::format("{} of the {} images of the part '{}' are not there: {}{}", missing, all, split,
-                                       fmt::join(shown, ", "), missing > kShown ? ", ..." : "");
-  check<DataError>(double(missing) <= config.max_bad * double(all), "pairs",
-                   "{}; more than the share data.max_bad {} of them", text, config.max_bad);
-  notes.push_back(text + "; they are left out (data.on_error: skip)");
+  if (std::string note = missing_note(config, split, pairs.missing, pairs.named); !note.empty())
+    notes.push_back(std::move(note));
   return pairs;
 }
 
@@ -202,7 +193,7 @@ void ClipEvalData::open_classes() {
     notes_.push_back(
         fmt::format("no zero-shot evaluation: no caption of the part '{}' of {} is one of the {} names in {}; "
                     "zero_shot.names=FILE names your classes, zero_shot.root=FOLDER has labelled images",
-                    config_.data.val_split, evaluated(config_.data).root, classes.names.size(), z.names));
+                    config_.data.val_split, place_of(evaluated(config_.data)), classes.names.size(), z.names));
     return;
   }
   classes_.emplace(std::move(classes));

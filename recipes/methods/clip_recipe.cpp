@@ -12,6 +12,7 @@
 #include "vitrail/recipes/methods/clip_data.h"
 #include "vitrail/recipes/methods/clip_eval.h"
 #include "vitrail/recipes/models/clip_family.h"
+#include "vitrail/recipes/models/peft_adapter.h"
 #include "vitrail/recipes/models/start_weights.h"
 
 #include <algorithm>
@@ -22,6 +23,19 @@
 namespace vitrail::recipes {
 namespace {
 
+/// The towers with their adapters, if any. A tower that is locked keeps its own as they are, too.
+std::unique_ptr<nn::Clip> build_trained_clip(const ClipConfig& c, int64_t vocab_size) {
+  auto model = build_clip(nn::Scope(uint64_t(c.seed)), c.clip(), c.data.img_size, vocab_size);
+  if (!c.lora.on()) return model;
+  check<ConfigError>(c.towers.vision.unlocked_groups == 0 && c.towers.text.unlocked_groups == 0, "unlocked_groups",
+                     "with lora.rank everything is locked but the adapters; lora.train names what else is trained");
+  std::vector<std::string> locked;
+  if (c.towers.vision.lock) locked.emplace_back("visual");
+  if (c.towers.text.lock) locked.emplace_back("text");
+  c.lora.adapt(*model, locked);
+  return model;
+}
+
 /// Visible in this file only, so all members are public. They have the names of the papers.
 struct ClipRecipe final : Recipe {
   explicit ClipRecipe(const ClipConfig& c)
@@ -29,8 +43,7 @@ struct ClipRecipe final : Recipe {
         bad(bad_files_policy(c.data)),
         train(c, bad),
         eval(c, bad),
-        model(
-            build_clip(nn::Scope(uint64_t(c.seed)), c.clip(), c.data.img_size, train.tokenizer().vocabulary().size())),
+        model(build_trained_clip(c, train.tokenizer().vocabulary().size())),
         optimizer(build_optimizer(*model, c.optim, decay_rule())),
         plan_(make_plan()) {
     keep("model", *model);
@@ -44,17 +57,27 @@ struct ClipRecipe final : Recipe {
 
   std::vector<std::string> begin() override {
     std::vector<std::string> notes;
-    if (!config.init.empty()) load_weights(read_clip_weights(config.init, config.accept_keys), config.init, notes);
+    // Weights that are read have no adapters, so they go into a model that has none either.
+    const auto plain = config.lora.on() ? build_clip(nn::Scope(uint64_t(config.seed)), config.clip(),
+                                                     config.data.img_size, train.tokenizer().vocabulary().size())
+                                        : nullptr;
+    nn::Clip& towers = plain ? *plain : *model;
+    if (!config.init.empty())
+      load_weights(towers, read_clip_weights(config.init, config.accept_keys), config.init, notes);
     const std::string& image_tower = config.towers.vision.init;
-    if (!image_tower.empty()) start_image_tower(read_weights(image_tower, config.accept_keys), image_tower, notes);
+    if (!image_tower.empty())
+      start_image_tower(towers, read_weights(image_tower, config.accept_keys), image_tower, notes);
+    if (plain) nn::load_state(*model, nn::state(*plain), "init", nn::Strict::no);
+    if (!config.lora.init.empty()) load_adapter(*model, config.lora.init, config.accept_keys, notes);
     return notes;
   }
 
   /// Loads the image tower from an image model or from the image tower of another pair.
-  void start_image_tower(const StartWeights& start, const std::string& file, std::vector<std::string>& notes) {
+  void start_image_tower(nn::Clip& towers, const StartWeights& start, const std::string& file,
+                         std::vector<std::string>& notes) const {
     const bool pair = start.layout && start.layout->family == nn::Family::clip;
     note(start, file, notes);
-    load_image_tower(pair ? without_prefix(start.tensors, "visual.") : start.tensors, file, notes,
+    load_image_tower(towers, pair ? without_prefix(start.tensors, "visual.") : start.tensors, file, notes,
                      pair ? nullptr : start.layout);
   }
 
@@ -65,18 +88,19 @@ struct ClipRecipe final : Recipe {
       notes.push_back("[init] " + file + ": " + text);
   }
 
-  void load_weights(const StartWeights& start, const std::string& file, std::vector<std::string>& notes) {
+  void load_weights(nn::Clip& towers, const StartWeights& start, const std::string& file,
+                    std::vector<std::string>& notes) const {
     TensorMap weights = start.tensors;
     note(start, file, notes);
-    load_image_tower(without_prefix(weights, "visual."), file, notes);
+    load_image_tower(towers, without_prefix(weights, "visual."), file, notes);
     fit_context(weights, file, notes);
-    TensorMap all = nn::state(*model);
+    TensorMap all = nn::state(towers);
     for (auto& [name, tensor] : all) {
       if (name.starts_with("visual.")) continue;
       check<IoError>(weights.contains(name), "init", "{} has no '{}'", file, name);
       tensor = weights.at(name);
     }
-    nn::load_state(*model, all, file);
+    nn::load_state(towers, all, file);
   }
 
   /// Takes the first positions of texts if the recipe has fewer. Attention is causal and a feature is read at the end
@@ -95,14 +119,14 @@ struct ClipRecipe final : Recipe {
                     " positions of texts are taken, for text.context_length " + std::to_string(ours));
   }
 
-  void load_image_tower(const TensorMap& weights, const std::string& file, std::vector<std::string>& notes,
-                        const nn::Layout* layout = nullptr) {
+  void load_image_tower(nn::Clip& towers, const TensorMap& weights, const std::string& file,
+                        std::vector<std::string>& notes, const nn::Layout* layout = nullptr) const {
     const auto tower = build_image_tower(nn::Scope().without_values(), config.towers, config.data.img_size);
-    nn::copy_state(*tower, model->visual);
+    nn::copy_state(*tower, towers.visual);
     notes.push_back("[init] weights of " + file);
     for (const std::string& note : nn::load_pretrained(*tower, weights, file, layout))
       notes.push_back("[init] " + file + ": " + note);
-    nn::copy_state(model->visual, *tower);
+    nn::copy_state(towers.visual, *tower);
   }
 
   std::unique_ptr<data::Loader> load(const data::LoaderState& start) override {
@@ -137,7 +161,7 @@ struct ClipRecipe final : Recipe {
     // open_clip sweeps the whole loss once for each part, and so counts its temperature as often.
     if (config.compat == ClipConfig::Compat::open_clip)
       for (ag::Parameter* p : {static_cast<ag::Parameter*>(&model->logit_scale), logit_bias()})
-        if (p != nullptr) core::scale_(p->grad(), double(parts));
+        if (p != nullptr && p->requires_grad()) core::scale_(p->grad(), double(parts));
     return loss;
   }
 
@@ -250,7 +274,7 @@ Preview ClipConfig::preview(int64_t count) const {
   data::BadFiles bad_files = bad_files_policy(data);
   ClipTrainData pairs(*this, bad_files);
   const auto batch = pairs.loader({})->next();
-  check<DataError>(batch.has_value(), "preview", "{} has no images in its part '{}'", data.root, data.train_split);
+  check<DataError>(batch.has_value(), "preview", "{} has no images in its part '{}'", place_of(data), data.train_split);
   const Tensor &images = (*batch)["images"], &ids = (*batch)["tokens"];
   const int64_t end = pairs.tokenizer().vocabulary().end_of_text();
   Preview shown;
@@ -264,6 +288,9 @@ Preview ClipConfig::preview(int64_t count) const {
   return shown;
 }
 
-std::unique_ptr<Recipe> ClipConfig::build() const { return std::make_unique<ClipRecipe>(*this); }
+std::unique_ptr<Recipe> ClipConfig::build() const {
+  lora.check_use(init.empty() ? towers.vision.init : init, precision);
+  return std::make_unique<ClipRecipe>(*this);
+}
 
 }  // namespace vitrail::recipes

@@ -171,6 +171,9 @@ std::unique_ptr<DinoStep> DinoConfig::build_step() const {
                                     make_optimizer, options_of(*this));
 }
 
-std::unique_ptr<Recipe> DinoConfig::build() const { return std::make_unique<Dino>(*this); }
+std::unique_ptr<Recipe> DinoConfig::build() const {
+  lora.check_use(init, precision);
+  return std::make_unique<Dino>(*this);
+}
 
 }  // namespace vitrail::recipes

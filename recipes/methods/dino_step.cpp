@@ -17,6 +17,17 @@ std::vector<optim::ParamGroup> groups_of(nn::DinoNetwork& student, const DinoOpt
 
 }  // namespace
 
+void average_student(std::span<ag::Parameter* const> teacher, std::span<ag::Parameter* const> student, size_t backbone,
+                     double momentum) {
+  std::vector<ag::Parameter*> averages, models;
+  for (size_t i = 0; i < student.size(); ++i) {
+    if (i < backbone && !student[i]->requires_grad()) continue;
+    averages.push_back(teacher[i]);
+    models.push_back(student[i]);
+  }
+  optim::ema_update(averages, models, momentum);
+}
+
 DinoStep::DinoStep(const nn::Scope& scope, const nn::MakeBackbone& make_student, const nn::MakeBackbone& make_teacher,
                    const MakeOptimizer& make_optimizer, const DinoOptions& o)
     : options(o),
@@ -57,10 +68,7 @@ DinoStep::Result DinoStep::operator()(std::span<const Tensor> crops, const At& a
   if (at.epoch < options.freeze_last_layer) student.head.last_layer.zero_grad();
   update.step();
 
-  // Nothing to average yet: the two backbones are equal, and stay so to the last bit.
-  const size_t held = heads_alone ? student.backbone->parameters().size() : 0;
-  optim::ema_update(std::span(teacher_parameters).subspan(held), std::span(parameters).subspan(held),
-                    now.teacher_momentum);
+  average_student(teacher_parameters, parameters, student.backbone->parameters().size(), now.teacher_momentum);
   center.update(result.teacher_scores);
   return result;
 }

@@ -76,4 +76,9 @@ class DinoStep final {
   const std::unique_ptr<optim::Optimizer> optimizer_;
 };
 
+/// ema_update() of all parameters but those that the student's backbone does not train at this time: they are equal in
+/// both networks and stay so to the last bit. The first `backbone` parameters of each network are its backbone's.
+void average_student(std::span<ag::Parameter* const> teacher, std::span<ag::Parameter* const> student, size_t backbone,
+                     double momentum);
+
 }  // namespace vitrail::recipes

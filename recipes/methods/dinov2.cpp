@@ -15,6 +15,7 @@ constexpr Named<Dinov2Options::Centering> kCenterings[] = {
 
 Dinov2Config::Dinov2Config() {
   model.mask_token = true;
+  lora.train = {"mask_token"};  // published weights may lack it
   model.drop_path_rate = 0.3;
   model.drop_path_uniform = true;
   model.drop_path_mode = nn::DropPathMode::subset;

@@ -195,6 +195,9 @@ std::unique_ptr<Dinov2Step> Dinov2Config::build_step() const {
   return step;
 }
 
-std::unique_ptr<Recipe> Dinov2Config::build() const { return std::make_unique<Dinov2>(*this); }
+std::unique_ptr<Recipe> Dinov2Config::build() const {
+  lora.check_use(init, precision);
+  return std::make_unique<Dinov2>(*this);
+}
 
 }  // namespace vitrail::recipes

@@ -6,7 +6,6 @@
 #include "vitrail/nn/losses/koleo.h"
 #include "vitrail/nn/losses/sinkhorn.h"
 #include "vitrail/nn/state_io.h"
-#include "vitrail/optim/ema.h"
 #include "vitrail/optim/param_groups.h"
 #include "vitrail/recipes/build/freeze.h"
 
@@ -98,13 +97,17 @@ Dinov2Step::Result Dinov2Step::operator()(std::span<const Tensor> crops, const T
       total = total ? *total + term : term;
     };
     const nn::Dinov2Network::Features seen = student(crops[0], frozen_teacher ? Tensor() : masks);
-    const ag::Var global = nn::dino_loss(student.dino_head(seen.classes), result.teacher_probs, kGlobalViews,
+    // All class tokens in one call: the prototypes are large, and each call reads them.
+    ag::Var classes = seen.classes;
+    if (locals > 0) classes = ag::concat({classes, student.backbone->features(crops[1])}, 0);
+    const ag::Var scores = student.dino_head(classes);
+    const int64_t of_globals = seen.classes.size(0);
+    const ag::Var global = nn::dino_loss(slice(scores, 0, 0, of_globals), result.teacher_probs, kGlobalViews,
                                          kGlobalViews, options.student_temp);
     add(losses.dino_global, global * (global_pairs / pairs));
     if (locals > 0) {
-      const ag::Var scores = student.dino_head(student.backbone->features(crops[1]));
-      const ag::Var local =
-          nn::dino_local_loss(scores, result.teacher_probs, locals, kGlobalViews, options.student_temp);
+      const ag::Var local = nn::dino_local_loss(slice(scores, 0, of_globals, scores.size(0)), result.teacher_probs,
+                                                locals, kGlobalViews, options.student_temp);
       add(losses.dino_local, local * (local_pairs / pairs));
     }
     if (options.koleo_weight > 0) {
@@ -115,8 +118,8 @@ Dinov2Step::Result Dinov2Step::operator()(std::span<const Tensor> crops, const T
                 options.koleo_weight);
     }
     if (any_masked && options.ibot_weight > 0) {
-      const ag::Var scores = masked_scores(student, seen.patches, masked.rows);
-      add(losses.ibot, nn::ibot_loss(scores, patch_targets, masked, options.student_temp) * options.ibot_weight);
+      const ag::Var of_patches = masked_scores(student, seen.patches, masked.rows);
+      add(losses.ibot, nn::ibot_loss(of_patches, patch_targets, masked, options.student_temp) * options.ibot_weight);
     }
     return *total;
   });
@@ -127,10 +130,7 @@ Dinov2Step::Result Dinov2Step::operator()(std::span<const Tensor> crops, const T
       if (p->requires_grad()) optimizer_->set_lr_scale(*p, at.epoch < options.freeze_last_layer ? 0 : 1);
   update.step();
 
-  // Nothing to average yet: the two backbones are equal, and stay so to the last bit.
-  const size_t held = heads_alone ? student.backbone->parameters().size() : 0;
-  optim::ema_update(std::span(teacher_parameters).subspan(held), std::span(parameters).subspan(held),
-                    now.teacher_momentum);
+  average_student(teacher_parameters, parameters, student.backbone->parameters().size(), now.teacher_momentum);
   if (options.centering == Dinov2Options::Centering::centering) {
     center.update(result.teacher_scores);
     if (any_masked) ibot_center.update(patch_scores);

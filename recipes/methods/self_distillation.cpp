@@ -5,6 +5,7 @@
 #include "vitrail/recipes/methods/dino_data.h"
 #include "vitrail/recipes/methods/dino_step.h"
 #include "vitrail/recipes/models/open_model.h"
+#include "vitrail/recipes/models/peft_adapter.h"
 #include "vitrail/recipes/models/start_weights.h"
 
 #include <algorithm>
@@ -15,13 +16,8 @@ namespace {
 constexpr Named<ScheduleKind> kSelfDistillationSchedules[] = {{"cosine", ScheduleKind::cosine},
                                                               {"constant", ScheduleKind::constant}};
 
-ModelConfig without_drops(ModelConfig model) {
-  model.drop_rate = model.drop_path_rate = 0;
-  return model;
-}
-
-nn::MakeBackbone maker(const ModelConfig& model, int64_t img_size) {
-  return [=](const nn::Scope& scope) { return build_trained_model(scope, model, img_size, /*num_classes=*/0); };
+nn::MakeBackbone maker(const ModelConfig& model, const LoraSection& lora, int64_t img_size) {
+  return [=](const nn::Scope& scope) { return build_trained_model(scope, model, lora, img_size, /*num_classes=*/0); };
 }
 
 }  // namespace
@@ -113,6 +109,7 @@ void SelfDistillationConfig::describe_networks(Fields& f) {
   f("adapt", adapt);
   f("model", model);
   f.also("model", "model.arch");
+  f("lora", lora);
   f.section("data", [&] {  // no augmentation: crops has it
     data.describe_source(f);
     data.describe_pixels(f);
@@ -148,7 +145,11 @@ Preview SelfDistillationConfig::preview(int64_t count) const {
   return shown;
 }
 
-std::vector<std::string> SelfDistillationConfig::settle(Config& config) { return settle_adaptation(config, init); }
+std::vector<std::string> SelfDistillationConfig::settle(Config& config) {
+  std::vector<std::string> notes = settle_adaptation(config, init);
+  settle_adapter(config, notes);
+  return notes;
+}
 
 std::vector<std::string> kept_numbers(const SelfDistillationConfig& config) {
   if (config.init.empty()) return {};
@@ -156,11 +157,14 @@ std::vector<std::string> kept_numbers(const SelfDistillationConfig& config) {
 }
 
 nn::MakeBackbone student_maker(const SelfDistillationConfig& config) {
-  return maker(config.model, config.data.img_size);
+  return maker(config.model, config.lora, config.data.img_size);
 }
 
 nn::MakeBackbone teacher_maker(const SelfDistillationConfig& config) {
-  return maker(without_drops(config.model), config.data.img_size);
+  ModelConfig model = config.model;
+  LoraSection lora = config.lora;
+  model.drop_rate = model.drop_path_rate = lora.dropout = 0;
+  return maker(model, lora, config.data.img_size);
 }
 
 nn::DinoHeadConfig head_of(const SelfDistillationConfig& config) {

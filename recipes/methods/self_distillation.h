@@ -26,6 +26,7 @@ struct SelfDistillationConfig : RecipeConfig {
     void describe(Fields& f);
   } adapt;
   ModelConfig model;
+  LoraSection lora;
   DataConfig data;  // without the keys of augmentation
   struct Crops {
     std::vector<double> global_scale{0.4, 1}, local_scale{0.05, 0.4};
@@ -81,10 +82,12 @@ struct SelfDistillationConfig : RecipeConfig {
     void describe(Fields& f);
   } eval;
 
+  SelfDistillationConfig() { lora.train.clear(); }  // the backbone has no classifier; the heads are always trained
   /// The defaults of a run that begins with weights: see settle_adaptation.
   std::vector<std::string> settle(Config& config) override;
   Sections sections() const override { return {data, train.batch_size, false}; }
   void open(const TensorMap& state, OpenModel& opened) const override;
+  Adapters adapters() const override { return {&lora, init}; }
   /// All views of each image, one after the other.
   Preview preview(int64_t count) const override;
   std::unique_ptr<nn::Backbone> build_backbone(const nn::Scope& scope, int64_t num_classes) const override {

@@ -10,6 +10,7 @@
 #include "vitrail/recipes/eval/evaluate.h"
 #include "vitrail/recipes/models/model_card.h"
 #include "vitrail/recipes/models/open_model.h"
+#include "vitrail/recipes/models/peft_adapter.h"
 #include "vitrail/recipes/models/start_architecture.h"
 #include "vitrail/recipes/models/start_weights.h"
 
@@ -70,14 +71,14 @@ struct Supervised final : Recipe {
       : config(c),
         images(c.data, c.seed),
         scope(uint64_t(c.seed)),
-        model(build_trained_model(scope, c.model, c.data.img_size, images.classes())),
+        model(build_trained_model(scope, c.model, c.lora, c.data.img_size, images.classes())),
         optimizer(build_optimizer(*model, c.optim, decay_rule())),
         mixup(make_mixup(c.train)),
         class_weights(make_class_weights(c.loss.class_weights, images)),
         plan_(make_plan()) {
     keep("model", *model);
     keep("optimizer", *optimizer);
-    if (c.train.ema_decay > 0) keep("ema", ema.emplace(nn::state(*model)));
+    if (c.train.ema_decay > 0) keep("ema", ema.emplace(moving_state()));
     if (c.distillation.on()) {
       DistillationConfig settings = c.distillation;
       if (!settings.norm) settings.norm = deit() ? ag::KlNorm::elements : ag::KlNorm::batch;
@@ -96,7 +97,8 @@ struct Supervised final : Recipe {
     StartWeights start = without_texts(read_weights(config.init, config.accept_keys));
     fit_classifier(start, images.class_names());
     std::vector<std::string> notes = load_start(*model, std::move(start), config.init, pixels());
-    if (ema) ema.emplace(nn::state(*model));
+    if (!config.lora.init.empty()) load_adapter(*model, config.lora.init, config.accept_keys, notes);
+    if (ema) ema.emplace(moving_state());
     return notes;
   }
 
@@ -131,10 +133,19 @@ struct Supervised final : Recipe {
     const double grad_norm = update.clip().total;
     update.step();
     const double decay = config.train.ema_decay;
-    if (ema) ema->update(nn::state(*model), deit() ? decay : optim::ema_warmup(at.step + 1, decay));
+    if (ema) ema->update(moving_state(), deit() ? decay : optim::ema_warmup(at.step + 1, decay));
     Stats stats = {{"loss", loss}, {"acc", correct / double(size)}, {"grad_norm", grad_norm}};
     if (distillation) stats.emplace_back("distill_loss", distilled_loss);
     return stats;
+  }
+
+  /// What the moving average is of: with LoRA the trained weights alone. Rounding would move the others.
+  TensorMap moving_state() const {
+    TensorMap moving = nn::state(*model);
+    if (!config.lora.on()) return moving;
+    for (const ag::Parameter* p : model->parameters())
+      if (!p->requires_grad()) moving.erase(p->name());
+    return moving;
   }
 
   Preprocessing pixels() const { return eval_preprocessing(config.data); }
@@ -144,7 +155,9 @@ struct Supervised final : Recipe {
     double score = stat(stats, "top1");
     if (ema) {
       const auto averaged = build_model(scope.without_values(), config.model, config.data.img_size, images.classes());
-      nn::load_state(*averaged, ema->state(), "average");
+      TensorMap weights = ema->state();
+      weights.merge(nn::state(*model));  // the frozen ones, if the average has none
+      nn::load_state(*averaged, config.lora.merged(std::move(weights)), "average");
       const Stats of_average = evaluate(*averaged, tick);
       score = stat(of_average, "top1");
       for (const auto& [name, value] : of_average) stats.emplace_back("ema_" + name, value);
@@ -251,7 +264,11 @@ void SupervisedConfig::Loss::describe(Fields& f) {
     one_or_more());
 }
 
-std::vector<std::string> SupervisedConfig::settle(Config& config) { return settle_architecture(config, init); }
+std::vector<std::string> SupervisedConfig::settle(Config& config) {
+  std::vector<std::string> notes = settle_architecture(config, init);
+  settle_adapter(config, notes);
+  return notes;
+}
 
 void SupervisedConfig::Train::describe(Fields& f) {
   describe_length(f);
@@ -280,6 +297,7 @@ void SupervisedConfig::describe(Fields& f) {
     kCompats);
   f("model", model);
   f.also("model", "model.arch");
+  f("lora", lora);
   f("data", data);
   f("optim", optim);
   f("schedule", schedule);
@@ -289,12 +307,15 @@ void SupervisedConfig::describe(Fields& f) {
 }
 
 void SupervisedConfig::open(const TensorMap& state, OpenModel& opened) const {
-  constexpr KeptNetwork kKept[] = {{"ema/", true}, {"model/"}};
+  constexpr KeptNetwork kKept[] = {{.prefix = "ema/", .averaged = true, .others = "model/"}, {.prefix = "model/"}};
   open_backbone(opened, *this, state, kKept);
 }
 
 Preview SupervisedConfig::preview(int64_t count) const { return recipes::preview(data, seed, count); }
 
-std::unique_ptr<Recipe> SupervisedConfig::build() const { return std::make_unique<Supervised>(*this); }
+std::unique_ptr<Recipe> SupervisedConfig::build() const {
+  lora.check_use(init, precision);
+  return std::make_unique<Supervised>(*this);
+}
 
 }  // namespace vitrail::recipes

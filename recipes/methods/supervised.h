@@ -17,6 +17,7 @@ struct SupervisedConfig final : RecipeConfig {
   std::vector<std::string> accept_keys;
   enum class Compat { none, deit } compat = Compat::none;
   ModelConfig model;
+  LoraSection lora;
   DataConfig data;
   OptimConfig optim;
   ScheduleConfig schedule;
@@ -42,6 +43,7 @@ struct SupervisedConfig final : RecipeConfig {
   std::vector<std::string> settle(Config& config) override;
   Sections sections() const override { return {data, train.batch_size}; }
   void open(const TensorMap& state, OpenModel& opened) const override;
+  Adapters adapters() const override { return {&lora, init}; }
   std::unique_ptr<nn::Backbone> build_backbone(const nn::Scope& scope, int64_t num_classes) const override {
     return build_model(scope, model, data.img_size, num_classes);
   }

@@ -33,6 +33,7 @@ namespace vitrail::recipes {
 class Config;
 class Fields;
 struct DataConfig;
+struct LoraSection;
 struct OpenModel;
 using optim::At;
 using optim::check_finite;
@@ -189,6 +190,12 @@ struct RecipeConfig {
   /// Builds the trained network from Recipe::state() and gives it to opened: see open_backbone in models/open_model.h.
   /// Throws ConfigError unless the method overrides it: then only `train` can use the method's checkpoints.
   virtual void open(const TensorMap& state, OpenModel& opened) const;
+  /// The adapters of a recipe with LoRA, and the path of the weights that they change; null: it trains no adapters.
+  struct Adapters {
+    const LoraSection* lora = nullptr;
+    std::string base = {};
+  };
+  virtual Adapters adapters() const { return {}; }
   /// The network that turns images into features, with a classifier for num_classes classes (0: none). A method whose
   /// network always ends in something else ignores num_classes. Throws ConfigError unless overridden.
   virtual std::unique_ptr<nn::Backbone> build_backbone(const nn::Scope& scope, int64_t num_classes) const;

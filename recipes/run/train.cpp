@@ -53,9 +53,9 @@ std::vector<std::string> resume_notes(const fs::path& resolved, const Config& no
     check<ConfigError>(v.key != "out", "out",
                        "a run resumes in its own folder, {}; copy the folder to go on in another",
                        resolved.parent_path().string());
-    check<ConfigError>(v.key != "model.freeze", "model.freeze",
-                       "was {} when the run began and cannot change in it; begin a new run with init={}", v.from,
-                       resolved.parent_path().string());
+    const bool fixed = v.key == "model.freeze" || (v.key.starts_with("lora.") && v.key != "lora.dropout");
+    check<ConfigError>(!fixed, v.key, "was {} when the run began and cannot change in it; begin a new run with init={}",
+                       v.from, resolved.parent_path().string());
     notes.push_back(fmt::format("resuming with {}: {}, which was {}", v.key, v.to, v.from));
     if (v.key == "seed") notes.back() += "; the random numbers and the order of the images are other ones from here on";
   }

@@ -36,7 +36,8 @@ TEST_CASE("the evaluation transform resizes the shorter side and crops the middl
   Rng rng(1, "eval");
   const data::Image photo = numbered(300, 400);
   const data::Image expected = data::center_crop(data::resize(photo, {256, 341}, data::Filter::bicubic), 224);
-  CHECK(recipes::eval_preprocessing(DataConfig{}).transform().augmented(photo, rng) == expected);
+  const DataConfig config;
+  CHECK(recipes::eval_preprocessing(config).transform().augmented(photo, rng) == expected);
   DataConfig small;
   small.img_size = 32;
   small.crop = TrainCrop::pad;
