@@ -38,14 +38,16 @@ data/image: io
 data/text: io
 data/sources: io image text
 data/load: io image text sources
+data/shapes: image sources
 data/augment: image load
 data/draw: image
 recipes/config:
 recipes/run: config
 recipes/build: config run
 recipes/eval: config run build
+recipes/generate:
 recipes/models: config run build eval
-recipes/methods: config run build eval models
+recipes/methods: config run build eval generate models
 '
 private='core/kernels core/dnnl core/reference'
 # Exceptions to the rules: FILE, HEADER OR ROOM, REASON.

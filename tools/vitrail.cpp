@@ -30,14 +30,14 @@ int vitrail_program(int argc, char** argv) {
   spin_briefly(argv);
   tools::Program program("vitrail", "Looks at data and uses trained models. See also: vitrail COMMAND --help");
   program.example("vitrail summary vit_small");
-  program.group("Data", {tools::add_pack, tools::add_preview, tools::add_tokenizer});
+  program.group("Data", {tools::add_pack, tools::add_preview, tools::add_tokenizer, tools::add_tokens});
   program.group("Training", {tools::add_summary, tools::add_plot});
   program.group("Evaluation",
                 {tools::add_eval, tools::add_knn, tools::add_linear, tools::add_patches, tools::add_retrieval});
   program.group("Look inside",
                 {tools::add_attention, tools::add_artifacts, tools::add_pca, tools::add_neighbours, tools::add_map});
-  program.group(
-      "Use", {tools::add_predict, tools::add_features, tools::add_similarity, tools::add_search, tools::add_zero_shot});
+  program.group("Use", {tools::add_predict, tools::add_features, tools::add_similarity, tools::add_search,
+                        tools::add_zero_shot, tools::add_generate, tools::add_chat, tools::add_caption});
   program.group("Publish", {tools::add_init, tools::add_export, tools::add_convert});
   program.group("Shell", {tools::add_completion});
   if (argc < 2) {

@@ -15,9 +15,10 @@ from pathlib import Path
 import harness
 from harness import Case, Missing, Row, Vitrail
 
-PACKAGES = ("torch", "torchvision", "transformers", "timm", "open-clip-torch", "safetensors", "tokenizers", "pillow",
-            "numpy")
-MODULES = ("hugging_face", "timm_models", "open_clip_models", "own_runs")
+PACKAGES = ("torch", "torchvision", "transformers", "peft", "timm", "open-clip-torch", "safetensors", "tokenizers",
+            "pillow", "numpy")
+MODULES = ("hugging_face", "timm_models", "open_clip_models", "language_models", "llava_models", "peft_adapters",
+           "own_runs")
 
 CAPTIONS = """a red circle and a blue square
 two cats and three dogs on a photograph

@@ -196,8 +196,8 @@ def hf_numbers(model: torch.nn.Module, pixels, v: Vit, **arguments) -> Theirs:
     return Theirs(numbers(features), None if logits is None else numbers(logits), list(v.classes), pixels=pixels)
 
 
-def load_hf(path: Path):
-    """The model and the image processor of a folder, with the class that its config.json names."""
+def load_model(path: Path):
+    """The model of a folder, of the class that its config.json names. Throws NotStrict."""
     import transformers
 
     name = json.loads((path / "config.json").read_text())["architectures"][0]
@@ -211,7 +211,12 @@ def load_hf(path: Path):
         wrong = {}  # ViTModel always makes a pooler, and published models of images have none
     if wrong:
         raise NotStrict(str(wrong))
-    return model.float().eval(), hf_processor(path)
+    return model.float().eval()
+
+
+def load_hf(path: Path):
+    """The model and the image processor of a folder."""
+    return load_model(path), hf_processor(path)
 
 
 def hf_processor(path: Path):

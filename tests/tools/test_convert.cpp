@@ -113,3 +113,34 @@ TEST_CASE("every command that opens a published model can pass over a key of its
   for (const char* command : {"eval", "knn", "linear", "patches", "neighbours", "map", "retrieval", "zero-shot"})
     check_says(vitrail_program(folder, std::string(command) + " --help"), 0, "--accept-key");
 }
+
+TEST_CASE("vitrail convert: a run with LoRA becomes a whole model, or an adapter of PEFT that is a model, too") {
+  const test::TemporaryFolder folder;
+  const std::string recipe = test::kRecipes + "vit_digits.yaml data.root=" + test::kDigits +
+                             " train.epochs=1 schedule.warmup_epochs=0 model.depth=1 model.global_pool=token ";
+  REQUIRE(test::run(folder, "train", recipe + "out=base").code == 0);
+  const Output trained = test::run(folder, "train", recipe + "out=run init=base lora.rank=2");
+  check_says(trained, 0, " of them trained");
+  const auto answer = [&](const std::string& model) {
+    const Output eval = vitrail_program(folder, "eval " + model + " " + test::kDigits + " --json");
+    CAPTURE(eval.err);
+    REQUIRE(eval.code == 0);
+    return nlohmann::json::parse(eval.out);
+  };
+  const auto expected = answer("run");
+  check_says(vitrail_program(folder, "convert run -o merged"), 0, "in the layout of");
+  check_says(vitrail_program(folder, "convert run --adapter -o adapter"), 0, "rank 2 on 2 layers of ");
+  check_says(vitrail_program(folder, "convert run --adapter --layout timm -o for_timm"), 0, "adapter_config.json");
+  CHECK(safetensors::Reader(folder.path() / "adapter/adapter_model.safetensors")
+            .contains("base_model.model.vit.layers.0.attention.v_proj.lora_B.weight"));
+  for (const char* model : {"merged", "adapter", "for_timm", "adapter --base base"})
+    CHECK(double(answer(model)["loss"]) == doctest::Approx(double(expected["loss"])).epsilon(1e-5));
+  check_says(vitrail_program(folder, "convert run --adapter --transformers 4 -o four"), 0, "wrote four/");
+  CHECK(safetensors::Reader(folder.path() / "four/adapter_model.safetensors")
+            .contains("base_model.model.vit.encoder.layer.0.attention.attention.value.lora_B.weight"));
+  check_says(vitrail_program(folder, "convert adapter --layout timm -o again.safetensors"), 0,
+             "the adapter is added to");
+  check_says(vitrail_program(folder, "convert base --adapter -o x"), 2, "is no run with LoRA");
+  check_says(vitrail_program(folder, "convert run --transformers 4 -o x"), 2, "--transformers requires --adapter");
+  check_says(test::run(folder, "train", recipe + "out=on init=base lora.init=adapter"), 0, "begins with the adapter");
+}

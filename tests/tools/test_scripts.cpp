@@ -71,4 +71,19 @@ TEST_CASE("the scripts compare DINO with DINOv2, and a pre-trained model with on
   CHECK(started.find("subset_seed: 1") != std::string::npos);
   CHECK(started.find("layer_decay: 0.75") != std::string::npos);
   CHECK(test::read_text(folder.path() / "worth/scratch-1/resolved.yaml").find("layer_decay: 1") != std::string::npos);
+
+  check_says(run_script(folder, "", "compare_lora.sh out"), 2, "usage: VITRAIL_DATA=/data tools/compare_lora.sh OUT");
+  const Output lora = run_script(folder, "LORA=lora.rank=2",
+                                 "compare_lora.sh lora worth/pretrained-0 0 1 data.root=" + kRecipes +
+                                     "assets/emoji data.img_size=32 data.subset=0.1 train.epochs=1 "
+                                     "train.batch_size=16 schedule.warmup_epochs=0");
+  CAPTURE(lora.err);
+  REQUIRE(lora.code == 0);
+  const std::vector<std::string> arms = lines_of(lora.out);
+  REQUIRE(arms.size() == 4);
+  CHECK(arms[0] == "| arm | top-1 | trained weights | peak memory | time |");
+  CHECK(arms[2].starts_with("| full | "));
+  CHECK(arms[3].starts_with("| lora | "));
+  CHECK(arms[3].find("% +- ") != std::string::npos);
+  CHECK(test::read_text(folder.path() / "lora/table.md") == lora.out);
 }

@@ -22,9 +22,10 @@ TEST_CASE("vitrail explains itself, each command with an example") {
   const test::TemporaryFolder folder;
   check_says(vitrail_program(folder, "--help"), 0, "preview");
   for (const std::string command :
-       {"pack",      "preview",  "eval",       "summary", "export",    "plot",    "knn",       "linear",
-        "attention", "pca",      "neighbours", "map",     "tokenizer", "convert", "init",      "zero-shot",
-        "predict",   "features", "similarity", "search",  "retrieval", "patches", "artifacts", "completion"})
+       {"pack",    "preview",   "eval",       "summary",    "export",     "plot",      "knn",
+        "linear",  "attention", "pca",        "neighbours", "map",        "tokenizer", "convert",
+        "init",    "zero-shot", "predict",    "features",   "similarity", "search",    "retrieval",
+        "patches", "artifacts", "completion", "generate",   "chat",       "caption",   "tokens"})
     check_says(vitrail_program(folder, command + " --help"), 0, "Example: vitrail " + command);
   for (const char* program : {"vitrail", "train"})
     check_says(test::run(folder, program, "--version"), 0, "Vitrail " VITRAIL_VERSION);

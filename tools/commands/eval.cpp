@@ -1,6 +1,7 @@
 // vitrail eval: how well a trained model classifies.
 #include "tools/commands/commands.h"
 #include "tools/commands/confusion.h"
+#include "tools/commands/eval_questions.h"
 #include "tools/commands/model_arguments.h"
 #include "tools/commands/table.h"
 #include "tools/commands/terminal_progress.h"
@@ -11,6 +12,7 @@
 #include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/eval/evaluate.h"
 #include "vitrail/recipes/eval/zero_shot.h"
+#include "vitrail/recipes/methods/llava_chat.h"
 #include "vitrail/recipes/models/open_model.h"
 
 #include <fmt/format.h>
@@ -32,7 +34,7 @@ constexpr size_t kMostEmptyRows = 100;  // classes; with more, those without an 
 
 struct Options {
   ModelArguments arguments;
-  std::string confusion, templates;
+  std::string confusion, templates, examples;
   bool json = false;
 };
 
@@ -108,6 +110,17 @@ FeatureOf text_classifier(const Options& o, const OpenModel& model, const std::v
 }
 
 void eval(const Options& o) {
+  if (is_chat_model(o.arguments.checkpoint)) {
+    eval_questions({.model = o.arguments.checkpoint,
+                    .words = o.arguments.rest,
+                    .changes = o.arguments.background.changes(),
+                    .accept_keys = o.arguments.published.accept_keys,
+                    .confusion = o.confusion,
+                    .examples = o.examples,
+                    .json = o.json});
+    return;
+  }
+  check<ConfigError>(o.examples.empty(), "eval", "--examples draws answers to questions, which this model cannot give");
   const OpenModel model = o.arguments.open();
   const bool clip = model.text_features && !model.classify;
   if (!clip) expect_classes(model, "eval");
@@ -146,11 +159,14 @@ void add_eval(Program& program) {
   const auto o = std::make_shared<Options>();
   const Command command = program.command("eval",
                                           "Evaluates a classifier, or a CLIP as one: loss, top-1 and top-5 accuracy, "
-                                          "per class too, and the confusion matrix.");
+                                          "per class too, and the confusion matrix. A model that sees (llava): the "
+                                          "share of questions that it answers right, also about blank images.");
   o->arguments.add_to(command, "other data, whose classes are the model's by name; undivided data is evaluated whole");
   command.option("--confusion", o->confusion, "write the confusion matrix: NAME.csv, NAME.png, or NAME for both");
   command.option("--templates", o->templates, "CLIP: file with one prompt per line, with {} for the name of a class")
       .existing_file();
+  command.option("--examples", o->examples,
+                 "a model that sees: PNG with images, questions and answers, wrong ones first");
   command.flag("--json", o->json, "print one JSON object, with accuracies as fractions");
   command.example("vitrail eval runs/vit_digits-2025-01-31-1 photos/ data.val_split=train --confusion confusion.png");
   command.action([o] { eval(*o); });

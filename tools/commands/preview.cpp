@@ -28,7 +28,7 @@ void preview(const Options& o) {
   data::ContactSheet layout;
   layout.cell = std::clamp(config.img_size, kSmallest, kLargest);
   data::write_png(o.out, data::contact_sheet(shown.images, shown.captions, layout));
-  std::printf("%s: %zu training images of %s\n", o.out.c_str(), shown.images.size(), config.root.c_str());
+  std::printf("%s: %zu training images of %s\n", o.out.c_str(), shown.images.size(), recipes::place_of(config).c_str());
 }
 
 }  // namespace
