@@ -9,7 +9,7 @@
 namespace vitrail::data {
 namespace {
 
-constexpr int kTries = 10;  // blocks drawn for one addition
+constexpr int kTriesOfABlock = 10;  // blocks drawn for one addition
 
 /// The patches that the block adds to the mask.
 int64_t count_new(const std::vector<uint8_t>& mask, int64_t width, const Box& block) {
@@ -39,7 +39,7 @@ std::vector<uint8_t> BlockMasks::sample(Rng& rng, int64_t target) const {
   const double log_aspect = std::log(config_.min_aspect);
   // Draws one block of at most `limit` new patches and masks it. Returns how many are new; 0 if no try fits.
   const auto add_block = [&](int64_t limit) -> int64_t {
-    for (int i = 0; i < kTries; ++i) {
+    for (int i = 0; i < kTriesOfABlock; ++i) {
       const double area = rng.uniform(double(config_.min_patches), double(limit));
       const double aspect = std::exp(rng.uniform(log_aspect, -log_aspect));
       Box block{.height = std::llrint(std::sqrt(area * aspect)), .width = std::llrint(std::sqrt(area / aspect))};
