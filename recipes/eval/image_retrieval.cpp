@@ -10,7 +10,7 @@
 namespace vitrail::recipes {
 namespace {
 
-constexpr int64_t kImagesAtOnce = 256;  // queries compared at a time
+constexpr int64_t kComparedAtOnce = 256;  // queries
 
 /// The mean of the precision at each right answer. Returns nothing without a right answer. order: the answers, most
 /// similar first.
@@ -32,8 +32,8 @@ double retrieval_map(const FeatureSet& set) {
   const int64_t n = set.features.size(0);
   const auto labels = set.labels.span<int64_t>();
   std::vector<std::optional<double>> precisions(static_cast<size_t>(n));
-  for (int64_t begin = 0; begin < n; begin += kImagesAtOnce) {
-    const int64_t end = std::min(begin + kImagesAtOnce, n);
+  for (int64_t begin = 0; begin < n; begin += kComparedAtOnce) {
+    const int64_t end = std::min(begin + kComparedAtOnce, n);
     const Tensor similarity =
         core::matmul(set.features.slice(0, begin, end), set.features, core::Trans::no, core::Trans::yes);
     const float* rows = similarity.data<float>();
