@@ -95,10 +95,10 @@ TEST_CASE("Llama: parameters have the names and shapes of Hugging Face") {
       {"lm_head.weight", {11, 8}},
   };
   CHECK(weights.size() == 2 * 12 + 3);
-  for (const auto& [name, shape] : expected) {
-    CAPTURE(name);
-    REQUIRE(weights.contains(name));
-    CHECK(weights.at(name).shape() == shape);
+  for (const auto& weight : expected) {
+    CAPTURE(weight.first);
+    REQUIRE(weights.contains(weight.first));
+    CHECK(weights.at(weight.first).shape() == weight.second);
   }
   CHECK(model.config.head_dim == 2);
   nn::LlamaConfig tied = tiny_llama();

@@ -102,11 +102,11 @@ TEST_CASE("features of a frozen tower that are kept in a file train the same mod
   train_in(kept, RunFolder::create(data.path() / "kept", "squares"));
   const Outcome third = train_in(again, RunFolder::create(data.path() / "again", "squares"));  // the file is there
   const TensorMap expected = llava_weights(*plain.recipe), weights = llava_weights(*kept.recipe);
-  for (const auto& [name, value] : expected) {
-    const std::vector<double> a = value.to_vector(), b = weights.at(name).to_vector();
+  for (const auto& weight : expected) {
+    const std::vector<double> a = weight.second.to_vector(), b = weights.at(weight.first).to_vector();
     double largest = 0;
     for (size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
-    CHECK_MESSAGE(largest < 1e-4, name);
+    CHECK_MESSAGE(largest < 1e-4, weight.first);
   }
   CHECK(third.last == test::read_text(data.path() / "kept/checkpoints/last.h5"));
   CHECK_THROWS_WITH_AS(SmallLlava(data, {keep}), doctest::Contains("a tower that is not trained"), ConfigError);

@@ -206,7 +206,8 @@ TEST_CASE("llama2.c: stories260K has the golden loss and gradients") {
                                                                   {"w3", "layers.*.mlp.up_proj"},
                                                                   {"norm", "norm"}};
   REQUIRE(expected["grad_l2"].size() == names.size());
-  for (const auto& [theirs, ours] : names) {
+  for (const auto& pair : names) {
+    const std::string &theirs = pair.first, &ours = pair.second;
     CAPTURE(theirs);
     double squares = 0;
     const size_t star = ours.find('*');
@@ -237,9 +238,9 @@ TEST_CASE("llama2.c: all versions give back the weights that were written") {
       const TensorMap expected = nn::state(model);
       REQUIRE(nn::compare(expected, read.weights).ok());
       const double allowed = version == 2 ? 0.05 / 127 : 0;  // half a step of the largest weight
-      for (const auto& [name, weight] : expected) {
-        CAPTURE(name);
-        CHECK(max_difference(read.weights.at(name), weight) <= allowed);
+      for (const auto& weight : expected) {
+        CAPTURE(weight.first);
+        CHECK(max_difference(read.weights.at(weight.first), weight.second) <= allowed);
       }
     }
   }
