@@ -15,8 +15,9 @@ void expect_text(const LabelledText& text, size_t b) {
     const int64_t id = text.ids[i];
     check<ShapeError>(id >= 0 || id == kImagePlace, "splice", "text {} has id {}; the place of an image is {}", b, id,
                       kImagePlace);
-    check<ShapeError>(id >= 0 || text.labels.empty() || text.labels[i] == kNoLabel, "splice",
-                      "text {} has label {} at the place of an image; it must be {}", b, text.labels[i], kNoLabel);
+    const int64_t label = text.labels.empty() ? kNoLabel : text.labels[i];
+    check<ShapeError>(id >= 0 || label == kNoLabel, "splice",
+                      "text {} has label {} at the place of an image; it must be {}", b, label, kNoLabel);
   }
 }
 

@@ -37,6 +37,7 @@ struct Splice {
   PadSide pad_side = PadSide::right;
   Tensor predicting, targets;  // i64 [S]: the tokens (b * T + t) whose successors have labels, and these labels
 
+  /// The number of sequences, B, and their length with padding, T.
   int64_t batch() const { return rows.size(0); }
   int64_t length() const { return rows.size(1); }
   /// Tokens that the loss reads.

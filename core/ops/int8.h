@@ -14,6 +14,7 @@ struct Int8Matrix {
   Tensor values;  // u8, in the order of the kernels, filled up to 16 outputs and 32 inputs
   Tensor scales;  // bf16
 
+  /// Bytes of memory.
   int64_t nbytes() const { return values.nbytes() + scales.nbytes(); }
 };
 

@@ -37,6 +37,7 @@ struct TokenizerParts {
   std::vector<int64_t> eos;
 };
 
+/// A tokenizer put together from the parts that its file names.
 class TokenizerPipeline final : public LanguageTokenizer {
  public:
   explicit TokenizerPipeline(TokenizerParts parts);

@@ -12,7 +12,8 @@ inline constexpr char32_t kReplacement = 0xFFFD;  // stands for invalid bytes
 /// The classes in CLIP's pattern for words: white space, letters, numbers and the rest.
 enum class CharClass : uint8_t { space, letter, number, other };
 CharClass char_class(char32_t c);
-/// Whether \w of a regular expression matches: letters, marks, decimal digits, connectors such as "_", joiners.
+/// Whether a regular expression counts it as part of a word: letters, marks, decimal digits, connectors such as "_",
+/// joiners.
 bool is_word_char(char32_t c);
 
 /// The character at position; moves position past it. Invalid bytes give kReplacement, one for each longest beginning

@@ -26,6 +26,7 @@ struct LoraSection {
   std::string init;
 
   void describe(Fields& f);
+  /// Whether there are adapters, and their settings.
   bool on() const { return rank > 0; }
   nn::LoraConfig config() const;
 

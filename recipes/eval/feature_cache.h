@@ -26,9 +26,11 @@ struct FeatureKey {
   bool operator==(const FeatureKey&) const = default;
 };
 
+/// The key of the features that a network gives for these images. features: as FeatureKey::features.
 FeatureKey feature_key(const std::string& features, const nn::ModuleBase& network, const Preprocessing& preprocessing,
                        const data::Dataset& images);
 
+/// The features of a frozen network for a dataset, in a file: they are computed once.
 class FeatureCache final {
  public:
   /// Opens the file at path. If there is none, makes it first: feature_of, [B, 3, H, W] -> [B, ...], of all that the

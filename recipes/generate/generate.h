@@ -35,7 +35,8 @@ struct Generation {
   int64_t decoded = 0;         // tokens chosen after that, of all samples
   double decode_seconds = 0;
 
-  double prefill_rate() const;  // tokens of all samples a second
+  /// Tokens of all samples a second: of the prompt, and of the answers.
+  double prefill_rate() const;
   double decode_rate() const;
 };
 

@@ -29,6 +29,7 @@ struct ChatModel {
   DType precision = DType::f32;
   std::vector<std::string> notes;  // assumptions made to open it
 
+  /// The words around turns, and the tokens of an image.
   LlavaWords words() const { return {*tokenizer, *form, llava->config.image_tokens()}; }
 };
 

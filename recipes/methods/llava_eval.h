@@ -22,6 +22,7 @@ struct AnsweredQuestion {
 struct RightAnswers {
   int64_t questions = 0, right = 0, right_blank = 0;
 
+  /// Shares of right answers, with the images and with blank ones; 0 without questions.
   double accuracy() const { return questions > 0 ? double(right) / double(questions) : 0; }
   double accuracy_blank() const { return questions > 0 ? double(right_blank) / double(questions) : 0; }
 };

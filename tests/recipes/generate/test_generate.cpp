@@ -46,7 +46,7 @@ Ids slow_greedy(nn::Llama& model, Ids text, int64_t count) {
   return {text.begin() + int64_t(prompt), text.end()};
 }
 
-std::vector<double> probabilities(std::vector<float> logits, const Sampling& sampling) {
+std::vector<double> probabilities(const std::vector<float>& logits, const Sampling& sampling) {
   const auto n = int64_t(logits.size());
   return token_probabilities(tensor(logits, {n}), sampling);
 }

@@ -76,7 +76,7 @@ TensorMap last_state(const fs::path& run_folder) {
 
 /// Trains without a stop, and with a stop and a resume, which must end with the same bytes. Returns the first.
 Outcome check_lora_resumes(const std::string& name, const Changes& changes, const fs::path& folder, int64_t stop) {
-  const Outcome whole = LoraRun(name, changes).train(folder / "whole");
+  Outcome whole = LoraRun(name, changes).train(folder / "whole");
   CHECK(whole.code == 0);
   LoraRun first(name, changes), second(name, changes);
   const RunFolder parts = RunFolder::create(folder / "parts", "lora");

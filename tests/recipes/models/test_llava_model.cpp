@@ -114,7 +114,7 @@ void check_says(const std::function<void()>& action, const std::vector<std::stri
   for (const std::string& text : texts) test::check_refused(action, text);
 }
 
-std::string replaced(std::string name, const std::string& beginning, const std::string& by) {
+std::string replaced(const std::string& name, const std::string& beginning, const std::string& by) {
   return name.starts_with(beginning) ? by + name.substr(beginning.size()) : name;
 }
 
