@@ -37,8 +37,8 @@ struct Property {
 };
 
 std::vector<Property> properties(bool colour) {
-  std::vector<Property> out;
-  for (int value = 0; value < (colour ? kColours : kShapes); ++value) out.push_back({colour, value});
+  std::vector<Property> out(size_t(colour ? kColours : kShapes));
+  for (size_t value = 0; value < out.size(); ++value) out[value] = {colour, int(value)};
   return out;
 }
 

@@ -187,6 +187,7 @@ std::map<std::string, PeftName> peft_names_in(const safetensors::Reader& file) {
 void read_adapter_weights(const safetensors::Reader& file, const TensorMap* model, PeftAdapter& adapter) {
   const std::map<std::string, PeftName> names = peft_names_in(file);
   std::vector<PeftName> list;
+  list.reserve(names.size());
   for (const auto& item : names) list.push_back(item.second);
   const nn::Layout& layout = layout_of_adapter(list, model, file.path());
   std::map<std::string, Factors> layers;

@@ -325,7 +325,7 @@ TEST_CASE("shapes: pairs are the same images with captions") {
 }
 
 TEST_CASE("shapes: options that make no scene are refused") {
-  const auto refused = [](ShapesOptions options, const char* message) {
+  const auto refused = [](const ShapesOptions& options, const char* message) {
     CHECK_THROWS_WITH_AS(shapes_images(options, "train"), doctest::Contains(message), ConfigError);
   };
   ShapesOptions options;

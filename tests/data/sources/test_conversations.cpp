@@ -176,6 +176,7 @@ TEST_CASE("missing images end the reading, or are left out and listed") {
 TEST_CASE("files of conversations are found by name") {
   const auto parts = [](const std::vector<std::string>& names, const std::string& inside = {}) {
     std::vector<std::pair<std::string, std::string>> files;
+    files.reserve(names.size());
     for (const std::string& name : names) files.emplace_back(name, "");
     const Files folder{files};
     std::string out;
