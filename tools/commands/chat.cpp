@@ -66,19 +66,19 @@ constexpr const char* kSeeingModel =
 class AnswerInterrupt final {
  public:
   AnswerInterrupt() {
-    arrived_ = 0;
+    signalled = 0;
     struct sigaction action = {};
-    action.sa_handler = [](int) { arrived_ = 1; };
+    action.sa_handler = [](int) { signalled = 1; };
     ::sigaction(SIGINT, &action, &before_);
   }
   ~AnswerInterrupt() { ::sigaction(SIGINT, &before_, nullptr); }
   AnswerInterrupt(const AnswerInterrupt&) = delete;
   AnswerInterrupt& operator=(const AnswerInterrupt&) = delete;
 
-  static bool arrived() { return arrived_ != 0; }
+  static bool arrived() { return signalled != 0; }
 
  private:
-  static inline volatile sig_atomic_t arrived_ = 0;
+  static inline volatile sig_atomic_t signalled = 0;
   struct sigaction before_ = {};
 };
 
@@ -186,7 +186,7 @@ class Talk final {
 
   Reply answer() {
     const AnswerInterrupt interrupt;
-    const Reply reply = chat_->reply(conversation_, options_.reply(), [&](const std::string& piece) {
+    Reply reply = chat_->reply(conversation_, options_.reply(), [&](const std::string& piece) {
       if (!options_.json) {
         std::fwrite(piece.data(), 1, piece.size(), stdout);
         std::fflush(stdout);

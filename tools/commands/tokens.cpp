@@ -41,6 +41,7 @@ std::vector<std::string> read_texts(const std::string& path) {
 /// "</s> (2)"; "none" for no token.
 std::string named(const data::LanguageTokenizer& tokenizer, const std::vector<int64_t>& ids) {
   std::vector<std::string> tokens;
+  tokens.reserve(ids.size());
   for (const int64_t id : ids) tokens.push_back(fmt::format("{} ({})", on_one_line(tokenizer.piece(id)), id));
   return tokens.empty() ? "none" : fmt::format("{}", fmt::join(tokens, ", "));
 }
@@ -55,6 +56,7 @@ ordered_json as_json(const data::LanguageTokenizer& tokenizer, const std::vector
   for (const std::string& text : texts) {
     const std::vector<int64_t> ids = tokenizer.encode(text);
     std::vector<std::string> tokens;
+    tokens.reserve(ids.size());
     for (const int64_t id : ids) tokens.push_back(tokenizer.piece(id));
     result["texts"].push_back({{"ids", ids}, {"tokens", tokens}, {"decoded", tokenizer.decode(ids)}});
   }
