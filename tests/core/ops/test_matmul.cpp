@@ -124,6 +124,30 @@ TEST_CASE("linear and its gradients agree with the reference") {
         }
 }
 
+TEST_CASE("products whose second factor has lines that collide in the cache are right, in panels of columns") {
+  struct Row {
+    Shape x, weight;
+  };
+  // Rows 4 KB and 12 KB apart, read by both gradients; columns 256 bytes apart, read by the outputs.
+  for (const Row& row : {Row{{520, 8}, {520, 1024}}, Row{{516, 5}, {516, 3072}}, Row{{1540, 64}, {50, 64}}}) {
+    const bool outputs = row.x[1] == row.weight[1];
+    const Tensor a = random(row.x, DType::f64, 1), b = random(row.weight, DType::f64, 2);
+    const Tensor a32 = a.to(DType::f32), b32 = b.to(DType::f32);
+    if (outputs) {
+      const Tensor bias = random({row.weight[0]}, DType::f64, 3);
+      CHECK(relative_error(linear(a32, b32, bias.to(DType::f32)), linear(a, b, bias)) < tolerance(DType::f32));
+    } else {
+      const Tensor dy = random({600, row.weight[0]}, DType::f64, 3);
+      CHECK(relative_error(linear_backward_input(dy.to(DType::f32), b32), linear_backward_input(dy, b)) <
+            tolerance(DType::f32));
+      const Tensor wide = random({row.x[1], 515}, DType::f64, 4),
+                   tokens = random({row.x[1], row.weight[1]}, DType::f64, 5);
+      CHECK(relative_error(linear_backward_weight(wide.to(DType::f32), tokens.to(DType::f32)),
+                           linear_backward_weight(wide, tokens)) < tolerance(DType::f32));
+    }
+  }
+}
+
 TEST_CASE("linear is x weight' + bias") {
   const Tensor x = random({3, 4}, DType::f64, 1), w = random({5, 4}, DType::f64, 2), b = random({5}, DType::f64, 3);
   Tensor expected = zeros({3, 5}, DType::f64);
