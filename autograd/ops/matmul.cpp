@@ -71,18 +71,34 @@ Var linear(const Var& x, const core::Int8Matrix& weight, const Var& bias, std::o
 
 Var weight_norm_linear(const Var& x, const Var& v, const Var& g) {
   const DType type = compute_type(x);
-  const Tensor direction = v.value_as(type), norm = core::l2_norm(v.value());  // [out, in], [out]
-  const Tensor scale = core::div(g.value(), norm.unsqueeze(1)).reshape({-1});  // [out]
   const auto result = type == DType::bf16 ? std::optional(DType::f32) : std::nullopt;
-  Tensor y = core::mul(core::linear(x.value_as(type), direction, {}, result), scale);  // [..., out]
-  count_macs(y.numel() * direction.size(1));
+  const int64_t in = v.value().size(-1), rows = in == 0 ? 0 : x.value().numel() / in;
+  // For a few rows it is cheaper to scale what the directions give, twice, than to form a weight [out, in]. In bf16 the
+  // weight is converted anyway.
+  const bool formed = type == DType::bf16 || 2 * rows > in;
+  Tensor weight, norm, scale;  // [out, in], [out], [out]
+  if (formed) {
+    core::WeightNorm normalised = core::weight_norm(v.value(), g.value(), type);
+    weight = normalised.w;
+    norm = normalised.norm;
+  } else {
+    weight = v.value_as(type);
+    norm = core::l2_norm(v.value());
+    scale = core::div(g.value(), norm.unsqueeze(1)).reshape({-1});
+  }
+  Tensor y = core::linear(x.value_as(type), weight, {}, result);  // [..., out]
+  if (!formed) y = core::mul(y, scale);
+  count_macs(y.numel() * in);
   return record("weight_norm_linear", std::move(y), {x, v, g},
-                [input = Saved(x, type), direction, v = v.value(), g = g.value(), norm, scale, type,
-                 x_type = x.dtype()](const Tensor& dy, Sink& dx) {
-                  if (dx.wants(0))
-                    dx.add(0, core::linear_backward_input(core::mul(dy, scale).to(type), direction, x_type));
+                [input = Saved(x, type), weight, v = v.value(), g = g.value(), norm, scale, type, x_type = x.dtype()](
+                    const Tensor& dy, Sink& dx) {
+                  const Tensor of_y = dy.to(type);
+                  if (dx.wants(0)) {
+                    const Tensor scaled = scale.defined() ? core::mul(dy, scale).to(type) : of_y;
+                    dx.add(0, core::linear_backward_input(scaled, weight, x_type));
+                  }
                   if (!dx.wants(1) && !dx.wants(2)) return;
-                  Tensor dv = core::linear_backward_weight(dy.to(type), input.get());  // by W: [out, in]
+                  Tensor dv = core::linear_backward_weight(of_y, input.get());  // by the weight: [out, in]
                   Tensor dg = core::weight_norm_backward_(dv, v, g, norm);
                   dx.add(1, std::move(dv));
                   dx.add(2, std::move(dg));  // [out, 1]

@@ -270,6 +270,22 @@ Tensor l2_norm(const Tensor& x) {
   return norm;
 }
 
+WeightNorm weight_norm(const Tensor& v, const Tensor& g, DType type) {
+  check<ShapeError>(v.rank() == 2, "weight_norm", "v is {}; needs [out, in]", v.shape());
+  const int64_t n = v.size(1);
+  const Tensor lengths = channel_values("weight_norm", "g", g.reshape({-1}), v.size(0), v.dtype());
+  WeightNorm out{Tensor::empty(v.shape(), type), Tensor::empty({v.size(0)}, compute_dtype(v.dtype()))};
+  dispatch_compute(v.dtype(), "weight_norm", [&](auto c) {
+    using C = decltype(c);
+    for_each_row<C, 1, 1>({v}, {out.w}, [&](int64_t row, auto& in, auto& to) {
+      const double norm = std::sqrt(kernels::table<C>().dot(in[0], in[0], n));
+      kernels::table<C>().affine(in[0], C(double(lengths.data<C>()[row]) / norm), 0, to[0], n);
+      out.norm.data<C>()[row] = C(norm);
+    });
+  });
+  return out;
+}
+
 Tensor weight_norm_backward_(Tensor& dw, const Tensor& v, const Tensor& g, const Tensor& norm) {
   check<ShapeError>(v.rank() == 2 && dw.shape() == v.shape() && dw.dtype() == v.dtype() && dw.is_contiguous(),
                     "weight_norm_backward_", "dw is {} {}, v is {} {}; needs two dense matrices of one type",

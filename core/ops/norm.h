@@ -43,6 +43,12 @@ L2NormOut l2_normalize(const Tensor& x, double eps = 1e-12);
 Tensor l2_normalize_backward(const Tensor& dy, const Tensor& y, const Tensor& norm, double eps = 1e-12);
 /// |x|_2 over the last axis: [..., C] -> [...], f32 for bf16 x.
 Tensor l2_norm(const Tensor& x);
+/// w = g v / |v|, row by row, in that type, and |v|. Shape:  v [out, in], g [out, 1] -> w [out, in], norm [out].
+/// Source: Salimans and Kingma 2016 (arXiv:1602.07868), eq. 2.
+struct WeightNorm {
+  Tensor w, norm;
+};
+WeightNorm weight_norm(const Tensor& v, const Tensor& g, DType type);
 /// The backward of w = g v / norm, row by row, with norm = |v|: turns dw into dv in place and returns dg.
 /// Shape:  dw, v [out, in], both dense and of one type; g [out, 1], norm [out] -> [out, 1].
 /// Source: Salimans and Kingma 2016 (arXiv:1602.07868), eq. 3.

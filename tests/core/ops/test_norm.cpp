@@ -148,6 +148,15 @@ TEST_CASE("weight normalisation's gradient is that of its definition, in every t
     test::check_case(c, {rng.normal(shape, 0, 1, DType::f64), rng.normal(shape, 0, 1, DType::f64),
                          rng.uniform({shape[0], 1}, 0.5, 1.5, DType::f64)});
 
+  const test::KernelCase forward{"weight_norm",
+                                 [](const Tensors& t) {
+                                   const WeightNorm out = weight_norm(t[0], t[1], t[0].dtype());
+                                   return Tensors{out.w, out.norm};
+                                 },
+                                 1e-5, 2e-2};
+  for (const Shape& shape : {Shape{1, 2}, Shape{0, 5}, Shape{7, 17}, Shape{300, 256}})
+    test::check_case(forward, {rng.normal(shape, 0, 1, DType::f64), rng.uniform({shape[0], 1}, 0.5, 1.5, DType::f64)});
+
   const Tensor v = rng.normal({3, 6}, 0, 1, DType::f64), g = rng.uniform({3, 1}, 0.5, 1.5, DType::f64);
   const Tensor dw = rng.normal({3, 6}, 0, 1, DType::f64);
   const Tensors got = c.run({dw, v, g});
@@ -155,6 +164,10 @@ TEST_CASE("weight normalisation's gradient is that of its definition, in every t
   CHECK(test::max_difference(got[0], numeric_gradient(v, dw, of_v)) < 1e-8);
   CHECK(test::max_difference(got[1], sum(mul(dw, l2_normalize(v).y), {1}, true)) < 1e-13);
   CHECK(test::max_difference(got[2], l2_normalize(v).norm) == 0);
+  CHECK(test::max_difference(weight_norm(v, g, DType::f64).w, mul(l2_normalize(v).y, g)) < 1e-14);
+  const Tensor v32 = v.to(DType::f32);  // rounded once
+  CHECK(test::max_difference(weight_norm(v32, g, DType::bf16).w, weight_norm(v32, g, DType::f32).w.to(DType::bf16)) ==
+        0);
 }
 
 TEST_CASE("layer_norm reads f32 and writes bf16") {
