@@ -3,9 +3,9 @@
 
 #include "vitrail/nn/models/llava.h"
 #include "vitrail/recipes/build/build_model.h"
+#include "vitrail/recipes/build/decoder_section.h"
 #include "vitrail/recipes/config/fields.h"
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,21 +31,10 @@ struct LlavaModelConfig {
 
     void describe(Fields& f);
   } projector;
-  struct Decoder {
+  struct Decoder : DecoderSection {
     std::string init, tokenizer;
-    std::optional<int64_t> vocab_size, embed_dim;  // null: not known before the recipe is settled
-    int64_t hidden_dim = 0, depth = 6, num_heads = 4, num_kv_heads = 0, head_dim = 0;
-    double rms_eps = 1e-5, rope_theta = 10000;
-    core::RopeScaling rope_scaling = {};
-    bool qkv_bias = false, tied = true;
-    int64_t context_length = 2048;
-    bool checkpoint = false;
 
     void describe(Fields& f);
-    /// Throws ConfigError if the sizes are not known.
-    nn::LlamaConfig llama() const;
-    /// Takes the sizes of a decoder.
-    void set(const nn::LlamaConfig& llama);
   } decoder;
 
   void describe(Fields& f);

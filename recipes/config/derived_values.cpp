@@ -5,18 +5,13 @@
 #include <utility>
 
 namespace vitrail::recipes {
-namespace {
-
-constexpr std::string_view kCommandLine = "command line";
-
-}  // namespace
 
 DerivedValues::DerivedValues(Config& config, std::string_view cause, std::string origin)
-    : config_(config), origin_(std::move(origin)), on_command_line_(config.find(cause)->origin == kCommandLine) {}
+    : config_(config), origin_(std::move(origin)), on_command_line_(config.find(cause)->is_of_command_line()) {}
 
 bool DerivedValues::may_set(std::string_view key) const {
   const Field* const field = config_.find(key);
-  return field && (field->origin == "default" || (on_command_line_ && field->origin != kCommandLine));
+  return field && (field->origin == "default" || (on_command_line_ && !field->is_of_command_line()));
 }
 
 void DerivedValues::set(std::string_view key, const std::string& value) {

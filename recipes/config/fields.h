@@ -84,6 +84,8 @@ struct Field {
   std::string default_yaml;
   std::string origin = "default";  // or "recipe.yaml:12", "command line"
   std::string missing = {};        // the error if the value needs an environment variable that is not set
+
+  bool is_of_command_line() const { return origin == "command line"; }
 };
 
 class Fields;

@@ -1,8 +1,26 @@
 #include "vitrail/recipes/methods/lm.h"
 
+#include "vitrail/core/error.h"
+#include "vitrail/recipes/config/config.h"
+#include "vitrail/recipes/models/start_weights.h"
+
+#include <algorithm>
+
 namespace vitrail::recipes {
 
+namespace {
+
+void describe_model(Fields& f, DecoderSection& model) {
+  model.describe(f);
+  f("context_length", model.context_length, "positions that the model is made for, if more than data.context_length",
+    at_least(0));
+}
+
+}  // namespace
+
 LmConfig::LmConfig() {
+  model.num_heads = 8;
+  model.context_length = 0;
   optim.weight_decay = 0.1;
   optim.betas = {0.9, 0.95};
   optim.clip_grad = 1;
@@ -11,23 +29,14 @@ LmConfig::LmConfig() {
   train.batch_size = 32;
 }
 
-void LmConfig::Model::describe(Fields& f) {
-  f("embed_dim", embed_dim, "width of the tokens", at_least(2));
-  f("hidden_dim", hidden_dim, "hidden width of the feed-forward", at_least(1));
-  f("depth", depth, "blocks", at_least(1));
-  f("num_heads", num_heads, "attention heads", at_least(1));
-  f("num_kv_heads", num_kv_heads, "heads of keys and values, which groups of heads share; null: num_heads",
-    at_least(1));
-  f("rope_theta", rope_theta, "base of the rotary positions' frequencies", positive());
-  f("tied", tied, "the table of embeddings also gives the logits");
-}
-
 void LmConfig::Data::describe(Fields& f) {
   f("root", root, "a text file, or a folder whose .txt files are read in the order of their names", is_path());
   f("val_root", val_root, "texts to evaluate on; empty: the last val_share of root", is_path());
   f("val_share", val_share, "share of the tokens of root that is held out for evaluation", between(0, 0.9));
   f("tokenizer", tokenizer,
-    "tokenizer.json, tokenizer.model or tokenizer.bin, or the folder of a model that has one; the run keeps a copy",
+    "tokenizer.json, tokenizer.model or tokenizer.bin, or the folder of a model that has one; empty: that of init; the "
+    "run keeps "
+    "a copy",
     is_path());
   f("separator", separator, "what stands between the texts of a file; each file begins a new text");
   f("context_length", context_length, "tokens of a block, which a prediction can see at most", at_least(2));
@@ -42,23 +51,39 @@ void LmConfig::Train::describe(Fields& f) {
 
 void LmConfig::describe(Fields& f) {
   RecipeConfig::describe(f);
-  f("model", model);
+  f("init", init,
+    "language model to train on, with its sizes and its tokenizer: folder of a Llama or Qwen2, file of llama2.c, or "
+    "a run of this method",
+    is_path());
+  f("accept_keys", accept_keys, kAcceptKeysHelp);
+  f.section("model", [&] { describe_model(f, model); });
   f("data", data);
   f("optim", optim);
   f("schedule", schedule);
   f("train", train);
 }
 
-nn::LlamaConfig LmConfig::llama(int64_t vocab_size) const {
-  return {.vocab_size = vocab_size,
-          .embed_dim = model.embed_dim,
-          .hidden_dim = model.hidden_dim,
-          .depth = model.depth,
-          .num_heads = model.num_heads,
-          .num_kv_heads = model.num_kv_heads.value_or(model.num_heads),
-          .rope_theta = model.rope_theta,
-          .tied = model.tied,
-          .context_length = data.context_length};
+std::vector<std::string> LmConfig::settle(Config& config) {
+  if (init.empty() || model.embed_dim) return {};
+  DecoderSection sizes;
+  sizes.set(open_language_model(init, {.accept_keys = accept_keys}).config.llama);
+  Fields fields;
+  fields.section("model", [&] { describe_model(fields, sizes); });
+  for (const Field& field : fields.list())
+    if (field.key != "model.checkpoint" && !config.find(field.key)->is_of_command_line())
+      config.set(field.key + "=" + to_yaml(field), "the weights of " + init);
+  return {"[init] sizes of " + init};
+}
+
+nn::LlamaConfig LmConfig::llama(int64_t words) const {
+  DecoderSection sizes = model;
+  sizes.vocab_size = model.vocab_size.value_or(words);
+  check<ConfigError>(words <= *sizes.vocab_size, "data.tokenizer",
+                     "has {} words, and the model {} rows for them (model.vocab_size)", words, *sizes.vocab_size);
+  sizes.context_length = std::max(model.context_length, data.context_length);
+  check<ConfigError>(sizes.embed_dim.has_value(), "model.embed_dim",
+                     "has no value: init=FOLDER or RUN takes a language model, model.embed_dim=256 begins a new one");
+  return sizes.llama();
 }
 
 }  // namespace vitrail::recipes

@@ -2,23 +2,20 @@
 #pragma once
 
 #include "vitrail/recipes/build/build_optimizer.h"
+#include "vitrail/recipes/build/decoder_section.h"
 #include "vitrail/recipes/build/train_keys.h"
 #include "vitrail/recipes/models/language_model.h"
 #include "vitrail/recipes/run/recipe.h"
 
 #include <string>
+#include <vector>
 
 namespace vitrail::recipes {
 
 struct LmConfig final : RecipeConfig {
-  struct Model {
-    int64_t embed_dim = 256, hidden_dim = 688, depth = 6, num_heads = 8;
-    std::optional<int64_t> num_kv_heads;
-    double rope_theta = 10000;
-    bool tied = true;
-
-    void describe(Fields& f);
-  } model;
+  std::string init;
+  std::vector<std::string> accept_keys;
+  DecoderSection model;
   struct Data {
     std::string root, val_root, tokenizer;
     double val_share = 0.05;
@@ -38,8 +35,10 @@ struct LmConfig final : RecipeConfig {
 
   LmConfig();  // sets the defaults of language models
   void describe(Fields& f) override;
-  /// The architecture for a vocabulary of so many tokens.
-  nn::LlamaConfig llama(int64_t vocab_size) const;
+  /// Sets model.* to the sizes of init if model.embed_dim is null.
+  std::vector<std::string> settle(Config& config) override;
+  /// The architecture for a tokenizer of so many words. Throws ConfigError if its table has fewer rows.
+  nn::LlamaConfig llama(int64_t words) const;
   // In lm_recipe.cpp, beside what it builds.
   std::unique_ptr<Recipe> build() const override;
 };

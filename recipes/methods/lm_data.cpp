@@ -41,6 +41,20 @@ void for_each_part(std::string_view content, std::string_view separator, F&& fn)
   }
 }
 
+/// Those of data.tokenizer, or of init.
+TokenizerFiles tokenizer_files_of(const LmConfig& config) {
+  std::string place = config.data.tokenizer;
+  const bool of_init = place.empty() && !config.init.empty();
+  if (of_init) place = config.init;
+  check<ConfigError>(!place.empty() && fs::exists(place), "data.tokenizer",
+                     "'{}' is no file or folder; give a tokenizer.json, tokenizer.model or tokenizer.bin", place);
+  TokenizerFiles files = of_init ? open_language_model(place, {.accept_keys = config.accept_keys}).tokenizer_files
+                                 : read_tokenizer_files(place);
+  check<ConfigError>(!files.empty(), "data.tokenizer", "{}: has no tokenizer.json, tokenizer.model or tokenizer.bin",
+                     place);
+  return files;
+}
+
 }  // namespace
 
 std::vector<int32_t> read_texts(const std::string& path, std::string_view separator,
@@ -61,14 +75,11 @@ std::vector<int32_t> read_texts(const std::string& path, std::string_view separa
   return tokens;
 }
 
-LmData::LmData(const LmConfig::Data& c) {
+LmData::LmData(const LmConfig& config) {
+  const LmConfig::Data& c = config.data;
   check<ConfigError>(!c.root.empty(), "data.root", "is empty; give a text file or a folder of .txt files");
-  check<ConfigError>(!c.tokenizer.empty() && fs::exists(c.tokenizer), "data.tokenizer",
-                     "'{}' is no file or folder; give a tokenizer.json, tokenizer.model or tokenizer.bin", c.tokenizer);
-  files = read_tokenizer_files(c.tokenizer);
-  check<ConfigError>(!files.empty(), "data.tokenizer", "{}: has no tokenizer.json, tokenizer.model or tokenizer.bin",
-                     c.tokenizer);
-  tokenizer = data::open_language_tokenizer(c.tokenizer);
+  files = tokenizer_files_of(config);
+  tokenizer = open_tokenizer(files);
   train = read_texts(c.root, c.separator, *tokenizer);
   if (!c.val_root.empty()) {
     val = read_texts(c.val_root, c.separator, *tokenizer);

@@ -24,7 +24,7 @@ struct LmData {
   std::vector<int32_t> train, val;  // tokens; val may be empty
 
   /// Throws as read_texts, or ConfigError or DataError naming the key of `data` that does not fit.
-  explicit LmData(const LmConfig::Data& config);
+  explicit LmData(const LmConfig& config);
 };
 
 }  // namespace vitrail::recipes

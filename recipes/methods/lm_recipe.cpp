@@ -1,6 +1,7 @@
 #include "vitrail/autograd/ops.h"
 #include "vitrail/core/error.h"
 #include "vitrail/data/load/token_batch.h"
+#include "vitrail/nn/state_io.h"
 #include "vitrail/nn/summary.h"
 #include "vitrail/recipes/methods/lm_data.h"
 
@@ -15,7 +16,7 @@ namespace {
 struct LmRecipe final : Recipe {
   explicit LmRecipe(const LmConfig& c)
       : config(c),
-        texts(c.data),
+        texts(c),
         model(nn::Scope(uint64_t(c.seed)), c.llama(texts.tokenizer->size())),
         optimizer(build_optimizer(model, c.optim)),
         plan_(make_plan()) {
@@ -24,6 +25,16 @@ struct LmRecipe final : Recipe {
   }
 
   const Plan& plan() const override { return plan_; }
+
+  std::vector<std::string> begin() override {
+    if (config.init.empty()) return {};
+    const LanguageModel start =
+        open_language_model(config.init, {.dtype = DType::f32, .accept_keys = config.accept_keys});
+    std::vector<std::string> notes = {"[init] weights of " + config.init};
+    for (const std::string& note : start.notes) notes.push_back("[init] " + config.init + ": " + note);
+    nn::load_state(model, nn::state(*start.llama), config.init);
+    return notes;
+  }
 
   std::unique_ptr<data::Loader> load(const data::LoaderState& start) override {
     return std::make_unique<data::Loader>(data::TokenBatch(texts.train, config.data.context_length),
@@ -37,6 +48,7 @@ struct LmRecipe final : Recipe {
 
   Stats step(const data::Batch& batch, const At& at) override {
     model.train();
+    model.checkpoint_blocks = config.model.checkpoint;
     optim::Update update(model.parameters(), *optimizer, at, {.max_norm = config.optim.clip_grad});
     const int64_t size = batch.size(), part = size / config.train.accumulate;
     double loss = 0;
@@ -107,7 +119,7 @@ struct LmRecipe final : Recipe {
   }
 
   DecoderConfig decoder() const {
-    return {.model_type = "llama",
+    return {.model_type = config.model.qkv_bias ? "qwen2" : "llama",
             .llama = model.config,
             .bos = texts.tokenizer->bos(),
             .pad = texts.tokenizer->pad(),

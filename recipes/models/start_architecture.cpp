@@ -71,7 +71,7 @@ FromWeights from_published(const std::string& init) {
 void take(Config& config, const Fields& from, const std::string& key, const std::string& init, std::string& text) {
   const Field* const source = from.find(key);
   const Field* const own = config.find(key);
-  if (!source || !own || (own->origin == "command line" && key != "model.arch")) return;
+  if (!source || !own || (own->is_of_command_line() && key != "model.arch")) return;
   const std::string value = to_yaml(*source);
   const bool changes = value != to_yaml(*own);
   config.set(key + "=" + value, "the weights of " + init);

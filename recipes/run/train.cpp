@@ -67,7 +67,7 @@ std::vector<std::string> resume_notes(const fs::path& resolved, const Config& no
 std::vector<std::string> shorten_warmup(Config& config) {
   const Field* const warmup = config.find("schedule.warmup_epochs");
   const Field* const epochs = config.find("train.epochs");
-  if (!warmup || !epochs || warmup->origin == "command line") return {};
+  if (!warmup || !epochs || warmup->is_of_command_line()) return {};
   const double length = *std::get<double*>(warmup->slot);
   const double whole = double(*std::get<int64_t*>(epochs->slot));
   if (length < whole) return {};

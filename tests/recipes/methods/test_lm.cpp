@@ -2,6 +2,7 @@
 #include "tests/support/messages.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/training_run.h"
+#include "vitrail/nn/state_io.h"
 #include "vitrail/recipes/config/config.h"
 #include "vitrail/recipes/generate/generate.h"
 #include "vitrail/recipes/methods/lm_data.h"
@@ -121,6 +122,34 @@ TEST_CASE("lm: a run is a language model, with its tokenizer") {
   const std::string text = model.tokenizer()->decode(ids);
   CAPTURE(text);
   CHECK((text.starts_with("the") || text.starts_with("a dog")));
+}
+
+TEST_CASE("lm: a run begins with the weights, the sizes and the tokenizer of another, or of a folder") {
+  const LmFolder f;
+  const std::string run = (f.path() / "run").string(), folder = (f.path() / "folder").string();
+  std::string resolved;
+  REQUIRE(
+      test::run(*f.config({"train.epochs=5"}, &resolved).build(), RunFolder::create(run, "letters"), resolved).code ==
+      0);
+  const LanguageModel first = open_language_model(run);
+  write_language_model(first, folder);
+  for (const std::string& init : {run, folder}) {
+    CAPTURE(init);
+    LmConfig settings;
+    Config config(settings);
+    config.read_text("recipe: lm\ndata: {context_length: 12}\ntrain: {batch_size: 8}\n", "second.yaml");
+    config.set("data.root=" + (f.path() / "texts").string());
+    config.set("init=" + init);
+    CHECK(settings.settle(config).size() == 1);
+    CHECK(settings.model.embed_dim == 16);
+    CHECK(settings.settle(config).empty());  // as a resumed run does
+    const auto recipe = settings.build();
+    CHECK(recipe->begin().size() == 1);
+    const TensorMap begun = sub_map(recipe->state(), "model");
+    for (const auto& [name, value] : nn::state(*first.llama)) CHECK(value.to_vector() == begun.at(name).to_vector());
+  }
+  check_refused([&] { f.config({"model.embed_dim=~"}).build(); }, "init=FOLDER or RUN takes a language model");
+  check_refused([&] { f.config({"model.vocab_size=100"}).build(); }, "and the model 100 rows");
 }
 
 TEST_CASE("lm: refuses data and settings that do not fit, naming the key") {
