@@ -6,7 +6,7 @@
 namespace vitrail::nn {
 namespace {
 
-constexpr std::string_view kLoraA = ".lora_a";
+constexpr std::string_view kLoraA = ".lora_a", kLoraB = ".lora_b";
 
 /// weight + scale b a, in the adapter's type. Shapes: weight [out, in], a [rank, in], b [out, rank].
 Tensor adapted(const Tensor& weight, const Tensor& a, const Tensor& b, double scale) {
@@ -94,6 +94,8 @@ int64_t add_lora(ModuleBase& model, const std::vector<std::string>& targets, con
   }
   return count;
 }
+
+bool is_lora(std::string_view name) { return name.ends_with(kLoraA) || name.ends_with(kLoraB); }
 
 int64_t merge_lora(ModuleBase& model) {
   int64_t count = 0;

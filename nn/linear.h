@@ -61,6 +61,8 @@ struct Linear final : Module<Linear, Layer> {
 /// Freezes a model and gives an adapter to each of its Linears whose name ends with one of the targets, such as
 /// "attn.qkv". Returns how many. Throws ConfigError if a target fits no Linear, listing those that the model has.
 int64_t add_lora(ModuleBase& model, const std::vector<std::string>& targets, const LoraConfig& config = {});
+/// Whether this is the name of an adapter's weight: "blocks.0.attn.qkv.lora_a".
+bool is_lora(std::string_view name);
 /// Merges and removes all adapters. The model computes the same up to rounding. Returns how many there were.
 int64_t merge_lora(ModuleBase& model);
 /// The same for weights by name, as state() gives them. scale: LoraConfig::scale() of the adapters.

@@ -22,6 +22,8 @@ constexpr const char* kPartNames[] = {"tower", "projector", "decoder"};
 }  // namespace
 
 LlavaConfig::LlavaConfig() : prompt(kByStage) {
+  lora.targets = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
+  lora.train.clear();
   data.crop = TrainCrop::none;
   data.hflip = 0;
   data.img_size = 336;
@@ -98,6 +100,7 @@ void LlavaConfig::describe(Fields& f) {
     is_path());
   f("accept_keys", accept_keys, kAcceptKeysHelp);
   model.describe(f);
+  f("lora", lora);
   f.section("data", [&] { describe_data(f); });
   f.section("optim", [&] { describe_optim(f); });
   f("schedule", schedule);

@@ -7,6 +7,7 @@
 #include "vitrail/recipes/build/build_data.h"
 #include "vitrail/recipes/build/build_llava.h"
 #include "vitrail/recipes/build/build_optimizer.h"
+#include "vitrail/recipes/build/lora.h"
 #include "vitrail/recipes/build/train_keys.h"
 #include "vitrail/recipes/run/recipe.h"
 
@@ -25,6 +26,7 @@ struct LlavaConfig final : RecipeConfig {
   std::string init;
   std::vector<std::string> accept_keys;
   LlavaModelConfig model;
+  LoraSection lora;  // on the decoder
   DataConfig data;
   std::string prompt;                           // key data.template
   int64_t max_length = 2048;                    // key data.max_length

@@ -53,11 +53,11 @@ ChatModel open_chat_run(const fs::path& path, const ChatModelOptions& options) {
   ChatModel model{.source = run.checkpoint,
                   .settings = run.config,
                   .llava = std::make_shared<nn::Llava>(nn::Scope().without_values(), c.llava()),
-                  .tokenizer = open_tokenizer(to_tokenizer_files(sub_map(run.state, "tokenizer"))),
+                  .tokenizer = open_tokenizer(run.tokenizer_files),
                   .preprocessing = eval_preprocessing(c.data),
                   .precision = c.precision,
                   .notes = {}};
-  nn::load_state(*model.llava, sub_map(run.state, "model"), source);
+  nn::load_state(*model.llava, run.weights, source);
   model.llava->freeze();
   model.llava->eval();
   model.form = &data::prompt_template(options.prompt.empty() ? c.template_name() : options.prompt);

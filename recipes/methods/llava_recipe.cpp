@@ -190,6 +190,7 @@ struct LlavaRecipe final : Recipe {
   void freeze_parts() {
     if (!config.trains(LlavaPart::tower) && model->vision_tower) model->vision_tower->freeze();
     if (!config.trains(LlavaPart::decoder)) model->language_model.freeze();
+    if (config.lora.on()) config.lora.adapt(model->language_model, {});
     if (config.trains(LlavaPart::projector)) return;
     model->projector.freeze();
     if (model->patch_embed) model->patch_embed->freeze();
@@ -270,6 +271,14 @@ Preview LlavaConfig::preview(int64_t count) const {
   return shown;
 }
 
-std::unique_ptr<Recipe> LlavaConfig::build() const { return std::make_unique<LlavaRecipe>(*this); }
+std::unique_ptr<Recipe> LlavaConfig::build() const {
+  lora.check_use(init.empty() ? model.decoder.init : init, precision);
+  check<ConfigError>(!lora.on() || trains(LlavaPart::decoder), "lora.rank",
+                     "{}: adapters are of the decoder, which is not trained: add it to train.parts, or set "
+                     "stage=instruct",
+                     lora.rank);
+  check<ConfigError>(lora.init.empty(), "lora.init", "'{}': adapters of decoders are not read", lora.init);
+  return std::make_unique<LlavaRecipe>(*this);
+}
 
 }  // namespace vitrail::recipes

@@ -48,7 +48,7 @@ void take_keys(Config& config, LlavaFacts facts, const std::vector<std::string>&
     const bool wanted = std::any_of(beginnings.begin(), beginnings.end(),
                                     [&](const std::string& beginning) { return source.key.starts_with(beginning); });
     if (!wanted || is_file_key(source.key) || own == nullptr) continue;
-    if (own->origin == "command line" && source.key != "tower.arch") continue;
+    if (own->is_of_command_line() && source.key != "tower.arch") continue;
     config.set(source.key + "=" + to_yaml(source), "the weights of " + from);
   }
 }
@@ -89,6 +89,13 @@ TensorMap with_prefix(const TensorMap& weights, const std::string& prefix) {
   return result;
 }
 
+/// Loads weights that have no adapters into a model that may have some. These keep the values of their beginning.
+void load(nn::ModuleBase& model, TensorMap weights, const std::string& from) {
+  for (const auto& [name, value] : nn::state(model))
+    if (nn::is_lora(name)) weights.emplace(name, value);
+  nn::load_state(model, weights, from);
+}
+
 /// The tower of another model, without what Llava does not have: its last blocks and its classifier.
 void load_tower(nn::Llava& model, const LlavaConfig& config, std::vector<std::string>& notes) {
   const std::string& init = config.model.tower.init;
@@ -111,7 +118,7 @@ void load_decoder(nn::Llava& model, const LlavaConfig& config, std::vector<std::
   const LanguageModel decoder = open_language_model(init, {.dtype = DType::f32, .accept_keys = config.accept_keys});
   notes.push_back("[init] decoder of " + init);
   for (const std::string& note : decoder.notes) notes.push_back("[init] " + init + ": " + note);
-  nn::load_state(model.language_model, with_prefix(nn::state(*decoder.llama), "language_model."), init);
+  load(model.language_model, with_prefix(nn::state(*decoder.llama), "language_model."), init);
 }
 
 }  // namespace
@@ -121,7 +128,8 @@ LlavaRun open_llava_run(const fs::path& path, const std::vector<std::string>& ch
   const auto config =
       std::dynamic_pointer_cast<const LlavaConfig>(std::shared_ptr<RecipeConfig>(std::move(run.settings)));
   check<ConfigError>(config != nullptr, "llava", "{} is no run of the method llava", run.checkpoint.string());
-  return {run.checkpoint, config, std::move(run.state)};
+  return {run.checkpoint, config, config->lora.merged(sub_map(run.state, "model")),
+          to_tokenizer_files(sub_map(run.state, "tokenizer"))};
 }
 
 std::vector<std::string> settle_llava(Config& config, const LlavaConfig& llava) {
@@ -174,8 +182,7 @@ TokenizerFiles tokenizer_files(const LlavaConfig& config) {
   if (!place.empty()) {
     files = read_tokenizer_files(place);
   } else if (place = config.init; !place.empty()) {
-    files = is_llava(place) ? read_tokenizer_files(place)
-                            : to_tokenizer_files(sub_map(open_llava_run(place).state, "tokenizer"));
+    files = is_llava(place) ? read_tokenizer_files(place) : open_llava_run(place).tokenizer_files;
   } else if (place = decoder.init; !place.empty()) {
     files = open_language_model(place, {.accept_keys = config.accept_keys}).tokenizer_files;
   }
@@ -192,9 +199,9 @@ std::vector<std::string> load_llava_start(nn::Llava& model, const LlavaConfig& c
     if (is_llava(config.init)) {
       const LlavaModel opened = open_llava(config.init, {.dtype = DType::f32, .accept_keys = config.accept_keys});
       for (const std::string& note : opened.notes) notes.push_back("[init] " + config.init + ": " + note);
-      nn::load_state(model, nn::state(*opened.llava), config.init);
+      load(model, nn::state(*opened.llava), config.init);
     } else {
-      nn::load_state(model, sub_map(open_llava_run(config.init).state, "model"), config.init);
+      load(model, open_llava_run(config.init).weights, config.init);
     }
   }
   if (!config.model.tower.init.empty()) load_tower(model, config, notes);

@@ -27,12 +27,13 @@ TokenizerFiles tokenizer_files(const LlavaConfig& config);
 /// Throws IoError if they do not fit.
 std::vector<std::string> load_llava_start(nn::Llava& model, const LlavaConfig& config);
 
-/// The weights of the run in a folder, or of its checkpoint: recipe and Recipe::state().
+/// The model of the run in a folder, or of its checkpoint. Adapters are added to the weights.
 /// Throws ConfigError unless it is a run of llava.
 struct LlavaRun {
   std::filesystem::path checkpoint;
   std::shared_ptr<const LlavaConfig> config;
-  TensorMap state;
+  TensorMap weights;
+  TokenizerFiles tokenizer_files;
 };
 LlavaRun open_llava_run(const std::filesystem::path& path, const std::vector<std::string>& changes = {});
 

@@ -194,7 +194,7 @@ TensorMap merge_adapters(OpenModel& opened, const RecipeConfig& settings, Tensor
   if (!lora || !lora->on()) return weights;
   OpenAdapters adapters{.settings = *lora, .base = base, .weights = {}};
   for (const auto& [name, value] : weights)
-    if (name.ends_with(".lora_a") || name.ends_with(".lora_b")) adapters.weights.emplace(name, value);
+    if (nn::is_lora(name)) adapters.weights.emplace(name, value);
   opened.adapters = std::move(adapters);
   return lora->merged(std::move(weights));
 }

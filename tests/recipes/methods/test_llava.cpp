@@ -150,6 +150,44 @@ TEST_CASE("stage 1 trains the projector alone, and stage 2 starts from it, with 
   for (const auto& [name, value] : llava_weights(*two)) CHECK(value.to_vector() == after.at(name).to_vector());
 }
 
+TEST_CASE("llava adapts its decoder by LoRA: what is frozen stays, and the run opens with the adapters added") {
+  const SquareQuestions data;
+  const std::string first = (data.path() / "stage1").string(), folder = (data.path() / "lora").string();
+  SmallLlava one(data, first_stage(data));
+  train_in(one, RunFolder::create(first, "squares"));
+  const std::vector<std::string> changes = {"init=" + first, "train.parts=[]", "lora.rank=2"};
+  SmallLlava whole(data, changes), begun(data, changes), resumed(data, changes);
+  const Outcome expected = train_in(whole, RunFolder::create(folder, "squares"));
+  CHECK(expected.code == 0);
+  const RunFolder parts = RunFolder::create(data.path() / "parts", "squares");
+  test::StopAfter stopped(*begun.recipe, 7);
+  CHECK(run(stopped, parts, begun.config.yaml(false)).code == 130);
+  CHECK(train_in(resumed, parts).last == expected.last);
+
+  const TensorMap before = llava_weights(*one.recipe), after = llava_weights(*whole.recipe),
+                  opened = open_llava_run(folder).weights;
+  int64_t adapters = 0;
+  for (const auto& [key, value] : after) {
+    const std::string name = key;
+    CAPTURE(name);
+    if (nn::is_lora(name)) {
+      ++adapters;
+      CHECK(name.starts_with("language_model.layers."));
+      continue;
+    }
+    CHECK((value.to_vector() != before.at(name).to_vector()) == name.starts_with("projector."));
+    const bool adapted = after.contains(name.substr(0, name.rfind('.')) + ".lora_a");
+    CHECK((value.to_vector() != opened.at(name).to_vector()) == adapted);
+  }
+  CHECK(adapters == 2 * 7 * whole.settings.model.decoder.depth);
+  CHECK(opened.size() == before.size());
+
+  CHECK_THROWS_WITH_AS(SmallLlava(data, {"lora.rank=2"}), doctest::Contains("adapters change trained weights"),
+                       ConfigError);
+  CHECK_THROWS_WITH_AS(SmallLlava(data, {"init=" + first, "lora.rank=2", "train.parts=[projector]"}),
+                       doctest::Contains("adapters are of the decoder"), ConfigError);
+}
+
 TEST_CASE("a tower of another run or folder is taken with its sizes") {
   const SquareQuestions data;
   SmallLlava source(data);
