@@ -85,6 +85,7 @@ struct Field {
   std::string origin = "default";  // or "recipe.yaml:12", "command line"
   std::string missing = {};        // the error if the value needs an environment variable that is not set
 
+  /// Whether the command line gave the value.
   bool is_of_command_line() const { return origin == "command line"; }
 };
 
