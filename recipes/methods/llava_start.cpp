@@ -48,7 +48,8 @@ void take_keys(Config& config, LlavaFacts facts, const std::vector<std::string>&
     const bool wanted = std::any_of(beginnings.begin(), beginnings.end(),
                                     [&](const std::string& beginning) { return source.key.starts_with(beginning); });
     if (!wanted || is_file_key(source.key) || own == nullptr) continue;
-    if (own->is_of_command_line() && source.key != "tower.arch") continue;
+    const bool asks = source.key == "tower.arch" || source.key == "decoder.embed_dim";  // for the sizes of the weights
+    if (own->is_of_command_line() && !asks) continue;
     config.set(source.key + "=" + to_yaml(source), "the weights of " + from);
   }
 }
@@ -89,7 +90,7 @@ TensorMap with_prefix(const TensorMap& weights, const std::string& prefix) {
   return result;
 }
 
-/// Loads weights that have no adapters into a model that may have some. These keep the values of their beginning.
+/// Loads weights without adapters into a model that may have some. Its adapters keep their initial values.
 void load(nn::ModuleBase& model, TensorMap weights, const std::string& from) {
   for (const auto& [name, value] : nn::state(model))
     if (nn::is_lora(name)) weights.emplace(name, value);

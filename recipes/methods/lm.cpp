@@ -7,7 +7,6 @@
 #include <algorithm>
 
 namespace vitrail::recipes {
-
 namespace {
 
 void describe_model(Fields& f, DecoderSection& model) {
@@ -52,7 +51,8 @@ void LmConfig::Train::describe(Fields& f) {
 void LmConfig::describe(Fields& f) {
   RecipeConfig::describe(f);
   f("init", init,
-    "language model to train on, with its sizes and its tokenizer: folder of a Llama or Qwen2, file of llama2.c, or "
+    "language model to begin with, its sizes and tokenizer too if they are left out: folder of a Llama or Qwen2, file "
+    "of llama2.c, or "
     "a run of this method",
     is_path());
   f("accept_keys", accept_keys, kAcceptKeysHelp);
@@ -69,9 +69,11 @@ std::vector<std::string> LmConfig::settle(Config& config) {
   sizes.set(open_language_model(init, {.accept_keys = accept_keys}).config.llama);
   Fields fields;
   fields.section("model", [&] { describe_model(fields, sizes); });
-  for (const Field& field : fields.list())
-    if (field.key != "model.checkpoint" && !config.find(field.key)->is_of_command_line())
+  for (const Field& field : fields.list()) {
+    const bool kept = config.find(field.key)->is_of_command_line() && field.key != "model.embed_dim";  // that is null
+    if (!kept && field.key != "model.checkpoint")
       config.set(field.key + "=" + to_yaml(field), "the weights of " + init);
+  }
   return {"[init] sizes of " + init};
 }
 

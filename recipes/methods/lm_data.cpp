@@ -41,15 +41,16 @@ void for_each_part(std::string_view content, std::string_view separator, F&& fn)
   }
 }
 
-/// Those of data.tokenizer, or of init.
+/// The files of the tokenizer at data.tokenizer, or of the model at init.
 TokenizerFiles tokenizer_files_of(const LmConfig& config) {
   std::string place = config.data.tokenizer;
   const bool of_init = place.empty() && !config.init.empty();
   if (of_init) place = config.init;
   check<ConfigError>(!place.empty() && fs::exists(place), "data.tokenizer",
                      "'{}' is no file or folder; give a tokenizer.json, tokenizer.model or tokenizer.bin", place);
-  TokenizerFiles files = of_init ? open_language_model(place, {.accept_keys = config.accept_keys}).tokenizer_files
-                                 : read_tokenizer_files(place);
+  TokenizerFiles files;
+  if (!of_init || fs::is_directory(place)) files = read_tokenizer_files(place);
+  if (of_init && files.empty()) files = open_language_model(place, {.accept_keys = config.accept_keys}).tokenizer_files;
   check<ConfigError>(!files.empty(), "data.tokenizer", "{}: has no tokenizer.json, tokenizer.model or tokenizer.bin",
                      place);
   return files;

@@ -150,7 +150,7 @@ TEST_CASE("stage 1 trains the projector alone, and stage 2 starts from it, with 
   for (const auto& [name, value] : llava_weights(*two)) CHECK(value.to_vector() == after.at(name).to_vector());
 }
 
-TEST_CASE("llava adapts its decoder by LoRA: what is frozen stays, and the run opens with the adapters added") {
+TEST_CASE("llava with LoRA changes only adapters and projector; the opened run has the adapters in its weights") {
   const SquareQuestions data;
   const std::string first = (data.path() / "stage1").string(), folder = (data.path() / "lora").string();
   SmallLlava one(data, first_stage(data));
@@ -181,6 +181,13 @@ TEST_CASE("llava adapts its decoder by LoRA: what is frozen stays, and the run o
   }
   CHECK(adapters == 2 * 7 * whole.settings.model.decoder.depth);
   CHECK(opened.size() == before.size());
+
+  // The sizes are those of init, though the command line asks for them.
+  SmallLlava rounded(data, {"init=" + first, "train.parts=[]", "lora.rank=2", "lora.base=bf16", "precision=bf16",
+                            "decoder.embed_dim=~", "tower.arch=from_init"});
+  CHECK(rounded.settings.model.decoder.embed_dim == 32);
+  CHECK(train_in(rounded, RunFolder::create(data.path() / "bf16", "squares")).code == 0);
+  CHECK(open_llava_run(data.path() / "bf16").weights.size() == before.size());
 
   CHECK_THROWS_WITH_AS(SmallLlava(data, {"lora.rank=2"}), doctest::Contains("adapters change trained weights"),
                        ConfigError);

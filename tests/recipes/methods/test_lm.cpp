@@ -137,11 +137,14 @@ TEST_CASE("lm: a run begins with the weights, the sizes and the tokenizer of ano
     CAPTURE(init);
     LmConfig settings;
     Config config(settings);
-    config.read_text("recipe: lm\ndata: {context_length: 12}\ntrain: {batch_size: 8}\n", "second.yaml");
+    config.read_text(kLmRecipe, "letters.yaml");
+    config.set("model.embed_dim=~");
+    config.set("model.checkpoint=true");
     config.set("data.root=" + (f.path() / "texts").string());
     config.set("init=" + init);
     CHECK(settings.settle(config).size() == 1);
     CHECK(settings.model.embed_dim == 16);
+    CHECK(settings.model.checkpoint);
     CHECK(settings.settle(config).empty());  // as a resumed run does
     const auto recipe = settings.build();
     CHECK(recipe->begin().size() == 1);
