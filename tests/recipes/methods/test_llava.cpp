@@ -150,7 +150,7 @@ TEST_CASE("stage 1 trains the projector alone, and stage 2 starts from it, with 
   for (const auto& [name, value] : llava_weights(*two)) CHECK(value.to_vector() == after.at(name).to_vector());
 }
 
-TEST_CASE("llava with LoRA changes only adapters and projector; the opened run has the adapters in its weights") {
+TEST_CASE("llava with LoRA changes only adapters and projector, and opens with the adapters in its weights") {
   const SquareQuestions data;
   const std::string first = (data.path() / "stage1").string(), folder = (data.path() / "lora").string();
   SmallLlava one(data, first_stage(data));
