@@ -20,12 +20,12 @@ namespace vitrail::data {
 struct ChildLimits {
   int64_t memory_bytes = int64_t{8} << 30;  // beyond the parent's own
   int64_t cpu_seconds = 3600;
-  int timeout_ms = 5000;  // the longest time between two messages
+  int timeout_ms = 30000;  // the longest time between two messages; a disk may have to wake up
 };
 
 using Send = std::function<void(std::span<const std::byte>)>;
 
-/// A child that failed: "crashed: SIGSEGV", "hung: no answer for 5000 ms".
+/// A child that failed: "crashed: SIGSEGV", "hung: no answer for 30000 ms".
 class ChildFailure final : public Error {
  public:
   using Error::Error;

@@ -12,10 +12,10 @@ using test::vitrail_program;
 
 namespace {
 
-/// Runs a command of the shell in the folder, at most ten seconds. Standard error goes to stderr.txt.
+/// Runs a command of the shell in the folder, at most a minute. Standard error goes to stderr.txt.
 int shell(const test::TemporaryFolder& folder, const std::string& command) {
   const std::string whole =
-      "cd " + folder.path().string() + " && timeout 10 bash -c '" + command + "' 2>stderr.txt </dev/null";
+      "cd " + folder.path().string() + " && timeout 60 bash -c '" + command + "' 2>stderr.txt </dev/null";
   const int status = std::system(whole.c_str());
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }

@@ -368,7 +368,7 @@ TEST_CASE("config: bad recipes") {
     CHECK(message.size() < 1000);
   }
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-  CHECK(elapsed.count() < 5);
+  CHECK(elapsed.count() < 60);
 }
 
 TEST_CASE("config: unknown keys suggest the known one") {
