@@ -28,6 +28,8 @@ struct Options {
 /// The first n training batches of a run.
 std::vector<data::Batch> first_batches(recipes::Recipe& recipe, int n) {
   std::vector<data::Batch> batches;
+  check<ConfigError>(recipe.plan().shards == 1, "bench_recipe", "train.shards is {}; only whole batches are timed",
+                     recipe.plan().shards);
   const auto loader = recipe.load({});
   for (int i = 0; i < n; ++i) {
     auto batch = loader->next();

@@ -19,4 +19,11 @@ Var BatchNorm2d::forward(const Var& x) {
   });
 }
 
+std::vector<Tensor*> running_averages(ModuleBase& model) {
+  std::vector<Tensor*> averages;
+  for (BatchNorm2d* norm : model.modules<BatchNorm2d>())
+    if (norm->is_training()) averages.insert(averages.end(), {&norm->running_mean.value(), &norm->running_var.value()});
+  return averages;
+}
+
 }  // namespace vitrail::nn

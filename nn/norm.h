@@ -58,4 +58,7 @@ struct BatchNorm2d final : Module<BatchNorm2d> {
   double momentum = 0.1;
 };
 
+/// The running averages that a forward pass of the model moves: those of each BatchNorm2d in training mode.
+std::vector<Tensor*> running_averages(ModuleBase& model);
+
 }  // namespace vitrail::nn

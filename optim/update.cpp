@@ -1,7 +1,9 @@
 #include "vitrail/optim/update.h"
 
+#include "vitrail/autograd/scope.h"
 #include "vitrail/core/error.h"
 #include "vitrail/optim/clip_grad.h"
+#include "vitrail/optim/shard_sum.h"
 
 #include <algorithm>
 #include <cmath>
@@ -51,6 +53,37 @@ double Update::backward_with(const std::function<double()>& sweep, double share)
   const double loss = sweep();
   check_finite("loss", loss, at_);
   return loss;
+}
+
+std::vector<double> Update::backward_shards(int64_t count, const std::function<ShardLoss(int64_t)>& loss_of,
+                                            std::vector<double> shares) {
+  const Shards& shards = at_.shards;
+  check<ConfigError>(count == shards.count, "update", "{} shards where this rank has {} of {}", count, shards.count,
+                     shards.all);
+  if (shards.all == 1) {
+    std::vector<double> means(1);
+    means[0] = backward([&] {
+      ShardLoss of_batch = loss_of(0);
+      means.insert(means.end(), of_batch.numbers.begin(), of_batch.numbers.end());
+      return std::move(of_batch.loss);
+    });
+    return means;
+  }
+  if (shares.empty()) shares.assign(size_t(count), 1 / double(shards.all));
+  const ag::GradHook silent({});  // clip() tells the hook of the sums
+  ShardSum sum(parameters_, options_.running);
+  for (int64_t i = 0; i < count; ++i) {
+    const double share = shares[size_t(i)];
+    const ag::RandomScope random(ag::RandomScope::state().seed, at_.random_key(i));
+    sum.begin_shard();
+    ag::Tape tape;
+    const ShardLoss of_shard = loss_of(i);
+    const double loss = of_shard.loss.item();
+    check_finite("loss", first_not_finite(loss), at_);
+    tape.backward(of_shard.loss, full(of_shard.loss.shape(), share, of_shard.loss.dtype()));
+    sum.end_shard(share, loss, of_shard.numbers);
+  }
+  return sum.finish();
 }
 
 GradNorms Update::clip() {

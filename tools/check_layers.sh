@@ -22,6 +22,8 @@ bench: core autograd nn optim data recipes
 rooms='
 core/.: kernels
 core/io: .
+core/comm: .
+core/mpi: . comm
 core/reference: .
 core/dnnl: .
 core/kernels: . dnnl
@@ -117,6 +119,7 @@ only 'j(peglib|error)\.h' 'data/image/jpeg_turbo\.cpp'
 only 'webp/' 'data/image/webp\.cpp'
 only 'utf8proc\.h' 'data/text/unicode\.cpp'
 only 'yaml-cpp/' 'recipes/config/'
+only 'mpi\.h' 'core/mpi/'
 only 'zlib\.h' 'data/io/|data/image/'
 only 'CLI/' 'tools/|bench/'
 

@@ -41,6 +41,10 @@ class Loader::Pipeline final {
     check<ConfigError>(options.workers > 0 && options.prefetch > 0, "loader",
                        "workers is {} and prefetch {}; both must be positive", options.workers, options.prefetch);
     check<ConfigError>(!options.order || options.repeats == 1, "loader", "an order of its own has no repeats");
+    const Shards& shards = options.shards;
+    check<ConfigError>(shards.all > 0 && options.batch_size % shards.all == 0, "loader",
+                       "{} shards do not divide a batch of {}", shards.all, options.batch_size);
+    check<ConfigError>(shards.all == 1 || options.drop_last, "loader", "shards need batches that are full: drop_last");
     check<DataError>(batches_per_epoch() > 0, "loader", "{} samples make no batch of {}", maker_->size(),
                      options.batch_size);
     check<ConfigError>(options.start.epoch >= 0 && options.start.position >= 0, "loader",
@@ -59,7 +63,7 @@ class Loader::Pipeline final {
   /// The next batch that has a sample.
   std::optional<Batch> next() {
     std::optional<Batch> batch = next_of_any_size();
-    while (batch && batch->size() == 0) batch = next_of_any_size();
+    while (batch && batch->size() == 0 && options_.shards.all == 1) batch = next_of_any_size();
     return batch;
   }
 
@@ -86,7 +90,7 @@ class Loader::Pipeline final {
 
   int64_t batches_per_epoch() const {
     const int64_t n = sampler_.length(), b = options_.batch_size;
-    return options_.drop_last ? n / b : (n + b - 1) / b;
+    return options_.drop_last ? n / b * options_.shards.count : (n + b - 1) / b;
   }
 
  private:
@@ -107,11 +111,23 @@ class Loader::Pipeline final {
     int64_t begin, end;
   };
 
-  /// `where`, or the start of the next epoch if no batch begins at `where`.
+  int64_t shard_size() const { return options_.batch_size / options_.shards.all; }
+
+  /// The start of this rank's first batch from `where` on, which may be in the next epoch.
   LoaderState next_batch_start(LoaderState where) const {
+    if (options_.shards.all > 1) return next_shard_start(where);
     const int64_t left = sampler_.length() - where.position;
     const bool none = options_.drop_last ? left < options_.batch_size : left <= 0;
     return none ? LoaderState{where.epoch + 1, 0} : where;
+  }
+
+  LoaderState next_shard_start(LoaderState where) const {
+    const auto& [all, first, count] = options_.shards;
+    int64_t step = where.position / options_.batch_size;
+    int64_t shard = std::max(where.position % options_.batch_size / shard_size(), first);
+    if (shard >= first + count) ++step, shard = first;
+    if ((step + 1) * options_.batch_size > sampler_.length()) ++where.epoch, step = 0, shard = first;
+    return {where.epoch, step * options_.batch_size + shard * shard_size()};
   }
 
   void stop() {
@@ -167,7 +183,7 @@ class Loader::Pipeline final {
       order_ = std::make_shared<const std::vector<int64_t>>(order_of(opened_.epoch));
       order_epoch_ = opened_.epoch;
     }
-    const int64_t count = std::min(options_.batch_size, sampler_.length() - opened_.position);
+    const int64_t count = std::min(shard_size(), sampler_.length() - opened_.position);
     const auto indices = std::span(*order_).subspan(size_t(opened_.position), size_t(count));
     Batch batch = maker_->open(indices);
     batch.indices.assign(indices.begin(), indices.end());

@@ -2,6 +2,7 @@
 // samples. It never depends on the number of workers, on how far ahead they are, or on where a run was resumed.
 #pragma once
 
+#include "vitrail/core/comm/shards.h"
 #include "vitrail/data/load/batch_maker.h"
 
 #include <concepts>
@@ -21,7 +22,7 @@ struct LoaderState {
 };
 
 struct LoaderOptions {
-  int64_t batch_size = 1;
+  int64_t batch_size = 1;  // of a whole step
   uint64_t seed = 0;
   bool shuffle = false;
   int64_t repeats = 1;     // times that each sample comes in a row, augmented anew: see Sampler
@@ -30,6 +31,9 @@ struct LoaderOptions {
   LoaderState start{};
   int workers = 1;
   int prefetch = 2;  // batches made ahead of the one in use
+  /// Each shard of a step is a batch of batch_size / shards.all samples. next() gives those of this rank alone. More
+  /// than one need drop_last.
+  Shards shards{};
   /// The order of an epoch, in place of shuffle: each sample once. It must depend on the epoch alone.
   std::function<std::vector<int64_t>(int64_t epoch)> order{};
 };
@@ -47,12 +51,13 @@ class Loader final {
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
-  /// The next batch, across epochs; nothing after the last epoch. A batch whose samples are all left out does not come.
+  /// The next batch, across epochs; nothing after the last epoch. A batch whose samples are all left out does not come, unless
+  /// it is a shard.
   /// Rethrows what the maker threw on a worker; the loader has then ended.
   std::optional<Batch> next();
   /// The list that the maker adds broken samples to; null if it keeps none.
   const BadFiles* bad_files() const;
-  /// Counts a last batch that is not full, unless drop_last leaves it out.
+  /// Of this rank. Counts a last batch that is not full, unless drop_last leaves it out.
   int64_t batches_per_epoch() const;
 
  private:

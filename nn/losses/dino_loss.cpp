@@ -8,9 +8,7 @@ Tensor DinoCenter::targets(const Tensor& scores, double temp) const {
   return core::softmax(core::affine(core::sub(scores, value_), 1 / temp));
 }
 
-void DinoCenter::update(const Tensor& scores) {
-  core::lerp_(value_, core::mean(scores, {0}, /*keepdim=*/true), 1 - momentum_);
-}
+void DinoCenter::update_by_mean(const Tensor& mean) { core::lerp_(value_, mean, 1 - momentum_); }
 
 void DinoCenter::set(const Tensor& value) {
   check<ShapeError>(value.shape() == value_.shape(), "dino_center", "was given {}, needs {}", value.shape(),

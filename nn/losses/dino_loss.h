@@ -17,7 +17,9 @@ class DinoCenter final {
   Tensor targets(const Tensor& scores, double temp) const;
   /// center = momentum center + (1 - momentum) mean of scores over its rows. Call it after targets(): a batch is
   /// centred by the batches before it.
-  void update(const Tensor& scores);
+  void update(const Tensor& scores) { update_by_mean(core::mean(scores, {0}, /*keepdim=*/true)); }
+  /// The same with the mean [1, K], for scores in several parts.
+  void update_by_mean(const Tensor& mean);
 
   /// [1, K]. Shares its elements, so the next update changes them.
   const Tensor& value() const { return value_; }

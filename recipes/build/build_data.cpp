@@ -448,9 +448,10 @@ std::string parts_text(const DataConfig& config, int64_t train, int64_t classes,
 int64_t ImageData::epoch_size() const { return epoch_length(config_, seed_, parts_.train->size()); }
 
 std::unique_ptr<data::Loader> ImageData::train_loader(int64_t batch_size, int64_t passes,
-                                                      const data::LoaderState& start) {
-  return std::make_unique<data::Loader>(training_images(config_, *parts_.train, bad_files_),
-                                        shuffled(config_, seed_, batch_size, passes, start));
+                                                      const data::LoaderState& start, const Shards& shards) {
+  data::LoaderOptions options = shuffled(config_, seed_, batch_size, passes, start);
+  options.shards = shards;
+  return std::make_unique<data::Loader>(training_images(config_, *parts_.train, bad_files_), options);
 }
 
 std::unique_ptr<data::Loader> ImageData::val_loader(int64_t batch_size) {

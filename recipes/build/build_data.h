@@ -175,7 +175,8 @@ class ImageData {
   /// Images in an epoch of training: train_size(), or slightly less with repeated_aug.
   int64_t epoch_size() const;
   /// See training_images and shuffled.
-  std::unique_ptr<data::Loader> train_loader(int64_t batch_size, int64_t passes, const data::LoaderState& start);
+  std::unique_ptr<data::Loader> train_loader(int64_t batch_size, int64_t passes, const data::LoaderState& start,
+                                             const Shards& shards = {});
   /// All validation images once, in order. Broken ones are left out.
   std::unique_ptr<data::Loader> val_loader(int64_t batch_size);
 

@@ -15,6 +15,14 @@ void TrainKeys::describe_length(Fields& f, std::string_view what_batch) {
   f("batch_size", batch_size, what_batch, at_least(1));
 }
 
+void TrainKeys::describe_shards(Fields& f) {
+  f("shards", shards,
+    "equal parts of a batch, each computed by itself: they save memory, and ranks share them. The numbers depend on the "
+    "shards, not on the ranks. null: as many as ranks when the run begins",
+    at_least(1));
+  f.also("train.accumulate", "train.shards");
+}
+
 void TrainKeys::describe_records(Fields& f) {
   f("patience", patience,
     "epochs without a better score, the one that chooses best.h5, after which the run ends; 0: it never ends early",
@@ -29,6 +37,8 @@ Plan TrainKeys::plan(const RecipeConfig& config, int64_t epoch_size) const {
   check<ConfigError>(steps_per_pass > 0, "train.batch_size",
                      "{} is more than the {} training images of an epoch; write train.batch_size={}", batch_size,
                      epoch_size, std::bit_floor(uint64_t(epoch_size)));
+  check<ConfigError>(batch_size % shards.value_or(1) == 0, "train.shards", "{} does not divide train.batch_size {}",
+                     *shards, batch_size);
   return {.name = config.name,
           .seed = uint64_t(config.seed),
           .compute = config.precision,
@@ -36,6 +46,7 @@ Plan TrainKeys::plan(const RecipeConfig& config, int64_t epoch_size) const {
           .steps_per_epoch = steps_per_epoch.value_or(steps_per_pass),
           .steps_per_pass = steps_per_epoch ? steps_per_pass : 0,
           .batch_size = batch_size,
+          .shards = shards.value_or(1),
           .patience = patience,
           .checkpoint_every = checkpoint_every,
           .log_every = log_every};

@@ -16,12 +16,15 @@ struct TrainKeys {
   int64_t epochs = 100;
   std::optional<int64_t> steps_per_epoch;
   int64_t batch_size = 128;
+  std::optional<int64_t> shards;
   int64_t checkpoint_every = 0;
   int64_t log_every = 10;
   int64_t patience = 0;
 
   /// epochs, steps_per_epoch and batch_size. what_batch: the help of batch_size.
   void describe_length(Fields& f, std::string_view what_batch = "images a step");
+  /// shards, for methods that train in shards.
+  void describe_shards(Fields& f);
   /// patience, checkpoint_every and log_every.
   void describe_records(Fields& f);
 

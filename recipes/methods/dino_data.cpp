@@ -64,7 +64,7 @@ std::string DinoData::text() const {
 }
 
 std::unique_ptr<data::Loader> DinoData::train_loader(const data::LoaderState& start, int64_t batch_size,
-                                                     int64_t passes) {
+                                                     int64_t passes, const Shards& shards) {
   const data::MultiCrop crops = multi_crop(config_);
   data::LoaderOptions options;
   options.batch_size = batch_size;
@@ -72,6 +72,7 @@ std::unique_ptr<data::Loader> DinoData::train_loader(const data::LoaderState& st
   options.shuffle = options.drop_last = true;
   options.epochs = passes;
   options.start = start;
+  options.shards = shards;
   options.workers = int(config_.data.workers);
   options.prefetch = int(config_.data.prefetch);
   if (config_.data.scaled_decode == ScaledDecode::none)

@@ -35,7 +35,8 @@ class DinoData final {
   int64_t classes() const { return int64_t(train_->classes().size()); }
 
   /// Crops of shuffled images, `passes` times: see data::MultiCrop::views.
-  std::unique_ptr<data::Loader> train_loader(const data::LoaderState& start, int64_t batch_size, int64_t passes = 1);
+  std::unique_ptr<data::Loader> train_loader(const data::LoaderState& start, int64_t batch_size, int64_t passes = 1,
+                                             const Shards& shards = {});
   /// All images of a part but broken ones, with the transform of evaluations. The validation part needs labelled().
   std::unique_ptr<data::Loader> plain_train_loader();
   std::unique_ptr<data::Loader> val_loader();

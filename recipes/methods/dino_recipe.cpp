@@ -75,14 +75,21 @@ struct Dino final : Recipe {
   }
 
   std::unique_ptr<data::Loader> load(const data::LoaderState& start) override {
-    return images.train_loader(start, config.train.batch_size, plan_.passes());
+    return images.train_loader(start, config.train.batch_size, plan_.passes(), shards_of_rank(plan_.shards));
   }
 
-  Stats step(const data::Batch& batch, const At& at) override {
+  Stats step(const data::Batch& batch, const At& at) override { return step_shards(std::span(&batch, 1), at); }
+
+  Stats step_shards(std::span<const data::Batch> shards, const At& at) override {
     const DinoAt now{.teacher_temp = teacher_temp(double(at.epoch)),
                      .teacher_momentum = teacher_momentum(double(at.step))};
-    const DinoStep::Result result = dino(crops_of(batch), at, now);
-    const CollapseSigns signs = collapse_signs(result.teacher_probs, result.teacher_features);
+    std::vector<std::vector<Tensor>> crops;
+    for (const data::Batch& batch : shards) crops.push_back(crops_of(batch));
+    const DinoStep::Result result = dino(crops, at, now, [](const DinoStep::Result& of_shard) {
+      const CollapseSigns signs = collapse_signs(of_shard.teacher_probs, of_shard.teacher_features);
+      return std::vector{signs.entropy, signs.kl, signs.rank, signs.feat_std};
+    });
+    const CollapseSigns signs{result.numbers[0], result.numbers[1], result.numbers[2], result.numbers[3]};
     if (std::string warning = watch.add(signs); !warning.empty()) say(std::move(warning));
     Stats stats = {{"loss", result.loss}, {"grad_norm", result.grad_norms.total}};
     for (const auto& entry : signs.stats()) stats.push_back(entry);

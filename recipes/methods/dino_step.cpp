@@ -1,6 +1,8 @@
 #include "vitrail/recipes/methods/dino_step.h"
 
 #include "vitrail/core/error.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/nn/norm.h"
 #include "vitrail/nn/state_io.h"
 #include "vitrail/optim/ema.h"
 #include "vitrail/optim/param_groups.h"
@@ -41,35 +43,54 @@ DinoStep::DinoStep(const nn::Scope& scope, const nn::MakeBackbone& make_student,
 }
 
 DinoStep::Result DinoStep::operator()(std::span<const Tensor> crops, const At& at, const DinoAt& now) {
-  const auto parameters = student.parameters();
-  // First of all: it drops the last step's gradients, so that memory does not hold them beside the activations.
-  optim::Update update(parameters, *optimizer_, at,
-                       {.max_norm = options.clip_grad, .clip_by = optim::ClipBy::parameter});
+  const std::vector<Tensor> whole(crops.begin(), crops.end());
+  return (*this)(std::span(&whole, 1), at, now);
+}
+
+DinoStep::Result DinoStep::operator()(std::span<const std::vector<Tensor>> shards, const At& at, const DinoAt& now,
+                                      const NumbersOf& numbers_of) {
+  for (ag::Parameter* p : student.parameters()) p->drop_grad();  // first of all: they are as large as the activations
   const bool heads_alone = at.epoch < options.head_epochs;
   for (ag::Parameter* p : backbone_) p->set_requires_grad(!heads_alone);
   student.train();
   hold_frozen_norms(student);
   teacher.train();  // as in the reference code: BatchNorm uses the statistics of its own batch
   if (heads_alone) hold_frozen_norms(*teacher.backbone);
+  const auto parameters = student.parameters(), teacher_parameters = teacher.parameters();
+  Tensor mean_scores;  // [1, K], of the teacher
+  std::vector<Tensor*> running = nn::running_averages(student);
+  for (Tensor* average : nn::running_averages(teacher)) running.push_back(average);
+  running.push_back(&mean_scores);
+  optim::Update update(
+      parameters, *optimizer_, at,
+      {.max_norm = options.clip_grad, .clip_by = optim::ClipBy::parameter, .running = std::move(running)});
   Result result;
-  // There is no tape yet, so the teacher is not recorded.
-  result.teacher_features = teacher.features(crops.first(1)).value();              // [2 B, D]
-  result.teacher_scores = teacher.head(result.teacher_features).value();           // [2 B, K]
-  result.teacher_probs = center.targets(result.teacher_scores, now.teacher_temp);  // [2 B, K]
-  // The average below changes the teacher's weights, so their bf16 copies only take memory from here on.
-  const auto teacher_parameters = teacher.parameters();
-  for (ag::Parameter* p : teacher_parameters) p->drop_converted();
-  result.loss = update.backward([&] {
-    return nn::dino_loss(student(crops), result.teacher_probs, options.views, kGlobalViews,
-                         options.student_temp);  // of scores [V B, K]
-  });
+  size_t left = shards.size();
+  const auto loss_of = [&](const std::vector<Tensor>& crops) -> optim::ShardLoss {
+    {
+      const ag::NoGrad no_grad;
+      result.teacher_features = teacher.features(std::span(crops).first(1)).value();   // [2 B, D]
+      result.teacher_scores = teacher.head(result.teacher_features).value();           // [2 B, K]
+      result.teacher_probs = center.targets(result.teacher_scores, now.teacher_temp);  // [2 B, K]
+      mean_scores = core::mean(result.teacher_scores, {0}, /*keepdim=*/true);
+    }
+    // The average below changes the teacher's weights, so their bf16 copies only take memory from here on.
+    if (--left == 0)
+      for (ag::Parameter* p : teacher_parameters) p->drop_converted();
+    return {nn::dino_loss(student(crops), result.teacher_probs, options.views, kGlobalViews,
+                          options.student_temp),  // of scores [V B, K]
+            numbers_of ? numbers_of(result) : std::vector<double>()};
+  };
+  const std::vector<double> means = update.backward(shards, loss_of);
+  result.loss = means[0];
+  result.numbers.assign(means.begin() + 1, means.end());
   result.grad_norms = update.clip();
   // The optimizer skips a parameter without a gradient: no decay, no moments, no step counted.
   if (at.epoch < options.freeze_last_layer) student.head.last_layer.zero_grad();
   update.step();
 
   average_student(teacher_parameters, parameters, student.backbone->parameters().size(), now.teacher_momentum);
-  center.update(result.teacher_scores);
+  center.update_by_mean(mean_scores);
   return result;
 }
 

@@ -52,11 +52,17 @@ class DinoStep final {
     optim::GradNorms grad_norms;           // of student.parameters(), before clipping
     Tensor teacher_features;               // [2 B, feature_dim]
     Tensor teacher_scores, teacher_probs;  // [2 B, K]: output of the head; sharpened and centred
+    std::vector<double> numbers;           // means over the shards
   };
+  /// Numbers of a shard, from its teacher's outputs in a Result.
+  using NumbersOf = std::function<std::vector<double>(const Result&)>;
   /// crops: one tensor per size, the two global views first; see nn::DinoNetwork.
   /// Throws: NumericError, with the weights as before, if the loss or a gradient is not finite; ShapeError if crops
   /// do not have options.views views.
   Result operator()(std::span<const Tensor> crops, const At& at, const DinoAt& now);
+  /// The same for a batch in shards, those that this rank has. The teacher's outputs are those of the last one.
+  Result operator()(std::span<const std::vector<Tensor>> shards, const At& at, const DinoAt& now,
+                    const NumbersOf& numbers_of = {});
 
   /// "student/...", "teacher/...", "optimizer/...", "center". Shares the elements.
   TensorMap state() const;

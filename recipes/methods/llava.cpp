@@ -77,7 +77,7 @@ void LlavaConfig::Train::describe(Fields& f) {
   describe_length(f, "conversations a step");
   f("parts", parts, "what is trained; empty: the projector in pretrain, projector and decoder in instruct",
     one_of({kPartNames[0], kPartNames[1], kPartNames[2]}));
-  f("accumulate", accumulate, "micro-batches per step, computed one after the other to save memory", at_least(1));
+  describe_shards(f);
   describe_records(f);
 }
 

@@ -39,7 +39,6 @@ struct LlavaConfig final : RecipeConfig {
   ScheduleConfig schedule;
   struct Train : TrainKeys {
     std::vector<std::string> parts;
-    int64_t accumulate = 1;
 
     void describe(Fields& f);
   } train;

@@ -82,8 +82,10 @@ LlavaTrainData::LlavaTrainData(const LlavaConfig& config, const LlavaWords& word
                      config.data.repeated_aug);
 }
 
-std::unique_ptr<data::Loader> LlavaTrainData::loader(const data::LoaderState& start, int64_t passes, bool pixels) {
+std::unique_ptr<data::Loader> LlavaTrainData::loader(const data::LoaderState& start, int64_t passes, bool pixels,
+                                                     const Shards& shards) {
   data::LoaderOptions options = shuffled(config_.data, config_.seed, config_.train.batch_size, passes, start);
+  options.shards = shards;
   options.shuffle = false;
   options.order =
       data::ConversationOrder(ids_, talks_.image_of, config_.group, config_.train.batch_size, uint64_t(config_.seed));

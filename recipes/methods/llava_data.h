@@ -37,7 +37,8 @@ class LlavaTrainData final {
   /// What was passed over, left out or cut.
   const std::vector<std::string>& notes() const { return notes_; }
   /// See data::ConversationBatch. Without pixels, "numbers" says which images the conversations are about.
-  std::unique_ptr<data::Loader> loader(const data::LoaderState& start, int64_t passes = 1, bool pixels = true);
+  std::unique_ptr<data::Loader> loader(const data::LoaderState& start, int64_t passes = 1, bool pixels = true,
+                                       const Shards& shards = {});
   /// A conversation by its number in a batch (Batch::indices).
   const data::Conversation& conversation(int64_t index) const { return talks_.samples[size_t(ids_.source(index))]; }
 

@@ -1,4 +1,5 @@
 #include "vitrail/autograd/ops.h"
+#include "vitrail/core/comm/comm.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/data/load/conversation_batch.h"
@@ -50,7 +51,7 @@ struct LlavaRecipe final : Recipe {
   std::vector<std::string> begin() override { return load_llava_start(*model, config); }
   std::unique_ptr<data::Loader> load(const data::LoaderState& start) override {
     if (!config.cache_features.empty()) open_cache();
-    return train.loader(start, plan_.passes(), !cache);
+    return train.loader(start, plan_.passes(), !cache, shards_of_rank(plan_.shards));
   }
 
   /// The tower has its weights now.
@@ -84,37 +85,21 @@ struct LlavaRecipe final : Recipe {
                        "vflip, auto_augment, color_jitter or random_erasing");
   }
 
-  /// Some conversations and the images that they are about.
+  /// The conversations of a batch, and the images that they are about.
   struct Part {
     nn::Splice splice;
     Tensor seen;                  // [U, 3, H, W], each image once, or its features [U, N, F]; undefined without images
     std::vector<int64_t> images;  // of each conversation the row in seen, or negative
   };
 
-  /// Conversations begin..end of a batch.
-  Part part_of(const data::Batch& batch, const std::vector<nn::LabelledText>& texts, size_t begin, size_t end) const {
-    Part part{.splice = model->splice(std::span(texts).subspan(begin, end - begin)), .seen = {}, .images = {}};
-    const auto image = batch["image"].span<int64_t>();
-    std::vector<int64_t> rows;
-    for (size_t i = begin; i < end; ++i) {
-      if (image[i] < 0) {
-        part.images.push_back(-1);
-        continue;
-      }
-      const auto found = std::find(rows.begin(), rows.end(), image[i]);
-      part.images.push_back(found - rows.begin());
-      if (found == rows.end()) rows.push_back(image[i]);
-    }
-    if (rows.empty()) return part;
-    if (cache) {
-      const auto numbers = batch["numbers"].span<int64_t>();
-      for (int64_t& row : rows) row = numbers[size_t(row)];
-      part.seen = cache->rows(rows);
-      return part;
-    }
-    const Tensor& pixels = batch["images"];
-    const bool all = int64_t(rows.size()) == pixels.size(0) && std::is_sorted(rows.begin(), rows.end());
-    part.seen = all ? pixels : core::index_select(pixels, 0, tensor(rows, {int64_t(rows.size())}));
+  Part part_of(const data::Batch& batch) const {
+    check<DataError>(batch.size() > 0, "data", "all conversations of a shard are about broken images");
+    std::vector<nn::LabelledText> texts;
+    for (data::LabelledIds& talk : data::conversations_of(batch))
+      texts.push_back({std::move(talk.ids), std::move(talk.labels)});
+    const auto image = batch["image"].span<int64_t>(), numbers = batch["numbers"].span<int64_t>();
+    Part part{.splice = model->splice(texts), .seen = {}, .images = {image.begin(), image.end()}};
+    if (!numbers.empty()) part.seen = cache ? cache->rows({numbers.begin(), numbers.end()}) : batch["images"];
     return part;
   }
 
@@ -127,25 +112,23 @@ struct LlavaRecipe final : Recipe {
     return model->loss(part.splice, images);
   }
 
-  Stats step(const data::Batch& batch, const At& at) override {
+  Stats step(const data::Batch& batch, const At& at) override { return step_shards(std::span(&batch, 1), at); }
+
+  Stats step_shards(std::span<const data::Batch> shards, const At& at) override {
     set_training();
-    std::vector<nn::LabelledText> texts;
-    for (data::LabelledIds& talk : data::conversations_of(batch))
-      texts.push_back({std::move(talk.ids), std::move(talk.labels)});
-    const size_t count = texts.size(),
-                 micro = (count + size_t(config.train.accumulate) - 1) / size_t(config.train.accumulate);
     std::vector<Part> parts;
-    int64_t tokens = 0;
-    for (size_t begin = 0; begin < count; begin += micro) {
-      parts.push_back(part_of(batch, texts, begin, std::min(count, begin + micro)));
-      tokens += parts.back().splice.supervised();
+    std::vector<double> shares;  // of the tokens of the whole batch
+    double tokens = 0;
+    for (const data::Batch& batch : shards) {
+      parts.push_back(part_of(batch));
+      shares.push_back(double(parts.back().splice.supervised()));
+      tokens += shares.back();
     }
+    double all_tokens = 0;
+    for (const double of_rank : gather_values(tokens)) all_tokens += of_rank;
+    for (double& share : shares) share /= all_tokens;
     optim::Update update(trained_parameters(*model), *optimizer, at, {.max_norm = config.optim.clip_grad});
-    double loss = 0;
-    for (const Part& part : parts) {  // the mean is over the tokens of the whole batch
-      const double share = double(part.splice.supervised()) / double(tokens);
-      loss += share * update.backward([&] { return loss_of(part); }, share);
-    }
+    const double loss = update.backward(parts, [&](const Part& part) { return loss_of(part); }, shares)[0];
     const double grad_norm = update.clip().total;
     update.step();
     return {{"loss", loss}, {"grad_norm", grad_norm}};

@@ -43,7 +43,7 @@ void LmConfig::Data::describe(Fields& f) {
 
 void LmConfig::Train::describe(Fields& f) {
   describe_length(f, "blocks a step");
-  f("accumulate", accumulate, "micro-batches per step, computed one after the other to save memory", at_least(1));
+  describe_shards(f);
   f("eval_every", eval_every, "epochs between evaluations", at_least(1));
   describe_records(f);
 }

@@ -27,7 +27,6 @@ struct LmConfig final : RecipeConfig {
   OptimConfig optim;
   ScheduleConfig schedule;
   struct Train : TrainKeys {
-    int64_t accumulate = 1;
     int64_t eval_every = 1;
 
     void describe(Fields& f);

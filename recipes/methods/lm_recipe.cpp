@@ -43,20 +43,18 @@ struct LmRecipe final : Recipe {
                                                               .shuffle = true,
                                                               .drop_last = true,
                                                               .epochs = plan_.passes(),
-                                                              .start = start});
+                                                              .start = start,
+                                                              .shards = shards_of_rank(plan_.shards)});
   }
 
-  Stats step(const data::Batch& batch, const At& at) override {
+  Stats step(const data::Batch& batch, const At& at) override { return step_shards(std::span(&batch, 1), at); }
+
+  Stats step_shards(std::span<const data::Batch> shards, const At& at) override {
     model.train();
     model.checkpoint_blocks = config.model.checkpoint;
     optim::Update update(model.parameters(), *optimizer, at, {.max_norm = config.optim.clip_grad});
-    const int64_t size = batch.size(), part = size / config.train.accumulate;
-    double loss = 0;
-    for (int64_t begin = 0; begin < size; begin += part) {
-      const double share = double(part) / double(size);
-      const auto rows = [&](const char* name) { return batch[name].slice(0, begin, begin + part); };
-      loss += share * update.backward([&] { return loss_of(rows("tokens"), rows("targets")); }, share);
-    }
+    const double loss = update.backward(
+        shards, [&](const data::Batch& batch) { return loss_of(batch["tokens"], batch["targets"]); })[0];
     const double grad_norm = update.clip().total;
     update.step();
     return {{"loss", loss}, {"grad_norm", grad_norm}};
@@ -73,7 +71,7 @@ struct LmRecipe final : Recipe {
     model.eval();
     const ag::NoGrad no_grad;
     data::Loader loader(data::TokenBatch(texts.val, config.data.context_length),
-                        {.batch_size = config.train.batch_size / config.train.accumulate});
+                        {.batch_size = config.train.batch_size / plan_.shards});
     double sum = 0;
     int64_t blocks = 0;
     for (int64_t done = 0; const auto batch = loader.next();) {
@@ -131,8 +129,6 @@ struct LmRecipe final : Recipe {
     const int64_t blocks = (int64_t(texts.train.size()) - 1) / config.data.context_length;
     check<ConfigError>(t.batch_size <= blocks, "train.batch_size", "{} is more than the {} blocks of {} tokens",
                        t.batch_size, blocks, config.data.context_length);
-    check<ConfigError>(t.batch_size % t.accumulate == 0, "train.accumulate", "{} does not divide train.batch_size {}",
-                       t.accumulate, t.batch_size);
     Plan plan = t.plan(config, blocks, config.optim, config.schedule);
     plan.unit = "tokens";
     plan.units_per_sample = config.data.context_length;

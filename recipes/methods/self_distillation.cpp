@@ -77,6 +77,7 @@ void SelfDistillationConfig::Schedule::describe(Fields& f) {
 
 void SelfDistillationConfig::Train::describe(Fields& f) {
   describe_length(f);
+  describe_shards(f);
   f("student_temp", student_temp, "temperature of the student's softmax", positive());
   f("freeze_last_layer", freeze_last_layer, "epochs in which the prototypes do not change", at_least(0));
   describe_records(f);

@@ -103,39 +103,34 @@ struct Supervised final : Recipe {
   }
 
   std::unique_ptr<data::Loader> load(const data::LoaderState& start) override {
-    return images.train_loader(config.train.batch_size, plan_.passes(), start);
+    return images.train_loader(config.train.batch_size, plan_.passes(), start, shards_of_rank(plan_.shards));
   }
 
-  Stats step(const data::Batch& batch, const At& at) override {
-    const Task task = task_of(batch, at.step);
+  Stats step(const data::Batch& batch, const At& at) override { return step_shards(std::span(&batch, 1), at); }
+
+  Stats step_shards(std::span<const data::Batch> shards, const At& at) override {
     model->train();
     hold_frozen_norms(*model);
-    optim::Update update(model->parameters(), *optimizer, at, {.max_norm = config.optim.clip_grad});
-    const int64_t size = batch.size(), part = size / config.train.accumulate;
-    double loss = 0, distilled_loss = 0, correct = 0;
-    for (int64_t begin = 0; begin < size; begin += part) {
-      const Task now = task.slice(begin, begin + part);
-      const double share = double(part) / double(size);
-      const Tensor taught = distillation ? distillation->teach(now.images) : Tensor();  // [B, K]
-
-      const auto loss_of_part = [&] {
-        const std::vector<ag::Var> heads = model->heads(model->features(now.images));  // one or two of [B, K]
-        const std::vector<int64_t> places = label_places(heads.front().value(), now.labels, 1);
-        correct += double(std::count(places.begin(), places.end(), 0));
-        ag::Var labelled = labelled_loss(heads.front(), now);
-        if (!distillation) return labelled;
-        const ag::Var distilled = distillation->distill(heads.back(), taught);
-        distilled_loss += share * distilled.value().item();
-        return distillation->total(labelled, distilled);
-      };
-      loss += share * update.backward(loss_of_part, share);
-    }
+    optim::Update update(model->parameters(), *optimizer, at,
+                         {.max_norm = config.optim.clip_grad, .running = nn::running_averages(*model)});
+    int64_t shard = 0;  // of this rank
+    const std::vector<double> means = update.backward(shards, [&](const data::Batch& batch) -> optim::ShardLoss {
+      const Task task = task_of(batch, at.random_key(shard++));
+      const Tensor taught = distillation ? distillation->teach(task.images) : Tensor();              // [B, K]
+      const std::vector<ag::Var> heads = model->heads(model->features(task.images));  // one or two of [B, K]
+      const std::vector<int64_t> places = label_places(heads.front().value(), task.labels, 1);
+      const double correct = double(std::count(places.begin(), places.end(), 0)) / double(batch.size());
+      ag::Var labelled = labelled_loss(heads.front(), task);
+      if (!distillation) return {std::move(labelled), {correct}};
+      const ag::Var distilled = distillation->distill(heads.back(), taught);
+      return {distillation->total(labelled, distilled), {correct, distilled.item()}};
+    });
     const double grad_norm = update.clip().total;
     update.step();
     const double decay = config.train.ema_decay;
     if (ema) ema->update(moving_state(), deit() ? decay : optim::ema_warmup(at.step + 1, decay));
-    Stats stats = {{"loss", loss}, {"acc", correct / double(size)}, {"grad_norm", grad_norm}};
-    if (distillation) stats.emplace_back("distill_loss", distilled_loss);
+    Stats stats = {{"loss", means[0]}, {"acc", means[1]}, {"grad_norm", grad_norm}};
+    if (distillation) stats.emplace_back("distill_loss", means[2]);
     return stats;
   }
 
@@ -183,11 +178,6 @@ struct Supervised final : Recipe {
     Tensor images;   // [B, 3, H, W]
     Tensor labels;   // i64 [B]; for mixed images the class with the larger share
     Tensor targets;  // [B, K] for mixed images; else undefined
-
-    Task slice(int64_t begin, int64_t end) const {
-      return {images.slice(0, begin, end), labels.slice(0, begin, end),
-              targets.defined() ? targets.slice(0, begin, end) : Tensor()};
-    }
   };
 
   /// Logits [B, K] to the mean over the images of -sum_k w_k t_k log p_k, with class weights w and targets t.
@@ -204,9 +194,9 @@ struct Supervised final : Recipe {
     return soft_cross_entropy(logits, core::mul(targets, class_weights));
   }
 
-  Task task_of(const data::Batch& batch, int64_t step) const {
+  Task task_of(const data::Batch& batch, uint64_t random_key) const {
     if (!mixup) return {batch["images"], batch["labels"], {}};
-    Rng rng(uint64_t(config.seed), "mixup", uint64_t(step));
+    Rng rng(uint64_t(config.seed), "mixup", random_key);
     const int64_t side = config.data.img_size;
     const data::Mixup::Params mixes = mixup->sample(rng, batch.size(), {side, side});
     Task task{batch["images"].clone(), {}, mixup->targets(batch["labels"], images.classes(), mixes)};
@@ -218,10 +208,9 @@ struct Supervised final : Recipe {
   Plan make_plan() const {
     const SupervisedConfig::Train& t = config.train;
     Plan plan = t.plan(config, images.epoch_size(), config.optim, config.schedule);
-    check<ConfigError>(t.batch_size % t.accumulate == 0, "train.accumulate", "{} does not divide train.batch_size {}",
-                       t.accumulate, t.batch_size);
-    check<ConfigError>(!mixup || t.batch_size % 2 == 0, "train.batch_size", "{} is odd: images are mixed in pairs",
-                       t.batch_size);
+    const int64_t shard_size = t.batch_size / plan.shards;
+    check<ConfigError>(!mixup || shard_size % 2 == 0, "train.batch_size",
+                       "{} is odd: the images of a shard are mixed in pairs", shard_size);
     if (deit()) {
       // DeiT sets the rate at the end of an epoch by the number of that epoch, so each later epoch is one behind.
       plan.lr = [schedule = plan.lr, lag = double(plan.steps_per_epoch)](double step) {
@@ -272,7 +261,7 @@ std::vector<std::string> SupervisedConfig::settle(Config& config) {
 
 void SupervisedConfig::Train::describe(Fields& f) {
   describe_length(f);
-  f("accumulate", accumulate, "micro-batches per step, computed one after the other to save memory", at_least(1));
+  describe_shards(f);
   f("label_smoothing", label_smoothing, "share of the target that is spread over all classes", between(0, 1));
   f("mixup", mixup, "alpha of Mixup, whose mixing share is from Beta(alpha, alpha); 0: no Mixup", at_least(0));
   f("cutmix", cutmix, "alpha of CutMix; 0: no CutMix", at_least(0));

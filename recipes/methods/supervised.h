@@ -28,7 +28,6 @@ struct SupervisedConfig final : RecipeConfig {
   } loss;
   DistillationConfig distillation;
   struct Train : TrainKeys {
-    int64_t accumulate = 1;
     double label_smoothing = 0;
     double mixup = 0, cutmix = 0;
     double mixup_prob = 1, mixup_switch_prob = 0.5;

@@ -1,7 +1,7 @@
 #include "vitrail/recipes/run/loop.h"
 
 #include "vitrail/autograd/scope.h"
-#include "vitrail/autograd/tape.h"
+#include "vitrail/core/comm/comm.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
 #include "vitrail/core/io/json.h"
@@ -15,6 +15,7 @@
 #include "vitrail/recipes/run/metrics_log.h"
 #include "vitrail/recipes/run/position.h"
 #include "vitrail/recipes/run/progress.h"
+#include "vitrail/recipes/run/ranks.h"
 #include "vitrail/recipes/run/signals.h"
 #include "vitrail/recipes/run/tensorboard.h"
 
@@ -87,6 +88,7 @@ class Loop {
       : recipe_(recipe),
         plan_(recipe.plan()),
         steps_(plan_.epochs * plan_.steps_per_epoch),
+        shards_(shards_of_plan(plan_)),
         folder_(folder),
         options_(options),
         progress_(options.out, options.plain),
@@ -94,24 +96,14 @@ class Loop {
         saved_(position_.step) {}
 
   int run() {
-    if (finished() && std::filesystem::exists(folder_.result())) return say_finished();
-    if (!options_.changed.empty()) durable_write(folder_.resolved(), options_.changed);
-    progress_.message(fmt::format("{} of {} of {} {} on {}; writing to {}", several(plan_.epochs, "epoch"),
-                                  several(plan_.steps_per_epoch, "step"), count_text(plan_.units_per_step()),
-                                  plan_.unit, several(num_threads(), "thread"), folder_.path().string()));
-    if (position_.step == 0) expect_space(folder_.path(), recipe_.state_bytes());
-    records_.emplace(folder_, position_);
-    loader_ = recipe_.load(plan_.data_at(position_.step));
-    while (!finished()) {
-      if (Signals::stop() != 0) return stop();
-      if (evaluation_due())
-        evaluate();
-      else
-        step();
+    if (comm().size() > 1) {
+      from_lead(TensorMap{{"step", tensor<int64_t>({position_.step}, {})}});
+      from_lead(recipe_.state());
     }
-    write_result();
-    say_done();
-    return 0;
+    asked_ = requests_of_all();
+    const int code = lead();
+    from_lead(Command{.order = Order::end, .code = code});
+    return code;
   }
 
  private:
@@ -125,6 +117,37 @@ class Loop {
     TensorBoard board;
     Stopwatch clock;
   };
+
+  int lead() {
+    if (finished() && std::filesystem::exists(folder_.result())) return say_finished();
+    if (!options_.changed.empty()) durable_write(folder_.resolved(), options_.changed);
+    progress_.message(fmt::format("{} of {} of {} {} on {}; writing to {}", several(plan_.epochs, "epoch"),
+                                  several(plan_.steps_per_epoch, "step"), count_text(plan_.units_per_step()),
+                                  plan_.unit, workers_text(), folder_.path().string()));
+    if (position_.step == 0) expect_space(folder_.path(), recipe_.state_bytes());
+    records_.emplace(folder_, position_);
+    loader_ = recipe_.load(plan_.data_at(position_.step));
+    while (!finished()) {
+      if (asked_.stop != 0) return stop(asked_.stop);
+      if (asked_.checkpoint) save_as_asked();
+      const bool evaluates = evaluation_due();
+      from_lead(Command{.order = evaluates ? Order::wait : Order::step});
+      if (evaluates)
+        evaluate();
+      else
+        step();
+      asked_ = requests_of_all();
+    }
+    write_result();
+    say_done();
+    return 0;
+  }
+
+  /// "2 threads", or "4 ranks of 2 threads".
+  static std::string workers_text() {
+    const std::string threads = several(num_threads(), "thread");
+    return comm().size() == 1 ? threads : several(comm().size(), "rank") + " of " + threads;
+  }
 
   int64_t epoch() const { return position_.step / plan_.steps_per_epoch; }
 
@@ -190,6 +213,10 @@ class Loop {
                        "{} is fewer than the run has done: {} steps, in epochs of {}; train.epochs={} or more goes on",
                        plan_.epochs, position.step, per_epoch, (position.step + per_epoch - 1) / per_epoch);
     progress_.message(fmt::format("resuming after step {} of {} ({})", position.step, steps_, path.string()));
+    if (position.was_unsharded)
+      progress_.message(fmt::format(
+          "the run began without shards: from here on the sums of its {} shards are added in another order",
+          plan_.shards));
     tell();
     if (position.step < steps_) say_jump(position);
     return position;
@@ -230,14 +257,16 @@ class Loop {
 
   void step() {
     const Stopwatch watch;
-    const std::optional<data::Batch> batch = loader_->next();
-    check(batch.has_value(), "train", "the loader ended at step {} of {}", position_.step, steps_);
+    const std::vector<data::Batch> shards = next_step(*loader_, shards_);
+    check(!shards.empty(), "train", "the loader ended at step {} of {}", position_.step, steps_);
     const double waited = watch.seconds();
     const At at{.epoch = epoch(),
                 .step = position_.step,
                 .lr = plan_.lr(double(position_.step)),
-                .weight_decay = plan_.weight_decay(double(position_.step))};
-    const Stats stats = guarded_step(*batch, at);
+                .weight_decay = plan_.weight_decay(double(position_.step)),
+                .shards = shards_};
+    const Stats stats =
+        guarded_step(recipe_, shards, at, [this](const std::string& message) { progress_.message(message); });
     speed_.add(watch.seconds(), waited);
     epoch_seconds_ += watch.seconds();
     epoch_waited_ += waited;
@@ -253,11 +282,14 @@ class Loop {
     report(stats, at);
     const bool epoch_done = position_.step % plan_.steps_per_epoch == 0;
     if (epoch_done) end_epoch();
-    const bool asked = Signals::take_checkpoint_request();
     const bool due = epoch_done ? !evaluation_due()  // an evaluation saves by itself
                                 : plan_.checkpoint_every > 0 && position_.step % plan_.checkpoint_every == 0;
-    if (asked || due) save();
-    if (asked) progress_.message(fmt::format("saved {} after step {}", folder_.last().string(), position_.step));
+    if (due) save();
+  }
+
+  void save_as_asked() {
+    save();
+    progress_.message(fmt::format("saved {} after step {}", folder_.last().string(), position_.step));
   }
 
   /// The means of kMeans over the steps of the epoch.
@@ -296,24 +328,6 @@ class Loop {
     std::string text = fmt::format("epoch {}/{}", epoch(), plan_.epochs);
     if (!epoch_means.empty()) text += "  train " + stats_text(epoch_means);
     return text;
-  }
-
-  /// The recipe's step. If a number is not finite, runs the step again to find the first operation at fault.
-  Stats guarded_step(const data::Batch& batch, const At& at) {
-    const auto attempt = [&] {
-      const ag::RandomScope random(plan_.seed, uint64_t(at.step));
-      const ag::Autocast precision(plan_.compute);
-      return recipe_.step(batch, at);
-    };
-    try {
-      return attempt();
-    } catch (const NumericError& error) {
-      progress_.message(error.what());
-      progress_.message("running the step again to find the first operation at fault");
-      const ag::TraceNonFinite trace;
-      attempt();
-      throw;
-    }
   }
 
   void report(const Stats& stats, const At& at) {
@@ -438,11 +452,11 @@ class Loop {
     save_checkpoint(path, checkpoint);
   }
 
-  int stop() {
+  int stop(int signal) {
     if (saved_ != position_.step || position_.step == 0) save();
     progress_.message(fmt::format("stopped after step {} of {}; resume with: train --resume {}", position_.step, steps_,
                                   folder_.path().string()));
-    return 128 + Signals::stop();
+    return 128 + signal;
   }
 
   void write_bad_files() const {
@@ -487,11 +501,13 @@ class Loop {
   Recipe& recipe_;
   const Plan plan_;
   const int64_t steps_;
+  const Shards shards_;
   const RunFolder& folder_;
   const LoopOptions options_;
   Progress progress_;
   Position position_;
   int64_t saved_;  // step of last.h5
+  Requests asked_;
   std::optional<Records> records_;
   std::unique_ptr<data::Loader> loader_;
   Speed speed_;
@@ -516,15 +532,19 @@ void dry_run(Recipe& recipe, std::FILE* out) {
   std::fflush(out);
 
   constexpr int64_t kSteps = 5;  // the first warms up and is not counted
+  const Shards shards = shards_of_plan(plan);
   const auto loader = recipe.load({});
   std::vector<double> seconds;
   for (int64_t i = 0; i < std::min(kSteps, plan.epochs * plan.steps_per_epoch); ++i) {
     const Stopwatch watch;
-    const auto batch = loader->next();
+    const std::vector<data::Batch> batches = next_step(*loader, shards);
     const ag::RandomScope random(plan.seed, uint64_t(i));
     const ag::Autocast precision(plan.compute);
-    recipe.step(*batch,
-                {.epoch = 0, .step = i, .lr = plan.lr(double(i)), .weight_decay = plan.weight_decay(double(i))});
+    recipe.step_shards(batches, {.epoch = 0,
+                                 .step = i,
+                                 .lr = plan.lr(double(i)),
+                                 .weight_decay = plan.weight_decay(double(i)),
+                                 .shards = shards});
     seconds.push_back(watch.seconds());
   }
   if (seconds.size() > 1) seconds.erase(seconds.begin());

@@ -21,6 +21,7 @@ TensorMap to_map(const Position& p, const Plan& plan) {
   const auto add = [&map](const std::string& group, const Stats& stats) {
     for (const auto& [name, value] : stats) map.emplace(group + name, scalar(value, DType::f64));
   };
+  if (plan.shards > 1) map.emplace("shards", tensor<int64_t>({plan.shards}, {}));
   if (plan.steps_per_pass > 0) map.emplace("steps_per_pass", tensor<int64_t>({plan.steps_per_pass}, {}));
   add("metrics/", p.metrics);
   add("best/", p.best);
@@ -48,7 +49,12 @@ Position to_position(const TensorMap& map, const Plan& plan) {
                      "images, and steps_per_epoch as before",
                      steps_per_pass > 0 ? steps_per_pass : steps_per_epoch,
                      plan.steps_per_pass > 0 ? plan.steps_per_pass : plan.steps_per_epoch);
+  const int64_t shards = map.contains("shards") ? number("shards").span<int64_t>()[0] : 1;
+  check<ConfigError>(shards == plan.shards || !map.contains("shards"), "train.shards",
+                     "the run trains in {} shards, so its numbers are those of {}; now it would be {}", shards, shards,
+                     plan.shards);
   Position p;
+  p.was_unsharded = shards != plan.shards;
   p.step = number("step").span<int64_t>()[0];
   p.evaluated = number("evaluated").span<int64_t>()[0];
   p.log_lines = number("log_lines").span<int64_t>()[0];

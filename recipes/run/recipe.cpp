@@ -44,6 +44,22 @@ int64_t Plan::passes() const {
   return (epochs * steps_per_epoch + in_pass - 1) / in_pass;
 }
 
+Stats Recipe::step_shards(std::span<const data::Batch> shards, const At& at) {
+  check<ConfigError>(at.shards.all == 1 && shards.size() == 1, "train.shards",
+                     "is {}: this method trains on whole batches, in one process", at.shards.all);
+  return step(shards.front(), at);
+}
+
+std::vector<data::Batch> next_step(data::Loader& loader, const Shards& shards) {
+  std::vector<data::Batch> step;
+  while (int64_t(step.size()) < shards.count) {
+    std::optional<data::Batch> batch = loader.next();
+    if (!batch) return {};
+    step.push_back(*std::move(batch));
+  }
+  return step;
+}
+
 template <class T>
 void Recipe::keep_named(const std::string& name, T& part) {
   const auto state = [name, &part] {

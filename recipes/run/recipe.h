@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,6 +48,7 @@ struct Plan {
   int64_t steps_per_epoch = 0;
   int64_t steps_per_pass = 0;   // steps of a pass over the data, where an epoch has a number of its own; 0: the same
   int64_t batch_size = 0;       // samples a step
+  int64_t shards = 1;           // parts of a batch that are computed each by itself, see Recipe::step_shards
   std::string unit = "images";  // of throughput: "images", "pairs", "tokens"
   int64_t units_per_sample = 1;
   std::function<double(double)> lr = {}, weight_decay = {};
@@ -101,6 +103,10 @@ class Recipe {
   /// One update. The first number returned is the loss.
   /// Throws NumericError, with the weights unchanged, if the loss or a gradient is not finite (see optim::Update).
   virtual Stats step(const data::Batch& batch, const At& at) = 0;
+  /// The same on those shards of the batch that this rank has, at.shards. The numbers and the new weights do not depend
+  /// on the number of ranks. By default a step has one shard, and several are refused: a method that overrides it
+  /// (with Update::backward) trains in shards and over ranks, and its step() hands on its batch.
+  virtual Stats step_shards(std::span<const data::Batch> shards, const At& at);
 
   /// Runs before the first step of a new run; a resumed run skips it. Loads initial weights. Returns messages for the
   /// log.
@@ -153,6 +159,9 @@ class Recipe {
   std::vector<const optim::Optimizer*> optimizers_;
   std::vector<std::string> messages_;
 };
+
+/// The shards of the next step that this rank has; empty if the loader has ended.
+std::vector<data::Batch> next_step(data::Loader& loader, const Shards& shards);
 
 /// Training images as the network sees them, for `vitrail preview`.
 struct Preview {

@@ -1,5 +1,6 @@
 #include "vitrail/recipes/run/train.h"
 
+#include "vitrail/core/comm/comm.h"
 #include "vitrail/core/error.h"
 #include "vitrail/core/io/file.h"
 #include "vitrail/core/parallel.h"
@@ -8,6 +9,7 @@
 #include "vitrail/recipes/run/environment.h"
 #include "vitrail/recipes/run/exit_code.h"
 #include "vitrail/recipes/run/loop.h"
+#include "vitrail/recipes/run/ranks.h"
 #include "vitrail/recipes/run/recipe_files.h"
 #include "vitrail/recipes/run/registry.h"
 #include "vitrail/recipes/run/run_folder.h"
@@ -75,6 +77,13 @@ std::vector<std::string> shorten_warmup(Config& config) {
   config.set(fmt::format("schedule.warmup_epochs={}", shorter), "a tenth of train.epochs");
   return {
       fmt::format("schedule.warmup_epochs is {} in place of {}: a tenth of train.epochs {}", shorter, length, whole)};
+}
+
+/// A new run has as many shards as ranks, unless the recipe says otherwise. Alone it has one, which needs no word.
+void set_shards(Config& config) {
+  const Field* const shards = config.find("train.shards");
+  if (comm().size() == 1 || shards == nullptr || std::get<std::optional<int64_t>*>(shards->slot)->has_value()) return;
+  config.set(fmt::format("train.shards={}", comm().size()), "the number of ranks");
 }
 
 constexpr const char* kUsage =
@@ -169,7 +178,8 @@ CommandLine parse(int argc, char** argv) {
 }
 
 int train(int argc, char** argv) {
-  const CommandLine line = parse(argc, argv);
+  CommandLine line = parse(argc, argv);
+  if (!leads()) line.options.out = std::fopen("/dev/null", "w");  // rank 0 speaks for all
   if (line.version) return fmt::print("Vitrail " VITRAIL_VERSION "\n"), kDone;
   if (line.list) {
     for (const RecipeFile& recipe : bundled_recipes()) fmt::print("{:<18} {}\n", recipe.name, recipe.title);
@@ -196,6 +206,7 @@ int run_train(const TrainOptions& o) {
   if (settings->name.empty()) settings->name = file.stem();
   std::vector<std::string> notes = settings->settle(config);
   append(notes, resumed ? resume_notes(file, config) : shorten_warmup(config));
+  if (!resumed) set_shards(config);
   config.make_paths_absolute();
   const std::string resolved = config.yaml();
   if (o.action == TrainAction::print_config) {
@@ -208,6 +219,7 @@ int run_train(const TrainOptions& o) {
   for (const std::string& note : notes) fmt::print(o.out, "{}\n", note);
   std::fflush(o.out);
   const auto recipe = settings->build();
+  if (!leads() && o.action == TrainAction::train) return follow_training(*recipe);
   LoopOptions options{.command = o.command, .config = {}, .plain = o.plain, .out = o.out};
   // Weights that do not fit are found before the run has a folder.
   if (!resumed || !RunFiles(o.resume).has_checkpoint()) options.begun = recipe->begin();
@@ -231,7 +243,7 @@ int run_train(const TrainOptions& o) {
 
 int train_main(int argc, char** argv) {
   spin_briefly(argv);
-  return run_program(train, argc, argv);
+  return run_program([](int count, char** arguments) { return run_ranked(train, count, arguments); }, argc, argv);
 }
 
 }  // namespace vitrail::recipes

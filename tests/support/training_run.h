@@ -42,8 +42,11 @@ class StopAfter final : public recipes::Recipe {
   std::vector<std::string> begin() override { return inner_.begin(); }
   std::unique_ptr<data::Loader> load(const data::LoaderState& start) override { return inner_.load(start); }
   recipes::Stats step(const data::Batch& batch, const recipes::At& at) override {
+    return step_shards(std::span(&batch, 1), at);
+  }
+  recipes::Stats step_shards(std::span<const data::Batch> shards, const recipes::At& at) override {
     if (at.step + 1 == steps_) raise(SIGINT);
-    return inner_.step(batch, at);
+    return inner_.step_shards(shards, at);
   }
   recipes::Evaluation evaluate(const recipes::Tick& tick) override { return inner_.evaluate(tick); }
   TensorMap state() const override { return inner_.state(); }
@@ -55,5 +58,11 @@ class StopAfter final : public recipes::Recipe {
   recipes::Recipe& inner_;
   int64_t steps_;
 };
+
+/// A step on the first batch, in the recipe's shards.
+inline recipes::Stats first_step(recipes::Recipe& recipe, recipes::At at = {}) {
+  at.shards = shards_of_rank(recipe.plan().shards);
+  return recipe.step_shards(recipes::next_step(*recipe.load({}), at.shards), at);
+}
 
 }  // namespace vitrail::test

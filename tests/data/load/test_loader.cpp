@@ -355,4 +355,38 @@ TEST_CASE("options that cannot be used are refused") {
                        doctest::Contains("10 samples make no batch of 11"), DataError);
 }
 
+TEST_CASE("the shards of a step are its samples, whoever takes them") {
+  const Numbers dataset(103);
+  LoaderOptions options = options_for(24);
+  options.drop_last = true;
+  options.epochs = 3;
+  const Taken whole = take_all(dataset, options);
+  for (const int64_t ranks : {1, 2, 4}) {
+    std::vector<std::vector<int64_t>> of_rank;
+    for (int64_t rank = 0; rank < ranks; ++rank) {
+      options.shards = {.all = 4, .first = rank * 4 / ranks, .count = 4 / ranks};
+      const Taken mine = take_all(dataset, options);
+      CHECK(mine.sizes == std::vector<int64_t>(size_t(12 * 4 / ranks), 6));  // 4 steps of 24 in each epoch
+      of_rank.push_back(mine.indices);
+    }
+    std::vector<int64_t> joined;
+    for (size_t step = 0; step < 12; ++step)
+      for (const auto& indices : of_rank) {
+        const size_t count = 24 / size_t(ranks);
+        joined.insert(joined.end(), indices.begin() + std::ptrdiff_t(step * count),
+                      indices.begin() + std::ptrdiff_t((step + 1) * count));
+      }
+    CHECK(joined == whole.indices);
+  }
+  options.shards = {.all = 4, .first = 2, .count = 2};
+  options.start = {1, 48};
+  const Taken late = take_all(dataset, options);
+  CHECK(late.epochs.front() == 1);
+  CHECK(late.positions.front() == 48 + 12);
+  CHECK(late.sizes.size() == (2 + 4) * 2);
+  options.shards = {.all = 5, .first = 0, .count = 5};
+  CHECK_THROWS_WITH_AS(take_all(dataset, options), doctest::Contains("5 shards do not divide a batch of 24"),
+                       ConfigError);
+}
+
 }  // namespace vitrail::data

@@ -79,7 +79,7 @@ TEST_CASE("lm: texts become tokens, each between its start and its end") {
 TEST_CASE("lm: a run that stops and resumes ends with the same bytes, and has learned") {
   const LmFolder f;
   for (const std::vector<std::string>& changes :
-       {std::vector<std::string>{}, {"train.accumulate=4", "model.tied=false"}}) {
+       {std::vector<std::string>{}, {"train.shards=4", "model.tied=false"}}) {
     const LmConfig config = f.config(changes);
     const RunFolder whole = RunFolder::create(f.path() / ("whole" + std::to_string(changes.size())), "letters");
     const Outcome expected = test::run(*config.build(), whole);
@@ -166,7 +166,7 @@ TEST_CASE("lm: refuses data and settings that do not fit, naming the key") {
   refused({"data.context_length=99999"}, "[data.context_length] 99999 is more than the");
   refused({"data.val_share=0.0001"}, "[data.val_share]");
   refused({"train.batch_size=9999"}, "[train.batch_size] 9999 is more than the");
-  refused({"train.accumulate=3"}, "[train.accumulate] 3 does not divide train.batch_size 8");
+  refused({"train.shards=3"}, "[train.shards] 3 does not divide train.batch_size 8");
   refused({"model.num_heads=3"}, "num_heads 3");
 
   // A checkpoint of another tokenizer or another model.

@@ -96,7 +96,7 @@ TEST_CASE("supervised LoRA trains adapters and the classifier alone, with an ave
   const test::TemporaryFolder temp;
   const std::string base = base_run(temp.path() / "base", "vit_digits", kDigits);
   const Changes changes = kDigits + Changes{"init='" + base + "'", "lora.rank=4", "lora.dropout=0.1",
-                                            "train.ema_decay=0.9", "train.accumulate=7"};
+                                            "train.ema_decay=0.9", "train.shards=7"};
   const Outcome outcome = check_lora_resumes("vit_digits", changes, temp.path(), 17);
   CHECK(outcome.result["metrics"].contains("ema_top1"));
 
