@@ -31,7 +31,7 @@ int vitrail_program(int argc, char** argv) {
   tools::Program program("vitrail", "Looks at data and uses trained models. See also: vitrail COMMAND --help");
   program.example("vitrail summary vit_small");
   program.group("Data", {tools::add_pack, tools::add_preview, tools::add_tokenizer, tools::add_tokens});
-  program.group("Training", {tools::add_summary, tools::add_plot});
+  program.group("Training", {tools::add_summary, tools::add_launch, tools::add_plot});
   program.group("Evaluation",
                 {tools::add_eval, tools::add_knn, tools::add_linear, tools::add_patches, tools::add_retrieval});
   program.group("Look inside",

@@ -12,6 +12,7 @@ void add_summary(Program& program);
 void add_export(Program& program);
 void add_convert(Program& program);
 void add_init(Program& program);
+void add_launch(Program& program);
 void add_plot(Program& program);
 void add_tokenizer(Program& program);
 void add_tokens(Program& program);
