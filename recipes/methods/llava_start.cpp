@@ -8,8 +8,10 @@
 #include "vitrail/recipes/models/llava_model.h"
 #include "vitrail/recipes/models/open_model.h"
 #include "vitrail/recipes/models/open_run.h"
+#include "vitrail/recipes/models/peft_adapter.h"
 #include "vitrail/recipes/models/start_architecture.h"
 #include "vitrail/recipes/models/start_weights.h"
+#include "vitrail/recipes/run/run_folder.h"
 
 #include <fmt/format.h>
 
@@ -54,7 +56,15 @@ void take_keys(Config& config, LlavaFacts facts, const std::vector<std::string>&
   }
 }
 
-void set_tower(LlavaModelConfig::Tower& tower, const nn::VitConfig& vit) { tower.vit = model_section(vit); }
+/// Takes the sizes of a vision transformer. Throws ConfigError naming what no key gives.
+void set_tower(LlavaModelConfig::Tower& tower, nn::VitConfig vit) {
+  tower.class_token = vit.class_token || vit.fc_norm;  // with fc_norm it is of global_pool: avg
+  if (!tower.class_token) {
+    vit.class_token = true;
+    vit.pool = nn::Pool::token;
+  }
+  tower.vit = model_section(vit);
+}
 
 /// The whole of a model: of a run, or of a folder of Hugging Face.
 LlavaFacts facts_of(const std::string& init, const std::vector<std::string>& accept_keys) {
@@ -124,13 +134,28 @@ void load_decoder(nn::Llava& model, const LlavaConfig& config, std::vector<std::
 
 }  // namespace
 
+bool is_llava_run(const fs::path& path) {
+  constexpr std::string_view kMethod = "llava";
+  const RunFiles files(path);
+  if (fs::exists(files.resolved())) return recipe_name(files.resolved()) == kMethod;
+  const bool checkpoint =
+      fs::is_directory(path) ? files.has_checkpoint() : fs::exists(path) && path.extension() == ".h5";
+  return checkpoint && open_run(path).settings->recipe == kMethod;
+}
+
 LlavaRun open_llava_run(const fs::path& path, const std::vector<std::string>& changes) {
   OpenedRun run = open_run(path, changes);
   const auto config =
       std::dynamic_pointer_cast<const LlavaConfig>(std::shared_ptr<RecipeConfig>(std::move(run.settings)));
   check<ConfigError>(config != nullptr, "llava", "{} is no run of the method llava", run.checkpoint.string());
-  return {run.checkpoint, config, config->lora.merged(sub_map(run.state, "model")),
-          to_tokenizer_files(sub_map(run.state, "tokenizer"))};
+  LlavaRun opened{.checkpoint = run.checkpoint,
+                  .config = config,
+                  .weights = sub_map(run.state, "model"),
+                  .tokenizer_files = to_tokenizer_files(sub_map(run.state, "tokenizer"))};
+  for (const auto& [name, value] : opened.weights)
+    if (nn::is_lora(name)) opened.adapters.emplace(name, value);
+  opened.weights = config->lora.merged(std::move(opened.weights));
+  return opened;
 }
 
 std::vector<std::string> settle_llava(Config& config, const LlavaConfig& llava) {
@@ -183,7 +208,8 @@ TokenizerFiles tokenizer_files(const LlavaConfig& config) {
   if (!place.empty()) {
     files = read_tokenizer_files(place);
   } else if (place = config.init; !place.empty()) {
-    files = is_llava(place) ? read_tokenizer_files(place) : open_llava_run(place).tokenizer_files;
+    const std::string folder = is_adapter(place) ? base_of_adapter(place).string() : place;
+    files = is_llava(folder) ? read_tokenizer_files(folder) : open_llava_run(folder).tokenizer_files;
   } else if (place = decoder.init; !place.empty()) {
     files = open_language_model(place, {.accept_keys = config.accept_keys}).tokenizer_files;
   }
@@ -207,6 +233,7 @@ std::vector<std::string> load_llava_start(nn::Llava& model, const LlavaConfig& c
   }
   if (!config.model.tower.init.empty()) load_tower(model, config, notes);
   if (!config.model.decoder.init.empty()) load_decoder(model, config, notes);
+  if (!config.lora.init.empty()) load_adapter(model, config.lora.init, config.accept_keys, notes);
   return notes;
 }
 

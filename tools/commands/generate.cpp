@@ -73,7 +73,7 @@ void write_logits(const std::string& file, nn::Llama& llama, const std::vector<i
 }
 
 void generate_text(const Options& o) {
-  LanguageModelOptions opening{.accept_keys = o.published.accept_keys};
+  LanguageModelOptions opening{.accept_keys = o.published.accept_keys, .base = o.published.base};
   opening.int8 = o.precision == "int8";
   if (!opening.int8 && !o.precision.empty()) opening.dtype = parse_dtype(o.precision);
   const LanguageModel model = open_language_model(o.model, opening);

@@ -1,0 +1,314 @@
+// Adapters of PEFT for decoders, read, and written by runs of llava.
+#include "tests/support/close.h"
+#include "tests/support/json_file.h"
+#include "tests/support/messages.h"
+#include "tests/support/small_llava.h"
+#include "tests/support/text_file.h"
+#include "tests/support/training_run.h"
+#include "vitrail/autograd/scope.h"
+#include "vitrail/core/error.h"
+#include "vitrail/core/io/json.h"
+#include "vitrail/core/io/safetensors.h"
+#include "vitrail/core/ops.h"
+#include "vitrail/core/rng.h"
+#include "vitrail/nn/state_io.h"
+#include "vitrail/recipes/methods/llava_chat.h"
+#include "vitrail/recipes/methods/llava_folder.h"
+#include "vitrail/recipes/models/peft_adapter.h"
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+using namespace vitrail;
+using namespace vitrail::recipes;
+using test::any_says;
+using test::max_difference;
+using test::SmallLlava;
+using test::SquareQuestions;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr int64_t kWords = 300;
+
+enum class Tower { clip, siglip, idefics3 };
+
+LlavaModel hub_model(Tower tower) {
+  LlavaModel hub;
+  nn::LlavaConfig& c = hub.config.llava;
+  c.vision = {.img_size = 16, .patch_size = 4, .num_classes = 0, .embed_dim = 16, .depth = 2, .num_heads = 2};
+  c.vision.pos_interp = ag::PosInterp::size;
+  if (tower == Tower::clip) {
+    c.vision.pre_norm = true;
+    c.vision.gelu = ag::Gelu::quick;
+    c.vision.ln_eps = 1e-5;
+  } else {
+    c.vision.class_token = false;
+    c.vision.pool = nn::Pool::avg;
+    c.vision.gelu = ag::Gelu::tanh;
+    c.select = tower == Tower::siglip ? nn::FeatureSelect::full : nn::FeatureSelect::patch;
+  }
+  c.feature_layers = {-1};
+  if (tower == Tower::idefics3) {
+    hub.config.names = nn::LlavaNames::idefics3;
+    c.feature_norm = true;
+    c.pixel_shuffle = 2;
+    c.projector = {.depth = 1, .bias = false};
+  }
+  c.text = {.vocab_size = kWords, .embed_dim = 8, .hidden_dim = 12, .depth = 2, .num_heads = 4, .num_kv_heads = 2};
+  c.text.qkv_bias = tower == Tower::siglip;
+  c.text.context_length = 128;
+  hub.config.decoder.model_type = tower == Tower::siglip ? "qwen2" : "llama";
+  hub.config.decoder.llama = c.text;
+  hub.config.decoder.eos = {2};
+  hub.config.image_token = kWords - 1;
+  hub.config.image_size = 16;
+  hub.config.preprocessing = {.resize = Preprocessing::Resize::exact, .size = 16, .crop = 0};
+  hub.config.preprocessing.mean = hub.config.preprocessing.std = data::kHalfMean;
+  hub.llava = std::make_shared<nn::Llava>(nn::Scope(4), c);
+  return hub;
+}
+
+/// A folder of Hugging Face with random weights, and a tokenizer.
+fs::path write_hub(const SquareQuestions& data, Tower tower, const char* name = "hub") {
+  const fs::path folder = data.path() / name;
+  write_llava(hub_model(tower), folder);
+  fs::copy_file(data.tokenizer(), folder / "tokenizer.bin");
+  return folder;
+}
+
+Tensor random(const Shape& shape, const std::string& name) { return Rng(9, name).normal(shape, 0, 0.5); }
+
+/// weight + 3 / 2 b a.
+Tensor changed(const Tensor& weight, const Tensor& a, const Tensor& b) {
+  return core::add(weight, core::affine(core::matmul(b, a), 1.5));
+}
+
+void write_adapter_folder(const fs::path& folder, const TensorMap& tensors, const std::string& base) {
+  fs::create_directories(folder);
+  TensorMap named;
+  for (const auto& [name, value] : tensors) named["base_model.model." + name] = value;
+  safetensors::save(folder / "adapter_model.safetensors", named);
+  test::write_text(folder / "adapter_config.json",
+                   R"({"peft_type": "LORA", "r": 2, "lora_alpha": 3, "base_model_name_or_path": ")" + base + "\"}");
+}
+
+/// A random adapter of rank 2 of a linear layer.
+void add_factors(TensorMap& tensors, const std::string& module, int64_t in, int64_t out) {
+  tensors[module + ".lora_A.weight"] = random({2, in}, module + "a");
+  tensors[module + ".lora_B.weight"] = random({out, 2}, module + "b");
+}
+
+Tensor changed(const Tensor& weight, const TensorMap& tensors, const std::string& module) {
+  return changed(weight, tensors.at(module + ".lora_A.weight"), tensors.at(module + ".lora_B.weight"));
+}
+
+Tensor logits_of(nn::Llava& llava) {
+  llava.eval();
+  const std::vector<nn::LabelledText> texts = {{{1, nn::kImagePlace, 7, 8}, {}}, {{1, 3}, {}}};
+  return llava(llava.splice(texts), Rng(3, "pixels").normal({1, 3, 16, 16}, 0, 1)).value();
+}
+
+Tensor run_logits(const LlavaRun& run) {
+  nn::Llava llava(nn::Scope().without_values(), run.config->llava());
+  nn::load_state(llava, run.weights, "run");
+  return logits_of(llava);
+}
+
+/// Trains a run in a folder.
+fs::path train_run(const SquareQuestions& data, const std::string& name, std::vector<std::string> changes) {
+  changes.insert(changes.begin(), {"optim.lr=0.02", "eval.every=9", "train.parts=[]"});
+  SmallLlava llava(data, changes);
+  const fs::path folder = data.path() / name;
+  REQUIRE(test::run(*llava.recipe, RunFolder::create(folder, "squares"), llava.config.yaml(false)).code == 0);
+  return folder;
+}
+
+/// Changes that take the model, its sizes and its tokenizer from init.
+std::vector<std::string> start_from(const fs::path& init, std::vector<std::string> more = {}) {
+  std::vector<std::string> changes = {"init=" + init.string(), "decoder.tokenizer=''", "tower.arch=from_init",
+                                      "decoder.embed_dim=~"};
+  changes.insert(changes.end(), more.begin(), more.end());
+  return changes;
+}
+
+TensorMap weights_in(const fs::path& adapter) {
+  return safetensors::Reader(adapter / "adapter_model.safetensors").read_all();
+}
+
+}  // namespace
+
+TEST_CASE("an adapter of PEFT for a model that sees changes decoder, tower and projector by plain arithmetic") {
+  const SquareQuestions data;
+  const fs::path hub = write_hub(data, Tower::clip), folder = data.path() / "adapter";
+  const TensorMap base = nn::state(*open_llava(hub).llava);
+  for (const std::string decoder : {"model.language_model.", "language_model.model."}) {
+    CAPTURE(decoder);
+    const std::string q = decoder + "layers.1.self_attn.q_proj", gate = decoder + "layers.0.mlp.gate_proj",
+                      tower = "model.vision_tower.encoder.layers.0.self_attn.v_proj",
+                      projector = "model.multi_modal_projector.linear_2.bias";
+    TensorMap tensors = {{projector, random({8}, "bias")}};
+    add_factors(tensors, q, 8, 8);
+    add_factors(tensors, gate, 8, 12);
+    add_factors(tensors, tower, 16, 16);
+    write_adapter_folder(folder, tensors, "../hub");
+    REQUIRE(is_llava(folder));
+    REQUIRE(is_chat_model(folder));
+    const LlavaModel opened = open_llava(folder);
+    CHECK(any_says(opened.notes, "is added to the weights of 3 layers"));
+    TensorMap expected = base;
+    for (const auto& [ours, module] : {std::pair("language_model.layers.1.self_attn.q_proj.weight", q),
+                                       std::pair("language_model.layers.0.mlp.gate_proj.weight", gate)})
+      expected.at(ours) = changed(base.at(ours), tensors, module);
+    Tensor& qkv = expected.at("vision_tower.blocks.0.attn.qkv.weight");  // [3 C, C]; values are the last third
+    qkv = qkv.clone();
+    qkv.slice(0, 32, 48).copy_(changed(qkv.slice(0, 32, 48).clone(), tensors, tower));
+    expected.at("projector.linear_2.bias") = tensors.at(projector);
+    for (const auto& [name, value] : nn::state(*opened.llava))
+      CHECK_MESSAGE(max_difference(value, expected.at(name)) < 1e-6, name);
+
+    const ChatModel chat = open_chat_model(folder, {.prompt = "v1"});
+    CHECK(max_difference(logits_of(*chat.llava), logits_of(*opened.llava)) == 0);
+    CHECK(chat.tokenizer->size() <= kWords);
+  }
+}
+
+TEST_CASE("an adapter of PEFT for a decoder: generate, go on from it, give its base by hand") {
+  const SquareQuestions data;
+  const fs::path base = data.path() / "base", folder = data.path() / "adapter";
+  LanguageModel model;
+  model.config.llama = hub_model(Tower::siglip).config.llava.text;
+  model.config.model_type = "qwen2";
+  model.llama = std::make_shared<nn::Llama>(nn::Scope(5), model.config.llama);
+  model.config.llama = model.llama->config;  // with the width of a head
+  write_language_model(model, base);
+  const std::string k = "model.layers.0.self_attn.k_proj", down = "model.layers.1.mlp.down_proj";
+  TensorMap tensors = {{"model.norm.weight", random({8}, "norm")}};
+  add_factors(tensors, k, 8, 4);
+  add_factors(tensors, down, 12, 8);
+  write_adapter_folder(folder, tensors, "somewhere/else");
+  CHECK(!is_language_model(folder));
+  CHECK(is_language_model(folder, base.string()));
+  CHECK_THROWS_WITH_AS(open_language_model(folder), doctest::Contains("'somewhere/else' is no folder here"),
+                       ConfigError);
+  TensorMap expected = nn::state(*model.llama);
+  expected.at("layers.0.self_attn.k_proj.weight") =
+      changed(expected.at("layers.0.self_attn.k_proj.weight"), tensors, k);
+  expected.at("layers.1.mlp.down_proj.weight") = changed(expected.at("layers.1.mlp.down_proj.weight"), tensors, down);
+  expected.at("norm.weight") = tensors.at("model.norm.weight");
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    const LanguageModel opened = open_language_model(folder, {.dtype = dtype, .base = base.string()});
+    CHECK(any_says(opened.notes, "rounded to bf16") == (dtype == DType::bf16));
+    for (const auto& [name, value] : nn::state(*opened.llama))
+      CHECK_MESSAGE(max_difference(value.to(DType::f32), expected.at(name)) < (dtype == DType::f32 ? 1e-6 : 2e-2),
+                    name);
+  }
+
+  const auto refused = [&](const TensorMap& wrong, const std::string& message) {
+    CAPTURE(message);
+    write_adapter_folder(folder, wrong, base.string());
+    CHECK_THROWS_WITH_AS(open_language_model(folder), doctest::Contains(message.c_str()), IoError);
+  };
+  TensorMap wrong = tensors;
+  add_factors(wrong, "model.layers.7.mlp.up_proj", 8, 12);
+  refused(wrong, "it changes 'model.layers.7.mlp.up_proj.weight', which the model does not have");
+  wrong = tensors;
+  add_factors(wrong, k, 8, 8);
+  refused(wrong, "a 'layers.0.self_attn.k_proj' of 8 inputs and 8 outputs; the model's weight is [4, 8]");
+  wrong = tensors;
+  wrong.at("model.norm.weight") = ones({9});
+  refused(wrong, "its 'norm.weight' is [9], the model's is [8]");
+  wrong = tensors;
+  wrong["model.embed_tokens.lora_embedding_A"] = ones({2, kWords});
+  refused(wrong, "lora_embedding_A' is of a kind of LoRA that is not built");
+}
+
+TEST_CASE("the adapter of a llava run, written for PEFT, gives the run's model on its base, and goes on from there") {
+  const SquareQuestions data;
+  for (const Tower tower : {Tower::clip, Tower::siglip, Tower::idefics3}) {
+    CAPTURE(int(tower));
+    const std::string number = std::to_string(int(tower));
+    const fs::path hub = write_hub(data, tower, ("hub" + number).c_str());
+    const bool all = tower == Tower::siglip;  // trains more than adapters
+    std::vector<std::string> more = {"lora.rank=2", "lora.alpha=5"};
+    if (all) more.insert(more.end(), {"train.parts=[tower, projector, decoder]", "lora.train=[norm, lm_head]"});
+    const LlavaRun run = open_llava_run(train_run(data, "run" + number, start_from(hub, more)));
+    const Tensor expected = run_logits(run);
+    CHECK(max_difference(expected, logits_of(*open_llava(hub).llava)) > 1e-3);
+    for (const nn::NamesOf which : {nn::NamesOf::modules, nn::NamesOf::files}) {
+      const fs::path out = data.path() / ("adapter" + number);
+      fs::remove_all(out);
+      const WrittenModel written = write_llava_adapter(run, out, which);
+      CHECK(written.notes == std::vector<std::string>{"rank 2 on 14 layers of " + hub.string()});
+      const LlavaModel back = open_llava(out);
+      CHECK(max_difference(logits_of(*back.llava), expected) < 1e-5);
+
+      // The names of transformers 5, which are those in memory; no end of a name that the tower shares.
+      const std::string outer = tower == Tower::idefics3        ? "model.text_model."
+                                : which == nn::NamesOf::modules ? "model.language_model."
+                                                                : "language_model.model.";
+      const TensorMap weights = weights_in(out);
+      CHECK(weights.contains("base_model.model." + outer + "layers.1.self_attn.q_proj.lora_A.weight"));
+      const Json config = Json::parse(test::read_text(out / "adapter_config.json"));
+      const std::string targets = config.find("target_modules")->text();
+      CHECK(targets.find("\"" + outer + "layers.0.self_attn.q_proj\"") != targets.npos);
+      CHECK(targets.find("\"mlp.gate_proj\"") != targets.npos);
+      CHECK(config.find("lora_alpha")->text() == "5");
+      const std::string saved = config.find("modules_to_save")->text();
+      CHECK((saved.find("norm\"") != saved.npos) == all);
+      CHECK((saved.find("vision_tower\"") != saved.npos) == all);
+
+      // To be trained further.
+      SmallLlava next(data, start_from(hub, {"train.parts=[]", "lora.init=" + out.string()}));
+      CHECK(next.settings.lora.rank == 2);
+      CHECK(next.settings.lora.alpha == 5);
+      const std::vector<std::string> notes = next.recipe->begin();
+      CHECK(any_says(notes, "on 14 layers"));
+      LlavaRun begun = run;
+      begun.weights = next.settings.lora.merged(sub_map(next.recipe->state(), "model"));
+      CHECK(max_difference(run_logits(begun), expected) < 1e-5);
+    }
+    CHECK_THROWS_WITH_AS(
+        SmallLlava(data, start_from(hub, {"train.parts=[]", "lora.rank=1",
+                                          "lora.init=" + (data.path() / ("adapter" + number)).string()}))
+            .recipe->begin(),
+        doctest::Contains("is 1;"), ConfigError);
+  }
+}
+
+TEST_CASE("the adapter of a llava run on a decoder alone, and on another run") {
+  const SquareQuestions data;
+  LanguageModel model;
+  model.config.llama = hub_model(Tower::clip).config.llava.text;
+  model.llama = std::make_shared<nn::Llama>(nn::Scope(5), model.config.llama);
+  model.config.llama = model.llama->config;  // with the width of a head
+  const fs::path base = data.path() / "base";
+  write_language_model(model, base);
+  const fs::path on_decoder =
+      train_run(data, "on_decoder", {"decoder.init=" + base.string(), "decoder.embed_dim=~", "lora.rank=2"});
+  const LlavaRun run = open_llava_run(on_decoder);
+  const fs::path out = data.path() / "adapter";
+  const WrittenModel written = write_llava_adapter(run, out, nn::NamesOf::modules);
+  CHECK(any_says(written.notes, "projector.linear_1.bias is trained and left out"));
+  CHECK(weights_in(out).size() == size_t{2 * 14});
+  CHECK(weights_in(out).contains("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"));
+  CHECK(test::read_json(out / "adapter_config.json")["target_modules"].size() == 7);
+  CHECK(test::read_json(out / "adapter_config.json")["task_type"] == "CAUSAL_LM");
+  const LanguageModel back = open_language_model(out);
+  const TensorMap merged = nn::state(*back.llama);
+  for (const auto& [name, value] : merged)
+    CHECK_MESSAGE(max_difference(value, run.weights.at("language_model." + name)) < 1e-6, name);
+
+  // A run is a base, too. Its tower has no layout of Hugging Face, but its adapter has.
+  const fs::path first = data.path() / "first", second_out = data.path() / "second_adapter";
+  train_run(data, "first", {});
+  const LlavaRun second = open_llava_run(train_run(data, "second", start_from(first, {"lora.rank=2"})));
+  CHECK(any_says(write_llava_adapter(second, second_out, nn::NamesOf::modules).notes, "vitrail convert"));
+  REQUIRE(is_chat_model(second_out));
+  CHECK(max_difference(logits_of(*open_chat_model(second_out).llava), run_logits(second)) < 1e-5);
+  CHECK_THROWS_WITH_AS(write_llava_adapter(open_llava_run(first), second_out, nn::NamesOf::modules),
+                       doctest::Contains("is no run with LoRA"), ConfigError);
+}
