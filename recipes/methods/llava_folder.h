@@ -1,4 +1,4 @@
-// Runs of llava as folders of other programs: adapters for PEFT.
+// Runs of llava as folders of other programs: whole models for transformers, adapters for PEFT.
 #pragma once
 
 #include "vitrail/nn/weights/layout.h"
@@ -9,6 +9,14 @@
 #include <filesystem>
 
 namespace vitrail::recipes {
+
+/// Writes the model of a run, with its adapters merged, as a folder for transformers: LlavaForConditionalGeneration, or
+/// Idefics3ForConditionalGeneration if its projector is one layer. See write_llava.
+///
+/// The tokenizer's files come along. A tokenizer without "<image>" gets it as an added token, and a decoder without a
+/// row for it one more row, the mean of the others.
+/// Throws ConfigError naming the part that such models do not have, before anything is written.
+WrittenModel write_llava_run(const LlavaRun& run, const std::filesystem::path& folder);
 
 /// Writes the decoder's adapter of a run with LoRA as a folder of PEFT.
 ///

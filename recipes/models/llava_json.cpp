@@ -323,7 +323,7 @@ std::string to_llava_processor_json(const LlavaHubConfig& model) {
                          {"rescale_factor", 1 / 255.0},
                          {"max_image_size", Json::object({{"longest_edge", p.size}})},
                          {"size", Json::object({{"longest_edge", p.size}})}});
-  } else if (!model.llava.vision.class_token) {
+  } else if (!model.llava.vision.class_token && p.resize == Preprocessing::Resize::exact && p.crop == 0) {
     json["image_processor_type"] = "SiglipImageProcessor";
   }
   return json.text(2) + "\n";

@@ -199,6 +199,10 @@ std::vector<fs::path> write_llava(const LlavaModel& model, const fs::path& folde
     fs::copy_file(from / name, folder / name, fs::copy_options::overwrite_existing);
     files.push_back(folder / name);
   }
+  for (const auto& [name, content] : model.beside) {
+    durable_write(folder / name, content);
+    files.push_back(folder / name);
+  }
   return files;
 }
 

@@ -31,6 +31,7 @@ struct LlavaModel {
   LlavaHubConfig config;
   std::shared_ptr<nn::Llava> llava;
   std::vector<std::string> notes;  // what was left out or had to be assumed
+  TokenizerFiles beside = {};      // files of tokenizer and processor to write, if they do not lie beside source
 
   /// The type that its matrices have, and in which it computes: see ag::Autocast.
   DType dtype() const { return llava->language_model.embed_tokens.weight.value().dtype(); }
@@ -60,9 +61,9 @@ bool is_llava(const std::filesystem::path& path, const std::string& base = "");
 LlavaModel open_llava(const std::filesystem::path& folder, const LlavaOptions& options = {});
 
 /// Writes a folder that transformers loads: config.json, generation_config.json, preprocessor_config.json,
-/// model.safetensors in the type of the weights, and copies of the tokenizer's and the processor's files from the
-/// folder of model.source. Returns the files. Throws ConfigError naming an option that such models do not have, before
-/// anything is written.
+/// model.safetensors in the type of the weights, copies of the tokenizer's and the processor's files from the folder of
+/// model.source, and model.beside. Returns the files. Throws ConfigError naming an option that such models do not have,
+/// before anything is written.
 std::vector<std::filesystem::path> write_llava(const LlavaModel& model, const std::filesystem::path& folder);
 
 }  // namespace vitrail::recipes

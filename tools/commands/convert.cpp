@@ -75,6 +75,10 @@ void convert_llava(const Options& o) {
 
 void convert(const Options& o) {
   if (o.adapter) return convert_adapter(o);
+  if (is_llava_run(o.in)) {
+    expect_hf(o);
+    return print_written(write_llava_run(open_llava_run(o.in), o.out));
+  }
   const bool sees = is_llava(o.in, o.published.base);
   check<ConfigError>(sees || o.tower.empty(), "convert", "{}: --tower is for language models that see", o.in);
   if (sees || is_language_model(o.in, o.published.base)) {
@@ -122,6 +126,7 @@ void add_convert(Program& program) {
   o->published.add_to(command);
   command.example("vitrail convert dinov2_vitb14.safetensors --layout hf -o dinov2-base/");
   command.example("vitrail convert runs/lora --adapter -o adapter/");
+  command.example("vitrail convert runs/llava -o llava/");
   command.action([o] { convert(*o); });
 }
 

@@ -1,4 +1,4 @@
-// Adapters of PEFT for decoders, read, and written by runs of llava.
+// Runs of llava as folders of other programs, and adapters of PEFT for decoders.
 #include "tests/support/close.h"
 #include "tests/support/json_file.h"
 #include "tests/support/messages.h"
@@ -11,6 +11,7 @@
 #include "vitrail/core/io/safetensors.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/core/rng.h"
+#include "vitrail/data/image/codec.h"
 #include "vitrail/nn/state_io.h"
 #include "vitrail/recipes/methods/llava_chat.h"
 #include "vitrail/recipes/methods/llava_folder.h"
@@ -138,6 +139,45 @@ std::vector<std::string> start_from(const fs::path& init, std::vector<std::strin
 TensorMap weights_in(const fs::path& adapter) {
   return safetensors::Reader(adapter / "adapter_model.safetensors").read_all();
 }
+
+/// A tokenizer.json of the characters of ASCII. It has no <image>.
+std::string characters_tokenizer() {
+  nlohmann::json vocab = {{"<s>", 0}, {"</s>", 1}, {"Ġ", 2}, {"Ċ", 3}};  // the last two: blank, line break
+  for (char c = '!'; c <= '~'; ++c) vocab[std::string(1, c)] = vocab.size();
+  const auto special = [](int64_t id, const char* content) {
+    return nlohmann::json{{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
+                          {"rstrip", false}, {"normalized", false}, {"special", true}};
+  };
+  const nlohmann::json bytes = {{"type", "ByteLevel"}, {"add_prefix_space", false}};
+  return nlohmann::json{{"added_tokens", {special(0, "<s>"), special(1, "</s>")}},
+                        {"pre_tokenizer", bytes},
+                        {"decoder", {{"type", "ByteLevel"}}},
+                        {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", nlohmann::json::array()}}}}
+      .dump();
+}
+
+/// A folder with that tokenizer.
+fs::path write_characters(const SquareQuestions& data) {
+  const fs::path folder = data.path() / "characters";
+  fs::create_directories(folder);
+  test::write_text(folder / "tokenizer.json", characters_tokenizer());
+  test::write_text(folder / "tokenizer_config.json",
+                   R"({"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>",
+                       "chat_template": "USER: {{ eos_token }} ASSISTANT:"})");
+  return folder;
+}
+
+/// A new tower that is that of a CLIP, and what is read of it.
+std::vector<std::string> new_clip_tower(std::vector<std::string> more = {}) {
+  std::vector<std::string> changes = {"tower.pre_norm=true",   "tower.feature_norm=false",
+                                      "tower.pixel_shuffle=1", "train.parts=[tower, projector, decoder]",
+                                      "data.max_length=400",   "decoder.context_length=512"};
+  changes.insert(changes.end(), more.begin(), more.end());
+  return changes;
+}
+
+/// The first words of logits.
+Tensor words_of(const Tensor& logits, int64_t words) { return logits.slice(-1, 0, words).contiguous(); }
 
 }  // namespace
 
@@ -311,4 +351,86 @@ TEST_CASE("the adapter of a llava run on a decoder alone, and on another run") {
   CHECK(max_difference(logits_of(*open_chat_model(second_out).llava), run_logits(second)) < 1e-5);
   CHECK_THROWS_WITH_AS(write_llava_adapter(open_llava_run(first), second_out, nn::NamesOf::modules),
                        doctest::Contains("is no run with LoRA"), ConfigError);
+}
+
+TEST_CASE("a run of llava becomes a folder for transformers, with its adapters merged") {
+  const SquareQuestions data;
+  for (const Tower tower : {Tower::clip, Tower::siglip, Tower::idefics3}) {
+    CAPTURE(int(tower));
+    const std::string number = std::to_string(int(tower));
+    const fs::path hub = write_hub(data, tower, ("hub" + number).c_str()), out = data.path() / ("out" + number);
+    const std::vector<std::string> more = tower == Tower::siglip
+                                              ? std::vector<std::string>{"lora.rank=2"}
+                                              : std::vector<std::string>{"train.parts=[tower, decoder]"};
+    const fs::path folder = train_run(data, "run" + number, start_from(hub, more));
+    const LlavaRun run = open_llava_run(folder);
+    const WrittenModel written = write_llava_run(run, out);
+    CHECK(any_says(written.notes, "has no <image>: it is added as token 286"));
+    CHECK(any_says(written.notes, "does not read tokenizer.bin"));
+    const LlavaModel back = open_llava(out);
+    const Tensor expected = run_logits(run);
+    CHECK(max_difference(expected, logits_of(*open_llava(hub).llava)) > 1e-3);
+    CHECK(max_difference(logits_of(*back.llava), expected) < 1e-5);
+    CHECK(back.config.names == hub_model(tower).config.names);
+    CHECK(back.config.decoder.model_type == hub_model(tower).config.decoder.model_type);
+    CHECK(back.config.decoder.llama == run.config->llava().text);
+
+    // It answers as the run does.
+    const ChatModel ours = open_chat_model(folder), theirs = open_chat_model(out);
+    CHECK(theirs.form->name == "llava_hf");
+    const data::Image red = data::read_image(data.path() / "squares/red1.png");
+    CHECK(max_difference(ours.preprocessing.batch({&red, 1}), theirs.preprocessing.batch({&red, 1})) == 0);
+    const data::Conversation asked = {{{data::Role::user, "<image>\nwhich colour?"}}, {}};
+    Chat one(ours, &red), two(theirs, &red);
+    CHECK(one.reply(asked, {.max_tokens = 8}).text == two.reply(asked, {.max_tokens = 8}).text);
+  }
+}
+
+TEST_CASE("a run with a new tower and its own tokenizer: the image gets a token and a row") {
+  const SquareQuestions data;
+  const fs::path characters = write_characters(data), out = data.path() / "out";
+  for (const std::string tied : {"true", "false"}) {
+    CAPTURE(tied);
+    fs::remove_all(out);
+    const fs::path folder = train_run(
+        data, "run_" + tied, new_clip_tower({"decoder.tokenizer=" + characters.string(), "decoder.tied=" + tied}));
+    const LlavaRun run = open_llava_run(folder);
+    const int64_t words = run.config->llava().text.vocab_size;
+    write_llava_run(run, out);
+    CHECK(open_chat_model(out).form->name == "llava_hf");  // the tokenizer has the template v1, which is not the run's
+    const LlavaModel back = open_llava(out);
+    const Tensor logits = logits_of(*back.llava);
+    REQUIRE(logits.size(-1) == words + 1);
+    CHECK(back.config.image_token == words);
+    CHECK(max_difference(words_of(logits, words), run_logits(run)) < 1e-5);
+    CHECK(data::open_language_tokenizer(out)->id_of("<image>") == words);
+    CHECK(test::read_json(out / "processor_config.json")["num_additional_image_tokens"] == 1);
+    CHECK(test::read_json(out / "preprocessor_config.json")["image_processor_type"] == "CLIPImageProcessor");
+  }
+  // A template that is the run's stays.
+  const fs::path v1 =
+      train_run(data, "v1", new_clip_tower({"decoder.tokenizer=" + characters.string(), "data.template=v1"}));
+  fs::remove_all(out);
+  write_llava_run(open_llava_run(v1), out);
+  CHECK(!fs::exists(out / "chat_template.jinja"));
+  CHECK(open_chat_model(out).form->name == "v1");
+}
+
+TEST_CASE("runs of llava that no folder can state are refused by the part") {
+  const SquareQuestions data;
+  const auto refused = [&](const std::string& name, const std::vector<std::string>& changes,
+                           const std::string& message) {
+    CAPTURE(name);
+    const LlavaRun run = open_llava_run(train_run(data, name, changes));
+    const fs::path out = data.path() / "none";
+    test::check_refused([&] { write_llava_run(run, out); }, message);
+    test::check_refused([&] { write_llava_run(run, out); }, "Written are runs that read the tower of a CLIP or SigLIP");
+    CHECK(!fs::exists(out));
+  };
+  refused("norm", {}, "have no features after the tower's final norm");
+  refused("bias", new_clip_tower({"projector.depth=1"}), "have no projector but one Linear without a bias");
+  refused("tower", {"tower.feature_norm=false", "tower.pixel_shuffle=1"},
+          "image tower without a norm before its blocks");
+  refused("fusion", {"tower.kind=patches", "tower.pixel_shuffle=1"}, "have no raw patches in place of an image tower");
+  refused("deep", new_clip_tower({"projector.depth=3"}), "have no projector but that of two Linears");
 }
