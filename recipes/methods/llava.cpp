@@ -65,6 +65,7 @@ void LlavaConfig::describe_data(Fields& f) {
     "file for the features of all training images, computed once by a tower that is not trained; without augmentation",
     is_path());
   data.describe_augmentation(f);
+  data.describe_square(f);
   data.describe_pixels(f);
   data.describe_reading(f);
 }

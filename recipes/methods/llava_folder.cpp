@@ -145,9 +145,9 @@ LlavaModel to_llava_model(const LlavaRun& run) {
   hub.names = names_for(hub.llava);
   hub.image_size = run.config->data.img_size;
   hub.preprocessing = eval_preprocessing(run.config->data);
-  if (hub.names == nn::LlavaNames::idefics3)
-    model.notes.emplace_back("an image that is not square is stretched there; here its middle is cropped");
-  else
+  if (hub.names == nn::LlavaNames::idefics3 && run.config->data.square != Square::stretch)
+    model.notes.emplace_back("an image that is not square is stretched there; here only with data.square=stretch");
+  else if (run.config->data.square == Square::crop)
     model.notes.emplace_back("where the margin of a crop is an odd number, it is one pixel beside ours there");
   set_tokens(model, run);
   nn::LlamaConfig& text = hub.llava.text;

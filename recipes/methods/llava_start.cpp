@@ -26,15 +26,13 @@ namespace fs = std::filesystem;
 /// What initial weights decide. A key that names a file is not among them.
 struct LlavaFacts {
   LlavaModelConfig model;
-  int64_t img_size = 0;
-  std::vector<double> mean, std;
+  DataConfig data;  // pixels alone
 
   void describe(Fields& f) {
     model.describe(f);
     f.section("data", [&] {
-      f("img_size", img_size, "");
-      f("mean", mean, "");
-      f("std", std, "");
+      data.describe_pixels(f);
+      data.describe_square(f);
     });
   }
 };
@@ -52,6 +50,7 @@ void take_keys(Config& config, LlavaFacts facts, const std::vector<std::string>&
     if (!wanted || is_file_key(source.key) || own == nullptr) continue;
     const bool asks = source.key == "tower.arch" || source.key == "decoder.embed_dim";  // for the sizes of the weights
     if (own->is_of_command_line() && !asks) continue;
+    if (source.key == "data.square" && own->origin != "default") continue;  // the recipe's choice: no weight needs it
     config.set(source.key + "=" + to_yaml(source), "the weights of " + from);
   }
 }
@@ -66,15 +65,19 @@ void set_tower(LlavaModelConfig::Tower& tower, nn::VitConfig vit) {
   tower.vit = model_section(vit);
 }
 
+void set_pixels(DataConfig& data, const Preprocessing& p) {
+  data.mean.assign(p.mean.begin(), p.mean.end());
+  data.std.assign(p.std.begin(), p.std.end());
+  data.square = p.pad ? Square::pad : p.resize == Preprocessing::Resize::shorter ? Square::crop : Square::stretch;
+}
+
 /// The whole of a model: of a run, or of a folder of Hugging Face.
 LlavaFacts facts_of(const std::string& init, const std::vector<std::string>& accept_keys) {
   LlavaFacts facts;
   if (!is_llava(init)) {
     const LlavaRun run = open_llava_run(init);
     facts.model = run.config->model;
-    facts.img_size = run.config->data.img_size;
-    facts.mean = run.config->data.mean;
-    facts.std = run.config->data.std;
+    facts.data = run.config->data;
     return facts;
   }
   const LlavaHubConfig hub = open_llava(init, {.accept_keys = accept_keys}).config;
@@ -87,9 +90,8 @@ LlavaFacts facts_of(const std::string& init, const std::vector<std::string>& acc
   tower.prefix = hub.llava.prefix;
   facts.model.projector = {.depth = hub.llava.projector.depth, .bias = hub.llava.projector.bias};
   facts.model.decoder.set(hub.llava.text);
-  facts.img_size = hub.image_size;
-  facts.mean.assign(hub.preprocessing.mean.begin(), hub.preprocessing.mean.end());
-  facts.std.assign(hub.preprocessing.std.begin(), hub.preprocessing.std.end());
+  facts.data.img_size = hub.image_size;
+  set_pixels(facts.data, hub.preprocessing);
   return facts;
 }
 
@@ -169,7 +171,8 @@ std::vector<std::string> settle_llava(Config& config, const LlavaConfig& llava) 
                        "both",
                        llava.init);
     take_keys(config, facts_of(llava.init, llava.accept_keys),
-              {"tower.", "projector.", "decoder.", "data.img_size", "data.mean", "data.std"}, llava.init);
+              {"tower.", "projector.", "decoder.", "data.img_size", "data.mean", "data.std", "data.square"},
+              llava.init);
     return {"[init] model and pixels of " + llava.init};
   }
   if (needs_tower) {
@@ -181,8 +184,7 @@ std::vector<std::string> settle_llava(Config& config, const LlavaConfig& llava) 
     LlavaFacts facts;
     facts.model.tower = model.tower;  // what is read of it stays
     set_tower(facts.model.tower, tower->config);
-    facts.mean.assign(opened.preprocessing.mean.begin(), opened.preprocessing.mean.end());
-    facts.std.assign(opened.preprocessing.std.begin(), opened.preprocessing.std.end());
+    set_pixels(facts.data, opened.preprocessing);
     take_keys(config, facts, {"tower.", "data.mean", "data.std"}, model.tower.init);
     notes.push_back("[init] tower and pixels of " + model.tower.init);
   }

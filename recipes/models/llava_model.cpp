@@ -158,10 +158,12 @@ LlavaModel open_llava(const fs::path& path, const LlavaOptions& options) {
   nn::Converted converted = read_llava_weights(file, model.config, dtype);
   std::move(converted.notes.begin(), converted.notes.end(), std::back_inserter(model.notes));
   TensorMap& weights = converted.weights;
+  const bool pads = model.config.preprocessing.pad;  // LLaVA's own program says it in config.json
   if (const auto tower = own_tower(c)) take_tower(model.config, weights, *tower, options, json.string());
   if (adapted) add_adapter(weights, path, options.accept_keys, model.notes);
   drop_unread_blocks(model.config, weights, model.notes);
   find_llava_preprocessing(folder, options, model);
+  model.config.preprocessing.pad |= pads;
 
   expect_llava_size(model.config.llava, weights, file.path());
   const nn::Scope scope = nn::Scope().without_values();

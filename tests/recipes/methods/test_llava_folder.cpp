@@ -434,3 +434,45 @@ TEST_CASE("runs of llava that no folder can state are refused by the part") {
   refused("fusion", {"tower.kind=patches", "tower.pixel_shuffle=1"}, "have no raw patches in place of an image tower");
   refused("deep", new_clip_tower({"projector.depth=3"}), "have no projector but that of two Linears");
 }
+
+TEST_CASE("llava sees a whole image that is not square: padded or stretched, in training, evaluation and chat") {
+  const SquareQuestions data;
+  data::Image wide(8, 16);  // 16 x 16 when padded, so that nothing is resampled
+  for (size_t i = 0; i < wide.pixels().size(); ++i) wide.data()[i] = uint8_t(i);
+  for (const std::string square : {"crop", "pad", "stretch"}) {
+    CAPTURE(square);
+    SmallLlava llava(data, {"data.square=" + square, "data.mean=[0.2, 0.4, 0.6]", "data.std=[1, 1, 1]"});
+    const DataConfig& c = llava.settings.data;
+    const Preprocessing evaluated = eval_preprocessing(c);
+    CHECK(evaluated.img_size() == 16);
+    const Tensor seen = evaluated.batch({&wide, 1});
+    Tensor trained = zeros({3, 16, 16});
+    Rng rng(1, "unused");
+    train_transform(c)(wide, rng, trained.span<float>());
+    CHECK(max_difference(seen[0].contiguous(), trained) == 0);
+    const double first = seen[0][0][0][0].to_vector()[0], middle = seen[0][0][4][0].to_vector()[0];
+    if (square == "pad") {
+      CHECK(first == doctest::Approx(51 / 255. - 0.2));
+      CHECK(middle == doctest::Approx(wide.at(0, 0)[0] / 255. - 0.2));
+      CHECK(seen[0][1][11][15].to_vector()[0] == doctest::Approx(wide.at(7, 15)[1] / 255. - 0.4));
+      CHECK(seen[0][1][12][15].to_vector()[0] == doctest::Approx(102 / 255. - 0.4));
+    }
+  }
+  CHECK_THROWS_WITH_AS(train_transform(SmallLlava(data, {"data.square=pad", "data.crop=pad"}).settings.data),
+                       doctest::Contains("they need data.crop=none"), ConfigError);
+
+  // A run takes it from the folder that it begins with, and a folder from the run.
+  const fs::path hub = data.path() / "hub", out = data.path() / "out";
+  LlavaModel model = hub_model(Tower::clip);
+  model.config.preprocessing = {.pad = true, .size = 16, .crop = 16, .crop_offset = data::CropOffset::floor};
+  write_llava(model, hub);
+  fs::copy_file(data.tokenizer(), hub / "tokenizer.bin");
+  const fs::path folder = train_run(data, "run", start_from(hub));
+  const LlavaRun run = open_llava_run(folder);
+  CHECK(run.config->data.square == Square::pad);
+  write_llava_run(run, out);
+  CHECK(open_llava(out).config.preprocessing.pad);
+  const Tensor ours = open_chat_model(folder).preprocessing.batch({&wide, 1});
+  CHECK(max_difference(ours, open_chat_model(out, {.prompt = "v1"}).preprocessing.batch({&wide, 1})) == 0);
+  CHECK(max_difference(ours, open_chat_model(hub, {.prompt = "v1"}).preprocessing.batch({&wide, 1})) == 0);
+}
