@@ -133,6 +133,10 @@ void set_tokens(LlavaModel& model, const LlavaRun& run) {
     model.beside.emplace(kTokenizerConfig, tokenizer_config_json(*tokenizer));
   else if (!model.beside.contains("tokenizer.model"))
     model.notes.emplace_back("transformers does not read tokenizer.bin; to load the model there, give it a tokenizer");
+  if (hub.names == nn::LlavaNames::idefics3 && form.name != "smolvlm")
+    model.notes.emplace_back(
+        "the processor of Idefics3 puts tokens around an image that the run's template does not have: transformers "
+        "computes the same from the same ids, not from the same text");
   if (!has_own_template(model.beside, form)) model.beside[kJinja] = data::to_jinja(form);
   model.beside["processor_config.json"] = processor_json(hub.llava, hub.names);
 }

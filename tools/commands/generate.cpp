@@ -134,8 +134,10 @@ void add_generate(Program& program) {
   const auto o = std::make_shared<Options>();
   const Command command = program.command("generate", "Lets a language model go on from a text.");
   command
-      .option("model", o->model,
-              "folder of a Llama, Qwen2 or Mistral (Hugging Face), .bin file of llama2.c, or run of the recipe lm")
+      .option(
+          "model", o->model,
+          "folder of a Llama, Qwen2 or Mistral (Hugging Face) or of an adapter for one (PEFT), .bin file of llama2.c, "
+          "or run of the recipe lm")
       .required();
   const Option prompt = command.option("-p,--prompt", o->prompt, "text to go on from; by default a new text");
   command.option("--prompt-ids", o->prompt_ids, "the prompt as ids, with the start of text; needs no tokenizer")

@@ -367,6 +367,7 @@ TEST_CASE("a run of llava becomes a folder for transformers, with its adapters m
     const WrittenModel written = write_llava_run(run, out);
     CHECK(any_says(written.notes, "has no <image>: it is added as token 286"));
     CHECK(any_says(written.notes, "does not read tokenizer.bin"));
+    CHECK(any_says(written.notes, "the processor of Idefics3 puts tokens") == (tower == Tower::idefics3));
     const LlavaModel back = open_llava(out);
     const Tensor expected = run_logits(run);
     CHECK(max_difference(expected, logits_of(*open_llava(hub).llava)) > 1e-3);
