@@ -30,6 +30,18 @@ constexpr KnownTemplate kKnownTemplates[] = {
     {"llama_2", {"[INST]", "<<SYS>>"}},
 };
 
+/// What the templates that we write begin with, before and after a name.
+constexpr std::string_view kOwnBegin = "{#- vitrail: ", kOwnEnd = " -#}";
+
+/// The prompt template that such a beginning names.
+const PromptTemplate* own_template(std::string_view jinja) {
+  const size_t end = jinja.find(kOwnEnd);
+  if (!jinja.starts_with(kOwnBegin) || end == jinja.npos) return nullptr;
+  const std::string_view name = jinja.substr(kOwnBegin.size(), end - kOwnBegin.size());
+  const std::vector<std::string> names = prompt_template_names();
+  return std::find(names.begin(), names.end(), name) == names.end() ? nullptr : &prompt_template(name);
+}
+
 /// Line breaks are written as "\n" in strings of Jinja, or as themselves.
 std::string with_line_breaks(std::string_view jinja) {
   std::string text;
@@ -71,6 +83,7 @@ std::string names_of_templates() {
 }  // namespace
 
 std::optional<ChatTemplate> recognise_chat_template(std::string_view jinja) {
+  if (const PromptTemplate* const own = own_template(jinja)) return ChatTemplate{own};
   const std::string text = with_line_breaks(jinja);
   for (const KnownTemplate& known : kKnownTemplates) {
     const bool fits = std::all_of(known.words.begin(), known.words.end(),
@@ -82,6 +95,42 @@ std::optional<ChatTemplate> recognise_chat_template(std::string_view jinja) {
     return ChatTemplate{&form, has_system ? std::nullopt : std::optional<std::string>("")};
   }
   return std::nullopt;
+}
+
+std::string to_jinja(const PromptTemplate& form) {
+  const auto text = [](std::string_view words) { return Json(words).text(); };  // JSON's strings are Jinja's
+  const std::string with_image = text(form.with_image), without_image = text(form.without_image),
+                    close = form.close == "</s>" ? "eos_token" : text(form.close);
+  std::string jinja = std::string(kOwnBegin) + std::string(form.name) + std::string(kOwnEnd) + R"(
+{%- macro words(content) -%}
+  {%- if content is string -%}
+    {{- content -}}
+  {%- else -%}
+    {%- for part in content if part['type'] == 'text' -%}{{- part['text'] -}}{%- endfor -%}
+  {%- endif -%}
+{%- endmacro -%}
+{{- )" + text(form.start) +
+                      " -}}\n";
+  if (!form.captions)
+    jinja += "{%- set ns = namespace(system=" + text(form.system) + R"() -%}
+{%- if messages[0]['role'] == 'system' -%}{%- set ns.system = words(messages[0]['content']) -%}{%- endif -%}
+{%- if ns.system -%}{{- )" +
+             text(form.system_begin) + " + ns.system + " + text(form.system_end) + " -}}{%- endif -%}\n";
+  jinja += R"({%- for message in messages if message['role'] != 'system' -%}
+  {%- if message['role'] == 'user' -%}
+    {%- set all = words(message['content']) -%}
+    {%- set image = '<image>' in all or (message['content'] is not string and 'image' in message['content'] | map(attribute='type') | list) -%}
+    {%- set text = all | replace('<image>', '') -%}
+    {%- if not loop.first -%}{{- )" +
+           text(form.between) + " -}}{%- endif -%}\n    {{- " + text(form.user_begin) + " -}}\n";
+  if (form.captions)
+    jinja += "    {%- if image -%}{{- " + with_image + " -}}{%- endif -%}\n";
+  else
+    jinja += "    {%- if not image -%}{{- " + without_image + " + text -}}\n    {%- elif text | trim -%}{{- " +
+             with_image + " + text | trim -}}\n    {%- else -%}{{- " + with_image + " | trim -}}\n    {%- endif -%}\n";
+  return jinja + "    {{- " + text(form.user_end) + " + " + text(form.assistant_begin) +
+         " -}}\n  {%- else -%}\n    {{- " + text(form.answer_begin) + " + words(message['content']) + " + close +
+         " -}}\n  {%- endif -%}\n{%- endfor -%}\n";
 }
 
 std::optional<std::string> find_chat_template(const std::filesystem::path& folder) {

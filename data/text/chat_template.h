@@ -19,6 +19,10 @@ struct ChatTemplate {
 /// Recognises a Jinja template by the words in it, as it is not interpreted. Nothing for an unknown one.
 std::optional<ChatTemplate> recognise_chat_template(std::string_view jinja);
 
+/// A Jinja template for transformers that writes the prompts of `form`. Its first line has the name, by which
+/// recognise_chat_template knows it. A message's content may be a text with kImageMark, or a list of images and texts.
+std::string to_jinja(const PromptTemplate& form);
+
 /// The Jinja template of a folder: chat_template.jinja, else the one in chat_template.json, processor_config.json or
 /// tokenizer_config.json. Nothing if the folder has none. Throws IoError for a damaged file.
 std::optional<std::string> find_chat_template(const std::filesystem::path& folder);

@@ -341,8 +341,23 @@ std::optional<PlaceInOurs> place_in_ours(const Layout& layout, std::string_view 
   for (const std::string_view inner : layout.inner)
     if (theirs.starts_with(inner)) theirs.remove_prefix(inner.size());
   const auto [rule, match] = rule_of_theirs(layout, theirs);
-  if (!rule || (rule->form != Form::same && rule->form != Form::parts)) return std::nullopt;
-  return PlaceInOurs{fill_name(rule->ours, match), match.part, std::max<size_t>(parts_of(rule->theirs), 1)};
+  if (!rule) return std::nullopt;
+  PlaceInOurs place{fill_name(rule->ours, match), match.part, std::max<size_t>(parts_of(rule->theirs), 1)};
+  switch (rule->form) {
+    case Form::same:
+    case Form::parts:
+      return place;
+    case Form::without_axis:
+      place.unit_axes = 1;
+      return place;
+    case Form::without_axes:
+      place.unit_axes = 2;
+      return place;
+    case Form::transposed:
+    case Form::scalar:
+      break;
+  }
+  return std::nullopt;
 }
 
 std::vector<std::string> names_in_layout(const Layout& layout, std::string_view ours, const TensorMap& weights,

@@ -107,9 +107,10 @@ std::string name_in_layout(const Layout& layout, std::string_view ours);
 struct PlaceInOurs {
   std::string name;
   size_t part = 0, parts = 1;
+  int unit_axes = 0;  // axes of size 1 that our shape has in front of theirs
 };
 /// theirs: with or without the layout's own prefix ("vit."), by its name in files or in modules. Nothing if our models
-/// have no weight of this shape.
+/// have no such weight, or transpose it.
 std::optional<PlaceInOurs> place_in_ours(const Layout& layout, std::string_view theirs);
 
 enum class NamesOf { files, modules };

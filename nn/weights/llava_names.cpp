@@ -61,12 +61,18 @@ struct Part {
   std::string_view ours, theirs;
 };
 /// The beginnings of the names that are written.
-std::vector<Part> written_parts(LlavaNames names) {
+std::vector<Part> written_parts(LlavaNames names, NamesOf which) {
   if (names == LlavaNames::idefics3)
     return {{"vision_tower.", "model.vision_model."},
             {"projector.linear_1.", "model.connector.modality_projection.proj."},
             {"language_model.lm_head.", "lm_head."},
             {"language_model.", "model.text_model."}};
+  if (which == NamesOf::modules)
+    return {{"vision_tower.", "model.vision_tower."},
+            {"projector.linear_1.", "model.multi_modal_projector.linear_1."},
+            {"projector.linear_2.", "model.multi_modal_projector.linear_2."},
+            {"language_model.lm_head.", "lm_head."},
+            {"language_model.", "model.language_model."}};
   return {{"vision_tower.", "vision_tower.vision_model."},
           {"projector.linear_1.", "multi_modal_projector.linear_1."},
           {"projector.linear_2.", "multi_modal_projector.linear_2."},
@@ -77,8 +83,8 @@ std::vector<Part> written_parts(LlavaNames names) {
 const Layout& layout_of_tower(bool class_token) { return class_token ? kHfClipVisionLayout : kHfSiglipVisionLayout; }
 
 /// The name in such a file; nothing for a weight that the models do not have.
-std::optional<std::string> written_name(std::string_view ours, LlavaNames names) {
-  for (const Part& part : written_parts(names)) {
+std::optional<std::string> written_name(std::string_view ours, LlavaNames names, NamesOf which) {
+  for (const Part& part : written_parts(names, which)) {
     std::string_view rest = ours;
     if (!take_beginning(rest, part.ours)) continue;
     if (part.ours == kDecoder && !llama_name(rest)) break;
@@ -115,16 +121,28 @@ Converted llava_from_hf(const TensorMap& theirs, bool tied) {
   return result;
 }
 
-std::string llava_name(std::string_view ours, LlavaNames names) {
-  return written_name(ours, names).value_or(std::string(ours));
+std::string llava_name(std::string_view ours, LlavaNames names, NamesOf which) {
+  return written_name(ours, names, which).value_or(std::string(ours));
 }
 
-TensorMap llava_to_hf(const TensorMap& ours, LlavaNames names) {
+std::optional<PlaceInOurs> llava_place(std::string_view theirs) {
+  const std::optional<std::string> ours = with_our_part(theirs);
+  if (!ours || !ours->starts_with(kTower)) return ours ? std::optional(PlaceInOurs{.name = *ours}) : std::nullopt;
+  const std::string inside = ours->substr(kTower.size());
+  for (const bool class_token : {true, false})  // they have the same names but for what SigLIP lacks
+    if (auto place = place_in_ours(layout_of_tower(class_token), inside)) {
+      place->name.insert(0, kTower);
+      return place;
+    }
+  return std::nullopt;
+}
+
+TensorMap llava_to_hf(const TensorMap& ours, LlavaNames names, NamesOf which) {
   TensorMap result;
   std::vector<std::string> homeless;
   for (const auto& [name, t] : ours) {
     if (name.starts_with(kTower)) continue;
-    if (const auto theirs = written_name(name, names))
+    if (const auto theirs = written_name(name, names, which))
       result[*theirs] = t;
     else
       homeless.push_back(name);
@@ -134,7 +152,7 @@ TensorMap llava_to_hf(const TensorMap& ours, LlavaNames names) {
                      joined(
                          homeless, [](const std::string& name) { return name; }, 12));
   const TensorMap tower = without_prefix(ours, kTower);
-  const std::string_view prefix = written_parts(names).front().theirs;
+  const std::string_view prefix = written_parts(names, which).front().theirs;
   Layout layout = layout_of_tower(tower.contains("cls_token"));
   layout.written_prefix = nullptr;  // it stands in ours
   for (const auto& [name, t] : to_layout(layout, tower).weights) result[joined_name(prefix, name)] = t;

@@ -4,6 +4,7 @@
 #include "vitrail/nn/models/llava.h"
 #include "vitrail/nn/weights/layout.h"
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,10 +22,13 @@ const Layout& tower_layout(const VitConfig& tower);
 /// tied: lm_head is the table of embeddings, and a copy of it is left out. A weight without a place in a Llava keeps
 /// its name. Throws IoError if two weights are the same one of ours.
 Converted llava_from_hf(const TensorMap& theirs, bool tied);
-/// Our weights under the names of the hub: "language_model.model.layers...", which all versions load.
+/// Our weights under the names of the hub: "language_model.model.layers...", which all versions load. which: modules
+/// are those of transformers 5, "model.language_model.layers...".
 /// Throws ConfigError listing the weights that such models do not have.
-TensorMap llava_to_hf(const TensorMap& ours, LlavaNames names);
-/// The name in such a file, for messages.
-std::string llava_name(std::string_view ours, LlavaNames names);
+TensorMap llava_to_hf(const TensorMap& ours, LlavaNames names, NamesOf which = NamesOf::files);
+/// The name there of one of our weights; our own if such models do not have it.
+std::string llava_name(std::string_view ours, LlavaNames names, NamesOf which = NamesOf::files);
+/// The place of one of their weights in a Llava, in all spellings. Nothing for a weight that belongs to no part.
+std::optional<PlaceInOurs> llava_place(std::string_view theirs);
 
 }  // namespace vitrail::nn

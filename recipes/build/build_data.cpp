@@ -5,6 +5,7 @@
 #include "vitrail/data/augment/color.h"
 #include "vitrail/data/augment/flip.h"
 #include "vitrail/data/augment/pad_random_crop.h"
+#include "vitrail/data/augment/pad_square.h"
 #include "vitrail/data/augment/rand_augment.h"
 #include "vitrail/data/augment/random_resized_crop.h"
 #include "vitrail/data/load/sampler.h"
@@ -27,6 +28,7 @@ namespace {
 constexpr Named<DataSource> kDataSources[] = {{"files", DataSource::files}, {"shapes", DataSource::shapes}};
 constexpr Named<TrainCrop> kCrops[] = {
     {"random_resized", TrainCrop::random_resized}, {"pad", TrainCrop::pad}, {"none", TrainCrop::none}};
+constexpr Named<Square> kSquares[] = {{"crop", Square::crop}, {"pad", Square::pad}, {"stretch", Square::stretch}};
 constexpr Named<data::EraseFill> kEraseFills[] = {
     {"const", data::EraseFill::constant}, {"rand", data::EraseFill::channel}, {"pixel", data::EraseFill::pixel}};
 constexpr Named<data::Filter> kFilters[] = {
@@ -192,14 +194,27 @@ void DataConfig::describe_reading(Fields& f) {
   f("max_bad", max_bad, "skip: the largest share of broken images; more end the run", between(0, 1));
 }
 
+void DataConfig::describe_square(Fields& f) {
+  f("square", square,
+    "how an image that is not square becomes one: crop: its middle part; pad: whole, on a square of the mean colour, "
+    "as in LLaVA 1.5; stretch: whole, with other proportions",
+    kSquares);
+}
+
 data::Background background_of(const DataConfig& config) {
   return config.background ? data::Background::parse(*config.background) : data::Background();
 }
 
 data::ImageTransform train_transform(const DataConfig& c) {
+  check<ConfigError>(c.square == Square::crop || c.crop == TrainCrop::none, "data.square",
+                     "pad and stretch are for whole images: they need data.crop=none");
   const data::Filter filter = c.interpolation;
   data::Pipeline steps;
-  if (c.crop == TrainCrop::random_resized)
+  if (c.square == Square::pad)
+    steps.add(data::PadSquare(data::PadSquare::mean_color({c.mean[0], c.mean[1], c.mean[2]})));
+  if (c.square == Square::stretch)
+    steps.add(data::ResizeExact({c.img_size, c.img_size}, filter));
+  else if (c.crop == TrainCrop::random_resized)
     steps.add(data::RandomResizedCrop(
         {.size = c.img_size, .min_scale = c.crop_scale[0], .max_scale = c.crop_scale[1], .filter = filter}));
   else if (c.crop == TrainCrop::pad)
@@ -221,6 +236,11 @@ Preprocessing eval_preprocessing(const DataConfig& c) {
   p.crop = c.img_size;
   p.size = int64_t(double(c.img_size) / share);
   p.filter = c.interpolation;
+  p.pad = c.square == Square::pad;
+  if (c.square == Square::stretch) {
+    p.resize = Preprocessing::Resize::exact;
+    p.crop = 0;
+  }
   std::copy_n(c.mean.begin(), 3, p.mean.begin());
   std::copy_n(c.std.begin(), 3, p.std.begin());
   p.background = background_of(c);

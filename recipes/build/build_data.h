@@ -23,6 +23,13 @@ enum class TrainCrop {
   none,            // the whole image
 };
 
+/// How a whole image that is not square becomes one.
+enum class Square {
+  crop,     // its middle part
+  pad,      // on a square of the mean colour
+  stretch,  // with other proportions
+};
+
 enum class ScaledDecode {
   none,   // every image whole
   train,  // training crops
@@ -46,6 +53,7 @@ struct DataConfig {
   int64_t subset_seed = 0;
   int64_t img_size = 224;
   TrainCrop crop = TrainCrop::random_resized;
+  Square square = Square::crop;
   std::vector<double> crop_scale{0.08, 1};
   int64_t crop_padding = 4;
   double hflip = 0.5, vflip = 0;
@@ -77,6 +85,8 @@ struct DataConfig {
   void describe_augmentation(Fields& f);
   void describe_pixels(Fields& f);
   void describe_reading(Fields& f);
+  /// For recipes that take whole images: `square`.
+  void describe_square(Fields& f);
 };
 
 /// What is behind transparent pixels. Throws ConfigError for a text that is no colour.

@@ -19,6 +19,7 @@ void LlavaModelConfig::Tower::describe(Fields& f) {
   f("kind", kind, "vit: a vision transformer; patches: early fusion, each patch of the image is embedded by one layer",
     kTowers);
   vit.describe(f);
+  f("class_token", class_token, "whether the tower has a class token, as CLIP's; false: none, as in SigLIP");
   f("feature_layer", feature_layer,
     "block whose output is read, -1 for the last one, -2 for LLaVA's; several: their outputs side by side",
     one_or_more());
@@ -52,7 +53,15 @@ nn::VitConfig whole_tower(const LlavaModelConfig& config, int64_t img_size) {
   check<ConfigError>(config.tower.kind == VisionTower::vit, "tower.kind", "patches: there is no tower");
   check<ConfigError>(config.tower.vit.arch != kFromInit, "tower.arch",
                      "from_init: tower.init=RUN or FOLDER takes a tower; tower.arch=vit_tiny begins a new one");
-  return vit_config(config.tower.vit, img_size, 0);
+  nn::VitConfig vit = vit_config(config.tower.vit, img_size, 0);
+  vit.img_size = img_size / vit.patch_size * vit.patch_size;  // a margin that fills no patch is not read
+  if (config.tower.class_token) return vit;
+  check<ConfigError>(vit.pool == nn::Pool::token && !vit.distilled, "tower.class_token",
+                     "false goes with neither global_pool: avg, which leaves out the final norm of tokens, nor "
+                     "distilled");
+  vit.class_token = false;
+  vit.pool = nn::Pool::avg;
+  return vit;
 }
 
 nn::LlavaConfig llava_config(const LlavaModelConfig& config, int64_t img_size) {

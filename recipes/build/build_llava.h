@@ -16,6 +16,7 @@ struct LlavaModelConfig {
     std::string init;
     nn::VisionTower kind = nn::VisionTower::vit;
     ModelConfig vit;  // its keys are those of the section
+    bool class_token = true;
     std::vector<int64_t> feature_layer{-2};
     bool feature_norm = false;
     nn::FeatureSelect select = nn::FeatureSelect::patch;

@@ -3,6 +3,7 @@
 #include "vitrail/core/error.h"
 #include "vitrail/core/rng.h"
 #include "vitrail/data/augment/center_crop.h"
+#include "vitrail/data/augment/pad_square.h"
 #include "vitrail/recipes/config/foreign_keys.h"
 
 #include <fmt/format.h>
@@ -26,18 +27,17 @@ constexpr Named<Filter> kPillowFilters[] = {{"nearest", Filter::nearest},   {"la
                                             {"box", Filter::box},           {"hamming", Filter::hamming}};
 
 /// The beginnings of the names of Hugging Face's image processors that prepare images by the keys read here. One that
-/// keeps proportions applies a single size to the shorter side, the others apply it to both sides. A key that is
-/// missing has the value that is usual for the layout.
+/// keeps proportions applies a single size to the shorter side, the others apply it to both sides. LLaVA's is CLIP's
+/// and may pad images. A key that is missing has the value that is usual for the layout.
 struct Processor {
   std::string_view beginning;
   bool keeps_proportions;
   std::string_view layout;
 };
-constexpr Processor kProcessors[] = {{"CLIP", true, "hf_clip"},
-                                     {"Bit", true, "hf_clip"},
-                                     {"ViT", false, "hf_vit"},
-                                     {"DeiT", false, "hf_deit"},
-                                     {"Siglip", false, "hf_vit"}};
+constexpr std::string_view kPadding = "Llava";
+constexpr Processor kProcessors[] = {{"CLIP", true, "hf_clip"},   {"Bit", true, "hf_clip"},
+                                     {"ViT", false, "hf_vit"},    {"DeiT", false, "hf_deit"},
+                                     {"Siglip", false, "hf_vit"}, {kPadding, true, "hf_clip"}};
 
 /// The image processor of the file. If it names none: the one that Hugging Face has for models of the layout.
 Processor find_processor(const JsonObject& c, const nn::Layout& layout) {
@@ -77,6 +77,7 @@ data::ImageTransform Preprocessing::transform() const {
   check<ConfigError>(resize != Resize::shorter || crop > 0, "preprocessing",
                      "images keep their proportions and are not cropped; models take squares: set crop");
   data::Pipeline steps;
+  if (pad) steps.add(data::PadSquare(data::PadSquare::mean_color(mean)));
   if (resize == Resize::shorter) {
     steps.add(data::ResizeCenterCrop(size, crop, filter, crop_offset));
   } else {
@@ -98,6 +99,7 @@ Tensor Preprocessing::batch(std::span<const data::Image> images) const {
 std::string Preprocessing::text() const {
   std::string steps;
   if (background.named()) steps = fmt::format("transparent pixels: {}, ", background.text());
+  if (pad) steps += "on a square of the mean colour, ";
   if (resize == Resize::shorter) steps += fmt::format("shorter side to {} ({}), ", size, data::to_string(filter));
   if (resize == Resize::exact) steps += fmt::format("to {}x{} ({}), ", size, size, data::to_string(filter));
   if (crop > 0) steps += fmt::format("the central {}x{}, ", crop, crop);
@@ -154,6 +156,7 @@ Preprocessing parse_preprocessor(const JsonObject& c, const nn::Layout& layout) 
   if (processor.layout.starts_with("hf_deit"))
     p.mean = data::kHalfMean, p.std = data::kHalfStd;  // the default of its class; published files set other values
 
+  if (processor.beginning == kPadding) p.pad = c.flag("do_pad", false);
   const bool square = c.flag("default_to_square", !processor.keeps_proportions);
   if (c.has("size")) {
     const Json& size = *c.find("size");
@@ -181,7 +184,7 @@ Preprocessing parse_preprocessor(const JsonObject& c, const nn::Layout& layout) 
   p.mean = c.triple("image_mean", -256, p.mean);
   p.std = c.triple("image_std", 0, p.std);
   if (!c.flag("do_normalize", true)) p.mean = {0, 0, 0}, p.std = {1, 1, 1};
-  expect_all_read(c);
+  expect_all_read(p.pad ? c.updated(JsonObject::parse(R"({"do_pad": false})", c.file())) : c);
   return p;
 }
 

@@ -20,6 +20,7 @@ class JsonObject;
 struct Preprocessing {
   enum class Resize { none, shorter, exact };  // exact: to a square, ignoring the proportions
 
+  bool pad = false;  // first to a square, on the mean colour
   Resize resize = Resize::shorter;
   int64_t size = 256;  // shorter side after resizing; exact: both sides
   data::Filter filter = data::Filter::bicubic;
@@ -36,7 +37,7 @@ struct Preprocessing {
   /// Throws ShapeError if an image does not come out at that size.
   Tensor batch(std::span<const data::Image> images) const;
   /// "shorter side to 256 (bicubic), the central 224x224, mean 0.485 0.456 0.406, std ..."; with the background first,
-  /// if one was named.
+  /// if one was named, then "on a square of the mean colour" if it pads.
   std::string text() const;
   bool operator==(const Preprocessing&) const = default;
 };

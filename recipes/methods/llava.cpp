@@ -5,6 +5,7 @@
 #include "vitrail/nn/state_io.h"
 #include "vitrail/recipes/methods/llava_start.h"
 #include "vitrail/recipes/models/open_model.h"
+#include "vitrail/recipes/models/peft_adapter.h"
 #include "vitrail/recipes/models/start_weights.h"
 
 #include <algorithm>
@@ -64,6 +65,7 @@ void LlavaConfig::describe_data(Fields& f) {
     "file for the features of all training images, computed once by a tower that is not trained; without augmentation",
     is_path());
   data.describe_augmentation(f);
+  data.describe_square(f);
   data.describe_pixels(f);
   data.describe_reading(f);
 }
@@ -108,7 +110,11 @@ void LlavaConfig::describe(Fields& f) {
   f("eval", eval);
 }
 
-std::vector<std::string> LlavaConfig::settle(Config& config) { return settle_llava(config, *this); }
+std::vector<std::string> LlavaConfig::settle(Config& config) {
+  std::vector<std::string> notes = settle_llava(config, *this);
+  settle_adapter(config, notes);
+  return notes;
+}
 
 bool LlavaConfig::trains(LlavaPart part) const {
   const std::string part_name = kPartNames[size_t(part)];

@@ -9,7 +9,7 @@
 #include "vitrail/recipes/methods/llava_start.h"
 #include "vitrail/recipes/models/llava_model.h"
 #include "vitrail/recipes/models/open_run.h"
-#include "vitrail/recipes/run/run_folder.h"
+#include "vitrail/recipes/models/peft_adapter.h"
 
 #include <algorithm>
 #include <chrono>
@@ -21,10 +21,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kLlavaMethod = "llava";
-
 ChatModel open_hub_model(const fs::path& path, const ChatModelOptions& options) {
-  LlavaModel opened = open_llava(path, {.accept_keys = options.accept_keys, .tower = options.tower});
+  LlavaModel opened =
+      open_llava(path, {.accept_keys = options.accept_keys, .tower = options.tower, .base = options.base});
+  const fs::path folder = opened.source.parent_path();  // of the base, if path is an adapter
   const auto settings = std::make_shared<LlavaConfig>();
   settings->data.img_size = opened.config.image_size;
   settings->model.decoder.set(opened.config.llava.text);
@@ -34,20 +34,23 @@ ChatModel open_hub_model(const fs::path& path, const ChatModelOptions& options) 
   ChatModel model{.source = opened.source,
                   .settings = settings,
                   .llava = opened.llava,
-                  .tokenizer = data::open_language_tokenizer(path),
+                  .tokenizer = data::open_language_tokenizer(folder),
                   .preprocessing = opened.config.preprocessing,
                   .precision = opened.dtype(),
                   .notes = std::move(opened.notes)};
   const data::ChatTemplate own = options.prompt.empty()
-                                     ? data::open_chat_template(path)
+                                     ? data::open_chat_template(folder)
                                      : data::ChatTemplate{&data::prompt_template(options.prompt), std::nullopt};
   model.form = own.form;
   model.system = own.system;
   return model;
 }
 
-ChatModel open_chat_run(const fs::path& path, const ChatModelOptions& options) {
-  const LlavaRun run = open_llava_run(path, options.changes);
+/// adapter: to add to the weights of the run; may be empty.
+ChatModel open_chat_run(const fs::path& path, const ChatModelOptions& options, const fs::path& adapter) {
+  LlavaRun run = open_llava_run(path, options.changes);
+  std::vector<std::string> notes;
+  if (!adapter.empty()) add_adapter(run.weights, adapter, options.accept_keys, notes);
   const LlavaConfig& c = *run.config;
   const std::string source = run.checkpoint.string();
   ChatModel model{.source = run.checkpoint,
@@ -56,7 +59,7 @@ ChatModel open_chat_run(const fs::path& path, const ChatModelOptions& options) {
                   .tokenizer = open_tokenizer(run.tokenizer_files),
                   .preprocessing = eval_preprocessing(c.data),
                   .precision = c.precision,
-                  .notes = {}};
+                  .notes = std::move(notes)};
   nn::load_state(*model.llava, run.weights, source);
   model.llava->freeze();
   model.llava->eval();
@@ -72,17 +75,18 @@ int64_t expanded_length(const std::vector<int64_t>& ids, size_t count, int64_t i
 
 }  // namespace
 
-bool is_chat_model(const fs::path& path) {
-  if (is_llava(path)) return true;
-  const RunFiles files(path);
-  if (fs::exists(files.resolved())) return recipe_name(files.resolved()) == kLlavaMethod;
-  const bool checkpoint =
-      fs::is_directory(path) ? files.has_checkpoint() : fs::exists(path) && path.extension() == ".h5";
-  return checkpoint && open_run(path).settings->recipe == kLlavaMethod;
+bool is_chat_model(const fs::path& path, const std::string& base) {
+  if (is_adapter(path)) {
+    const std::optional<fs::path> found = find_base(path, base);
+    return found && !is_adapter(*found) && is_chat_model(*found);
+  }
+  return is_llava(path) || is_llava_run(path);
 }
 
 ChatModel open_chat_model(const fs::path& path, const ChatModelOptions& options) {
-  return is_llava(path) ? open_hub_model(path, options) : open_chat_run(path, options);
+  if (is_llava(path, options.base)) return open_hub_model(path, options);
+  return is_adapter(path) ? open_chat_run(base_of_adapter(path, options.base), options, path)
+                          : open_chat_run(path, options, {});
 }
 
 Chat::Chat(const ChatModel& model, const data::Image* image) : model_(model) {

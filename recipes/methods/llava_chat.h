@@ -38,10 +38,12 @@ struct ChatModelOptions {
   std::string prompt = {};                    // name of the template; empty: the model's own
   std::vector<std::string> accept_keys = {};  // of a folder, keys of config.json to pass over
   std::filesystem::path tower = {};           // see LlavaOptions
+  std::string base = {};                      // of an adapter: its base model; empty: where the adapter's file says
 };
 
-/// Whether the path is such a model: a folder for open_llava, or a run of llava or one of its checkpoints.
-bool is_chat_model(const std::filesystem::path& path);
+/// Whether the path is such a model: a folder for open_llava, a run of llava or one of its checkpoints, or an adapter
+/// of PEFT for one of them. base: as in ChatModelOptions.
+bool is_chat_model(const std::filesystem::path& path, const std::string& base = "");
 /// Throws as open_llava, open_chat_template and open_run; ConfigError for a run of another method, changes that do not
 /// fit or an unknown template.
 ChatModel open_chat_model(const std::filesystem::path& path, const ChatModelOptions& options = {});

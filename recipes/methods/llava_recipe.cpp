@@ -44,6 +44,9 @@ struct LlavaRecipe final : Recipe {
     keep("model", *model);
     keep("optimizer", *optimizer);
     for (const std::string& note : train.notes()) say(note);
+    if (const int64_t read = model->config.vision.img_size; read < config.data.img_size)
+      say(fmt::format("images have {} pixels a side, of which {} fill patches; the others are not read",
+                      config.data.img_size, read));
     open_eval();
   }
 
@@ -260,7 +263,6 @@ std::unique_ptr<Recipe> LlavaConfig::build() const {
                      "{}: adapters are of the decoder, which is not trained: add it to train.parts, or set "
                      "stage=instruct",
                      lora.rank);
-  check<ConfigError>(lora.init.empty(), "lora.init", "'{}': adapters of decoders are not read", lora.init);
   return std::make_unique<LlavaRecipe>(*this);
 }
 

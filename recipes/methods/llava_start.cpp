@@ -8,8 +8,10 @@
 #include "vitrail/recipes/models/llava_model.h"
 #include "vitrail/recipes/models/open_model.h"
 #include "vitrail/recipes/models/open_run.h"
+#include "vitrail/recipes/models/peft_adapter.h"
 #include "vitrail/recipes/models/start_architecture.h"
 #include "vitrail/recipes/models/start_weights.h"
+#include "vitrail/recipes/run/run_folder.h"
 
 #include <fmt/format.h>
 
@@ -24,15 +26,13 @@ namespace fs = std::filesystem;
 /// What initial weights decide. A key that names a file is not among them.
 struct LlavaFacts {
   LlavaModelConfig model;
-  int64_t img_size = 0;
-  std::vector<double> mean, std;
+  DataConfig data;  // pixels alone
 
   void describe(Fields& f) {
     model.describe(f);
     f.section("data", [&] {
-      f("img_size", img_size, "");
-      f("mean", mean, "");
-      f("std", std, "");
+      data.describe_pixels(f);
+      data.describe_square(f);
     });
   }
 };
@@ -50,11 +50,26 @@ void take_keys(Config& config, LlavaFacts facts, const std::vector<std::string>&
     if (!wanted || is_file_key(source.key) || own == nullptr) continue;
     const bool asks = source.key == "tower.arch" || source.key == "decoder.embed_dim";  // for the sizes of the weights
     if (own->is_of_command_line() && !asks) continue;
+    if (source.key == "data.square" && own->origin != "default") continue;  // the recipe's choice: no weight needs it
     config.set(source.key + "=" + to_yaml(source), "the weights of " + from);
   }
 }
 
-void set_tower(LlavaModelConfig::Tower& tower, const nn::VitConfig& vit) { tower.vit = model_section(vit); }
+/// Takes the sizes of a vision transformer. Throws ConfigError naming what no key gives.
+void set_tower(LlavaModelConfig::Tower& tower, nn::VitConfig vit) {
+  tower.class_token = vit.class_token || vit.fc_norm;  // with fc_norm it is of global_pool: avg
+  if (!tower.class_token) {
+    vit.class_token = true;
+    vit.pool = nn::Pool::token;
+  }
+  tower.vit = model_section(vit);
+}
+
+void set_pixels(DataConfig& data, const Preprocessing& p) {
+  data.mean.assign(p.mean.begin(), p.mean.end());
+  data.std.assign(p.std.begin(), p.std.end());
+  data.square = p.pad ? Square::pad : p.resize == Preprocessing::Resize::shorter ? Square::crop : Square::stretch;
+}
 
 /// The whole of a model: of a run, or of a folder of Hugging Face.
 LlavaFacts facts_of(const std::string& init, const std::vector<std::string>& accept_keys) {
@@ -62,9 +77,7 @@ LlavaFacts facts_of(const std::string& init, const std::vector<std::string>& acc
   if (!is_llava(init)) {
     const LlavaRun run = open_llava_run(init);
     facts.model = run.config->model;
-    facts.img_size = run.config->data.img_size;
-    facts.mean = run.config->data.mean;
-    facts.std = run.config->data.std;
+    facts.data = run.config->data;
     return facts;
   }
   const LlavaHubConfig hub = open_llava(init, {.accept_keys = accept_keys}).config;
@@ -77,9 +90,8 @@ LlavaFacts facts_of(const std::string& init, const std::vector<std::string>& acc
   tower.prefix = hub.llava.prefix;
   facts.model.projector = {.depth = hub.llava.projector.depth, .bias = hub.llava.projector.bias};
   facts.model.decoder.set(hub.llava.text);
-  facts.img_size = hub.image_size;
-  facts.mean.assign(hub.preprocessing.mean.begin(), hub.preprocessing.mean.end());
-  facts.std.assign(hub.preprocessing.std.begin(), hub.preprocessing.std.end());
+  facts.data.img_size = hub.image_size;
+  set_pixels(facts.data, hub.preprocessing);
   return facts;
 }
 
@@ -124,13 +136,28 @@ void load_decoder(nn::Llava& model, const LlavaConfig& config, std::vector<std::
 
 }  // namespace
 
+bool is_llava_run(const fs::path& path) {
+  constexpr std::string_view kMethod = "llava";
+  const RunFiles files(path);
+  if (fs::exists(files.resolved())) return recipe_name(files.resolved()) == kMethod;
+  const bool checkpoint =
+      fs::is_directory(path) ? files.has_checkpoint() : fs::exists(path) && path.extension() == ".h5";
+  return checkpoint && open_run(path).settings->recipe == kMethod;
+}
+
 LlavaRun open_llava_run(const fs::path& path, const std::vector<std::string>& changes) {
   OpenedRun run = open_run(path, changes);
   const auto config =
       std::dynamic_pointer_cast<const LlavaConfig>(std::shared_ptr<RecipeConfig>(std::move(run.settings)));
   check<ConfigError>(config != nullptr, "llava", "{} is no run of the method llava", run.checkpoint.string());
-  return {run.checkpoint, config, config->lora.merged(sub_map(run.state, "model")),
-          to_tokenizer_files(sub_map(run.state, "tokenizer"))};
+  LlavaRun opened{.checkpoint = run.checkpoint,
+                  .config = config,
+                  .weights = sub_map(run.state, "model"),
+                  .tokenizer_files = to_tokenizer_files(sub_map(run.state, "tokenizer"))};
+  for (const auto& [name, value] : opened.weights)
+    if (nn::is_lora(name)) opened.adapters.emplace(name, value);
+  opened.weights = config->lora.merged(std::move(opened.weights));
+  return opened;
 }
 
 std::vector<std::string> settle_llava(Config& config, const LlavaConfig& llava) {
@@ -144,7 +171,8 @@ std::vector<std::string> settle_llava(Config& config, const LlavaConfig& llava) 
                        "both",
                        llava.init);
     take_keys(config, facts_of(llava.init, llava.accept_keys),
-              {"tower.", "projector.", "decoder.", "data.img_size", "data.mean", "data.std"}, llava.init);
+              {"tower.", "projector.", "decoder.", "data.img_size", "data.mean", "data.std", "data.square"},
+              llava.init);
     return {"[init] model and pixels of " + llava.init};
   }
   if (needs_tower) {
@@ -156,8 +184,7 @@ std::vector<std::string> settle_llava(Config& config, const LlavaConfig& llava) 
     LlavaFacts facts;
     facts.model.tower = model.tower;  // what is read of it stays
     set_tower(facts.model.tower, tower->config);
-    facts.mean.assign(opened.preprocessing.mean.begin(), opened.preprocessing.mean.end());
-    facts.std.assign(opened.preprocessing.std.begin(), opened.preprocessing.std.end());
+    set_pixels(facts.data, opened.preprocessing);
     take_keys(config, facts, {"tower.", "data.mean", "data.std"}, model.tower.init);
     notes.push_back("[init] tower and pixels of " + model.tower.init);
   }
@@ -183,7 +210,8 @@ TokenizerFiles tokenizer_files(const LlavaConfig& config) {
   if (!place.empty()) {
     files = read_tokenizer_files(place);
   } else if (place = config.init; !place.empty()) {
-    files = is_llava(place) ? read_tokenizer_files(place) : open_llava_run(place).tokenizer_files;
+    const std::string folder = is_adapter(place) ? base_of_adapter(place).string() : place;
+    files = is_llava(folder) ? read_tokenizer_files(folder) : open_llava_run(folder).tokenizer_files;
   } else if (place = decoder.init; !place.empty()) {
     files = open_language_model(place, {.accept_keys = config.accept_keys}).tokenizer_files;
   }
@@ -207,6 +235,7 @@ std::vector<std::string> load_llava_start(nn::Llava& model, const LlavaConfig& c
   }
   if (!config.model.tower.init.empty()) load_tower(model, config, notes);
   if (!config.model.decoder.init.empty()) load_decoder(model, config, notes);
+  if (!config.lora.init.empty()) load_adapter(model, config.lora.init, config.accept_keys, notes);
   return notes;
 }
 

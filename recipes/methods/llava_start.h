@@ -27,14 +27,17 @@ TokenizerFiles tokenizer_files(const LlavaConfig& config);
 /// Throws IoError if they do not fit.
 std::vector<std::string> load_llava_start(nn::Llava& model, const LlavaConfig& config);
 
-/// The model of the run in a folder, or of its checkpoint. Adapters are added to the weights.
-/// Throws ConfigError unless it is a run of llava.
+/// The model of a run.
 struct LlavaRun {
   std::filesystem::path checkpoint;
   std::shared_ptr<const LlavaConfig> config;
-  TensorMap weights;
+  TensorMap weights;        // with the adapters added to them
+  TensorMap adapters = {};  // "language_model.layers.0.self_attn.q_proj.lora_a"; empty without LoRA
   TokenizerFiles tokenizer_files;
 };
+/// Whether the path is the folder of a run of llava, or one of its checkpoints.
+bool is_llava_run(const std::filesystem::path& path);
+/// Opens the folder of a run, or its checkpoint. Throws ConfigError unless it is a run of llava.
 LlavaRun open_llava_run(const std::filesystem::path& path, const std::vector<std::string>& changes = {});
 
 }  // namespace vitrail::recipes

@@ -9,6 +9,7 @@
 #include "vitrail/recipes/config/foreign_keys.h"
 #include "vitrail/recipes/models/llama_json.h"
 #include "vitrail/recipes/models/open_run.h"
+#include "vitrail/recipes/models/peft_adapter.h"
 #include "vitrail/recipes/models/published_model.h"
 #include "vitrail/recipes/models/weights_file.h"
 
@@ -154,7 +155,19 @@ LanguageModel open_checkpoint_file(const fs::path& path, const LanguageModelOpti
   return model;
 }
 
+LanguageModel open_any(const fs::path& path, const LanguageModelOptions& options);
+
+/// The base of an adapter, with the adapter added to its weights.
+LanguageModel open_adapted(const fs::path& path, const LanguageModelOptions& options) {
+  LanguageModel model = open_any(base_of_adapter(path, options.base), options);
+  TensorMap weights = nn::state(*model.llama);
+  add_adapter(weights, path, options.accept_keys, model.notes);
+  nn::share_state(*model.llama, weights, path.string());
+  return model;
+}
+
 LanguageModel open_any(const fs::path& path, const LanguageModelOptions& options) {
+  if (is_adapter(path)) return open_adapted(path, options);
   if (is_checkpoint_file(path)) return open_checkpoint_file(path, options);
   if (!fs::exists(path / kDecoderConfig) && (path.extension() == ".h5" || fs::exists(path / "checkpoints")))
     return open_trained(path, options);
@@ -226,7 +239,11 @@ void expect_language_model(const TensorMap& state, const DecoderConfig& config, 
                  "its tokenizer is not the one of now: data.tokenizer has changed");
 }
 
-bool is_language_model(const fs::path& path) {
+bool is_language_model(const fs::path& path, const std::string& base) {
+  if (is_adapter(path)) {
+    const std::optional<fs::path> found = find_base(path, base);
+    return found && !is_adapter(*found) && is_language_model(*found);
+  }
   if (is_checkpoint_file(path)) return fs::exists(path) && is_llama2c(path);
   const fs::path json = path / kDecoderConfig, recipe = path / "recipe.yaml";
   if (fs::exists(recipe) && fs::exists(path / "checkpoints")) return recipe_name(recipe) == "lm";

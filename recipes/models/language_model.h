@@ -51,18 +51,20 @@ struct LanguageModelOptions {
   bool trained = false;                       // weights that take gradients, in f32
   bool int8 = false;                          // matrices of 8 bits, made while opening: see nn::Llama::quantize_int8()
   std::vector<std::string> accept_keys = {};  // keys of config.json to pass over
+  std::string base = {};                      // of an adapter: its base model; empty: where the adapter's file says
 };
 
-/// Whether the path is that of a language model: a folder with such a config.json, a file of llama2.c, or the folder of
-/// a run of the recipe lm.
-bool is_language_model(const std::filesystem::path& path);
+/// Whether the path is that of a language model: a folder with such a config.json, a file of llama2.c, the folder of a
+/// run of the recipe lm, or an adapter of PEFT for one of them. base: as in LanguageModelOptions.
+bool is_language_model(const std::filesystem::path& path, const std::string& base = "");
 
 /// Opens a folder with config.json and model.safetensors or its shards, a .bin file of llama2.c, or a run of a language
-/// model, see add_language_model(). Weights of the model's type stay in the file, which is mapped; others are
-/// converted. Throws: ConfigError if there is no such thing. IoError as safetensors::Reader and read_llama2c, if
-/// config.json asks
-///         for something that is not built, naming the key, and if weights are missing, unexpected, of another shape
-///         or not finite, by their names in the file.
+/// model, see add_language_model(); for an adapter of PEFT its base, with the adapter added to the weights. Weights of
+/// the model's type stay in the file, which is mapped; others are converted.
+///
+/// Throws: ConfigError if there is no such thing. IoError as safetensors::Reader, read_llama2c and add_adapter, if
+///         config.json asks for something that is not built, naming the key, and if weights are missing, unexpected, of
+///         another shape or not finite, by their names in the file.
 LanguageModel open_language_model(const std::filesystem::path& path, const LanguageModelOptions& options = {});
 
 /// Writes a folder that transformers loads: config.json, generation_config.json and model.safetensors, in the type of

@@ -182,8 +182,8 @@ LlavaHubConfig parse_own_llava(const JsonObject& c, std::string_view decoder) {
   c.only("mm_use_im_start_end", false);
   c.only("mm_patch_merge_type", "flat");
   c.only("mm_resampler_type", Json());
-  constexpr Named<bool> kAspects[] = {{"square", true}, {"pad", true}};
-  c.choice("image_aspect_ratio", kAspects, "square");
+  constexpr Named<bool> kPads[] = {{"square", false}, {"pad", true}};
+  model.preprocessing.pad = c.choice("image_aspect_ratio", kPads, "square");
   // mm_use_im_patch_token adds a word that no model reads. The others are of training and of several tiles.
   c.pass_over({"mm_vision_tower", "mm_hidden_size", "mm_use_im_patch_token", "tune_mm_mlp_adapter",
                "freeze_mm_mlp_adapter", "mm_projector_lr", "unfreeze_mm_vision_tower", "use_mm_proj",
@@ -309,7 +309,10 @@ Preprocessing parse_llava_processor(const JsonObject& c, const LlavaHubConfig& m
 std::string to_llava_processor_json(const LlavaHubConfig& model) {
   const Preprocessing& p = model.preprocessing;
   Json json = Json::parse(to_preprocessor_json(p, nn::tower_layout(model.llava.vision)));
-  if (model.names == LlavaNames::idefics3) {
+  if (p.pad && model.names == LlavaNames::llava) {
+    json["image_processor_type"] = "LlavaImageProcessor";
+    json["do_pad"] = true;
+  } else if (model.names == LlavaNames::idefics3) {
     json = Json::object({{"image_processor_type", "Idefics3ImageProcessor"},
                          {"do_convert_rgb", true},
                          {"do_image_splitting", false},
@@ -323,7 +326,7 @@ std::string to_llava_processor_json(const LlavaHubConfig& model) {
                          {"rescale_factor", 1 / 255.0},
                          {"max_image_size", Json::object({{"longest_edge", p.size}})},
                          {"size", Json::object({{"longest_edge", p.size}})}});
-  } else if (!model.llava.vision.class_token) {
+  } else if (!model.llava.vision.class_token && p.resize == Preprocessing::Resize::exact && p.crop == 0) {
     json["image_processor_type"] = "SiglipImageProcessor";
   }
   return json.text(2) + "\n";

@@ -8,6 +8,7 @@
 #include "vitrail/recipes/models/llama_json.h"
 #include "vitrail/recipes/models/llava_json.h"
 #include "vitrail/recipes/models/model_family.h"
+#include "vitrail/recipes/models/peft_adapter.h"
 #include "vitrail/recipes/models/published_model.h"
 #include "vitrail/recipes/models/weights_file.h"
 
@@ -123,12 +124,18 @@ void find_llava_preprocessing(const fs::path& folder, const LlavaOptions& option
 
 }  // namespace
 
-bool is_llava(const fs::path& path) {
+bool is_llava(const fs::path& path, const std::string& base) {
+  if (is_adapter(path)) {
+    const std::optional<fs::path> found = find_base(path, base);
+    return found && !is_adapter(*found) && is_llava(*found);
+  }
   const fs::path json = path / "config.json";
   return fs::exists(json) && is_llava_type(JsonObject::read(json).text("model_type", ""));
 }
 
-LlavaModel open_llava(const fs::path& folder, const LlavaOptions& options) {
+LlavaModel open_llava(const fs::path& path, const LlavaOptions& options) {
+  const bool adapted = is_adapter(path);
+  const fs::path folder = adapted ? base_of_adapter(path, options.base) : path;
   const fs::path json = folder / "config.json";
   check<ConfigError>(fs::exists(json), "llava", "{}: no folder with a config.json", folder.string());
   check<ConfigError>(!options.trained || options.dtype.value_or(DType::f32) == DType::f32, "llava",
@@ -151,9 +158,12 @@ LlavaModel open_llava(const fs::path& folder, const LlavaOptions& options) {
   nn::Converted converted = read_llava_weights(file, model.config, dtype);
   std::move(converted.notes.begin(), converted.notes.end(), std::back_inserter(model.notes));
   TensorMap& weights = converted.weights;
+  const bool pads = model.config.preprocessing.pad;  // LLaVA's own program says it in config.json
   if (const auto tower = own_tower(c)) take_tower(model.config, weights, *tower, options, json.string());
+  if (adapted) add_adapter(weights, path, options.accept_keys, model.notes);
   drop_unread_blocks(model.config, weights, model.notes);
   find_llava_preprocessing(folder, options, model);
+  model.config.preprocessing.pad |= pads;
 
   expect_llava_size(model.config.llava, weights, file.path());
   const nn::Scope scope = nn::Scope().without_values();
@@ -189,6 +199,10 @@ std::vector<fs::path> write_llava(const LlavaModel& model, const fs::path& folde
   for (const char* const name : kBesideLlava) {
     if (!fs::exists(from / name) || fs::equivalent(from, folder)) continue;
     fs::copy_file(from / name, folder / name, fs::copy_options::overwrite_existing);
+    files.push_back(folder / name);
+  }
+  for (const auto& [name, content] : model.beside) {
+    durable_write(folder / name, content);
     files.push_back(folder / name);
   }
   return files;

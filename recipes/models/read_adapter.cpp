@@ -2,6 +2,8 @@
 #include "vitrail/core/io/safetensors.h"
 #include "vitrail/core/ops.h"
 #include "vitrail/nn/state_io.h"
+#include "vitrail/nn/weights/llama_names.h"
+#include "vitrail/nn/weights/llava_names.h"
 #include "vitrail/recipes/config/config.h"
 #include "vitrail/recipes/config/derived_values.h"
 #include "vitrail/recipes/config/json_object.h"
@@ -11,14 +13,17 @@
 #include "vitrail/recipes/models/open_model.h"
 #include "vitrail/recipes/models/peft_adapter.h"
 #include "vitrail/recipes/models/weights_file.h"
+#include "vitrail/recipes/run/progress.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
+#include <string_view>
 #include <utility>
 
 namespace vitrail::recipes {
@@ -27,7 +32,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char *kAdapterConfig = "adapter_config.json", *kAdapterWeights = "adapter_model.safetensors";
-constexpr std::string_view kPeftPrefix = "base_model.model.";
+constexpr std::string_view kPeftPrefix = "base_model.model.", kLoraA = ".lora_a";
 
 // ---- adapter_config.json --------------------------------------------------------------------------------------------
 
@@ -104,18 +109,33 @@ std::optional<PeftName> parse_peft_name(std::string name, const std::string& fil
   return PeftName{PeftName::Kind::whole, name};
 }
 
-/// The first layout in which every name has a place, and a place in the model if there is one.
-const nn::Layout& layout_of_adapter(const std::vector<PeftName>& names, const TensorMap* model,
-                                    const std::string& file) {
-  std::string homeless;  // of the layout that comes nearest
+/// Our place of a weight by its name in the file.
+using PlaceOf = std::function<std::optional<nn::PlaceInOurs>(std::string_view theirs)>;
+
+/// The names that models have: those of each layout, of decoders, and of decoders that see.
+std::vector<PlaceOf> known_names() {
+  std::vector<PlaceOf> known;
+  for (const nn::Layout* const layout : nn::layouts())
+    known.emplace_back([layout](std::string_view theirs) { return nn::place_in_ours(*layout, theirs); });
+  known.emplace_back([](std::string_view theirs) {
+    const auto ours = nn::llama_name(theirs);
+    return ours ? std::optional(nn::PlaceInOurs{.name = *ours}) : std::nullopt;
+  });
+  known.emplace_back(nn::llava_place);
+  return known;
+}
+
+/// The first names in which every name has a place, and a place in the model if there is one.
+PlaceOf places_of_adapter(const std::vector<PeftName>& names, const TensorMap* model, const std::string& file) {
+  std::string homeless;  // of the names that come nearest
   size_t most = 0;
-  for (const nn::Layout* const layout : nn::layouts()) {
+  for (const PlaceOf& place_of : known_names()) {
     const auto bad = std::find_if(names.begin(), names.end(), [&](const PeftName& name) {
-      const auto place = nn::place_in_ours(*layout, name.weight);
+      const auto place = place_of(name.weight);
       const bool head = place && place->name.starts_with("head");  // the base may have none
       return !place || (model && !head && !model->contains(place->name));
     });
-    if (bad == names.end()) return *layout;
+    if (bad == names.end()) return place_of;
     const auto good = size_t(bad - names.begin());
     if (homeless.empty() || good > most) homeless = bad->weight;
     most = std::max(most, good);
@@ -189,14 +209,16 @@ void read_adapter_weights(const safetensors::Reader& file, const TensorMap* mode
   std::vector<PeftName> list;
   list.reserve(names.size());
   for (const auto& item : names) list.push_back(item.second);
-  const nn::Layout& layout = layout_of_adapter(list, model, file.path());
+  const PlaceOf place_of = places_of_adapter(list, model, file.path());
   std::map<std::string, Factors> layers;
   for (const auto& [name, parsed] : names) {
     const Tensor value = file.read(name);
     check_weight(file.path(), name, file.dtype(name), value);
-    const nn::PlaceInOurs place = *nn::place_in_ours(layout, parsed.weight);
+    const nn::PlaceInOurs place = *place_of(parsed.weight);
     if (parsed.kind == PeftName::Kind::whole) {
-      adapter.whole.push_back({place.name, place.part, place.parts, value.to(DType::f32)});
+      Shape shape = value.shape();
+      for (int i = 0; i < place.unit_axes; ++i) shape = shape.insert(0, 1);
+      adapter.whole.push_back({place.name, place.part, place.parts, value.to(DType::f32).reshape(shape)});
       continue;
     }
     Factors& factors = layers[place.name.substr(0, place.name.rfind('.'))];
@@ -235,13 +257,18 @@ void replace_rows(const PeftAdapter& adapter, TensorMap& weights) {
   }
 }
 
-fs::path base_of_adapter(const PeftAdapter& adapter) {
-  for (const fs::path& path : {fs::path(adapter.base), adapter.source / adapter.base})
-    if (!adapter.base.empty() && fs::exists(path)) return path;
-  fail<ConfigError>("adapter",
-                    "{}: its base model '{}' is no folder here; give the folder with --base, or write it as "
-                    "base_model_name_or_path into {}",
-                    adapter.source.string(), adapter.base, kAdapterConfig);
+/// The base as adapter_config.json names it: from here, or from the adapter.
+std::optional<fs::path> base_here(const fs::path& folder, const std::string& named) {
+  for (const fs::path& path : {fs::path(named), folder / named})
+    if (!named.empty() && fs::exists(path)) return path;
+  return std::nullopt;
+}
+
+fs::path folder_of(const fs::path& adapter) { return fs::is_directory(adapter) ? adapter : adapter.parent_path(); }
+
+std::string named_base(const fs::path& folder) {
+  const fs::path config = folder / kAdapterConfig;
+  return fs::exists(config) ? JsonObject::read(config).text("base_model_name_or_path", "") : "";
 }
 
 }  // namespace
@@ -256,6 +283,23 @@ bool is_adapter(const fs::path& path) {
   return path.filename() == kAdapterWeights || (fs::is_directory(path) && fs::exists(path / kAdapterConfig));
 }
 
+std::optional<fs::path> find_base(const fs::path& adapter, const std::string& base) {
+  if (!base.empty()) return base;
+  return base_here(folder_of(adapter), named_base(folder_of(adapter)));
+}
+
+fs::path base_of_adapter(const fs::path& adapter, const std::string& base) {
+  const fs::path folder = folder_of(adapter);
+  const std::optional<fs::path> found = find_base(adapter, base);
+  check<ConfigError>(found.has_value(), "adapter",
+                     "{}: its base model '{}' is no folder here; give the folder with --base, or write it as "
+                     "base_model_name_or_path into {}",
+                     folder.string(), found ? "" : named_base(folder), kAdapterConfig);
+  check<ConfigError>(!is_adapter(*found), "adapter", "{}: its base {} is an adapter, too", folder.string(),
+                     found->string());
+  return *found;
+}
+
 PeftAdapter read_adapter(const fs::path& path, const TensorMap* model, const std::vector<std::string>& accept_keys) {
   PeftAdapter adapter = adapter_without_weights(path, accept_keys);
   read_adapter_weights(safetensors::Reader(adapter.source / kAdapterWeights), model, adapter);
@@ -263,13 +307,10 @@ PeftAdapter read_adapter(const fs::path& path, const TensorMap* model, const std
 }
 
 PublishedModel read_adapted_model(const fs::path& path, const PublishedOptions& options) {
-  const fs::path folder = fs::is_directory(path) ? path : path.parent_path();
+  const fs::path folder = folder_of(path);
   PublishedOptions of_base = options;
   of_base.base.clear();
-  const fs::path base = options.base.empty() ? base_of_adapter(adapter_without_weights(folder, options.accept_keys))
-                                             : fs::path(options.base);
-  check<ConfigError>(!is_adapter(base), "adapter", "{}: its base {} is an adapter, too", folder.string(),
-                     base.string());
+  const fs::path base = base_of_adapter(path, options.base);
   PublishedModel model =
       published_weights(base) ? read_published_model(base, of_base) : to_published(open_model(base, {}, of_base));
   PeftAdapter adapter = read_adapter(folder, &model.weights, options.accept_keys);
@@ -287,6 +328,36 @@ PublishedModel read_adapted_model(const fs::path& path, const PublishedOptions& 
   for (std::string& note : adapter.notes) model.notes.push_back(std::move(note));
   model.notes.push_back("the adapter is added to the weights of " + base.string());
   return model;
+}
+
+void add_adapter(TensorMap& weights, const fs::path& folder, const std::vector<std::string>& accept_keys,
+                 std::vector<std::string>& notes) {
+  const PeftAdapter adapter = read_adapter(folder, &weights, accept_keys);
+  bool rounds = false;
+  for (const auto& [name, a] : adapter.weights) {
+    if (!name.ends_with(kLoraA)) continue;
+    const std::string layer = name.substr(0, name.size() - kLoraA.size()), weight = layer + ".weight";
+    // One layer at a time: a large model in bf16 is never in memory in f32.
+    TensorMap one = {
+        {weight, weights.at(weight)}, {name, a}, {layer + ".lora_b", adapter.weights.at(layer + ".lora_b")}};
+    nn::merge_lora(one, adapter.config.scale());
+    const DType dtype = weights.at(weight).dtype();
+    rounds |= dtype == DType::bf16;
+    weights.at(weight) = one.at(weight).to(dtype);
+  }
+  const TensorMap before = weights;
+  replace_rows(adapter, weights);
+  for (const PeftAdapter::Whole& whole : adapter.whole) {
+    Tensor& now = weights.at(whole.name);
+    const Tensor& then = before.at(whole.name);
+    check<IoError>(now.shape() == then.shape(), "adapter", "{}: its '{}' is {}, the model's is {}", folder.string(),
+                   whole.name, now.shape(), then.shape());
+    now = now.to(then.dtype());
+  }
+  for (const std::string& note : adapter.notes) notes.push_back(note);
+  notes.push_back(fmt::format("the adapter {} is added to the weights of {}{}", folder.string(),
+                              several(int64_t(adapter.weights.size() / 2), "layer"),
+                              rounds ? ", and the sums are rounded to bf16" : ""));
 }
 
 void settle_adapter(Config& config, std::vector<std::string>& notes) {

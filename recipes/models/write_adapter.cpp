@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 
 using Names = std::set<std::string>;
 
-constexpr std::string_view kWeightEnd = ".weight", kLoraAEnd = ".lora_a";
+constexpr std::string_view kWeightEnd = ".weight", kLoraAEnd = ".lora_a", kPeftLoraA = ".lora_A.weight";
 
 /// The name of the module of a weight or bias: "classifier" of "classifier.bias".
 std::string module_of(const std::string& name) { return name.substr(0, name.rfind('.')); }
@@ -44,19 +44,19 @@ Names target_modules(const Names& adapted, const Names& all) {
 /// A whole number is written as one.
 Json alpha_json(double value) { return value == std::floor(value) ? Json(int64_t(value)) : Json(value); }
 
-std::string adapter_config_json(const OpenAdapters& adapters, const Names& targets, const Names& saved) {
-  const LoraSection& lora = adapters.settings;
+std::string adapter_config_json(const PeftFolder& adapter, const Names& targets) {
+  const LoraSection& lora = adapter.settings;
   const auto list = [](const Names& names) { return Json(std::vector<std::string>(names.begin(), names.end())); };
   return Json::object({{"peft_type", "LORA"},
-                       {"base_model_name_or_path", adapters.base},
-                       {"task_type", nullptr},
+                       {"base_model_name_or_path", adapter.base},
+                       {"task_type", adapter.task_type.empty() ? Json(nullptr) : Json(adapter.task_type)},
                        {"inference_mode", true},
                        {"r", lora.rank},
                        {"lora_alpha", alpha_json(lora.alpha)},
                        {"lora_dropout", lora.dropout},
                        {"use_rslora", lora.use_rslora},
                        {"target_modules", list(targets)},
-                       {"modules_to_save", saved.empty() ? Json(nullptr) : list(saved)},
+                       {"modules_to_save", adapter.saved.empty() ? Json(nullptr) : list(adapter.saved)},
                        {"bias", "none"},
                        {"fan_in_fan_out", false},
                        {"init_lora_weights", true},
@@ -66,6 +66,27 @@ std::string adapter_config_json(const OpenAdapters& adapters, const Names& targe
 }
 
 }  // namespace
+
+void PeftFolder::adapt(const std::string& module, const Tensor& lora_a, const Tensor& lora_b) {
+  weights[module + std::string(kPeftLoraA)] = lora_a;
+  weights[module + ".lora_B.weight"] = lora_b.contiguous();
+}
+
+std::vector<fs::path> PeftFolder::write(const fs::path& folder, const safetensors::Metadata& metadata) const {
+  TensorMap tensors;
+  Names adapted;
+  for (const auto& [name, value] : weights) {
+    tensors["base_model.model." + name] = value;
+    if (name.ends_with(kPeftLoraA)) adapted.insert(name.substr(0, name.size() - kPeftLoraA.size()));
+  }
+  std::error_code error;
+  fs::create_directories(folder, error);
+  check<WriteError>(!error, "adapter", "{}: cannot make the folder: {}", folder.string(), error.message());
+  std::vector<fs::path> files = {folder / "adapter_model.safetensors", folder / "adapter_config.json"};
+  safetensors::save(files[0], tensors, metadata);
+  durable_write(files[1], adapter_config_json(*this, target_modules(adapted, all)));
+  return files;
+}
 
 WrittenModel write_adapter(const OpenModel& model, std::string_view layout_name, const fs::path& out,
                            nn::NamesOf which) {
@@ -77,8 +98,7 @@ WrittenModel write_adapter(const OpenModel& model, std::string_view layout_name,
   const auto names_of = [&](const std::string& ours, nn::NamesOf of) {
     return nn::names_in_layout(layout, ours, published.weights, of);
   };
-  TensorMap tensors;
-  Names adapted, saved, all;
+  PeftFolder peft{.base = adapters.base, .settings = adapters.settings};
   WrittenModel written;
   for (const auto& [name, a] : adapters.weights) {
     if (!name.ends_with(kLoraAEnd)) continue;
@@ -89,38 +109,27 @@ WrittenModel write_adapter(const OpenModel& model, std::string_view layout_name,
                        layout.title, layer);
     const Tensor& b = adapters.weights.at(layer + ".lora_b");
     const int64_t rows = b.size(0) / int64_t(names.size());
-    for (size_t i = 0; i < names.size(); ++i) {
-      const std::string module = module_of(names[i]);
-      tensors["base_model.model." + module + ".lora_A.weight"] = a;
-      tensors["base_model.model." + module + ".lora_B.weight"] =
-          b.slice(0, int64_t(i) * rows, int64_t(i + 1) * rows).contiguous();
-      adapted.insert(module);
-    }
+    for (size_t i = 0; i < names.size(); ++i)
+      peft.adapt(module_of(names[i]), a, b.slice(0, int64_t(i) * rows, int64_t(i + 1) * rows));
   }
   const nn::Converted converted = nn::to_layout(layout, published.weights);
   for (const auto& [ours, value] : published.weights) {
     const std::vector<std::string> names = names_of(ours, which);
     if (value.rank() == 2)
       for (const std::string& name : names)
-        if (name.ends_with(kWeightEnd)) all.insert(module_of(name));
+        if (name.ends_with(kWeightEnd)) peft.all.insert(module_of(name));
     if (!any_matches(adapters.settings.train, ours)) continue;
     const std::vector<std::string> in_files = names_of(ours, nn::NamesOf::files);
     for (size_t i = 0; i < names.size(); ++i) {
       const bool in_module = names[i].ends_with(kWeightEnd) || names[i].ends_with(".bias");
       if (in_module) {
-        tensors["base_model.model." + names[i]] = converted.weights.at(in_files[i]).contiguous();
-        saved.insert(module_of(names[i]));
+        peft.weights[names[i]] = converted.weights.at(in_files[i]).contiguous();
+        peft.saved.insert(module_of(names[i]));
       }
       if (!in_module) written.notes.push_back(ours + " is trained and left out: PEFT saves whole modules only");
     }
   }
-  std::error_code error;
-  fs::create_directories(out, error);
-  check<WriteError>(!error, "adapter", "{}: cannot make the folder: {}", out.string(), error.message());
-  const fs::path weights = out / "adapter_model.safetensors", config = out / "adapter_config.json";
-  safetensors::save(weights, tensors, to_metadata(model.architecture->unwritten(), model.classes));
-  durable_write(config, adapter_config_json(adapters, target_modules(adapted, all), saved));
-  written.files = {weights, config};
+  written.files = peft.write(out, to_metadata(model.architecture->unwritten(), model.classes));
   written.notes.push_back(
       fmt::format("rank {} on {} layers of {}", adapters.settings.rank, adapters.weights.size() / 2, adapters.base));
   return written;

@@ -70,6 +70,25 @@ def load_strictly(model_class, folder: Path):
     return model
 
 
+def compared_by(program: Path, tokens: int, side: int = 32):
+    """A check of a case: our program computes the same texts. tokens: of an image."""
+
+    def check(vitrail, folder: Path, theirs: Theirs, scratch: Path) -> dict[str, float]:
+        from safetensors.torch import load_file, save_file
+
+        rows = texts()
+        longest = max(len(ids) for ids, _ in rows)
+        padded = [torch.tensor([row[i] + [END] * (longest - len(row[i])) for row in rows]) for i in (0, 1)]
+        save_file(dict(ids=padded[0], labels=padded[1], pixels=pixels_of(side)), scratch / "input.safetensors")
+        run_program(program, folder, scratch / "input.safetensors", scratch / "output.safetensors")
+        ours = load_file(scratch / "output.safetensors")
+        mask = their_batch(tokens)["attention_mask"].bool()
+        return {"token logits": largest_difference(numbers(ours["logits"][mask]), theirs.token_logits),
+                "loss": largest_difference(numbers(ours["loss"]), theirs.loss)}
+
+    return check
+
+
 def llava_case(name: str, settings: str, model_class: str, config, program: Path, *, tokens: int, side: int = 32, dtype=torch.float32,
                shards=None, processor=None, edit=None, refused="") -> Case:
     """config: a function that makes the configuration. program: ours that computes logits. tokens: of an image. processor: preprocessor_config.json.
@@ -96,20 +115,8 @@ def llava_case(name: str, settings: str, model_class: str, config, program: Path
         """Loads vitrail's folder."""
         return their_numbers(load_strictly(their_class(), folder), tokens, side)
 
-    def check(vitrail, folder: Path, theirs: Theirs, scratch: Path) -> dict[str, float]:
-        from safetensors.torch import load_file, save_file
-
-        rows = texts()
-        longest = max(len(ids) for ids, _ in rows)
-        padded = [torch.tensor([row[i] + [END] * (longest - len(row[i])) for row in rows]) for i in (0, 1)]
-        save_file(dict(ids=padded[0], labels=padded[1], pixels=pixels_of(side)), scratch / "input.safetensors")
-        run_program(program, folder, scratch / "input.safetensors", scratch / "output.safetensors")
-        ours = load_file(scratch / "output.safetensors")
-        mask = their_batch(tokens)["attention_mask"].bool()
-        return {"token logits": largest_difference(numbers(ours["logits"][mask]), theirs.token_logits),
-                "loss": largest_difference(numbers(ours["loss"]), theirs.loss)}
-
-    return Case(name, settings, ("transformers", "safetensors"), save, refused, back={"hf": load}, check=check)
+    return Case(name, settings, ("transformers", "safetensors"), save, refused, back={"hf": load},
+                check=compared_by(program, tokens, side))
 
 
 def renamed(rules: dict[str, str]):

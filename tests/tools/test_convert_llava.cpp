@@ -2,6 +2,7 @@
 #include "tests/support/json_file.h"
 #include "tests/tools/program.h"
 #include "vitrail/core/io/safetensors.h"
+#include "vitrail/core/ops.h"
 #include "vitrail/nn/state_io.h"
 #include "vitrail/recipes/models/llava_model.h"
 
@@ -33,6 +34,22 @@ TEST_CASE("vitrail convert: a model that sees becomes a folder for transformers"
   CHECK(test::read_json(folder.path() / "out/config.json")["vision_feature_layer"] == -1);
 
   check_says(vitrail_program(folder, "convert in --layout timm -o x"), 2, "--layout hf alone");
+
+  // An adapter of PEFT is added to its base, wherever that is.
+  const std::string layer = "base_model.model.model.language_model.layers.0.mlp.up_proj.";
+  std::filesystem::create_directory(folder.path() / "adapter");
+  safetensors::save(folder.path() / "adapter/adapter_model.safetensors",
+                    {{layer + "lora_A.weight", full({1, 8}, 0.5)}, {layer + "lora_B.weight", full({12, 1}, 0.25)}});
+  test::write_text(folder.path() / "adapter/adapter_config.json",
+                   R"({"peft_type": "LORA", "r": 1, "lora_alpha": 2, "base_model_name_or_path": "elsewhere"})");
+  check_says(vitrail_program(folder, "convert adapter -o merged"), 2, "'elsewhere' is no folder here");
+  const test::Output merged = vitrail_program(folder, "convert adapter --base in -o merged");
+  check_says(merged, 0, "wrote merged/config.json");
+  CHECK(merged.err.find("the adapter adapter is added to the weights of 1 layer") != std::string::npos);
+  const std::string up = "language_model.model.layers.0.mlp.up_proj.weight";  // + 2 * 0.25 * 0.5
+  const Tensor before = written.at(up),
+               after = safetensors::Reader(folder.path() / "merged/model.safetensors").read_all().at(up);
+  CHECK(test::max_difference(after, core::add(before, full(before.shape(), 0.25))) < 1e-6);
   check_says(vitrail_program(folder, "init --arch vit_tiny --out vit"), 0, "wrote");
   check_says(vitrail_program(folder, "convert vit --tower in -o x"), 2, "--tower is for language models that see");
 }

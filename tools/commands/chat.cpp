@@ -2,6 +2,7 @@
 #include "tools/commands/commands.h"
 #include "tools/commands/image_files.h"
 #include "tools/commands/model_notes.h"
+#include "tools/commands/published_arguments.h"
 #include "tools/commands/skip_option.h"
 #include "tools/commands/table.h"
 #include "tools/commands/terminal_progress.h"
@@ -29,7 +30,7 @@ using namespace recipes;
 /// The options of both commands.
 struct TalkOptions {
   std::string model, prompt, tower, system;
-  std::vector<std::string> accept_keys;
+  PublishedArguments published;
   int64_t max_tokens = 512, top_k = 0;
   double temperature = 0, top_p = 1;
   uint64_t seed = 0;
@@ -43,13 +44,11 @@ struct TalkOptions {
     command.option("--top-p", top_p, "draw from the likeliest tokens that reach this probability together").fraction();
     command.option("--seed", seed, "of drawing; the same seed repeats an answer");
     command.option("--tower", tower, "folder of a CLIP, for folders of LLaVA's own program, which lack it");
-    command
-        .option("--accept-key", accept_keys,
-                "key in the configuration of a published model to pass over; may be repeated")
-        .one_each();
+    published.add_to(command);
   }
   ChatModel open() const {
-    ChatModel chat = open_chat_model(model, {.prompt = prompt, .accept_keys = accept_keys, .tower = tower});
+    ChatModel chat = open_chat_model(
+        model, {.prompt = prompt, .accept_keys = published.accept_keys, .tower = tower, .base = published.base});
     print_notes(model, chat.notes);
     return chat;
   }
@@ -60,7 +59,9 @@ struct TalkOptions {
 };
 
 constexpr const char* kSeeingModel =
-    "run of the method llava or its checkpoint, or folder of a LLaVA, Idefics3 or SmolVLM (Hugging Face)";
+    "run of the method llava or its checkpoint, folder of a LLaVA, Idefics3 or SmolVLM (Hugging Face), or of an "
+    "adapter "
+    "for one (PEFT)";
 
 /// While it lives, Ctrl-C ends the answer and not the program.
 class AnswerInterrupt final {

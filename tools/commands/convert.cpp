@@ -4,6 +4,7 @@
 #include "tools/commands/model_text.h"
 #include "tools/commands/published_arguments.h"
 #include "vitrail/core/error.h"
+#include "vitrail/recipes/methods/llava_folder.h"
 #include "vitrail/recipes/models/language_model.h"
 #include "vitrail/recipes/models/llava_model.h"
 #include "vitrail/recipes/models/open_model.h"
@@ -38,14 +39,25 @@ PublishedModel read(const Options& o) {
   return model;
 }
 
+/// Throws ConfigError for an option that language models do not have.
+void expect_hf(const Options& o) {
+  check<ConfigError>(o.layout == "hf" && o.from.empty(), "convert",
+                     "{} is a language model; it is written as a folder, --layout hf alone", o.in);
+}
+
 void convert_adapter(const Options& o) {
   const auto names = o.transformers == 4 ? nn::NamesOf::files : nn::NamesOf::modules;
+  if (is_llava_run(o.in)) {
+    expect_hf(o);
+    return print_written(write_llava_adapter(open_llava_run(o.in), o.out, names));
+  }
   print_written(write_adapter(open_model(o.in, {}, o.published.options(o.network)), o.layout, o.out, names));
 }
 
 /// Writes a language model, which has one layout, as a folder for transformers.
 void convert_language_model(const Options& o) {
-  const LanguageModel model = open_language_model(o.in, {.accept_keys = o.published.accept_keys});
+  const LanguageModel model =
+      open_language_model(o.in, {.accept_keys = o.published.accept_keys, .base = o.published.base});
   print_notes(o.in, model.notes);
   print_written({.files = write_language_model(model, o.out), .notes = {}});
 }
@@ -55,6 +67,7 @@ void convert_llava(const Options& o) {
   LlavaOptions options;
   options.accept_keys = o.published.accept_keys;
   options.tower = o.tower;
+  options.base = o.published.base;
   const LlavaModel model = open_llava(o.in, options);
   print_notes(o.in, model.notes);
   print_written({.files = write_llava(model, o.out), .notes = {}});
@@ -62,11 +75,14 @@ void convert_llava(const Options& o) {
 
 void convert(const Options& o) {
   if (o.adapter) return convert_adapter(o);
-  const bool sees = is_llava(o.in);
+  if (is_llava_run(o.in)) {
+    expect_hf(o);
+    return print_written(write_llava_run(open_llava_run(o.in), o.out));
+  }
+  const bool sees = is_llava(o.in, o.published.base);
   check<ConfigError>(sees || o.tower.empty(), "convert", "{}: --tower is for language models that see", o.in);
-  if (sees || is_language_model(o.in)) {
-    check<ConfigError>(o.layout == "hf" && o.from.empty(), "convert",
-                       "{} is a language model; it is written as a folder, --layout hf alone", o.in);
+  if (sees || is_language_model(o.in, o.published.base)) {
+    expect_hf(o);
     return sees ? convert_llava(o) : convert_language_model(o);
   }
   const PublishedModel model = read(o);
@@ -110,6 +126,7 @@ void add_convert(Program& program) {
   o->published.add_to(command);
   command.example("vitrail convert dinov2_vitb14.safetensors --layout hf -o dinov2-base/");
   command.example("vitrail convert runs/lora --adapter -o adapter/");
+  command.example("vitrail convert runs/llava -o llava/");
   command.action([o] { convert(*o); });
 }
 

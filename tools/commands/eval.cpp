@@ -110,11 +110,11 @@ FeatureOf text_classifier(const Options& o, const OpenModel& model, const std::v
 }
 
 void eval(const Options& o) {
-  if (is_chat_model(o.arguments.checkpoint)) {
+  if (is_chat_model(o.arguments.checkpoint, o.arguments.published.base)) {
     eval_questions({.model = o.arguments.checkpoint,
                     .words = o.arguments.rest,
                     .changes = o.arguments.background.changes(),
-                    .accept_keys = o.arguments.published.accept_keys,
+                    .published = o.arguments.published,
                     .confusion = o.confusion,
                     .examples = o.examples,
                     .json = o.json});

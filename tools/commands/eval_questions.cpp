@@ -149,8 +149,10 @@ void print_table(const ChatModel& model, const LlavaScores& scores, const Answer
 }  // namespace
 
 void eval_questions(const QuestionArguments& arguments) {
+  const PublishedArguments& published = arguments.published;
   const ChatModel model =
-      open_chat_model(arguments.model, {.changes = changes_of(arguments), .accept_keys = arguments.accept_keys});
+      open_chat_model(arguments.model,
+                      {.changes = changes_of(arguments), .accept_keys = published.accept_keys, .base = published.base});
   print_notes(arguments.model, model.notes);
   const LlavaConfig& settings = *model.settings;
   LlavaEvalData data = open_eval_talks(settings);

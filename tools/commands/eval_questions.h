@@ -1,6 +1,8 @@
 // vitrail eval of a model that sees: questions about images answered, captions told apart.
 #pragma once
 
+#include "tools/commands/published_arguments.h"
+
 #include <string>
 #include <vector>
 
@@ -8,11 +10,11 @@ namespace vitrail::tools {
 
 struct QuestionArguments {
   std::string model;
-  std::vector<std::string> words;        // other data, and overrides of the recipe (key=value)
-  std::vector<std::string> changes;      // overrides from options
-  std::vector<std::string> accept_keys;  // see recipes::ChatModelOptions
-  std::string confusion;                 // see confusion_files
-  std::string examples;                  // PNG to draw a contact sheet to; empty: none
+  std::vector<std::string> words;    // other data, and overrides of the recipe (key=value)
+  std::vector<std::string> changes;  // overrides from options
+  PublishedArguments published;
+  std::string confusion;  // see confusion_files
+  std::string examples;   // PNG to draw a contact sheet to; empty: none
   bool json = false;
 };
 

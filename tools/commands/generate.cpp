@@ -73,7 +73,7 @@ void write_logits(const std::string& file, nn::Llama& llama, const std::vector<i
 }
 
 void generate_text(const Options& o) {
-  LanguageModelOptions opening{.accept_keys = o.published.accept_keys};
+  LanguageModelOptions opening{.accept_keys = o.published.accept_keys, .base = o.published.base};
   opening.int8 = o.precision == "int8";
   if (!opening.int8 && !o.precision.empty()) opening.dtype = parse_dtype(o.precision);
   const LanguageModel model = open_language_model(o.model, opening);
@@ -134,8 +134,10 @@ void add_generate(Program& program) {
   const auto o = std::make_shared<Options>();
   const Command command = program.command("generate", "Lets a language model go on from a text.");
   command
-      .option("model", o->model,
-              "folder of a Llama, Qwen2 or Mistral (Hugging Face), .bin file of llama2.c, or run of the recipe lm")
+      .option(
+          "model", o->model,
+          "folder of a Llama, Qwen2 or Mistral (Hugging Face) or of an adapter for one (PEFT), .bin file of llama2.c, "
+          "or run of the recipe lm")
       .required();
   const Option prompt = command.option("-p,--prompt", o->prompt, "text to go on from; by default a new text");
   command.option("--prompt-ids", o->prompt_ids, "the prompt as ids, with the start of text; needs no tokenizer")

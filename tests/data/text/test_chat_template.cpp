@@ -119,3 +119,21 @@ TEST_CASE("the chat template of a folder is in one of four files") {
   write("chat_template.json", "{");
   CHECK_THROWS_WITH_AS(opened(), doctest::Contains("chat_template.json"), IoError);
 }
+
+TEST_CASE("a chat template that is written is known again, and has the words of the prompt") {
+  for (const std::string& name : data::prompt_template_names()) {
+    CAPTURE(name);
+    const data::PromptTemplate& form = data::prompt_template(name);
+    const std::string jinja = data::to_jinja(form);
+    CHECK(jinja.starts_with("{#- vitrail: " + name + " -#}"));
+    const auto known = data::recognise_chat_template(jinja);
+    REQUIRE(known.has_value());
+    CHECK(known->form == &form);
+    CHECK(!known->system.has_value());
+    for (const std::string_view words : {form.start, form.user_end, form.assistant_begin, form.answer_begin})
+      CHECK(jinja.find(json(words).dump()) != std::string::npos);
+    CHECK((jinja.find("+ eos_token -") != std::string::npos) == (form.close == "</s>"));
+  }
+  CHECK(!data::recognise_chat_template("{#- vitrail: v7 -#}").has_value());
+  CHECK(!data::recognise_chat_template("{#- vitrail: v1").has_value());
+}

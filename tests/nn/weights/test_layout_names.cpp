@@ -45,6 +45,10 @@ TEST_CASE("the names of one weight in a layout are those that a whole model is w
   CHECK(names_in_layout(vit, "head.weight", ours) == std::vector<std::string>{"classifier.weight"});
   CHECK(names_in_layout(vit, "blocks.1.attn.other", ours).empty());
   CHECK_FALSE(place_in_ours(vit, "decoder.weight").has_value());
+  const auto table = place_in_ours(layout_named("hf_clip_vision"), "embeddings.position_embedding.weight");
+  REQUIRE(table.has_value());
+  CHECK(table->name == "pos_embed");  // [1, N, C], there [N, C]
+  CHECK(table->unit_axes == 1);
 }
 
 }  // namespace vitrail::nn

@@ -2,6 +2,7 @@
 #include "tests/support/messages.h"
 #include "vitrail/core/rng.h"
 #include "vitrail/data/augment/center_crop.h"
+#include "vitrail/data/augment/pad_square.h"
 #include "vitrail/data/image/resize.h"
 #include "vitrail/recipes/build/preprocessing.h"
 
@@ -133,6 +134,39 @@ TEST_CASE("foreign configs: processors in their newer forms") {
     CAPTURE(row.text);
     test::check_refused([&] { parse(row.text, clip); }, row.message);
   }
+}
+
+TEST_CASE("preprocessing: an image on a square of the mean colour, worked out by hand") {
+  const nn::Layout& clip = nn::layout_named("hf_clip_vision");
+  const auto parse = [&](const std::string& more) {
+    return parse_preprocessor(
+        R"({"image_processor_type": "LlavaImageProcessor", "image_mean": [0.5, 0.25, 0.999], "image_std": [1, 1, 1],
+            "size": {"shortest_edge": 3}, "crop_size": {"height": 3, "width": 3})" +
+            more + "}",
+        "preprocessor_config.json", clip);
+  };
+  Preprocessing p = parse(R"(, "do_pad": true)");
+  CHECK(p.pad);
+  CHECK(!parse("").pad);
+  CHECK(p.text().starts_with("on a square of the mean colour, shorter side to 3"));
+  data::Image wide(2, 3);  // one row is missing; it comes below
+  for (size_t i = 0; i < wide.pixels().size(); ++i) wide.data()[i] = uint8_t(10 * i);
+  const Tensor x = p.batch({&wide, 1});
+  const double mean[] = {0.5, 0.25, 0.999}, padded[] = {127, 63, 254};  // of 127.5, 63.75 and 254.7
+  for (int64_t c = 0; c < 3; ++c)
+    for (int64_t row = 0; row < 3; ++row)
+      for (int64_t column = 0; column < 3; ++column) {
+        const double byte = row < 2 ? double(wide.at(row, column)[c]) : padded[c];
+        CHECK(x[0][c][row][column].to_vector()[0] == doctest::Approx(byte / 255 - mean[c]).epsilon(1e-6));
+      }
+  // A high image has more room at the right.
+  data::Image high(4, 1);
+  const data::Image square = data::PadSquare({1, 2, 3}).apply(high, {});
+  CHECK(square.size() == data::ImageSize{4, 4});
+  CHECK(square.at(2, 0)[2] == 3);
+  CHECK(square.at(2, 1)[2] == 0);
+  CHECK(square.at(2, 3)[0] == 1);
+  CHECK(data::PadSquare::mean_color({0.48145466, 0.4578275, 0.40821073}) == data::PadSquare::Color{122, 116, 104});
 }
 
 TEST_CASE("preprocessing: a key that is missing has the value of the image processor's class") {

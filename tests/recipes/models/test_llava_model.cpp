@@ -237,7 +237,14 @@ TEST_CASE("a folder of LLaVA's own program takes its tower from a folder of CLIP
   check_says([&] { open_llava(f.path()); }, {"'mm_vision_tower' is \"openai/clip\"", "give a folder"});
   LlavaOptions options;
   options.tower = tower.path();
-  CHECK(difference(open_llava(f.path(), options), f.model) < 1e-6);
+  const LlavaModel padded = open_llava(f.path(), options);
+  CHECK(difference(padded, f.model) < 1e-6);
+  CHECK(padded.config.preprocessing.pad);
+  // What a folder of transformers says of it is read again.
+  write_llava(padded, f.path() / "hf");
+  CHECK(test::read_json(f.path() / "hf/preprocessor_config.json")["image_processor_type"] == "LlavaImageProcessor");
+  CHECK(open_llava(f.path() / "hf").config.preprocessing == padded.config.preprocessing);
+  CHECK(!open_llava(LlavaFolder(Kind::clip).path()).config.preprocessing.pad);
 }
 
 TEST_CASE("what a folder says and is not built is refused by name") {
