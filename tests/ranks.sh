@@ -7,7 +7,7 @@ train=$1 vitrail=$2
 command -v mpirun >/dev/null || { echo "ranks: there is no mpirun (openmpi-bin)"; exit 77; }
 [ -e "$(dirname "$train")/libvitrail_mpi.so" ] || { echo "ranks: built without MPI (libopenmpi-dev)"; exit 77; }
 recipe=$(cd "$(dirname "$0")/.." && pwd)/recipes/vit_digits.yaml
-settings=("$recipe" train.epochs=6 train.shards=4 train.mixup=0.2 train.ema_decay=0.9)
+settings=("$recipe" train.epochs=12 train.shards=4 train.mixup=0.2 train.ema_decay=0.9)
 export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -25,15 +25,15 @@ compare() {
 trainers() { pgrep -f "^$train .*$1" || true; }
 # Runs a command in the background, and sends the signal to one of its ranks once they have trained for a while.
 disturb() { # signal, pattern of the ranks' command lines, command...
-  local signal=$1 pattern=$2 ranks status=0
+  local signal=$1 pattern=$2 ranks status=0 before=0
   shift 2
+  [ ! -e mixed/metrics.jsonl ] || before=$(wc -l <mixed/metrics.jsonl)
   "$@" >>disturbed.log 2>&1 &
   local launcher=$!
   for _ in $(seq 300); do
-    [ -e mixed/checkpoints/last.h5 ] && [ "$(wc -l <mixed/metrics.jsonl)" -gt "${lines:-0}" ] && break
+    [ -e mixed/checkpoints/last.h5 ] && [ "$(wc -l <mixed/metrics.jsonl)" -gt "$before" ] && break
     sleep 0.1
   done
-  lines=$(($(wc -l <mixed/metrics.jsonl) + 2))
   mapfile -t ranks < <(trainers "$pattern")
   [ ${#ranks[@]} -gt 0 ] && kill -"$signal" "${ranks[RANDOM % ${#ranks[@]}]}"
   for _ in $(seq 100); do [ -z "$(trainers "$pattern")" ] && break; sleep 0.1; done
