@@ -22,7 +22,7 @@ build:
 
 # All programs, and all tests. Two tests share the cores: a thread that waits for another one sleeps.
 test:
-	@tools/install_packages.sh doctest-dev
+	@tools/install_packages.sh doctest-dev libopenmpi-dev openmpi-bin
 	$(CONFIGURE) -DVITRAIL_BUILD_TESTS=ON
 	cmake --build $(BUILD)
 	OMP_WAIT_POLICY=passive ctest --test-dir $(BUILD) --output-on-failure --parallel 2

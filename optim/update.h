@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <functional>
 #include <iterator>
+#include <ranges>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -79,13 +80,13 @@ class Update final {
   /// The same where the caller runs its own tapes, such as nn::cached_backward: sweep() adds the gradients and returns
   /// the loss.
   double backward_with(const std::function<double()>& sweep, double share = 1);
-  /// The same for a batch in shards: loss_of(shard) gives the loss, or a ShardLoss, of each shard that this rank has, on
-  /// a tape and with random numbers of its own (At::random_key). The gradients become the mean over the shards of all
-  /// ranks, added in the order of one tree, so they do not depend on the number of ranks. Returns the means of the loss
-  /// and of the other numbers. shares: of each shard of this rank, its share of the whole batch; by default all are
-  /// equal. Throws NumericError on every rank if one has a loss that is not finite; ConfigError for another number of
-  /// shards than at.shards says.
-  template <class Batches, class F>
+  /// The same for a batch in shards: loss_of(shard) gives the loss, or a ShardLoss, of each shard that this rank has,
+  /// on a tape and with random numbers of its own (At::random_key). The gradients become the mean over the shards of
+  /// all ranks, added in the order of one tree, so they do not depend on the number of ranks. Returns the means of the
+  /// loss and of the other numbers. shares: of each shard of this rank, its share of the whole batch; by default all
+  /// are equal. Throws NumericError on every rank if one has a loss that is not finite; ConfigError for another number
+  /// of shards than at.shards says.
+  template <std::ranges::random_access_range Batches, class F>
   std::vector<double> backward(const Batches& shards, F&& loss_of, std::vector<double> shares = {}) {
     return backward_shards(
         int64_t(std::size(shards)), [&](int64_t i) -> ShardLoss { return loss_of(shards[size_t(i)]); },

@@ -68,9 +68,8 @@ void add_by_parts(Link& link, std::span<T> elements) {
     link.exchange(int(to), std::as_bytes(part_of(elements, to, n)), int(from),
                   std::as_writable_bytes(std::span(pieces[from])));
   }
-  auto sum = tree_sum<std::vector<T>>([](std::vector<T>& left, const std::vector<T>& right) {
-    add_to<T>(left, right);
-  });
+  auto sum =
+      tree_sum<std::vector<T>>([](std::vector<T>& left, const std::vector<T>& right) { add_to<T>(left, right); });
   for (std::vector<T>& piece : pieces) sum.add(std::move(piece));
   std::ranges::copy(sum.take(), mine.begin());
   for (size_t d = 1; d < n; ++d) {

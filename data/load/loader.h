@@ -51,9 +51,8 @@ class Loader final {
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
-  /// The next batch, across epochs; nothing after the last epoch. A batch whose samples are all left out does not come, unless
-  /// it is a shard.
-  /// Rethrows what the maker threw on a worker; the loader has then ended.
+  /// The next batch, across epochs; nothing after the last epoch. A batch whose samples are all left out does not come,
+  /// unless it is a shard. Rethrows what the maker threw on a worker; the loader has then ended.
   std::optional<Batch> next();
   /// The list that the maker adds broken samples to; null if it keeps none.
   const BadFiles* bad_files() const;

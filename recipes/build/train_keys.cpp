@@ -17,7 +17,8 @@ void TrainKeys::describe_length(Fields& f, std::string_view what_batch) {
 
 void TrainKeys::describe_shards(Fields& f) {
   f("shards", shards,
-    "equal parts of a batch, each computed by itself: they save memory, and ranks share them. The numbers depend on the "
+    "equal parts of a batch, each computed by itself: they save memory, and ranks share them. The numbers depend on "
+    "the "
     "shards, not on the ranks. null: as many as ranks when the run begins",
     at_least(1));
   f.also("train.accumulate", "train.shards");

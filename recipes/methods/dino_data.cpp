@@ -63,8 +63,8 @@ std::string DinoData::text() const {
   return parts_text(config_.data, train_size(), classes(), val_ ? val_->size() : 0);
 }
 
-std::unique_ptr<data::Loader> DinoData::train_loader(const data::LoaderState& start, int64_t batch_size,
-                                                     int64_t passes, const Shards& shards) {
+std::unique_ptr<data::Loader> DinoData::train_loader(const data::LoaderState& start, int64_t batch_size, int64_t passes,
+                                                     const Shards& shards) {
   const data::MultiCrop crops = multi_crop(config_);
   data::LoaderOptions options;
   options.batch_size = batch_size;

@@ -143,7 +143,8 @@ void set_tokens(LlavaModel& model, const LlavaRun& run) {
 
 /// The model of a run as a folder describes it.
 LlavaModel to_llava_model(const LlavaRun& run) {
-  LlavaModel model{.source = run.checkpoint};
+  LlavaModel model;
+  model.source = run.checkpoint;
   LlavaHubConfig& hub = model.config;
   hub.llava = run.config->llava();
   hub.names = names_for(hub.llava);

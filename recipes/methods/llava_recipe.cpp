@@ -131,7 +131,8 @@ struct LlavaRecipe final : Recipe {
     for (const double of_rank : gather_values(tokens)) all_tokens += of_rank;
     for (double& share : shares) share /= all_tokens;
     optim::Update update(trained_parameters(*model), *optimizer, at, {.max_norm = config.optim.clip_grad});
-    const double loss = update.backward(parts, [&](const Part& part) { return loss_of(part); }, shares)[0];
+    const double loss = update.backward(
+        parts, [&](const Part& part) { return loss_of(part); }, shares)[0];
     const double grad_norm = update.clip().total;
     update.step();
     return {{"loss", loss}, {"grad_norm", grad_norm}};

@@ -116,8 +116,8 @@ struct Supervised final : Recipe {
     int64_t shard = 0;  // of this rank
     const std::vector<double> means = update.backward(shards, [&](const data::Batch& batch) -> optim::ShardLoss {
       const Task task = task_of(batch, at.random_key(shard++));
-      const Tensor taught = distillation ? distillation->teach(task.images) : Tensor();              // [B, K]
-      const std::vector<ag::Var> heads = model->heads(model->features(task.images));  // one or two of [B, K]
+      const Tensor taught = distillation ? distillation->teach(task.images) : Tensor();  // [B, K]
+      const std::vector<ag::Var> heads = model->heads(model->features(task.images));     // one or two of [B, K]
       const std::vector<int64_t> places = label_places(heads.front().value(), task.labels, 1);
       const double correct = double(std::count(places.begin(), places.end(), 0)) / double(batch.size());
       ag::Var labelled = labelled_loss(heads.front(), task);

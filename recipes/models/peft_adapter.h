@@ -85,12 +85,12 @@ void load_adapter(nn::ModuleBase& model, const std::filesystem::path& folder,
 
 /// An adapter as PEFT has it. Names are those of the modules in the base, without "base_model.model.".
 struct PeftFolder {
-  std::string base;             // base_model_name_or_path
-  std::string task_type;        // "CAUSAL_LM"; empty: none
-  LoraSection settings;         // of the run
-  TensorMap weights;            // "model.layers.0.self_attn.q_proj.lora_A.weight"; whole weights under their own names
-  std::set<std::string> saved;  // modules_to_save: those whose weights are in the file whole
-  std::set<std::string> all;    // all linear layers, of which the ends in target_modules must name the adapted ones
+  std::string base;            // base_model_name_or_path
+  std::string task_type = {};  // "CAUSAL_LM"; empty: none
+  LoraSection settings;        // of the run
+  TensorMap weights = {};      // "model.layers.0.self_attn.q_proj.lora_A.weight"; whole weights under their own names
+  std::set<std::string> saved = {};  // modules_to_save: those whose weights are in the file whole
+  std::set<std::string> all = {};  // all linear layers, of which the ends in target_modules must name the adapted ones
 
   /// Takes the adapter of one linear layer.
   void adapt(const std::string& module, const Tensor& lora_a, const Tensor& lora_b);

@@ -214,9 +214,9 @@ class Loop {
                        plan_.epochs, position.step, per_epoch, (position.step + per_epoch - 1) / per_epoch);
     progress_.message(fmt::format("resuming after step {} of {} ({})", position.step, steps_, path.string()));
     if (position.was_unsharded)
-      progress_.message(fmt::format(
-          "the run began without shards: from here on the sums of its {} shards are added in another order",
-          plan_.shards));
+      progress_.message(
+          fmt::format("the run began without shards: from here on the sums of its {} shards are added in another order",
+                      plan_.shards));
     tell();
     if (position.step < steps_) say_jump(position);
     return position;

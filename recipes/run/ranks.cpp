@@ -41,7 +41,8 @@ std::string contents_of(const TensorMap& tensors) {
 TensorMap empty_tensors(const std::string& contents) {
   TensorMap tensors;
   std::istringstream lines(contents);
-  for (std::string name, type, sizes; std::getline(lines, name) && std::getline(lines, type) && std::getline(lines, sizes);) {
+  for (std::string name, type, sizes;
+       std::getline(lines, name) && std::getline(lines, type) && std::getline(lines, sizes);) {
     Shape shape;
     std::istringstream numbers(sizes);
     for (int64_t size = 0; numbers >> size;) shape = shape.insert(shape.rank(), size);
@@ -68,8 +69,7 @@ TensorMap from_lead(const TensorMap& tensors) {
   std::vector<std::byte> contents(mine.size());
   std::memcpy(contents.data(), mine.data(), mine.size());
   comm().broadcast(contents);
-  TensorMap all =
-      leads() ? tensors : empty_tensors({reinterpret_cast<const char*>(contents.data()), contents.size()});
+  TensorMap all = leads() ? tensors : empty_tensors({reinterpret_cast<const char*>(contents.data()), contents.size()});
   for (auto& [name, tensor] : all) {
     Tensor dense = tensor.contiguous();
     share({dense.raw(), size_t(dense.nbytes())});

@@ -43,9 +43,8 @@ std::string text_of(std::span<const std::byte> bytes) {
 
 TEST_CASE("comm: a tree sum pairs leaves as a binary counter does") {
   const auto shape = [](int leaves) {
-    auto sum = tree_sum<std::string>([](std::string& left, const std::string& right) {
-      left = "(" + left + right + ")";
-    });
+    auto sum =
+        tree_sum<std::string>([](std::string& left, const std::string& right) { left = "(" + left + right + ")"; });
     for (int i = 0; i < leaves; ++i) sum.add(std::string(1, char('a' + i)));
     return sum.take();
   };
@@ -114,8 +113,7 @@ TEST_CASE("comm: ranks gather words and texts, and hear rank 0") {
       std::vector<std::byte> told(rank == ranks - 1 ? 1000 : 3, std::byte(rank));
       comm().broadcast(told, ranks - 1);
       const std::scoped_lock lock(guard);
-      right += words == expected && joined == texts &&
-               told == std::vector<std::byte>(1000, std::byte(ranks - 1));
+      right += words == expected && joined == texts && told == std::vector<std::byte>(1000, std::byte(ranks - 1));
     };
     if (ranks == 1)
       all();

@@ -78,8 +78,7 @@ TEST_CASE("lm: texts become tokens, each between its start and its end") {
 
 TEST_CASE("lm: a run that stops and resumes ends with the same bytes, and has learned") {
   const LmFolder f;
-  for (const std::vector<std::string>& changes :
-       {std::vector<std::string>{}, {"train.shards=4", "model.tied=false"}}) {
+  for (const std::vector<std::string>& changes : {std::vector<std::string>{}, {"train.shards=4", "model.tied=false"}}) {
     const LmConfig config = f.config(changes);
     const RunFolder whole = RunFolder::create(f.path() / ("whole" + std::to_string(changes.size())), "letters");
     const Outcome expected = test::run(*config.build(), whole);

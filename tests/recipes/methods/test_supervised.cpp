@@ -552,8 +552,8 @@ TEST_CASE("a learning rate beyond reason is stopped and named") {
 TEST_CASE("values that do not fit together are refused before training") {
   CHECK_THROWS_WITH_AS(small_digits({"train.batch_size=2000"}), doctest::Contains("more than the 1437 training images"),
                        ConfigError);
-  CHECK_THROWS_WITH_AS(small_digits({"train.shards=2"}),
-                       doctest::Contains("2 does not divide train.batch_size 119"), ConfigError);
+  CHECK_THROWS_WITH_AS(small_digits({"train.shards=2"}), doctest::Contains("2 does not divide train.batch_size 119"),
+                       ConfigError);
   CHECK_THROWS_WITH_AS(small_digits({"model.arch=resnet20"}), doctest::Contains("those are for vision transformers"),
                        ConfigError);
   CHECK_THROWS_WITH_AS(small_digits({"data.auto_augment=rand-x9"}), doctest::Contains("rand-x9"), ConfigError);

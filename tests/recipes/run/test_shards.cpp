@@ -75,10 +75,10 @@ struct Method {
 /// Small models of each method, with all that is random in them.
 std::vector<Method> methods_in_shards() {
   const std::vector<std::string> vit = {"model.embed_dim=16", "model.depth=2", "model.drop_rate=0.1"};
-  const std::vector<std::string> dino = {"model.embed_dim=24",   "model.depth=2",       "model.drop_path_rate=0.2",
-                                         "data.img_size=16",     "crops.local_size=8",  "crops.local_number=2",
-                                         "head.out_dim=32",      "head.hidden_dim=16",  "head.bottleneck_dim=8",
-                                         "train.batch_size=24", "train.freeze_last_layer=0"};
+  const std::vector<std::string> dino = {
+      "model.embed_dim=24",    "model.depth=2",        "model.drop_path_rate=0.2", "data.img_size=16",
+      "crops.local_size=8",    "crops.local_number=2", "head.out_dim=32",          "head.hidden_dim=16",
+      "head.bottleneck_dim=8", "train.batch_size=24",  "train.freeze_last_layer=0"};
   const auto with = [](std::vector<std::string> changes, const std::vector<std::string>& more) {
     changes.insert(changes.end(), more.begin(), more.end());
     return changes;
@@ -87,7 +87,8 @@ std::vector<Method> methods_in_shards() {
   return {
       {"ViT with Mixup, CutMix and an average", "vit_digits.yaml",
        with(vit, {"train.batch_size=48", "train.mixup=0.8", "train.cutmix=1", "train.ema_decay=0.9"})},
-      {"ResNet with BatchNorm", "resnet_cifar10.yaml",
+      {"ResNet with BatchNorm",
+       "resnet_cifar10.yaml",
        {"data.root=" + assets + "/digits8", "data.img_size=8", "model.width=4", "train.batch_size=48"}},
       {"DINO", "dino_emoji.yaml", dino},
       {"DINO on a ResNet", "dino_cifar10.yaml",
@@ -118,9 +119,9 @@ TEST_CASE("shards: a loss that is not finite on one rank is an error on all") {
   std::mutex guard;
   int errors = 0;
   run_ranks(2, [&] {
-    const auto recipe = read_settings(kRecipes / "vit_digits.yaml",
-                                      std::vector<std::string>{"model.depth=1", "train.shards=2"})
-                            ->build();
+    const auto recipe =
+        read_settings(kRecipes / "vit_digits.yaml", std::vector<std::string>{"model.depth=1", "train.shards=2"})
+            ->build();
     const Shards shards = shards_of_rank(2);
     auto batches = next_step(*recipe->load({}), shards);
     if (comm().rank() == 1) batches[0].tensors.at("images").fill_(std::nan(""));
