@@ -13,6 +13,7 @@ namespace vitrail::optim {
 /// The value, or that of the lowest rank that has one which is not finite: then all ranks throw alike.
 double first_not_finite(double value);
 
+/// Made for one step: begin_shard() and end_shard() for each shard of this rank, then finish().
 class ShardSum final {
  public:
   /// running: see UpdateOptions. The parameters have no gradients.

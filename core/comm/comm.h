@@ -21,6 +21,7 @@ namespace vitrail {
 class Link {
  public:
   virtual ~Link() = default;
+  /// This rank, from 0, and the number of ranks.
   virtual int rank() const = 0;
   virtual int size() const = 0;
   /// Sends out to rank `to` while it receives in from rank `from`. Both sides call it in the same order. A span may be

@@ -242,9 +242,10 @@ struct AdapterWriter {
 /// The weights whose names begin so.
 TensorMap weights_of(const TensorMap& weights, std::initializer_list<std::string_view> beginnings) {
   TensorMap result;
-  for (const auto& [name, value] : weights)
-    if (std::any_of(beginnings.begin(), beginnings.end(), [&](auto beginning) { return name.starts_with(beginning); }))
-      result.emplace(name, value);
+  for (const auto& weight : weights) {
+    const auto begins = [&](std::string_view beginning) { return weight.first.starts_with(beginning); };
+    if (std::any_of(beginnings.begin(), beginnings.end(), begins)) result.insert(weight);
+  }
   return result;
 }
 

@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <exception>
 #include <sstream>
 #include <thread>
@@ -66,8 +65,8 @@ Shards shards_of_plan(const Plan& plan) {
 TensorMap from_lead(const TensorMap& tensors) {
   if (comm().size() == 1) return tensors;
   const std::string mine = leads() ? contents_of(tensors) : "";
-  std::vector<std::byte> contents(mine.size());
-  std::memcpy(contents.data(), mine.data(), mine.size());
+  const auto own = std::as_bytes(std::span(mine));
+  std::vector<std::byte> contents(own.begin(), own.end());
   comm().broadcast(contents);
   TensorMap all = leads() ? tensors : empty_tensors({reinterpret_cast<const char*>(contents.data()), contents.size()});
   for (auto& [name, tensor] : all) {

@@ -207,8 +207,8 @@ TEST_CASE("an adapter of PEFT for a model that sees changes decoder, tower and p
     qkv = qkv.clone();
     qkv.slice(0, 32, 48).copy_(changed(qkv.slice(0, 32, 48).clone(), tensors, tower));
     expected.at("projector.linear_2.bias") = tensors.at(projector);
-    for (const auto& [name, value] : nn::state(*opened.llava))
-      CHECK_MESSAGE(max_difference(value, expected.at(name)) < 1e-6, name);
+    for (const auto& weight : nn::state(*opened.llava))
+      CHECK_MESSAGE(max_difference(weight.second, expected.at(weight.first)) < 1e-6, weight.first);
 
     const ChatModel chat = open_chat_model(folder, {.prompt = "v1"});
     CHECK(max_difference(logits_of(*chat.llava), logits_of(*opened.llava)) == 0);
@@ -242,9 +242,9 @@ TEST_CASE("an adapter of PEFT for a decoder: generate, go on from it, give its b
   for (const DType dtype : {DType::f32, DType::bf16}) {
     const LanguageModel opened = open_language_model(folder, {.dtype = dtype, .base = base.string()});
     CHECK(any_says(opened.notes, "rounded to bf16") == (dtype == DType::bf16));
-    for (const auto& [name, value] : nn::state(*opened.llama))
-      CHECK_MESSAGE(max_difference(value.to(DType::f32), expected.at(name)) < (dtype == DType::f32 ? 1e-6 : 2e-2),
-                    name);
+    const double most = dtype == DType::f32 ? 1e-6 : 2e-2;
+    for (const auto& weight : nn::state(*opened.llama))
+      CHECK_MESSAGE(max_difference(weight.second.to(DType::f32), expected.at(weight.first)) < most, weight.first);
   }
 
   const auto refused = [&](const TensorMap& wrong, const std::string& message) {
@@ -339,8 +339,8 @@ TEST_CASE("the adapter of a llava run on a decoder alone, and on another run") {
   CHECK(test::read_json(out / "adapter_config.json")["task_type"] == "CAUSAL_LM");
   const LanguageModel back = open_language_model(out);
   const TensorMap merged = nn::state(*back.llama);
-  for (const auto& [name, value] : merged)
-    CHECK_MESSAGE(max_difference(value, run.weights.at("language_model." + name)) < 1e-6, name);
+  for (const auto& weight : merged)
+    CHECK_MESSAGE(max_difference(weight.second, run.weights.at("language_model." + weight.first)) < 1e-6, weight.first);
 
   // A run is a base, too. Its tower has no layout of Hugging Face, but its adapter has.
   const fs::path first = data.path() / "first", second_out = data.path() / "second_adapter";
