@@ -56,7 +56,7 @@ double Update::backward_with(const std::function<double()>& sweep, double share)
 }
 
 std::vector<double> Update::backward_shards(int64_t count, const std::function<ShardLoss(int64_t)>& loss_of,
-                                            std::vector<double> shares) {
+                                            const std::vector<double>& shares) {
   const Shards& shards = at_.shards;
   check<ConfigError>(count == shards.count, "update", "{} shards where this rank has {} of {}", count, shards.count,
                      shards.all);
@@ -69,11 +69,10 @@ std::vector<double> Update::backward_shards(int64_t count, const std::function<S
     });
     return means;
   }
-  if (shares.empty()) shares.assign(size_t(count), 1 / double(shards.all));
   const ag::GradHook silent({});  // clip() tells the hook of the sums
   ShardSum sum(parameters_, options_.running);
   for (int64_t i = 0; i < count; ++i) {
-    const double share = shares[size_t(i)];
+    const double share = shares.empty() ? 1 / double(shards.all) : shares[size_t(i)];
     const ag::RandomScope random(ag::RandomScope::state().seed, at_.random_key(i));
     sum.begin_shard();
     ag::Tape tape;

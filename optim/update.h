@@ -87,10 +87,9 @@ class Update final {
   /// are equal. Throws NumericError on every rank if one has a loss that is not finite; ConfigError for another number
   /// of shards than at.shards says.
   template <std::ranges::random_access_range Batches, class F>
-  std::vector<double> backward(const Batches& shards, F&& loss_of, std::vector<double> shares = {}) {
+  std::vector<double> backward(const Batches& shards, F&& loss_of, const std::vector<double>& shares = {}) {
     return backward_shards(
-        int64_t(std::size(shards)), [&](int64_t i) -> ShardLoss { return loss_of(shards[size_t(i)]); },
-        std::move(shares));
+        int64_t(std::size(shards)), [&](int64_t i) -> ShardLoss { return loss_of(shards[size_t(i)]); }, shares);
   }
   /// Clips the gradients. Throws NumericError if a norm is not finite.
   GradNorms clip();
@@ -99,7 +98,7 @@ class Update final {
 
  private:
   std::vector<double> backward_shards(int64_t count, const std::function<ShardLoss(int64_t)>& loss_of,
-                                      std::vector<double> shares);
+                                      const std::vector<double>& shares);
 
   std::vector<ag::Parameter*> parameters_;
   Optimizer& optimizer_;

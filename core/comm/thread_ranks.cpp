@@ -81,6 +81,7 @@ void run_ranks(int ranks, const std::function<void()>& fn) {
   std::mutex guard;
   {
     std::vector<std::jthread> threads;
+    threads.reserve(size_t(ranks));
     for (int rank = 0; rank < ranks; ++rank)
       threads.emplace_back([&, rank] {
         ThreadComm mine(post, rank, ranks);
