@@ -3,7 +3,7 @@
 # evaluations. Writes OUT/table.md, with both at equal images and at equal time, and the curves OUT/*.png. The logs are
 # OUT/dino.log and OUT/dinov2.log.
 # Usage: VITRAIL_DATA=/data tools/compare_dino.sh OUT [key=value...]
-#        tools/compare_dino.sh runs/dinov2_cifar10                        # half a day on one core, less on two
+#        tools/compare_dino.sh runs/dinov2_cifar10                        # two hours on one thread
 #        tools/compare_dino.sh /tmp/try train.epochs=2 eval.every=1 data.subset=0.1
 # A key=value changes both recipes. A finished run is not repeated, a stopped one is resumed.
 # DINO=recipe and DINOV2=recipe take the place of the recipes; TRAIN and VITRAIL of the programs.

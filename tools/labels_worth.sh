@@ -21,7 +21,7 @@ done
 here=$(cd "$(dirname "$0")/.." && pwd)
 train=${TRAIN:-$here/build/release/bin/train}
 # The model of dinov2_cifar10.yaml, with its class token.
-model=(model.global_pool=token model.layerscale_init=0.1 model.pos_interp=scale_offset)
+model=(model.embed_dim=128 model.depth=4 model.num_heads=4 model.global_pool=token model.pos_interp=scale_offset)
 mkdir -p "$out"
 
 run() { # arm, seed, changes...: trains, or resumes the run

@@ -83,6 +83,7 @@ std::string shell_text(const std::vector<std::string>& line) {
 /// Runs the line and returns its exit code.
 int run(const std::vector<std::string>& line) {
   std::vector<char*> words;
+  words.reserve(line.size() + 1);
   for (const std::string& word : line) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
   // mpirun passes on what stops it; this program waits for it.
