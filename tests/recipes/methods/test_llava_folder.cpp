@@ -75,7 +75,7 @@ LlavaModel hub_model(Tower tower) {
 
 /// A folder of Hugging Face with random weights, and a tokenizer.
 fs::path write_hub(const SquareQuestions& data, Tower tower, const char* name = "hub") {
-  const fs::path folder = data.path() / name;
+  fs::path folder = data.path() / name;
   write_llava(hub_model(tower), folder);
   fs::copy_file(data.tokenizer(), folder / "tokenizer.bin");
   return folder;
@@ -123,7 +123,7 @@ Tensor run_logits(const LlavaRun& run) {
 fs::path train_run(const SquareQuestions& data, const std::string& name, std::vector<std::string> changes) {
   changes.insert(changes.begin(), {"optim.lr=0.02", "eval.every=9", "train.parts=[]"});
   SmallLlava llava(data, changes);
-  const fs::path folder = data.path() / name;
+  fs::path folder = data.path() / name;
   REQUIRE(test::run(*llava.recipe, RunFolder::create(folder, "squares"), llava.config.yaml(false)).code == 0);
   return folder;
 }
@@ -158,7 +158,7 @@ std::string characters_tokenizer() {
 
 /// A folder with that tokenizer.
 fs::path write_characters(const SquareQuestions& data) {
-  const fs::path folder = data.path() / "characters";
+  fs::path folder = data.path() / "characters";
   fs::create_directories(folder);
   test::write_text(folder / "tokenizer.json", characters_tokenizer());
   test::write_text(folder / "tokenizer_config.json",
