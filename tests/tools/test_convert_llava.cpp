@@ -47,8 +47,8 @@ TEST_CASE("vitrail convert: a model that sees becomes a folder for transformers"
   check_says(merged, 0, "wrote merged/config.json");
   CHECK(merged.err.find("the adapter adapter is added to the weights of 1 layer") != std::string::npos);
   const std::string up = "language_model.model.layers.0.mlp.up_proj.weight";  // + 2 * 0.25 * 0.5
-  const Tensor before = written.at(up),
-               after = safetensors::Reader(folder.path() / "merged/model.safetensors").read_all().at(up);
+  const Tensor& before = written.at(up);
+  const Tensor after = safetensors::Reader(folder.path() / "merged/model.safetensors").read_all().at(up);
   CHECK(test::max_difference(after, core::add(before, full(before.shape(), 0.25))) < 1e-6);
   check_says(vitrail_program(folder, "init --arch vit_tiny --out vit"), 0, "wrote");
   check_says(vitrail_program(folder, "convert vit --tower in -o x"), 2, "--tower is for language models that see");
