@@ -36,8 +36,8 @@ disturb() { # signal, pattern of the ranks' command lines, command...
   done
   mapfile -t ranks < <(trainers "$pattern")
   [ ${#ranks[@]} -gt 0 ] && kill -"$signal" "${ranks[RANDOM % ${#ranks[@]}]}"
-  for _ in $(seq 100); do [ -z "$(trainers "$pattern")" ] && break; sleep 0.1; done
-  [ -z "$(trainers "$pattern")" ] || fail "ranks are still there ten seconds after SIG$signal"
+  for _ in $(seq 300); do [ -z "$(trainers "$pattern")" ] && break; sleep 0.1; done
+  [ -z "$(trainers "$pattern")" ] || fail "ranks are still there half a minute after SIG$signal"
   wait $launcher || status=$?
   echo "$status"
 }
