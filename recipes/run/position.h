@@ -23,7 +23,7 @@ struct Position {
   Stats start;             // Plan::not_below_start before the first step, with "_start" after their names
   Stats sums;              // of loss and accuracy over the steps of the present epoch, and "steps"
   double first_loss = kUnknown;
-  bool was_unsharded = false;  // the checkpoint has no shards, and the plan has: one of version 0.2 with micro-batches
+  bool was_unsharded = false;                // an earlier version wrote the checkpoint, and the run has micro-batches
   double lr = kUnknown, next_lr = kUnknown;  // the rate of the last step, and the planned one of the next
 
   /// An evaluation had a score, so that best.h5 exists. (best_score alone does not say so: checkpoints of version 0.1.0
