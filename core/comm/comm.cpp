@@ -55,7 +55,8 @@ void add_by_halves(Link& link, std::span<T> elements) {
   }
 }
 
-/// For a number of ranks that is no power of two: every rank adds one part, of which it gets the others' pieces.
+/// For a number of ranks that is no power of two. Each rank fetches one part from all others, adds it and sends the
+/// sum.
 template <class T>
 void add_by_parts(Link& link, std::span<T> elements) {
   const auto n = size_t(link.size()), rank = size_t(link.rank());
@@ -136,25 +137,6 @@ std::vector<std::byte> Comm::gather(std::span<const std::byte> mine) {
   std::vector<std::byte> all(mine.size() * size_t(size()));
   std::ranges::copy(mine, all.begin() + std::ptrdiff_t(mine.size()) * rank());
   if (size() > 1) submit([&](Link& link) { gather_blocks(link, all); }).wait();
-  return all;
-}
-
-std::vector<std::vector<std::byte>> Comm::gather_any(std::span<const std::byte> mine) {
-  const auto n = size_t(size()), me = size_t(rank());
-  std::vector<uint64_t> sizes(n);
-  const uint64_t own = mine.size();
-  const std::vector<std::byte> words = gather(std::as_bytes(std::span(&own, 1)));
-  std::memcpy(sizes.data(), words.data(), words.size());
-  std::vector<std::vector<std::byte>> all(n);
-  all[me].assign(mine.begin(), mine.end());
-  if (n == 1) return all;
-  submit([&](Link& link) {
-    for (size_t d = 1; d < n; ++d) {
-      const size_t to = (me + d) % n, from = (me + n - d) % n;
-      all[from].resize(sizes[from]);
-      link.exchange(int(to), all[me], int(from), all[from]);
-    }
-  }).wait();
   return all;
 }
 

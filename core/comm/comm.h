@@ -35,7 +35,7 @@ class Ticket final {
  public:
   Ticket() = default;  // of an exchange that is done
   explicit Ticket(std::function<void()> wait) : wait_(std::move(wait)) {}
-  /// Returns when the exchange is done. Throws what it threw.
+  /// Waits until the exchange is done. Rethrows its error.
   void wait() {
     if (auto wait = std::exchange(wait_, nullptr)) wait();
   }
@@ -56,14 +56,12 @@ class Comm {
   /// Ends all ranks with this exit code. For an error that only this rank has.
   [[noreturn]] virtual void abort(int code, std::string_view why) = 0;
 
-  /// Adds the elements over all ranks, in place, in the order of tree_sum.h with a leaf a rank. Returns at once: leave
-  /// the elements alone until the ticket has been waited for. Every rank gets the same bits.
+  /// Adds the elements over all ranks, in place. Each rank is a leaf of the tree in tree_sum.h, and every rank gets the
+  /// same bits. Returns at once: do not touch the elements before the ticket's wait() returns.
   Ticket add(std::span<float> elements);
   Ticket add(std::span<double> elements);
-  /// The bytes of all ranks in their order. Every rank brings as many.
+  /// The bytes of all ranks in their order. Every rank gives the same number of bytes.
   std::vector<std::byte> gather(std::span<const std::byte> mine);
-  /// The bytes of each rank, which may differ in number.
-  std::vector<std::vector<std::byte>> gather_any(std::span<const std::byte> mine);
   /// Rank root's bytes, on every rank. The others' `bytes` are replaced.
   void broadcast(std::vector<std::byte>& bytes, int root = 0);
 
@@ -87,8 +85,8 @@ class CommScope final {
   Comm* outer_;
 };
 
-/// Runs fn as `ranks` ranks, each on a thread of its own of this process, and returns when all have ended. Rethrows
-/// what the lowest rank threw; the others then end with an error too. For tests, and for programs that compare.
+/// Runs fn on as many threads, each of which is a rank, and returns when all have ended. If a rank throws, the others
+/// end with an error too, and this rethrows the first one. For tests, and for programs that compare.
 void run_ranks(int ranks, const std::function<void()>& fn);
 
 /// The value of every rank, in the order of ranks. T is copied byte by byte.

@@ -6,7 +6,7 @@
 
 namespace vitrail {
 
-/// The shards of a step, and those of this rank: `count` from `first` on.
+/// A step has `all` shards. This rank computes `count` of them; `first` is the number of the first one.
 struct Shards {
   int64_t all = 1;
   int64_t first = 0;
@@ -14,8 +14,9 @@ struct Shards {
   bool operator==(const Shards&) const = default;
 };
 
-/// Those of this rank, see comm(). Each of several ranks gets a power of two of them: an aligned run of as many is a
-/// subtree of their sum (tree_sum.h). Throws ConfigError naming the numbers of ranks that can share them.
+/// The shards of this rank, see comm(). One rank takes all. Several ranks take equal runs of 1, 2, 4, 8, ... shards,
+/// because such a run is a subtree of the sum (tree_sum.h). Otherwise throws ConfigError, which names the numbers of
+/// ranks that can share them.
 Shards shards_of_rank(int64_t all);
 
 }  // namespace vitrail

@@ -11,7 +11,7 @@ namespace vitrail {
 /// Adds leaves 0, 1, 2, ... as a binary counter adds: pairs first, then pairs of pairs. An aligned run of 2^k leaves is
 /// a subtree, so the run's own TreeSum has the bits of that part of the whole. At most log2(leaves) + 1 sums are kept.
 ///
-///   TreeSum<Tensor> sum([](Tensor& left, const Tensor& right) { core::add_(left, right); });
+///   auto sum = tree_sum<Tensor>([](Tensor& left, const Tensor& right) { core::add_(left, right); });
 ///   for (const Tensor& leaf : leaves) sum.add(leaf);
 ///   const Tensor total = sum.take();
 template <class T, class Plus>
@@ -25,8 +25,6 @@ class TreeSum final {
     sums_.push_back(std::move(leaf));
     for (int carries = std::countr_one(leaves_++); carries > 0; --carries) join();
   }
-  /// The number of leaves so far.
-  uint64_t leaves() const { return leaves_; }
   /// The sum of all leaves; there must be one. The tree is empty afterwards.
   T take() {
     while (sums_.size() > 1) join();
@@ -47,6 +45,7 @@ class TreeSum final {
   uint64_t leaves_ = 0;
   std::vector<T> sums_;  // of complete subtrees, the largest first
 };
+/// A TreeSum whose Plus the compiler finds.
 template <class T, class Plus>
 TreeSum<T, Plus> tree_sum(Plus plus) {
   return TreeSum<T, Plus>(std::move(plus));

@@ -27,8 +27,7 @@ class MpiComm final : public Comm, private Link {
  public:
   MpiComm() : thread_([this] { serve(); }) {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return size_ > 0 || failure_; });
-    if (failure_) std::rethrow_exception(failure_);
+    changed_.wait(lock, [this] { return size_ > 0; });
   }
   ~MpiComm() override {
     {
@@ -49,7 +48,10 @@ class MpiComm final : public Comm, private Link {
   [[noreturn]] void abort(int code, std::string_view why) override {
     if (!why.empty()) std::fprintf(stderr, "%s: %.*s\n", where(rank_).c_str(), int(why.size()), why.data());
     std::fflush(nullptr);
-    abort_code_ = code;
+    {
+      const std::scoped_lock lock(mutex_);
+      abort_code_ = code;
+    }
     changed_.notify_all();
     std::this_thread::sleep_for(std::chrono::seconds(2));
     ::_exit(code);  // MPI_Abort hangs
@@ -154,7 +156,6 @@ class MpiComm final : public Comm, private Link {
   int rank_ = 0, size_ = 0;
   std::atomic<int> abort_code_ = -1;
   bool ended_ = false;
-  std::exception_ptr failure_;
   std::thread thread_;  // last: it uses the rest
 };
 

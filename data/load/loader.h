@@ -31,8 +31,8 @@ struct LoaderOptions {
   LoaderState start{};
   int workers = 1;
   int prefetch = 2;  // batches made ahead of the one in use
-  /// Each shard of a step is a batch of batch_size / shards.all samples. next() gives those of this rank alone. More
-  /// than one need drop_last.
+  /// Each shard of a step is a batch of batch_size / shards.all samples. next() gives the shards of this rank only.
+  /// More than one need drop_last.
   Shards shards{};
   /// The order of an epoch, in place of shuffle: each sample once. It must depend on the epoch alone.
   std::function<std::vector<int64_t>(int64_t epoch)> order{};

@@ -47,9 +47,18 @@ int64_t cores() {
   return int64_t(std::max(1U, std::thread::hardware_concurrency()));
 }
 
+/// The most processes that a machine of "a,b:2" gets.
+int64_t most_on_a_host(const std::string& hosts) {
+  int64_t most = 1;
+  for (size_t colon = hosts.find(':'); colon != hosts.npos; colon = hosts.find(':', colon + 1))
+    most = std::max<int64_t>(most, std::atoll(hosts.c_str() + colon + 1));
+  return most;
+}
+
 std::vector<std::string> launch_line(const Options& o, const std::vector<std::string>& command) {
   const int64_t here = cores();
-  const int64_t threads = o.threads.value_or(o.hosts.empty() ? std::max<int64_t>(1, here / o.ranks) : here);
+  const int64_t threads =
+      o.threads.value_or(std::max<int64_t>(1, here / (o.hosts.empty() ? o.ranks : most_on_a_host(o.hosts))));
   std::vector<std::string> line = {"mpirun", "-n", std::to_string(o.ranks)};
   if (!o.hosts.empty()) line.insert(line.end(), {"--host", o.hosts});
   if (o.hosts.empty() && o.ranks > here) line.emplace_back("--oversubscribe");
@@ -141,7 +150,7 @@ void add_launch(Program& program) {
   const Command c = program.command("launch", "Starts a program as several processes (ranks), on one machine or more");
   c.option("-n,--ranks", o->ranks, "processes").required().range(1, 4096);
   c.option("--hosts", o->hosts, "machines, with the processes of each: a,b:2");
-  c.option("--threads", o->threads, "threads of each process; by default the cores of a machine are divided")
+  c.option("--threads", o->threads, "threads of each process; by default the cores of this machine, divided")
       .range(1, 4096);
   c.option("--restarts", o->restarts, "times to start again, from the last checkpoint, after a process was lost")
       .range(0, 1000);

@@ -33,12 +33,6 @@ std::vector<float> sum_of_leaves(int64_t begin, int64_t end, int64_t count) {
   return sum.take();
 }
 
-std::string text_of(std::span<const std::byte> bytes) {
-  std::string text;
-  for (const std::byte b : bytes) text += char(b);
-  return text;
-}
-
 }  // namespace
 
 TEST_CASE("comm: a tree sum pairs leaves as a binary counter does") {
@@ -93,7 +87,7 @@ TEST_CASE("comm: doubles are added, too, and an empty span costs nothing") {
   });
 }
 
-TEST_CASE("comm: ranks gather words and texts, and hear rank 0") {
+TEST_CASE("comm: ranks gather words, and hear the rank that broadcasts") {
   for (const int ranks : {1, 2, 3, 5, 8}) {
     CAPTURE(ranks);
     std::mutex guard;
@@ -104,16 +98,10 @@ TEST_CASE("comm: ranks gather words and texts, and hear rank 0") {
       std::vector<int64_t> expected(size_t(ranks), 0);
       std::iota(expected.begin(), expected.end(), 10);
 
-      const std::string mine(size_t(rank), char('a' + rank));
-      std::string joined;
-      for (const auto& text : comm().gather_any(std::as_bytes(std::span(mine)))) joined += text_of(text) + "|";
-      std::string texts;
-      for (int r = 0; r < ranks; ++r) texts += std::string(size_t(r), char('a' + r)) + "|";
-
       std::vector<std::byte> told(rank == ranks - 1 ? 1000 : 3, std::byte(rank));
       comm().broadcast(told, ranks - 1);
       const std::scoped_lock lock(guard);
-      right += words == expected && joined == texts && told == std::vector<std::byte>(1000, std::byte(ranks - 1));
+      right += words == expected && told == std::vector<std::byte>(1000, std::byte(ranks - 1));
     };
     if (ranks == 1)
       all();

@@ -46,6 +46,7 @@ Trained train_here(const std::string& file, const std::vector<std::string>& chan
   Trained result;
   for (int64_t step = 0; step < 3; ++step) {
     const ag::RandomScope random(plan.seed, uint64_t(step));
+    const ag::Autocast precision(plan.compute);
     result.stats = recipe->step_shards(
         next_step(*loader, shards),
         {.step = step, .lr = 1e-3, .weight_decay = plan.weight_decay(double(step)), .shards = shards});
@@ -91,6 +92,7 @@ std::vector<Method> methods_in_shards() {
        "resnet_cifar10.yaml",
        {"data.root=" + assets + "/digits8", "data.img_size=8", "model.width=4", "train.batch_size=48"}},
       {"DINO", "dino_emoji.yaml", dino},
+      {"DINO in bf16", "dino_emoji.yaml", with(dino, {"precision=bf16"})},
       {"DINO on a ResNet", "dino_cifar10.yaml",
        with({"data.root=" + assets + "/emoji", "model.width=4"}, {dino.begin() + 3, dino.end()})},
   };
